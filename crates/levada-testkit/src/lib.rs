@@ -1,0 +1,3 @@
+//! What the tests of several Levada crates share. Never published, never a normal dependency.
+
+pub mod docs;
