@@ -1,4 +1,13 @@
-//! The vocabulary of a Levada stream.
+//! The vocabulary of a Levada stream: its [states](State), [events](Event), [facts](Facts) and
+//! [endings](Ending), the [transition table](LIFECYCLE) that every stream obeys, and the
+//! [close contract](Goodbyes) that gives each stream its one ending.
+//!
+//! This crate holds no io, no clock, no randomness and no environment: the compiler proves it, for
+//! it is `no_std`. The feature `std` (on by default) adds the conversions to and from
+//! [`std::io::Error`](https://doc.rust-lang.org/std/io/struct.Error.html); `serde` makes events,
+//! facts and endings serializable.
+//!
+//! The state machine is the first enum of [`lifecycle`](State).
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -6,4 +15,25 @@ extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+mod alert;
+mod close;
+mod diagnosis;
+mod ending;
+mod event;
+mod facts;
+mod fault;
+#[cfg(feature = "std")]
+mod io;
+mod lifecycle;
 pub mod machine;
+mod os_error;
+
+pub use alert::AlertDescription;
+pub use close::{ClosePolicy, Goodbyes, Ours};
+pub use diagnosis::Blame;
+pub use ending::{ConnectFailure, Deadline, Ended, Ending, Rule};
+pub use event::Event;
+pub use facts::{Bytes, Endpoint, Facts, Times, TlsFacts, WhyPlain};
+pub use fault::{CertificateFault, Fault};
+pub use lifecycle::{LIFECYCLE, Life, Mode, Party, Role, State, Step, Undeclared};
+pub use os_error::{OsError, OsErrorKind};

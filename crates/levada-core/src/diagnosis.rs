@@ -1,0 +1,278 @@
+//! Whose doing an ending is, and what to try about it.
+
+use alloc::borrow::Cow;
+
+use crate::alert::AlertDescription;
+use crate::ending::{ConnectFailure, Deadline, Ending, Rule};
+use crate::fault::{CertificateFault, Fault};
+use crate::lifecycle::Party;
+use crate::os_error::OsErrorKind;
+
+/// Where the cause of an ending lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+pub enum Blame {
+    /// This program or this machine.
+    Local,
+    /// The other end.
+    Peer,
+    /// What is between the two.
+    Network,
+    /// How one of the two ends is set up: names, certificates, trust, limits.
+    Config,
+}
+
+impl Ending {
+    /// Where the cause lies; `None` for a clean ending, which nobody is to blame for.
+    pub fn blame(&self) -> Option<Blame> {
+        if self.is_clean() {
+            return None;
+        }
+        Some(match self {
+            Self::Finished | Self::ConnectFinalized | Self::Aborted => Blame::Local,
+            Self::CloseNotify { .. } | Self::SocketClose | Self::WsProtocol(_) => Blame::Peer,
+            Self::WsClose { by: Party::Local, .. } => Blame::Local,
+            Self::WsClose { by: Party::Peer, .. } => Blame::Peer,
+            Self::SocketError(error) => blame_of_transport(error.kind),
+            Self::FatalAlert(alert) => blame_of_alert(*alert),
+            Self::FatalError { cause, .. } => blame_of_fault(cause),
+            Self::Refused(_) => Blame::Config,
+            Self::TimedOut(Deadline::Lookup | Deadline::Connect) => Blame::Network,
+            Self::TimedOut(_) => Blame::Peer,
+            Self::ConnectFailed(failure) => match &**failure {
+                ConnectFailure::Lookup { .. } => Blame::Config,
+                // What would be clean later is a peer that hung up on us now.
+                ConnectFailure::Ended(ending) => ending.blame().unwrap_or(Blame::Peer),
+            },
+        })
+    }
+
+    /// What to try, in one line; empty for a clean ending.
+    pub fn hint(&self) -> Cow<'static, str> {
+        if self.is_clean() {
+            return Cow::Borrowed("");
+        }
+        Cow::Borrowed(match self {
+            Self::Finished | Self::ConnectFinalized => "",
+            Self::Aborted => "this end gave the stream up; look for the reason there",
+            Self::CloseNotify { .. } => {
+                "the peer closed before it had read everything; use half-open closing if it can"
+            }
+            Self::WsClose { .. } => "look up the close code at the end that sent it",
+            Self::SocketClose => {
+                "the peer, or something on the way, cut the stream short: treat what came as \
+                 incomplete and look into the peer's log"
+            }
+            Self::SocketError(error) => hint_of_transport(error.kind),
+            Self::FatalAlert(alert) => hint_of_alert(*alert),
+            Self::FatalError { cause, .. } => return hint_of_fault(cause),
+            Self::WsProtocol(1003) => {
+                "the peer sent text where bytes are expected: send binary messages"
+            }
+            Self::WsProtocol(_) => {
+                "the peer does not keep to RFC 6455: look for a proxy in between"
+            }
+            Self::Refused(rule) => match rule {
+                Rule::San => "add the peer's name to the allowed names, if it is to be let in",
+                Rule::Pin => "pin the peer's key, if it is to be let in",
+                Rule::Uid => "allow the peer's user, if it is to be let in",
+                Rule::Fallback => "let the peer speak TLS, or allow the fallback by name",
+                Rule::Limit => "raise the limit, or find out who opens so many connections",
+            },
+            Self::TimedOut(deadline) => match deadline {
+                Deadline::Lookup => "look into the name service, or raise deadline-lookup",
+                Deadline::Connect => {
+                    "a firewall may drop the packets; check address and port, or raise deadline-connect"
+                }
+                Deadline::Handshake => {
+                    "the peer connected and then said too little: does it expect another protocol? \
+                     else raise deadline-handshake"
+                }
+                Deadline::Close => "the peer does not close; raise deadline-close if it is slow",
+                Deadline::Idle => "nothing was said for too long; raise deadline-idle",
+            },
+            Self::ConnectFailed(failure) => match &**failure {
+                ConnectFailure::Lookup { .. } => {
+                    "check the spelling of the name, or use an address"
+                }
+                ConnectFailure::Ended(ending) if ending.is_clean() => {
+                    "the peer hung up during the handshake; look into its log"
+                }
+                ConnectFailure::Ended(ending) => return ending.hint(),
+            },
+        })
+    }
+}
+
+const fn blame_of_transport(kind: OsErrorKind) -> Blame {
+    match kind {
+        OsErrorKind::ConnectionReset | OsErrorKind::BrokenPipe => Blame::Peer,
+        OsErrorKind::ConnectionRefused
+        | OsErrorKind::NotFound
+        | OsErrorKind::PermissionDenied
+        | OsErrorKind::AddrInUse
+        | OsErrorKind::AddrNotAvailable => Blame::Config,
+        OsErrorKind::OutOfMemory | OsErrorKind::Other | OsErrorKind::NotConnected => Blame::Local,
+        OsErrorKind::ConnectionAborted
+        | OsErrorKind::HostUnreachable
+        | OsErrorKind::NetworkDown
+        | OsErrorKind::NetworkUnreachable
+        | OsErrorKind::TimedOut => Blame::Network,
+    }
+}
+
+const fn hint_of_transport(kind: OsErrorKind) -> &'static str {
+    match kind {
+        OsErrorKind::ConnectionRefused => "nothing listens there: check address and port",
+        OsErrorKind::ConnectionReset | OsErrorKind::BrokenPipe => {
+            "the peer dropped the connection: look into its log"
+        }
+        OsErrorKind::NotFound => "there is no such socket: check the path",
+        OsErrorKind::PermissionDenied => "this user may not: check the permissions of the address",
+        OsErrorKind::AddrInUse => "something else uses that address: stop it, or choose another",
+        OsErrorKind::AddrNotAvailable => "that is no address of this machine",
+        OsErrorKind::HostUnreachable
+        | OsErrorKind::NetworkUnreachable
+        | OsErrorKind::NetworkDown => "there is no way to that address: check the network",
+        OsErrorKind::TimedOut | OsErrorKind::ConnectionAborted => {
+            "the connection was lost on the way: check the network"
+        }
+        OsErrorKind::OutOfMemory | OsErrorKind::NotConnected | OsErrorKind::Other => {
+            "look into this machine's own limits and log"
+        }
+    }
+}
+
+const fn blame_of_alert(alert: AlertDescription) -> Blame {
+    match alert {
+        AlertDescription::BAD_CERTIFICATE
+        | AlertDescription::UNSUPPORTED_CERTIFICATE
+        | AlertDescription::CERTIFICATE_REVOKED
+        | AlertDescription::CERTIFICATE_EXPIRED
+        | AlertDescription::CERTIFICATE_UNKNOWN
+        | AlertDescription::UNKNOWN_CA
+        | AlertDescription::ACCESS_DENIED
+        | AlertDescription::PROTOCOL_VERSION
+        | AlertDescription::INSUFFICIENT_SECURITY
+        | AlertDescription::UNRECOGNIZED_NAME
+        | AlertDescription::UNKNOWN_PSK_IDENTITY
+        | AlertDescription::CERTIFICATE_REQUIRED
+        | AlertDescription::NO_APPLICATION_PROTOCOL
+        | AlertDescription::HANDSHAKE_FAILURE => Blame::Config,
+        AlertDescription::BAD_RECORD_MAC | AlertDescription::DECRYPT_ERROR => Blame::Network,
+        _ => Blame::Peer,
+    }
+}
+
+const fn hint_of_alert(alert: AlertDescription) -> &'static str {
+    match alert {
+        AlertDescription::UNKNOWN_CA => {
+            "the peer does not trust our certificate's issuer: give it our CA, or send the whole chain"
+        }
+        AlertDescription::BAD_CERTIFICATE
+        | AlertDescription::UNSUPPORTED_CERTIFICATE
+        | AlertDescription::CERTIFICATE_UNKNOWN => {
+            "the peer refused our certificate: check its names, usage and chain"
+        }
+        AlertDescription::CERTIFICATE_EXPIRED => {
+            "the peer takes our certificate for expired: renew it, and check the clocks"
+        }
+        AlertDescription::CERTIFICATE_REVOKED => "our certificate is revoked: get a new one",
+        AlertDescription::CERTIFICATE_REQUIRED => {
+            "the peer wants a client certificate: give cert and key"
+        }
+        AlertDescription::ACCESS_DENIED => "the peer knows us and does not let us in",
+        AlertDescription::PROTOCOL_VERSION => {
+            "the two ends share no TLS version: we speak 1.2 and 1.3"
+        }
+        AlertDescription::HANDSHAKE_FAILURE | AlertDescription::INSUFFICIENT_SECURITY => {
+            "the two ends share no cipher suite, group or certificate type, or the peer wants a \
+             client certificate"
+        }
+        AlertDescription::UNRECOGNIZED_NAME => {
+            "the peer has no identity for the name that we asked for: check the sni"
+        }
+        AlertDescription::NO_APPLICATION_PROTOCOL => {
+            "the peer speaks none of our application protocols: check the alpn"
+        }
+        AlertDescription::BAD_RECORD_MAC | AlertDescription::DECRYPT_ERROR => {
+            "something on the way alters the data, or the two implementations disagree"
+        }
+        _ => "look into the peer's log for the reason",
+    }
+}
+
+const fn blame_of_fault(fault: &Fault) -> Blame {
+    match fault {
+        Fault::NotTls { .. }
+        | Fault::OldVersion
+        | Fault::NothingInCommon(_)
+        | Fault::NoAlpn
+        | Fault::NoCertificate
+        | Fault::UnknownName(_)
+        | Fault::Certificate(
+            CertificateFault::UnknownIssuer
+            | CertificateFault::WrongName { .. }
+            | CertificateFault::CaAsEndEntity
+            | CertificateFault::WrongUsage
+            | CertificateFault::Expired { .. }
+            | CertificateFault::NotYetValid { .. },
+        ) => Blame::Config,
+        Fault::Protocol(_) | Fault::Certificate(_) => Blame::Peer,
+        Fault::BadRecord => Blame::Network,
+        Fault::Signer(_) | Fault::Internal(_) => Blame::Local,
+    }
+}
+
+fn hint_of_fault(fault: &Fault) -> Cow<'static, str> {
+    Cow::Borrowed(match fault {
+        Fault::NotTls { first } => match &first[..] {
+            [b'H', b'T', b'T', b'P', ..] | [b'G' | b'P' | b'H', b'E' | b'O' | b'U', ..] => {
+                "the peer speaks plain HTTP: is this the right port?"
+            }
+            [b'S', b'S', b'H', ..] => "the peer speaks SSH: is this the right port?",
+            [b'2', b'2', b'0', ..] | [b'*', b' ', ..] | [b'+', b'O', b'K', ..] => {
+                "the peer greets in plaintext: it may want STARTTLS, or have a TLS port"
+            }
+            _ => "the peer speaks plaintext, or another protocol: is this the right port?",
+        },
+        Fault::OldVersion => "let the peer speak TLS 1.2 or 1.3; older versions are not safe",
+        Fault::NothingInCommon(_) => "bring the peer's TLS settings up to date",
+        Fault::NoAlpn => "give both ends a protocol in common: check the alpn",
+        Fault::NoCertificate => "give the peer a client certificate, or ask for none",
+        Fault::UnknownName(_) => "add an identity for that name, or a default one",
+        Fault::Protocol(_) => "the peer's TLS is faulty, or something on the way alters the data",
+        Fault::BadRecord => "something on the way alters the data, or the peer's TLS is faulty",
+        Fault::Signer(_) => "check the private key, or what holds it",
+        Fault::Internal(_) => "please report this with the log line",
+        Fault::Certificate(fault) => match fault {
+            CertificateFault::UnknownIssuer => {
+                "trust the peer's CA with ca=FILE; if it is trusted, the peer may lack an \
+                 intermediate certificate"
+            }
+            CertificateFault::WrongName { presented, .. } => {
+                return match presented.first() {
+                    Some(name) => Cow::Owned(alloc::format!(
+                        "connect by a name that the certificate has, or verify another with \
+                         name={name}"
+                    )),
+                    None => Cow::Borrowed("the certificate names no host: get one that does"),
+                };
+            }
+            CertificateFault::Expired { .. } => {
+                "the peer must renew its certificate; check this machine's clock too"
+            }
+            CertificateFault::NotYetValid { .. } => "check the clocks of both machines",
+            CertificateFault::Revoked => "the peer must get a new certificate",
+            CertificateFault::CaAsEndEntity => {
+                "give the peer a certificate of its own, issued by that CA"
+            }
+            CertificateFault::WrongUsage => {
+                "get a certificate with the extended key usage for this role"
+            }
+            CertificateFault::BadSignature
+            | CertificateFault::BadEncoding
+            | CertificateFault::Other(_) => "look at the peer's certificate chain",
+        },
+    })
+}

@@ -1,0 +1,371 @@
+//! How a stream ended: one closed enum, with every detail kept.
+
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::fmt;
+use core::time::Duration;
+
+use crate::alert::AlertDescription;
+use crate::diagnosis::Blame;
+use crate::facts::Facts;
+use crate::fault::Fault;
+use crate::lifecycle::{Party, State};
+use crate::os_error::OsError;
+
+/// How a stream ended. Every stream ends in exactly one of these ways.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Both goodbyes were exchanged and all that we wrote went out, whoever began. Clean.
+    Finished,
+    /// Under [`ClosePolicy::Both`](crate::ClosePolicy::Both) the peer's close_notify ended us too.
+    /// Clean if nothing of ours was left unsent.
+    CloseNotify {
+        /// Accepted plain bytes that could not go out any more.
+        unsent: u64,
+    },
+    /// The closing handshake of WebSocket (RFC 6455 section 7). Clean with 1000, 1001 or no code.
+    WsClose {
+        /// The code in the first Close frame, if it had one.
+        code: Option<u16>,
+        /// The reason in the first Close frame.
+        reason: String,
+        /// Who sent the first Close frame.
+        by: Party,
+    },
+    /// The transport ended without the layer's goodbye: data may be missing. Truncation.
+    SocketClose,
+    /// The transport failed.
+    SocketError(OsError),
+    /// A fatal TLS alert came.
+    FatalAlert(AlertDescription),
+    /// We found something wrong.
+    FatalError {
+        /// The alert that we sent about it, if one could be sent.
+        alert: Option<AlertDescription>,
+        /// What we found.
+        cause: Fault,
+    },
+    /// The peer broke RFC 6455, or sent text where only bytes are taken; the Close code that we sent.
+    WsProtocol(u16),
+    /// A rule of ours refused the peer.
+    Refused(Rule),
+    /// A deadline of ours passed.
+    TimedOut(Deadline),
+    /// The stream was never established.
+    ConnectFailed(Box<ConnectFailure>),
+    /// We ended the stream before it was established, with nothing written. Clean.
+    ConnectFinalized,
+    /// We dropped the stream on purpose.
+    Aborted,
+}
+
+/// Why a stream was never established.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConnectFailure {
+    /// The name could not be resolved.
+    Lookup {
+        /// The name.
+        name: String,
+        /// What the resolver said.
+        error: OsError,
+    },
+    /// It ended as an established stream would have: refused, reset, an alert, a bad certificate, …
+    Ended(Ending),
+}
+
+/// A rule of ours that refuses a peer which the protocol would have let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rule {
+    /// The list of allowed subject alternative names.
+    San,
+    /// The list of pinned keys or certificates.
+    Pin,
+    /// The list of allowed user or group ids.
+    Uid,
+    /// No falling back to plaintext.
+    Fallback,
+    /// A limit on connections or handshakes.
+    Limit,
+}
+
+impl Rule {
+    const fn code(self) -> &'static str {
+        match self {
+            Self::San => "refused_san",
+            Self::Pin => "refused_pin",
+            Self::Uid => "refused_uid",
+            Self::Fallback => "refused_fallback",
+            Self::Limit => "refused_limit",
+        }
+    }
+
+    const fn meaning(self) -> &'static str {
+        match self {
+            Self::San => "its names are not on the list of allowed names",
+            Self::Pin => "its key is not pinned",
+            Self::Uid => "its user is not allowed",
+            Self::Fallback => "falling back to plaintext is not allowed",
+            Self::Limit => "a limit on connections is reached",
+        }
+    }
+}
+
+/// A named deadline. Each can be set by the word `deadline-` and its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Deadline {
+    /// For looking up a name.
+    Lookup,
+    /// For connecting the transport.
+    Connect,
+    /// For the opening handshake, from the moment that the transport is up.
+    Handshake,
+    /// For closing: this long without a byte either way once our shutdown has begun.
+    Close,
+    /// For silence on an established stream.
+    Idle,
+}
+
+impl Deadline {
+    /// Every deadline.
+    pub const ALL: &[Self] =
+        &[Self::Lookup, Self::Connect, Self::Handshake, Self::Close, Self::Idle];
+
+    /// How long it lasts unless set otherwise; `None` is for ever.
+    pub const fn default_time(self) -> Option<Duration> {
+        match self {
+            Self::Lookup => Some(Duration::from_secs(5)),
+            Self::Connect | Self::Handshake => Some(Duration::from_secs(10)),
+            Self::Close => Some(Duration::from_secs(120)),
+            Self::Idle => None,
+        }
+    }
+
+    /// The option's word in addresses, flags and configuration.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Lookup => "deadline-lookup",
+            Self::Connect => "deadline-connect",
+            Self::Handshake => "deadline-handshake",
+            Self::Close => "deadline-close",
+            Self::Idle => "deadline-idle",
+        }
+    }
+
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Lookup => "timeout_lookup",
+            Self::Connect => "timeout_connect",
+            Self::Handshake => "timeout_handshake",
+            Self::Close => "timeout_close",
+            Self::Idle => "timeout_idle",
+        }
+    }
+}
+
+impl Ending {
+    /// The stable code of this ending, for programs and logs. A transport error is told by the
+    /// system's symbolic name, such as `ECONNRESET`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::CloseNotify { .. } => "ERR_TLS_CLOSE_NOTIFY",
+            Self::WsClose { .. } => "ws_close",
+            Self::SocketClose => "ERR_TLS_SOCKET_CLOSE",
+            Self::SocketError(error) => error.symbol(),
+            Self::FatalAlert(_) => "ERR_TLS_FATAL_ALERT",
+            Self::FatalError { .. } => "ERR_TLS_FATAL_ERROR",
+            Self::WsProtocol(_) => "ws_protocol",
+            Self::Refused(rule) => rule.code(),
+            Self::TimedOut(deadline) => deadline.code(),
+            Self::ConnectFailed(_) => "connectFailed",
+            Self::ConnectFinalized => "connectFinalized",
+            Self::Aborted => "aborted",
+        }
+    }
+
+    /// The code of what kept the stream from being established; [`Ending::code`] for all others.
+    pub fn cause_code(&self) -> &'static str {
+        match self {
+            Self::ConnectFailed(failure) => match &**failure {
+                ConnectFailure::Lookup { .. } => "lookup_failed",
+                ConnectFailure::Ended(ending) => ending.cause_code(),
+            },
+            other => other.code(),
+        }
+    }
+
+    /// Whether the stream ended as both ends wanted, with nothing lost.
+    pub fn is_clean(&self) -> bool {
+        match self {
+            Self::Finished | Self::ConnectFinalized => true,
+            Self::CloseNotify { unsent } => *unsent == 0,
+            Self::WsClose { code, .. } => matches!(code, None | Some(1000 | 1001 | 1005)),
+            _ => false,
+        }
+    }
+
+    /// This ending as that of a stream that was never established.
+    ///
+    /// What we did on purpose, [`Ending::ConnectFinalized`] and [`Ending::Aborted`], stays as it is.
+    #[must_use]
+    pub fn before_established(self) -> Self {
+        match self {
+            Self::ConnectFinalized | Self::Aborted | Self::ConnectFailed(_) => self,
+            other => Self::ConnectFailed(Box::new(ConnectFailure::Ended(other))),
+        }
+    }
+
+    /// The error of the transport that ended the stream, before or after it was established.
+    pub fn transport_error(&self) -> Option<&OsError> {
+        match self {
+            Self::SocketError(error) => Some(error),
+            Self::ConnectFailed(failure) => match &**failure {
+                ConnectFailure::Lookup { error, .. } => Some(error),
+                ConnectFailure::Ended(ending) => ending.transport_error(),
+            },
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Finished => f.write_str("finished cleanly"),
+            Self::CloseNotify { unsent: 0 } => f.write_str("the peer closed, nothing was unsent"),
+            Self::CloseNotify { unsent } => {
+                write!(f, "the peer closed while {unsent} bytes were unsent")
+            }
+            Self::WsClose { code, reason, by } => {
+                f.write_str(match by {
+                    Party::Local => "we closed the WebSocket",
+                    Party::Peer => "the peer closed the WebSocket",
+                })?;
+                match code {
+                    Some(code) => write!(f, " with code {code}")?,
+                    None => f.write_str(" without a code")?,
+                }
+                if reason.is_empty() { Ok(()) } else { write!(f, ": {reason}") }
+            }
+            Self::SocketClose => {
+                f.write_str("the transport ended without a goodbye: data may be missing")
+            }
+            Self::SocketError(error) => write!(f, "the transport failed: {error}"),
+            Self::FatalAlert(alert) => write!(f, "the peer sent the fatal alert {alert}"),
+            Self::FatalError { cause, alert } => {
+                write!(f, "{cause}")?;
+                match alert {
+                    Some(alert) => write!(f, " (we sent the alert {alert})"),
+                    None => Ok(()),
+                }
+            }
+            Self::WsProtocol(code) => {
+                write!(f, "the peer broke the WebSocket protocol (we sent code {code})")
+            }
+            Self::Refused(rule) => write!(f, "we refused the peer: {}", rule.meaning()),
+            Self::TimedOut(deadline) => write!(f, "{} passed", deadline.word()),
+            Self::ConnectFailed(failure) => match &**failure {
+                ConnectFailure::Lookup { name, error } => {
+                    write!(
+                        f,
+                        "never established: the name \"{name}\" was not found: {}",
+                        error.text
+                    )
+                }
+                ConnectFailure::Ended(ending) => write!(f, "never established: {ending}"),
+            },
+            Self::ConnectFinalized => f.write_str("given up before it was established"),
+            Self::Aborted => f.write_str("dropped by this end"),
+        }
+    }
+}
+
+/// The end of one stream: how, where in its life, and all that is known about it.
+///
+/// It travels in band, inside the [`std::io::Error`](https://doc.rust-lang.org/std/io/struct.Error.html)
+/// of the call that meets it, and out of band, as the last event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// How it ended.
+    pub ending: Ending,
+    /// The state in which it ended; never [`State::Disconnected`].
+    pub phase: State,
+    /// What is known about the stream.
+    pub facts: Arc<Facts>,
+}
+
+impl Ended {
+    /// The stable code: see [`Ending::code`].
+    pub fn code(&self) -> &'static str {
+        self.ending.code()
+    }
+
+    /// Whether the stream ended as both ends wanted, with nothing lost.
+    pub fn is_clean(&self) -> bool {
+        self.ending.is_clean()
+    }
+
+    /// Where the cause lies: see [`Ending::blame`].
+    pub fn blame(&self) -> Option<Blame> {
+        self.ending.blame()
+    }
+
+    /// What to try: see [`Ending::hint`].
+    pub fn hint(&self) -> Cow<'static, str> {
+        self.ending.hint()
+    }
+
+    /// The system's error number, where a transport error ended the stream.
+    pub fn os_error(&self) -> Option<i32> {
+        self.ending.transport_error().and_then(|error| error.code)
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.ending)?;
+        if !self.ending.is_clean() {
+            write!(f, ", while {}", self.phase)?;
+        }
+        let facts = &self.facts;
+        if let Some(peer) = &facts.peer {
+            write!(f, "; peer {peer}")?;
+        }
+        if let Some(host) = &facts.host {
+            write!(f, ", host {host}")?;
+        }
+        if let Some(tls) = &facts.tls {
+            if let Some(sni) = tls.sni.as_ref().filter(|sni| facts.host.as_ref() != Some(*sni)) {
+                write!(f, ", SNI {sni}")?;
+            }
+            if let Some(alpn) = &tls.alpn {
+                write!(f, ", ALPN {alpn}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl core::error::Error for Ended {}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for Ended {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use alloc::string::ToString;
+        use serde::ser::SerializeStruct;
+
+        let mut fields = serializer.serialize_struct("Ended", 9)?;
+        fields.serialize_field("code", self.code())?;
+        fields.serialize_field("cause", self.ending.cause_code())?;
+        fields.serialize_field("clean", &self.is_clean())?;
+        fields.serialize_field("blame", &self.blame())?;
+        fields.serialize_field("message", &self.ending.to_string())?;
+        fields.serialize_field("hint", &self.hint())?;
+        fields.serialize_field("os_error", &self.os_error())?;
+        fields.serialize_field("phase", &self.phase)?;
+        fields.serialize_field("facts", &*self.facts)?;
+        fields.end()
+    }
+}

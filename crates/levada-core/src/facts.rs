@@ -1,0 +1,144 @@
+//! What is known about one stream.
+
+use alloc::string::String;
+use core::fmt;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use crate::lifecycle::{Party, Role};
+
+/// Everything that is known about one stream so far. A fact that is set does not change any more,
+/// but for the counters, which grow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Facts {
+    /// Which end we are of the transport: who called whom.
+    pub role: Option<Role>,
+    /// The peer's name as it was asked for, where it was given by name.
+    pub host: Option<String>,
+    /// Our address.
+    pub local: Option<Endpoint>,
+    /// The peer's address.
+    pub peer: Option<Endpoint>,
+    /// Why nothing encrypts the bytes; `None` where something does.
+    pub plain: Option<WhyPlain>,
+    /// What TLS agreed on, from the moment it is known.
+    pub tls: Option<TlsFacts>,
+    /// Who said goodbye first.
+    pub first_goodbye: Option<Party>,
+    /// Bytes so far.
+    pub bytes: Bytes,
+    /// How long each phase took.
+    pub times: Times,
+}
+
+/// The address of one end of a transport.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A TCP address.
+    Ip(SocketAddr),
+    /// A Unix socket's path, empty for an unnamed one; an abstract name begins with `@`.
+    Unix(String),
+    /// A pipe in this process's memory.
+    Memory,
+    /// Standard input and output.
+    Stdio,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => write!(f, "{address}"),
+            Self::Unix(path) if path.is_empty() => f.write_str("unix:(unnamed)"),
+            Self::Unix(path) => write!(f, "unix:{path}"),
+            Self::Memory => f.write_str("memory"),
+            Self::Stdio => f.write_str("stdio"),
+        }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for Endpoint {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Why a stream is plain: absence of encryption has a reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+pub enum WhyPlain {
+    /// No encryption was asked for.
+    Disabled,
+}
+
+/// What a TLS handshake agreed on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct TlsFacts {
+    /// The protocol version, `1.2` or `1.3`.
+    pub version: Option<&'static str>,
+    /// The cipher suite's name in the IANA registry.
+    pub suite: Option<String>,
+    /// The key exchange group's name in the IANA registry.
+    pub group: Option<String>,
+    /// The application protocol agreed on (RFC 7301), bytes outside printable ASCII escaped.
+    pub alpn: Option<String>,
+    /// The server name asked for (RFC 6066 section 3): by us as client, by the peer as server.
+    pub sni: Option<String>,
+    /// Whether the session was resumed.
+    pub resumed: Option<bool>,
+    /// How many certificates the peer showed, its own included; 0 where it showed none.
+    pub peer_certificates: usize,
+}
+
+/// Bytes that passed, by side of the layers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Bytes {
+    /// Plain bytes handed to the reader.
+    pub read: u64,
+    /// Plain bytes accepted from the writer.
+    pub written: u64,
+    /// Bytes that came from the transport.
+    pub wire_read: u64,
+    /// Bytes that the transport took.
+    pub wire_written: u64,
+    /// Plain bytes that arrived and that nobody read, because the owner only waited for the end.
+    pub discarded: u64,
+}
+
+/// How long each phase took; `None` for one that did not happen or is not over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Times {
+    /// Looking up the name.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "milliseconds"))]
+    pub lookup: Option<Duration>,
+    /// Connecting the transport.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "milliseconds"))]
+    pub connect: Option<Duration>,
+    /// The opening handshake.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "milliseconds"))]
+    pub handshake: Option<Duration>,
+    /// The whole life.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "milliseconds"))]
+    pub total: Option<Duration>,
+}
+
+/// Writes a duration as milliseconds with three decimals.
+#[cfg(feature = "serde")]
+#[expect(clippy::ref_option, reason = "serde calls it with a reference to the field")]
+fn milliseconds<S: serde::Serializer>(
+    time: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) =>
+        {
+            #[expect(clippy::cast_precision_loss, reason = "exact for the first 285 years")]
+            serializer.serialize_f64(time.as_micros() as f64 / 1000.0)
+        }
+        None => serializer.serialize_none(),
+    }
+}

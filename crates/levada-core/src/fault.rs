@@ -1,0 +1,124 @@
+//! What we found wrong with the peer, or with ourselves, while a layer ran.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+/// The cause of an [`Ending::FatalError`](crate::Ending::FatalError): what was found, with the
+/// details that help to mend it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+pub enum Fault {
+    /// The peer's first bytes are no TLS record.
+    NotTls {
+        /// What the peer sent, up to 16 bytes of it.
+        first: Vec<u8>,
+    },
+    /// The peer offers or chose a protocol version older than TLS 1.2.
+    OldVersion,
+    /// The two ends have no cipher suite, group or signature scheme in common; the text says which.
+    NothingInCommon(String),
+    /// The two ends have no application protocol in common (RFC 7301).
+    NoAlpn,
+    /// The peer broke the protocol; the text says how.
+    Protocol(String),
+    /// A record did not authenticate: it was altered, or the keys differ.
+    BadRecord,
+    /// The peer's certificate was refused.
+    Certificate(CertificateFault),
+    /// The peer showed no certificate although one is required.
+    NoCertificate,
+    /// No identity of ours fits the name that the client asked for; `None`: it asked for none.
+    UnknownName(Option<String>),
+    /// Our private key could not sign; the text says why.
+    Signer(String),
+    /// Something of ours failed; the text says what.
+    Internal(String),
+}
+
+/// Why a certificate was refused. Times are seconds since 1970-01-01 UTC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+pub enum CertificateFault {
+    /// No anchor of ours leads to it.
+    UnknownIssuer,
+    /// It is for other names.
+    WrongName {
+        /// The name that we verify.
+        wanted: String,
+        /// The names that it has.
+        presented: Vec<String>,
+    },
+    /// Its validity period is over.
+    Expired {
+        /// When it ended.
+        not_after: Option<u64>,
+        /// The time that it was verified at.
+        now: Option<u64>,
+    },
+    /// Its validity period has not begun.
+    NotYetValid {
+        /// When it begins.
+        not_before: Option<u64>,
+        /// The time that it was verified at.
+        now: Option<u64>,
+    },
+    /// Its issuer has revoked it.
+    Revoked,
+    /// It is a certificate authority's, where an end entity's is needed.
+    CaAsEndEntity,
+    /// It is not meant for this use (extended key usage).
+    WrongUsage,
+    /// A signature in the chain, or over the handshake, does not verify.
+    BadSignature,
+    /// It cannot be read.
+    BadEncoding,
+    /// Another reason, in the words of the verifier.
+    Other(String),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotTls { first } => {
+                write!(f, "the peer does not speak TLS: it sent \"{}\"", first.escape_ascii())
+            }
+            Self::OldVersion => f.write_str("the peer speaks only SSL 3, TLS 1.0 or TLS 1.1"),
+            Self::NothingInCommon(what) => write!(f, "the two ends have no {what} in common"),
+            Self::NoAlpn => f.write_str("the two ends have no application protocol in common"),
+            Self::Protocol(how) => write!(f, "the peer broke the protocol: {how}"),
+            Self::BadRecord => f.write_str("a record from the peer did not authenticate"),
+            Self::Certificate(fault) => write!(f, "the peer's certificate was refused: {fault}"),
+            Self::NoCertificate => f.write_str("the peer showed no certificate"),
+            Self::UnknownName(Some(name)) => write!(f, "no identity for the name \"{name}\""),
+            Self::UnknownName(None) => f.write_str("the client asked for no name"),
+            Self::Signer(why) => write!(f, "the private key could not sign: {why}"),
+            Self::Internal(what) => write!(f, "internal error: {what}"),
+        }
+    }
+}
+
+impl fmt::Display for CertificateFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownIssuer => f.write_str("no trusted authority has issued it"),
+            Self::WrongName { wanted, presented } => {
+                write!(f, "it is not for \"{wanted}\"")?;
+                for (index, name) in presented.iter().enumerate() {
+                    write!(f, "{}{name}", if index == 0 { " but for " } else { ", " })?;
+                }
+                Ok(())
+            }
+            Self::Expired { .. } => f.write_str("it has expired"),
+            Self::NotYetValid { .. } => f.write_str("it is not valid yet"),
+            Self::Revoked => f.write_str("its issuer has revoked it"),
+            Self::CaAsEndEntity => {
+                f.write_str("it is a certificate authority's, not one for a host or client")
+            }
+            Self::WrongUsage => f.write_str("it is not meant for this use"),
+            Self::BadSignature => f.write_str("a signature does not verify"),
+            Self::BadEncoding => f.write_str("it cannot be read"),
+            Self::Other(why) => f.write_str(why),
+        }
+    }
+}
