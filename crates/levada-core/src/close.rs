@@ -89,8 +89,12 @@ impl Goodbyes {
         (!self.theirs).then_some(Ending::SocketClose)
     }
 
-    /// The transport failed. Gives the ending, unless both goodbyes are complete: then nothing can
-    /// be lost any more and the failure is only an event.
+    /// The transport failed. Gives the ending.
+    ///
+    /// # Errors
+    ///
+    /// The failure itself when both goodbyes are complete: nothing can be lost any more, and it is
+    /// only an event.
     pub fn transport_failed(&self, error: OsError) -> Result<Ending, OsError> {
         if self.are_complete() { Err(error) } else { Ok(Ending::SocketError(error)) }
     }
