@@ -17,7 +17,7 @@ impl Tool {
         if succeeds(&mut cargo([self.name, "--version"])) {
             return Ok(());
         }
-        // A debug build takes a third of the time, and these tools are not what we wait for.
+        // Not optimized: they run for a second or two, and their build is what we would wait for.
         let package = format!("cargo-{}", self.name);
         run(&mut cargo(["install", "--locked", "--debug", "--version", self.version, &package]))
     }
