@@ -1,2 +1,62 @@
-//! The project's own commands: `cargo xtask`.
-fn main() {}
+//! The project's own commands, `cargo xtask`: what a developer runs and what CI runs are the same.
+
+mod ci;
+mod fuzz;
+mod peers;
+mod steps;
+mod tally;
+mod test;
+mod tools;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::{env, io};
+
+use steps::Report;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  test [--all]    install the peers that tests talk to, then run every test;
+                  --all adds the slow suites, in release mode, and the fuzz targets
+  ci              format, clippy, rustdoc, cargo-deny, then `test`
+  fuzz [SECONDS]  run each fuzz target for that long (60 seconds unless told)
+";
+
+fn main() -> ExitCode {
+    if let Err(error) = enter_workspace_root() {
+        eprintln!("cannot enter the workspace: {error}");
+        return ExitCode::FAILURE;
+    }
+    let words: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let mut report = Report::default();
+    match words[..] {
+        ["test"] => test::run(&mut report, test::Extent::Fast),
+        ["test", "--all"] => test::run(&mut report, test::Extent::All),
+        ["ci"] => ci::run(&mut report),
+        ["fuzz"] => fuzz::run(&mut report, fuzz::SECONDS),
+        ["fuzz", seconds] => match seconds.parse() {
+            Ok(seconds) => fuzz::run(&mut report, seconds),
+            Err(error) => {
+                eprintln!("SECONDS is '{seconds}': {error}");
+                return ExitCode::from(2);
+            }
+        },
+        ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    }
+    report.close()
+}
+
+/// Paths in this program are relative to the workspace, wherever it was started.
+fn enter_workspace_root() -> io::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    env::set_current_dir(root)
+}

@@ -1,3 +1,4 @@
 //! What the tests of several Levada crates share. Never published, never a normal dependency.
 
 pub mod docs;
+pub mod skip;

@@ -1,0 +1,53 @@
+//! `cargo xtask ci`: what a change has to pass.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::steps::{Done, Outcome, Report, cargo, run as run_command, succeeds};
+use crate::test::{self, Extent};
+use crate::tools;
+
+pub(crate) fn run(report: &mut Report) {
+    report.step("format", || {
+        run_command(&mut cargo(["fmt", "--all", "--check"]))?;
+        with_fuzz(&["fmt", "--check"])
+    });
+    report.step("clippy", || {
+        let all = ["--all-targets", "--all-features", "--locked", "--", "--deny", "warnings"];
+        run_command(cargo(["clippy", "--workspace"]).args(all))?;
+        with_fuzz(&["clippy", "--all-targets", "--locked", "--", "--deny", "warnings"])
+    });
+    report.step("rustdoc", || {
+        let mut doc = cargo(["doc", "--workspace", "--all-features", "--no-deps", "--locked"]);
+        ran(doc.env("RUSTDOCFLAGS", "--deny warnings"))
+    });
+    report.step("cargo-deny", || tools::DENY.ensure().map(|()| Done::Ran(String::new())));
+    report.step("dependencies", || {
+        ran(&mut cargo(["deny", "--locked", "check", "bans", "licenses", "sources"]))
+    });
+    report.step("advisories", advisories);
+    test::run(report, Extent::Fast);
+}
+
+fn advisories() -> Outcome {
+    // Fetched apart, so that a database out of reach is not taken for a vulnerable dependency.
+    if !succeeds(&mut cargo(["deny", "fetch", "db"])) {
+        let why = "the RustSec advisory database cannot be fetched from this machine";
+        return Ok(Done::Skipped(why.to_owned()));
+    }
+    ran(&mut cargo(["deny", "--locked", "check", "--disable-fetch", "advisories"]))
+}
+
+/// The same for the fuzz targets, which are a workspace of their own.
+fn with_fuzz(words: &[&str]) -> Outcome {
+    let manifest = "fuzz/Cargo.toml";
+    if !Path::new(manifest).exists() {
+        return Ok(Done::Ran(String::new()));
+    }
+    let [subcommand, flags @ ..] = words else { return Err("no subcommand".to_owned()) };
+    ran(cargo([subcommand, "--manifest-path", manifest]).args(flags))
+}
+
+fn ran(command: &mut Command) -> Outcome {
+    run_command(command).map(|()| Done::Ran(String::new()))
+}

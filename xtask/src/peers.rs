@@ -1,0 +1,65 @@
+//! The foreign programs that tests talk to. A missing one is no reason to skip a test.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::process::Command;
+use std::{env, fs};
+
+use crate::steps::{Done, Outcome, run, shown};
+
+struct Peer {
+    program: &'static str,
+    /// Debian's package that holds it.
+    package: &'static str,
+    purpose: &'static str,
+}
+
+const PEERS: &[Peer] = &[Peer {
+    program: "openssl",
+    package: "openssl",
+    purpose: "the other end of TLS that shares no code with ours",
+}];
+
+/// Makes sure that every peer is there, by installing it where we may.
+pub(crate) fn ensure() -> Outcome {
+    let missing: Vec<&Peer> = PEERS.iter().filter(|peer| find(peer.program).is_none()).collect();
+    if !missing.is_empty() {
+        for peer in &missing {
+            println!("{} is missing: {}", peer.program, peer.purpose);
+        }
+        install(missing.iter().map(|peer| peer.package))?;
+    }
+    let absent: Vec<&str> =
+        PEERS.iter().map(|peer| peer.program).filter(|program| find(program).is_none()).collect();
+    if absent.is_empty() {
+        Ok(Done::Ran(PEERS.iter().map(|peer| peer.program).collect::<Vec<_>>().join(", ")))
+    } else {
+        Err(format!("still missing after the installation: {}", absent.join(", ")))
+    }
+}
+
+fn install<'a>(packages: impl Iterator<Item = &'a str>) -> Result<(), String> {
+    let mut update = Command::new("apt-get");
+    update.arg("update");
+    let mut install = Command::new("apt-get");
+    install.args(["install", "--yes", "--no-install-recommends"]).args(packages);
+    if find("apt-get").is_none() || !is_root()? {
+        return Err(format!("as root, on Debian: {} && {}", shown(&update), shown(&install)));
+    }
+    run(&mut update)?;
+    run(install.env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+/// The file that runs when `program` is called by its bare name.
+fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+fn is_root() -> Result<bool, String> {
+    // A process's own folder belongs to its effective user.
+    match fs::metadata("/proc/self") {
+        Ok(own) => Ok(own.uid() == 0),
+        Err(error) => Err(format!("cannot read /proc/self: {error}")),
+    }
+}
