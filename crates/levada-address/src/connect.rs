@@ -1,0 +1,148 @@
+//! An address that is used for connecting.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+
+use crate::address::Part;
+use crate::{
+    Address, AddressError, Deadlines, Endpoint, Family, Fault, Host, IdentityFiles, Side, UnixName,
+    Value,
+};
+
+/// What an address says to whoever connects to it, every default filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectAddress {
+    /// Where to connect to.
+    pub endpoint: ConnectEndpoint,
+    /// How to speak TLS; `None` for plain bytes.
+    pub tls: Option<ConnectTls>,
+    /// The deadlines of the stream.
+    pub deadlines: Deadlines,
+}
+
+/// Where to connect to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectEndpoint {
+    /// A TCP port.
+    Tcp {
+        /// The host.
+        host: Host,
+        /// The port.
+        port: NonZeroU16,
+        /// Which versions of IP to use. A host or a `bind` that is an IP address is of this
+        /// version.
+        family: Family,
+        /// The local end, with port 0 for any free one; `None` for what the system chooses.
+        bind: Option<SocketAddr>,
+    },
+    /// A Unix stream socket.
+    Unix(UnixName),
+    /// Standard input and output.
+    Stdio,
+    /// A peer in this process that sends back what it gets.
+    Echo,
+}
+
+/// How to speak TLS to a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectTls {
+    /// The name or IP address that the peer's certificate must hold.
+    pub name: Host,
+    /// The name to ask for in the handshake, without a dot at its end; `None` to ask for none.
+    pub sni: Option<String>,
+    /// PEM: the authorities that may vouch for the peer; `None` for those of the system.
+    pub ca: Option<PathBuf>,
+    /// Who we are, if the peer asks for it.
+    pub identity: Option<IdentityFiles>,
+    /// The application protocols, the preferred one first; empty when none is spoken of.
+    pub alpn: Vec<Vec<u8>>,
+}
+
+impl Address {
+    /// What the address says to whoever connects to it.
+    ///
+    /// ```
+    /// # use levada_address::Address;
+    /// let address: Address = "tls://10.0.0.1:443?name=example.org".parse()?;
+    /// let tls = address.for_connecting()?.tls.unwrap();
+    /// assert_eq!(tls.name.to_string(), "example.org");
+    /// assert_eq!(tls.sni.as_deref(), Some("example.org"));
+    /// # Ok::<(), levada_address::AddressError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the scheme or a word is for listening only, when the host is missing or the port is 0,
+    /// when a word stands without one that it needs, and when two words contradict each other.
+    pub fn for_connecting(&self) -> Result<ConnectAddress, AddressError> {
+        self.check_side(Side::Connect)?;
+        let endpoint = match self.endpoint() {
+            Endpoint::Tcp { host, port } => self.connect_tcp(host.as_ref(), *port)?,
+            Endpoint::Unix(name) => ConnectEndpoint::Unix(name.clone()),
+            Endpoint::Stdio => ConnectEndpoint::Stdio,
+            Endpoint::Echo => ConnectEndpoint::Echo,
+        };
+        let tls = match &endpoint {
+            ConnectEndpoint::Tcp { host, .. } if self.scheme().spec().tls => {
+                Some(self.connect_tls(host)?)
+            }
+            _ => None,
+        };
+        Ok(ConnectAddress { endpoint, tls, deadlines: Deadlines::of(self.options()) })
+    }
+
+    fn connect_tcp(&self, host: Option<&Host>, port: u16) -> Result<ConnectEndpoint, AddressError> {
+        let Some(host) = host else {
+            let hint = "for this machine write `localhost`";
+            return Err(self.wrong(Part::Host, Fault::HostNeeded, Some(hint)));
+        };
+        let port =
+            NonZeroU16::new(port).ok_or_else(|| self.wrong(Part::Port, Fault::PortZero, None))?;
+        let family = self.options().family();
+        let bind = match self.options().get("bind") {
+            Some(Value::Bind(local)) => Some(*local),
+            _ => None,
+        };
+        let conflict = |word| self.wrong(Part::Word(word), Fault::FamilyConflict, None);
+        if let Host::Ip(ip) = host {
+            if !family.contains(*ip) {
+                return Err(conflict("family"));
+            }
+            if bind.is_some_and(|local| local.is_ipv4() != ip.is_ipv4()) {
+                return Err(conflict("bind"));
+            }
+        }
+        if bind.is_some_and(|local| !family.contains(local.ip())) {
+            return Err(conflict("bind"));
+        }
+        Ok(ConnectEndpoint::Tcp { host: host.clone(), port, family, bind })
+    }
+
+    fn connect_tls(&self, host: &Host) -> Result<ConnectTls, AddressError> {
+        let options = self.options();
+        let identity = options.identities().pop();
+        for word in ["key", "passphrase-file"] {
+            if identity.is_none() && options.get(word).is_some() {
+                let fault = Fault::OptionAlone(word, "cert");
+                return Err(self.wrong(Part::Word(word), fault, Some("add `cert=FILE`")));
+            }
+        }
+        let name = match options.get("name") {
+            Some(Value::PeerName(name)) => name,
+            _ => host,
+        };
+        let sni = match options.get("sni") {
+            Some(Value::DnsName(sni)) => Some(sni.as_str()),
+            _ => name.dns_name(),
+        };
+        Ok(ConnectTls {
+            name: name.clone(),
+            sni: sni.map(str::to_owned),
+            ca: options.path("ca"),
+            identity,
+            alpn: options.alpn(),
+        })
+    }
+}

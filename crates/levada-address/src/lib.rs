@@ -1,0 +1,85 @@
+//! The address of one end of a stream, as a person writes it.
+//!
+//! An address is a scheme, an endpoint and options. The same words stand in an address, in a flag
+//! of the command and in a key of the configuration, because all three come from one table,
+//! [`OPTIONS`]; the schemes come from another, [`SCHEMES`].
+//!
+//! | address | endpoint |
+//! |---|---|
+//! | `tcp://host:port` | TCP |
+//! | `tls://host:port` | TLS over TCP |
+//! | `unix:/path`, `unix:run/path`, `unix:@name` | a Unix socket: absolute, relative, abstract |
+//! | `stdio:` | standard input and output |
+//! | `echo:` | a peer that sends back what it gets |
+//!
+//! Options follow a `?`, as `key=value` with `&` between them; values are percent-decoded.
+//!
+//! # Two steps
+//!
+//! Parsing checks the grammar, and that each word belongs to the scheme. What the address is *for*
+//! is known only to its user: [`Address::for_listening`] and [`Address::for_connecting`] check the
+//! rest and give a typed view, where every default is filled in and nothing is left to look up.
+//!
+//! ```
+//! use levada_address::{Address, ConnectEndpoint, Deadline};
+//!
+//! let address: Address = "tls://example.org:443?alpn=h2&deadline-connect=250ms".parse()?;
+//! let to = address.for_connecting()?;
+//! assert!(matches!(to.endpoint, ConnectEndpoint::Tcp { port, .. } if port.get() == 443));
+//! assert_eq!(to.tls.unwrap().alpn, [b"h2".to_vec()]);
+//! assert_eq!(to.deadlines.connect, Deadline::millis(250));
+//! assert_eq!(to.deadlines.handshake, Deadline::secs(10));
+//!
+//! let error = "tls://:8443?crt=a.pem".parse::<Address>().unwrap_err();
+//! assert_eq!(
+//!     error.to_string(),
+//!     "unknown option `crt`
+//!     tls://:8443?crt=a.pem
+//!                 ^^^
+//!     did you mean `cert`?"
+//! );
+//! # Ok::<(), levada_address::AddressError>(())
+//! ```
+//!
+//! This crate is pure: it opens no file, resolves no name and reads no environment. An address
+//! holds no secret, only the paths of files that do.
+#![forbid(unsafe_code)]
+
+#[cfg(not(unix))]
+compile_error!("Levada runs on Linux: paths are bytes here, and Unix sockets are endpoints");
+
+mod address;
+mod connect;
+mod deadline;
+mod endpoint;
+mod error;
+mod fault;
+mod host;
+mod listen;
+mod mask;
+mod option;
+mod options;
+mod parse;
+mod percent;
+pub mod render;
+mod scheme;
+mod side;
+mod suggest;
+mod unix;
+mod value;
+
+pub use address::Address;
+pub use connect::{ConnectAddress, ConnectEndpoint, ConnectTls};
+pub use deadline::{Deadline, Deadlines};
+pub use endpoint::Endpoint;
+pub use error::AddressError;
+pub use fault::{Fault, HostFault, ValueFault};
+pub use host::Host;
+pub use listen::{ClientCheck, ListenAddress, ListenEndpoint, ListenTls};
+pub use option::{DefaultValue, OPTIONS, OptionSpec, Repeat, Schemes};
+pub use options::{IdentityFiles, Options};
+pub use parse::MAX_LEN;
+pub use scheme::{Form, SCHEMES, Scheme, SchemeSpec};
+pub use side::{Side, Sides};
+pub use unix::UnixName;
+pub use value::{ClientAuth, Family, Value, ValueKind};

@@ -1,0 +1,130 @@
+//! An address that is used for listening.
+
+use std::path::PathBuf;
+
+use crate::address::Part;
+use crate::{
+    Address, AddressError, ClientAuth, Deadlines, Endpoint, Family, Fault, Host, IdentityFiles,
+    Side, UnixName, Value,
+};
+
+/// What an address says to a listener, every default filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenAddress {
+    /// Where to listen.
+    pub endpoint: ListenEndpoint,
+    /// How to speak TLS; `None` for plain bytes.
+    pub tls: Option<ListenTls>,
+    /// The deadlines of every stream that is accepted.
+    pub deadlines: Deadlines,
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ListenEndpoint {
+    /// A TCP port.
+    Tcp {
+        /// The host; `None` is every address of this machine that `family` allows.
+        host: Option<Host>,
+        /// The port; 0 is any free one.
+        port: u16,
+        /// Which versions of IP to listen on. A host that is an IP address is of this version.
+        family: Family,
+    },
+    /// A Unix stream socket.
+    Unix(UnixName),
+    /// Standard input and output, as the only stream that is ever accepted.
+    Stdio,
+}
+
+/// How a listener speaks TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenTls {
+    /// The identities, at least one; SNI chooses, and the first serves whoever asks for no other.
+    pub identities: Vec<IdentityFiles>,
+    /// Whether and how clients prove who they are; `None` when they are not asked.
+    pub client: Option<ClientCheck>,
+    /// The application protocols, the preferred one first; empty when none is spoken of.
+    pub alpn: Vec<Vec<u8>>,
+}
+
+/// How clients prove who they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCheck {
+    /// PEM: the authorities that may vouch for them.
+    pub ca: PathBuf,
+    /// Whether a client without a certificate is refused.
+    pub required: bool,
+}
+
+impl Address {
+    /// What the address says to a listener.
+    ///
+    /// ```
+    /// # use levada_address::{Address, ListenEndpoint};
+    /// let address: Address = "tls://:8443?cert=a.pem&cert=b.pem&key=a.key&key=b.key".parse()?;
+    /// let on = address.for_listening()?;
+    /// assert!(matches!(on.endpoint, ListenEndpoint::Tcp { host: None, port: 8443, .. }));
+    /// assert_eq!(on.tls.unwrap().identities[1].key.to_str(), Some("b.key"));
+    /// # Ok::<(), levada_address::AddressError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the scheme or a word is for connecting only, when a word stands without one that it
+    /// needs, and when two words contradict each other.
+    pub fn for_listening(&self) -> Result<ListenAddress, AddressError> {
+        self.check_side(Side::Listen)?;
+        let options = self.options();
+        let endpoint = match self.endpoint() {
+            Endpoint::Tcp { host, port } => {
+                let family = options.family();
+                if let Some(Host::Ip(ip)) = host
+                    && !family.contains(*ip)
+                {
+                    return Err(self.wrong(Part::Word("family"), Fault::FamilyConflict, None));
+                }
+                ListenEndpoint::Tcp { host: host.clone(), port: *port, family }
+            }
+            Endpoint::Unix(name) => ListenEndpoint::Unix(name.clone()),
+            Endpoint::Stdio => ListenEndpoint::Stdio,
+            Endpoint::Echo => {
+                let fault = Fault::SchemeSide(self.scheme(), Side::Listen);
+                return Err(self.wrong(Part::Scheme, fault, None));
+            }
+        };
+        let tls = if self.scheme().spec().tls { Some(self.listen_tls()?) } else { None };
+        Ok(ListenAddress { endpoint, tls, deadlines: Deadlines::of(options) })
+    }
+
+    fn listen_tls(&self) -> Result<ListenTls, AddressError> {
+        let options = self.options();
+        let identities = options.identities();
+        if identities.is_empty() {
+            let fault = Fault::OptionNeeded("cert", Side::Listen);
+            return Err(self.wrong(Part::End, fault, Some("add `cert=FILE`, and `key=FILE`")));
+        }
+        let (certs, keys) = (identities.len(), options.values("key").count());
+        if keys != 0 && keys != certs {
+            let hint =
+                "the n-th key is for the n-th certificate; name a file that holds both twice";
+            let fault = Fault::KeyCount { certs, keys };
+            return Err(self.wrong(Part::Word("key"), fault, Some(hint)));
+        }
+        let ca = options.path("client-ca");
+        let client = match (options.get("client-auth"), ca) {
+            (Some(Value::ClientAuth(ClientAuth::None)), _) | (None, None) => None,
+            (Some(Value::ClientAuth(ClientAuth::Requested)), Some(ca)) => {
+                Some(ClientCheck { ca, required: false })
+            }
+            (_, Some(ca)) => Some(ClientCheck { ca, required: true }),
+            (Some(_), None) => {
+                let fault = Fault::OptionAlone("client-auth", "client-ca");
+                let hint = "add `client-ca=FILE` with the authorities that vouch for clients";
+                return Err(self.wrong(Part::Word("client-auth"), fault, Some(hint)));
+            }
+        };
+        Ok(ListenTls { identities, client, alpn: options.alpn() })
+    }
+}

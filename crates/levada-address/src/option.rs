@@ -1,0 +1,287 @@
+//! The table of options: every word that an address, a flag and a configuration key can be.
+
+use crate::{Deadline, Family, Scheme, Side, Sides, Value, ValueKind};
+
+/// One row of [`OPTIONS`]: all there is to know about a word before it has a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptionSpec {
+    /// The word: lower case, with hyphens. `--word` for a flag, `word =` for a configuration key.
+    pub word: &'static str,
+    /// The sides on which it has a meaning.
+    pub side: Sides,
+    /// The schemes with which it has a meaning.
+    pub schemes: Schemes,
+    /// What its value is.
+    pub kind: ValueKind,
+    /// Where it may stand more than once.
+    pub repeat: Repeat,
+    /// The word whose value is only right beside this one's, so that both come from one place.
+    pub partner: Option<&'static str>,
+    /// What holds where the word is absent.
+    pub default: DefaultValue,
+    /// What it does, as one line without a full stop.
+    pub help: &'static str,
+    /// What more there is to know, as full sentences; may be empty.
+    pub more: &'static str,
+}
+
+/// The schemes with which a word has a meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schemes {
+    /// All of them.
+    Any,
+    /// These.
+    Only(&'static [Scheme]),
+}
+
+/// Where a word may stand more than once in one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// Nowhere.
+    Never,
+    /// On this side.
+    On(Side),
+}
+
+/// What holds where a word is absent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DefaultValue {
+    /// Nothing: what the word asks for is not done.
+    Absent,
+    /// A value, the same as if it were written.
+    Value(Value),
+    /// Something that depends on the rest of the address, in words.
+    Derived(&'static str),
+}
+
+/// The schemes that speak TLS.
+const TLS: Schemes = Schemes::Only(&[Scheme::Tls]);
+/// The schemes that have a host and a port.
+const HOST: Schemes = Schemes::Only(&[Scheme::Tcp, Scheme::Tls]);
+
+/// A deadline of the common life that every stream has, whatever carries it.
+const fn deadline(
+    word: &'static str,
+    default: Deadline,
+    help: &'static str,
+    more: &'static str,
+) -> OptionSpec {
+    OptionSpec {
+        word,
+        side: Sides::Both,
+        schemes: Schemes::Any,
+        kind: ValueKind::Deadline,
+        repeat: Repeat::Never,
+        partner: None,
+        default: DefaultValue::Value(Value::Deadline(default)),
+        help,
+        more,
+    }
+}
+
+/// Every option, in the order in which help and docs show them.
+pub static OPTIONS: &[OptionSpec] = &[
+    OptionSpec {
+        word: "cert",
+        side: Sides::Both,
+        schemes: TLS,
+        kind: ValueKind::Path,
+        repeat: Repeat::On(Side::Listen),
+        partner: Some("key"),
+        default: DefaultValue::Absent,
+        help: "PEM file with our certificate and its chain",
+        more: "Needed for listening, where it may be repeated: SNI chooses between the \
+               certificates, and the first one serves whoever asks for none of them.",
+    },
+    OptionSpec {
+        word: "key",
+        side: Sides::Both,
+        schemes: TLS,
+        kind: ValueKind::Path,
+        repeat: Repeat::On(Side::Listen),
+        partner: Some("cert"),
+        default: DefaultValue::Derived("the file of `cert`"),
+        help: "PEM file with the private key of `cert`",
+        more: "The n-th key belongs to the n-th certificate; give a key for each of them or for \
+               none. A file that holds both is named by both words, or by `cert` alone.",
+    },
+    OptionSpec {
+        word: "passphrase-file",
+        side: Sides::Both,
+        schemes: TLS,
+        kind: ValueKind::Path,
+        repeat: Repeat::Never,
+        partner: None,
+        default: DefaultValue::Absent,
+        help: "file whose first line opens an encrypted private key",
+        more: "It serves every encrypted key of the address.",
+    },
+    OptionSpec {
+        word: "client-ca",
+        side: Sides::Listen,
+        schemes: TLS,
+        kind: ValueKind::Path,
+        repeat: Repeat::Never,
+        partner: None,
+        default: DefaultValue::Absent,
+        help: "PEM file with the authorities that may vouch for clients",
+        more: "",
+    },
+    OptionSpec {
+        word: "client-auth",
+        side: Sides::Listen,
+        schemes: TLS,
+        kind: ValueKind::ClientAuth,
+        repeat: Repeat::Never,
+        partner: None,
+        default: DefaultValue::Derived("`required` with `client-ca`, else `none`"),
+        help: "whether a client is asked for a certificate",
+        more: "`requested` also lets in clients without one, never one that fails the check. \
+               Both `requested` and `required` need `client-ca`.",
+    },
+    OptionSpec {
+        word: "ca",
+        side: Sides::Connect,
+        schemes: TLS,
+        kind: ValueKind::Path,
+        repeat: Repeat::Never,
+        partner: None,
+        default: DefaultValue::Derived("the authorities of the system"),
+        help: "PEM file with the authorities that may vouch for the peer",
+        more: "It replaces those of the system.",
+    },
+    OptionSpec {
+        word: "name",
+        side: Sides::Connect,
+        schemes: TLS,
+        kind: ValueKind::PeerName,
+        repeat: Repeat::Never,
+        partner: None,
+        default: DefaultValue::Derived("the host"),
+        help: "name or IP address that the peer's certificate must hold",
+        more: "",
+    },
+    OptionSpec {
+        word: "sni",
+        side: Sides::Connect,
+        schemes: TLS,
+        kind: ValueKind::DnsName,
+        repeat: Repeat::Never,
+        partner: None,
+        default: DefaultValue::Derived("`name`, unless that is an IP address"),
+        help: "server name to ask for in the handshake",
+        more: "It never changes which name is verified.",
+    },
+    OptionSpec {
+        word: "alpn",
+        side: Sides::Both,
+        schemes: TLS,
+        kind: ValueKind::Alpn,
+        repeat: Repeat::Never,
+        partner: None,
+        default: DefaultValue::Absent,
+        help: "application protocols, with commas between them, the preferred one first",
+        more: "",
+    },
+    OptionSpec {
+        word: "family",
+        side: Sides::Both,
+        schemes: HOST,
+        kind: ValueKind::Family,
+        repeat: Repeat::Never,
+        partner: None,
+        default: DefaultValue::Value(Value::Family(Family::Any)),
+        help: "IP version to use",
+        more: "",
+    },
+    OptionSpec {
+        word: "bind",
+        side: Sides::Connect,
+        schemes: HOST,
+        kind: ValueKind::Bind,
+        repeat: Repeat::Never,
+        partner: None,
+        default: DefaultValue::Derived("what the system chooses"),
+        help: "local IP address, and port if wanted, to connect from",
+        more: "",
+    },
+    deadline(
+        "deadline-lookup",
+        Deadline::secs(5),
+        "how long the host's name may take to resolve",
+        "",
+    ),
+    deadline(
+        "deadline-connect",
+        Deadline::secs(10),
+        "how long the transport may take to connect",
+        "",
+    ),
+    deadline(
+        "deadline-handshake",
+        Deadline::secs(10),
+        "how long a handshake may take, from its first byte to the last",
+        "",
+    ),
+    deadline(
+        "deadline-close",
+        Deadline::secs(120),
+        "how long a closing stream may stand without a byte either way",
+        "It measures idleness: a slow tail that moves is not cut.",
+    ),
+    deadline(
+        "deadline-idle",
+        Deadline::Off,
+        "how long an open stream may stand without a byte",
+        "",
+    ),
+];
+
+impl OptionSpec {
+    /// The row of `word`, which is in lower case, with hyphens.
+    pub fn find(word: &str) -> Option<&'static Self> {
+        OPTIONS.iter().find(|row| row.word == word)
+    }
+
+    /// The rows that have a meaning for `scheme` on `side`, in the order of the table.
+    pub fn fitting(scheme: Scheme, side: Side) -> impl Iterator<Item = &'static Self> {
+        OPTIONS.iter().filter(move |row| row.fits(scheme, side))
+    }
+
+    /// Whether the word has a meaning for `scheme` on `side`.
+    pub fn fits(&self, scheme: Scheme, side: Side) -> bool {
+        self.schemes.contains(scheme) && self.side.contains(side)
+    }
+}
+
+impl Schemes {
+    /// Whether `scheme` is one of them.
+    pub fn contains(self, scheme: Scheme) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Only(schemes) => schemes.contains(&scheme),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sound() {
+        for (index, row) in OPTIONS.iter().enumerate() {
+            let word = row.word;
+            assert!(word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{word}");
+            assert!(!OPTIONS[..index].iter().any(|other| other.word == word), "{word} twice");
+            assert!(!row.help.ends_with('.') && !row.help.contains('\n'), "{word}: help");
+            assert!(row.more.is_empty() || row.more.ends_with('.'), "{word}: more");
+            if let DefaultValue::Value(value) = &row.default {
+                assert_eq!(value.kind(), row.kind, "{word}: default");
+            }
+            if let Some(partner) = row.partner {
+                assert_eq!(OptionSpec::find(partner).unwrap().partner, Some(word));
+            }
+        }
+    }
+}

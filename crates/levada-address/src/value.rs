@@ -1,0 +1,291 @@
+//! The values of options: their kinds, how they are read and how they are written.
+
+use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+
+use crate::error::Wrong;
+use crate::{Deadline, Fault, Host, HostFault, ValueFault, endpoint};
+
+/// What the value of a word is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ValueKind {
+    /// A path: any bytes but zero.
+    Path,
+    /// A host name or an IP address.
+    PeerName,
+    /// A host name.
+    DnsName,
+    /// Names of application protocols (RFC 7301) with commas between them, each of 1 to 255 bytes.
+    Alpn,
+    /// Whether clients are asked for a certificate.
+    ClientAuth,
+    /// A version of IP.
+    Family,
+    /// An IP address (IPv6 in brackets), and `:port` if wanted.
+    Bind,
+    /// A [`Deadline`].
+    Deadline,
+}
+
+/// The value of a word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Value {
+    /// Of [`ValueKind::Path`].
+    Path(PathBuf),
+    /// Of [`ValueKind::PeerName`].
+    PeerName(Host),
+    /// Of [`ValueKind::DnsName`], in lower case and without a dot at its end.
+    DnsName(String),
+    /// Of [`ValueKind::Alpn`], not empty.
+    Alpn(Vec<Vec<u8>>),
+    /// Of [`ValueKind::ClientAuth`].
+    ClientAuth(ClientAuth),
+    /// Of [`ValueKind::Family`].
+    Family(Family),
+    /// Of [`ValueKind::Bind`]; port 0 is any free one.
+    Bind(SocketAddr),
+    /// Of [`ValueKind::Deadline`].
+    Deadline(Deadline),
+}
+
+/// Whether a listener asks its clients for a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ClientAuth {
+    /// No.
+    None,
+    /// Yes, but they need not have one.
+    Requested,
+    /// Yes, and without one they are refused.
+    Required,
+}
+
+/// A version of IP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+    /// Either of them.
+    Any,
+}
+
+const CLIENT_AUTH: &[(&str, ClientAuth)] = &[
+    ("none", ClientAuth::None),
+    ("requested", ClientAuth::Requested),
+    ("required", ClientAuth::Required),
+];
+const FAMILY: &[(&str, Family)] = &[("4", Family::V4), ("6", Family::V6), ("any", Family::Any)];
+
+impl Family {
+    /// Whether `ip` is of this version.
+    pub const fn contains(self, ip: IpAddr) -> bool {
+        match self {
+            Self::V4 => ip.is_ipv4(),
+            Self::V6 => ip.is_ipv6(),
+            Self::Any => true,
+        }
+    }
+}
+
+impl ValueKind {
+    /// What stands for the value in help: `FILE`, `4|6|any`.
+    pub const fn placeholder(self) -> &'static str {
+        match self {
+            Self::Path => "FILE",
+            Self::PeerName => "NAME|IP",
+            Self::DnsName => "NAME",
+            Self::Alpn => "LIST",
+            Self::ClientAuth => "none|requested|required",
+            Self::Family => "4|6|any",
+            Self::Bind => "IP[:PORT]",
+            Self::Deadline => "TIME|off",
+        }
+    }
+
+    /// The values to choose from; none where there are too many to list.
+    pub fn choices(self) -> impl Iterator<Item = &'static str> {
+        let chosen = match self {
+            Self::ClientAuth | Self::Family => self.placeholder(),
+            _ => "",
+        };
+        chosen.split('|').filter(|choice| !choice.is_empty())
+    }
+
+    /// Reads a value of this kind. The range of a fault counts in `bytes`.
+    pub(crate) fn parse(self, bytes: &[u8]) -> Result<Value, Wrong> {
+        if bytes.is_empty() {
+            return Err(Wrong::new(0..0, ValueFault::Empty)
+                .hint(format!("give it a value: {}", self.placeholder())));
+        }
+        let text = || {
+            let not_utf8 = |_| Wrong::new(0..bytes.len(), ValueFault::NotUtf8);
+            str::from_utf8(bytes).map_err(not_utf8)
+        };
+        match self {
+            Self::Path => path(bytes),
+            Self::Alpn => alpn(bytes),
+            Self::PeerName => Host::parse(text()?).map(Value::PeerName),
+            Self::DnsName => match Host::parse(text()?)?.dns_name() {
+                Some(name) => Ok(Value::DnsName(name.to_owned())),
+                None => Err(Wrong::new(0..bytes.len(), ValueFault::NotName)),
+            },
+            Self::ClientAuth => choice(text()?, self, CLIENT_AUTH).map(Value::ClientAuth),
+            Self::Family => choice(text()?, self, FAMILY).map(Value::Family),
+            Self::Bind => bind(text()?).map(Value::Bind),
+            Self::Deadline => Deadline::parse(text()?).map(Value::Deadline),
+        }
+    }
+}
+
+fn path(bytes: &[u8]) -> Result<Value, Wrong> {
+    match bytes.iter().position(|&byte| byte == 0) {
+        Some(zero) => Err(Wrong::new(zero..zero + 1, Fault::ZeroByte)),
+        None => Ok(Value::Path(OsStr::from_bytes(bytes).into())),
+    }
+}
+
+fn alpn(bytes: &[u8]) -> Result<Value, Wrong> {
+    let mut at = 0;
+    let mut protocols = Vec::new();
+    for protocol in bytes.split(|&byte| byte == b',') {
+        let range = at..at + protocol.len();
+        at = range.end + 1;
+        match protocol.len() {
+            0 => return Err(Wrong::new(range, ValueFault::AlpnEmpty)),
+            1..=255 => protocols.push(protocol.to_vec()),
+            _ => return Err(Wrong::new(range, ValueFault::AlpnLong)),
+        }
+    }
+    Ok(Value::Alpn(protocols))
+}
+
+fn choice<T: Copy>(text: &str, kind: ValueKind, choices: &[(&str, T)]) -> Result<T, Wrong> {
+    let found = choices.iter().find(|(name, _)| *name == text).map(|&(_, value)| value);
+    found.ok_or_else(|| {
+        let listed: Vec<_> = kind.choices().map(|choice| format!("`{choice}`")).collect();
+        Wrong::new(0..text.len(), ValueFault::NotAChoice)
+            .hint(format!("choose from {}", listed.join(", ")))
+    })
+}
+
+fn bind(text: &str) -> Result<SocketAddr, Wrong> {
+    let (host, port) = match text.rfind(':') {
+        Some(colon) if !text.ends_with(']') && text.parse::<IpAddr>().is_err() => {
+            let port = endpoint::parse_port(&text[colon + 1..]);
+            (&text[..colon], port.map_err(|wrong| wrong.shifted(colon + 1))?)
+        }
+        _ => (text, 0),
+    };
+    let not_ip = || {
+        Wrong::new(0..host.len(), ValueFault::NotIp)
+            .hint("a local address is never looked up: write it as `10.0.0.1` or `[::1]`")
+    };
+    match Host::parse(host) {
+        Ok(Host::Ip(ip)) => Ok(SocketAddr::new(ip, port)),
+        Err(wrong) if host.starts_with('[') || wrong.fault == HostFault::Brackets.into() => {
+            Err(wrong)
+        }
+        Ok(Host::Name(_)) | Err(_) => Err(not_ip()),
+    }
+}
+
+impl Value {
+    /// The kind of the value.
+    pub const fn kind(&self) -> ValueKind {
+        match self {
+            Self::Path(_) => ValueKind::Path,
+            Self::PeerName(_) => ValueKind::PeerName,
+            Self::DnsName(_) => ValueKind::DnsName,
+            Self::Alpn(_) => ValueKind::Alpn,
+            Self::ClientAuth(_) => ValueKind::ClientAuth,
+            Self::Family(_) => ValueKind::Family,
+            Self::Bind(_) => ValueKind::Bind,
+            Self::Deadline(_) => ValueKind::Deadline,
+        }
+    }
+
+    /// The value as it is written, before percent-encoding.
+    pub fn to_bytes(&self) -> Cow<'_, [u8]> {
+        match self {
+            Self::Path(path) => path.as_os_str().as_bytes().into(),
+            Self::DnsName(name) => name.as_bytes().into(),
+            Self::Alpn(protocols) => protocols.join(&b',').into(),
+            Self::PeerName(host) => host.to_string().into_bytes().into(),
+            Self::ClientAuth(auth) => written(*auth, CLIENT_AUTH).into(),
+            Self::Family(family) => written(*family, FAMILY).into(),
+            Self::Bind(local) => {
+                let host = Host::Ip(local.ip());
+                match local.port() {
+                    0 => host.to_string(),
+                    port => format!("{host}:{port}"),
+                }
+                .into_bytes()
+                .into()
+            }
+            Self::Deadline(deadline) => deadline.to_string().into_bytes().into(),
+        }
+    }
+}
+
+fn written<T: Copy + PartialEq>(value: T, choices: &'static [(&str, T)]) -> &'static [u8] {
+    choices.iter().find(|(_, choice)| *choice == value).map_or(b"", |(name, _)| name.as_bytes())
+}
+
+impl fmt::Display for Value {
+    /// The value in clear, as a flag of the command takes it; bytes that are no UTF-8 are replaced.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.to_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_written_as_they_are_read() {
+        for (kind, texts) in [
+            (ValueKind::Path, &["/a b", "c", "%41"][..]),
+            (ValueKind::PeerName, &["example.org", "10.0.0.1", "[::1]"]),
+            (ValueKind::DnsName, &["example.org"]),
+            (ValueKind::Alpn, &["h2", "h2,http/1.1"]),
+            (ValueKind::ClientAuth, &["none", "requested", "required"]),
+            (ValueKind::Family, &["4", "6", "any"]),
+            (ValueKind::Bind, &["10.0.0.1", "10.0.0.1:65535", "[::1]", "[::1]:1"]),
+            (ValueKind::Deadline, &["off", "1s"]),
+        ] {
+            for text in texts {
+                let value = kind.parse(text.as_bytes()).unwrap_or_else(|w| panic!("{text}: {w:?}"));
+                assert_eq!((value.kind(), value.to_string().as_str()), (kind, *text));
+            }
+            for choice in kind.choices() {
+                assert!(texts.contains(&choice), "{choice}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_value_is_told_where() {
+        let fault = |kind: ValueKind, bytes: &[u8]| {
+            let wrong = kind.parse(bytes).unwrap_err();
+            (wrong.fault, wrong.range)
+        };
+        assert_eq!(fault(ValueKind::Path, b""), (ValueFault::Empty.into(), 0..0));
+        assert_eq!(fault(ValueKind::Path, b"a\0b"), (Fault::ZeroByte, 1..2));
+        assert_eq!(fault(ValueKind::Alpn, b"h2,,x"), (ValueFault::AlpnEmpty.into(), 3..3));
+        assert_eq!(fault(ValueKind::Alpn, &[b'a'; 256]), (ValueFault::AlpnLong.into(), 0..256));
+        assert_eq!(fault(ValueKind::Family, b"\xff"), (ValueFault::NotUtf8.into(), 0..1));
+        assert_eq!(fault(ValueKind::Family, b"v4"), (ValueFault::NotAChoice.into(), 0..2));
+        assert_eq!(fault(ValueKind::DnsName, b"[::1]"), (ValueFault::NotName.into(), 0..5));
+        assert_eq!(fault(ValueKind::Bind, b"eth0:1"), (ValueFault::NotIp.into(), 0..4));
+        assert_eq!(fault(ValueKind::Bind, b"1.1.1.1:x"), (Fault::Port, 8..9));
+        assert_eq!(fault(ValueKind::Bind, b"::1"), (HostFault::Brackets.into(), 0..3));
+    }
+}

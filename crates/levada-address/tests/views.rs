@@ -1,0 +1,227 @@
+//! What good addresses say, to a listener and to whoever connects.
+
+use std::num::NonZeroU16;
+
+use levada_address::{
+    Address, ClientCheck, ConnectEndpoint, ConnectTls, Deadline, Deadlines, Endpoint, Family,
+    Fault, Host, IdentityFiles, ListenEndpoint, ListenTls, MAX_LEN, OPTIONS, Side, UnixName,
+    ValueKind,
+};
+
+fn address(text: &str) -> Address {
+    text.parse().unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn listen_tls(text: &str) -> ListenTls {
+    address(text).for_listening().unwrap_or_else(|error| panic!("{error}")).tls.expect("tls")
+}
+
+fn connect_tls(text: &str) -> ConnectTls {
+    address(text).for_connecting().unwrap_or_else(|error| panic!("{error}")).tls.expect("tls")
+}
+
+fn identity(cert: &str, key: &str) -> IdentityFiles {
+    IdentityFiles { cert: cert.into(), key: key.into(), passphrase_file: None }
+}
+
+#[test]
+fn addresses_and_how_they_are_shown() {
+    for (text, shown) in [
+        ("tcp://example.org:80", "tcp://example.org:80"),
+        ("tcp://Example.ORG:0080", "tcp://example.org:80"),
+        ("tcp://:8080", "tcp://*:8080"),
+        ("tcp://[::0]:0", "tcp://[::]:0"),
+        ("tls://10.0.0.1:443?name=a.example", "tls://10.0.0.1:443?name=a.example"),
+        ("tls://:1?cert=a&key=b&cert=c&key=d", "tls://*:1?cert=a&key=b&cert=c&key=d"),
+        ("tls://:1?cert=a=b?c+d e", "tls://*:1?cert=a=b?c+d%20e"),
+        ("tls://:1?cert=%26%25%ff", "tls://*:1?cert=%26%25%FF"),
+        ("unix:/run/x.sock", "unix:/run/x.sock"),
+        ("unix:run/x.sock?deadline-idle=2m", "unix:run/x.sock?deadline-idle=120s"),
+        ("unix:@levada", "unix:@levada"),
+        ("unix:/水渠/%3f%25", "unix:/水渠/%3F%25"),
+        ("stdio:", "stdio:"),
+        ("echo:?deadline-close=off", "echo:?deadline-close=off"),
+    ] {
+        assert_eq!(address(text).to_string(), shown);
+        assert_eq!(address(shown), address(text));
+    }
+}
+
+#[test]
+fn the_endpoint_of_each_scheme() {
+    let on = |text: &str| address(text).for_listening().unwrap().endpoint;
+    let to = |text: &str| address(text).for_connecting().unwrap().endpoint;
+    let every = ListenEndpoint::Tcp { host: None, port: 8080, family: Family::Any };
+    assert_eq!(on("tcp://:8080"), every);
+    assert_eq!(on("tcp://*:8080"), every);
+    let ip = Host::Ip([0, 0, 0, 0].into());
+    assert_eq!(
+        on("tcp://0.0.0.0:0?family=4"),
+        ListenEndpoint::Tcp { host: Some(ip), port: 0, family: Family::V4 }
+    );
+    assert_eq!(
+        to("tcp://example.org:80?family=6&bind=[::1]:9"),
+        ConnectEndpoint::Tcp {
+            host: Host::Name("example.org".into()),
+            port: NonZeroU16::new(80).unwrap(),
+            family: Family::V6,
+            bind: Some("[::1]:9".parse().unwrap()),
+        }
+    );
+    let path = UnixName::Path("run/x".into());
+    assert_eq!(on("unix:run/x"), ListenEndpoint::Unix(path.clone()));
+    assert_eq!(to("unix:run/x"), ConnectEndpoint::Unix(path));
+    assert_eq!(to("unix:@x"), ConnectEndpoint::Unix(UnixName::Abstract(b"x".to_vec())));
+    assert_eq!((on("stdio:"), to("stdio:")), (ListenEndpoint::Stdio, ConnectEndpoint::Stdio));
+    assert_eq!(to("echo:"), ConnectEndpoint::Echo);
+    assert_eq!(*address("echo:").endpoint(), Endpoint::Echo);
+}
+
+#[test]
+fn keys_belong_to_certificates() {
+    let identities = |text: &str| listen_tls(text).identities;
+    assert_eq!(identities("tls://:1?cert=a"), [identity("a", "a")]);
+    assert_eq!(identities("tls://:1?cert=a&cert=b"), [identity("a", "a"), identity("b", "b")]);
+    assert_eq!(
+        identities("tls://:1?cert=a&cert=b&key=c&key=b"),
+        [identity("a", "c"), identity("b", "b")]
+    );
+    let opened = IdentityFiles { passphrase_file: Some("p".into()), ..identity("a", "k") };
+    let words = "cert=a&key=k&passphrase-file=p";
+    assert_eq!(connect_tls(&format!("tls://h:1?{words}")).identity.as_ref(), Some(&opened));
+    assert_eq!(identities(&format!("tls://:1?{words}")), [opened]);
+}
+
+#[test]
+fn clients_are_asked_when_there_is_who_vouches_for_them() {
+    let client = |words: &str| listen_tls(&format!("tls://:1?cert=a{words}")).client;
+    let check = |required| Some(ClientCheck { ca: "c".into(), required });
+    assert_eq!(client(""), None);
+    assert_eq!(client("&client-auth=none"), None);
+    assert_eq!(client("&client-ca=c"), check(true));
+    assert_eq!(client("&client-ca=c&client-auth=required"), check(true));
+    assert_eq!(client("&client-ca=c&client-auth=requested"), check(false));
+    assert_eq!(client("&client-ca=c&client-auth=none"), None);
+}
+
+#[test]
+fn the_verified_name_and_the_one_asked_for() {
+    let names = |text| {
+        let tls = connect_tls(text);
+        (tls.name.to_string(), tls.sni)
+    };
+    let sni = |name: &str| Some(name.to_owned());
+    assert_eq!(names("tls://a.example:1"), ("a.example".into(), sni("a.example")));
+    assert_eq!(names("tls://a.example.:1"), ("a.example.".into(), sni("a.example")));
+    assert_eq!(names("tls://10.0.0.1:1"), ("10.0.0.1".into(), None));
+    assert_eq!(names("tls://10.0.0.1:1?name=b.example"), ("b.example".into(), sni("b.example")));
+    assert_eq!(names("tls://a.example:1?sni=c.example"), ("a.example".into(), sni("c.example")));
+    assert_eq!(names("tls://a.example:1?name=[::1]"), ("[::1]".into(), None));
+}
+
+#[test]
+fn deadlines_have_defaults() {
+    let deadlines = Deadlines {
+        lookup: Deadline::secs(5),
+        connect: Deadline::secs(10),
+        handshake: Deadline::secs(10),
+        close: Deadline::secs(120),
+        idle: Deadline::Off,
+    };
+    assert_eq!(Deadlines::default(), deadlines);
+    assert_eq!(address("stdio:").for_listening().unwrap().deadlines, deadlines);
+    let changed = address("echo:?deadline-lookup=off&deadline-idle=1m").for_connecting().unwrap();
+    let wanted = Deadlines { lookup: Deadline::Off, idle: Deadline::secs(60), ..deadlines };
+    assert_eq!(changed.deadlines, wanted);
+}
+
+#[test]
+fn what_the_address_says_wins() {
+    let mut tls = address("tls://:1?cert=own.pem&alpn=h2");
+    assert!(!tls.set("alpn", "http/1.1").unwrap());
+    assert!(!tls.set("key", "other.key").unwrap(), "a key is only right beside its certificate");
+    assert!(tls.set("deadline-idle", "1m").unwrap());
+    assert!(tls.set("deadline-idle", "2m").unwrap(), "a stronger source comes later");
+    assert_eq!(tls.to_string(), "tls://*:1?cert=own.pem&alpn=h2&deadline-idle=120s");
+}
+
+#[test]
+fn lists_are_set_as_a_whole() {
+    let mut tls = address("tls://:1");
+    assert!(tls.set_all("cert", ["a", "b"]).unwrap());
+    assert!(tls.set_all("key", ["c", "d"]).unwrap());
+    assert_eq!(tls.to_string(), "tls://*:1?cert=a&cert=b&key=c&key=d");
+    assert!(tls.set("cert", "e").unwrap());
+    assert!(tls.set_all("key", [""; 0]).unwrap());
+    assert_eq!(tls.to_string(), "tls://*:1?cert=e");
+    let error = tls.set_all("alpn", ["h2", "h3"]).unwrap_err();
+    assert_eq!(error.one_line().to_string(), "`alpn` may stand only once, at byte 0 of `alpn=h3`");
+}
+
+#[test]
+fn what_is_set_is_checked() {
+    let mut tcp = address("tcp://h:1?family=4");
+    let mut error = |word, value| tcp.set(word, value).unwrap_err().to_string();
+    assert_eq!(
+        error("fmaily", "4"),
+        "unknown option `fmaily`\n    fmaily\n    ^^^^^^\n    did you mean `family`?"
+    );
+    assert_eq!(
+        error("family", "ipv6"),
+        "this is none of the choices\n    family=ipv6\n           ^^^^\n    \
+         choose from `4`, `6`, `any`"
+    );
+    assert_eq!(
+        error("ca", "x"),
+        "`ca` means nothing to `tcp:`\n    ca\n    ^^\n    it is an option of `tls:`"
+    );
+    assert_eq!(tcp.to_string(), "tcp://h:1?family=4");
+}
+
+#[test]
+fn what_is_too_long_is_refused_at_its_limit() {
+    let path = |len: usize| "č".repeat(len / 2);
+    let error = format!("tls://:1?cert={}", path(MAX_LEN)).parse::<Address>().unwrap_err();
+    assert_eq!((error.fault(), error.span()), (&Fault::TooLong, MAX_LEN..MAX_LEN));
+    assert_eq!(error.input().len(), MAX_LEN);
+    // Each blank is three bytes when it is displayed.
+    let blanks = format!("tls://:1?cert={}", " ".repeat(MAX_LEN / 2)).parse::<Address>();
+    assert_eq!(*blanks.unwrap_err().fault(), Fault::TooLong);
+    let mut tls = address("tls://:1");
+    let room = MAX_LEN - "tls://*:1?cert=".len();
+    assert_eq!(*tls.set("cert", path(room + 2)).unwrap_err().fault(), Fault::TooLong);
+    assert_eq!(tls.to_string(), "tls://*:1");
+    assert!(tls.set("cert", path(room)).unwrap());
+    assert_eq!(tls.to_string().parse(), Ok(tls));
+}
+
+/// A word that a view forgot would be taken from its user and then do nothing.
+#[test]
+fn every_word_of_the_table_reaches_the_view() {
+    let sample = |kind: ValueKind| match kind {
+        ValueKind::Path => "some.file",
+        ValueKind::PeerName | ValueKind::DnsName => "other.example",
+        ValueKind::Alpn => "h2",
+        ValueKind::ClientAuth => "requested",
+        ValueKind::Family => "6",
+        ValueKind::Bind => "10.9.9.9",
+        ValueKind::Deadline => "77s",
+        other => panic!("no sample of {other:?}"),
+    };
+    let view = |address: &Address, side| match side {
+        Side::Listen => format!("{:?}", address.for_listening().unwrap()),
+        Side::Connect => format!("{:?}", address.for_connecting().unwrap()),
+    };
+    for row in OPTIONS {
+        for side in [Side::Listen, Side::Connect].into_iter().filter(|&s| row.side.contains(s)) {
+            let mut address = address("tls://h:1");
+            address.set("cert", "base.pem").unwrap();
+            if side == Side::Listen && row.word != "client-ca" {
+                address.set("client-ca", "base.ca").unwrap();
+            }
+            let before = view(&address, side);
+            assert!(address.set(row.word, sample(row.kind)).unwrap());
+            assert_ne!(view(&address, side), before, "{} does nothing for {side}", row.word);
+        }
+    }
+}
