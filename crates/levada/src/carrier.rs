@@ -1,0 +1,215 @@
+//! What moves the bytes: the transports below every layer.
+
+use std::io::{self, IoSlice};
+use std::os::fd::AsFd;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use levada_core::Endpoint;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::memory::Pipe;
+use crate::stdio::Stdio;
+
+/// A transport that is up: what a [`Socket`](crate::Socket) stands on.
+#[derive(Debug)]
+pub struct Carrier(pub(crate) Kind);
+
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    Memory(Pipe),
+    Stdio(Stdio),
+    Foreign(Foreign),
+}
+
+/// Somebody else's stream.
+pub(crate) struct Foreign(Pin<Box<dyn Duplex>>);
+
+/// Both of tokio's stream traits.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send {}
+impl<T: AsyncRead + AsyncWrite + Send> Duplex for T {}
+
+impl std::fmt::Debug for Foreign {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Foreign")
+    }
+}
+
+impl From<TcpStream> for Carrier {
+    fn from(stream: TcpStream) -> Self {
+        Self(Kind::Tcp(stream))
+    }
+}
+
+impl From<UnixStream> for Carrier {
+    fn from(stream: UnixStream) -> Self {
+        Self(Kind::Unix(stream))
+    }
+}
+
+impl From<Pipe> for Carrier {
+    fn from(pipe: Pipe) -> Self {
+        Self(Kind::Memory(pipe))
+    }
+}
+
+impl Carrier {
+    /// Takes any stream that speaks tokio's traits. Its end of file is its goodbye; it cannot be
+    /// reset, so aborting only drops it.
+    pub fn foreign(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
+        Self(Kind::Foreign(Foreign(Box::pin(stream))))
+    }
+
+    /// Takes over this process's standard input and output. A terminal's session ends with its
+    /// output; else each direction ends on its own.
+    ///
+    /// # Errors
+    ///
+    /// When one of the two is closed, or cannot be watched.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime that has io enabled.
+    pub fn stdio() -> io::Result<Self> {
+        Ok(Self(Kind::Stdio(Stdio::open()?)))
+    }
+
+    pub(crate) fn local(&self) -> Option<Endpoint> {
+        match &self.0 {
+            Kind::Tcp(tcp) => tcp.local_addr().ok().map(Endpoint::Ip),
+            Kind::Unix(unix) => unix.local_addr().ok().map(|address| unix_endpoint(&address)),
+            Kind::Memory(_) => Some(Endpoint::Memory),
+            Kind::Stdio(_) => Some(Endpoint::Stdio),
+            Kind::Foreign(_) => None,
+        }
+    }
+
+    pub(crate) fn peer(&self) -> Option<Endpoint> {
+        match &self.0 {
+            Kind::Tcp(tcp) => tcp.peer_addr().ok().map(Endpoint::Ip),
+            Kind::Unix(unix) => unix.peer_addr().ok().map(|address| unix_endpoint(&address)),
+            Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) => self.local(),
+        }
+    }
+
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut self.0 {
+            Kind::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Kind::Unix(unix) => Pin::new(unix).poll_read(cx, buf),
+            Kind::Memory(pipe) => pipe.poll_read(cx, buf),
+            Kind::Stdio(stdio) => stdio.poll_read(cx, buf),
+            Kind::Foreign(foreign) => foreign.0.as_mut().poll_read(cx, buf),
+        }
+    }
+
+    pub(crate) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.0 {
+            Kind::Tcp(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Kind::Unix(unix) => Pin::new(unix).poll_write(cx, buf),
+            Kind::Memory(pipe) => pipe.poll_write(cx, buf),
+            Kind::Stdio(stdio) => stdio.poll_write(cx, buf),
+            Kind::Foreign(foreign) => foreign.0.as_mut().poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.0 {
+            Kind::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
+            Kind::Unix(unix) => Pin::new(unix).poll_write_vectored(cx, bufs),
+            Kind::Foreign(foreign) => foreign.0.as_mut().poll_write_vectored(cx, bufs),
+            Kind::Memory(_) | Kind::Stdio(_) => {
+                let first = bufs.iter().find(|buf| !buf.is_empty());
+                self.poll_write(cx, first.map_or(&[], |buf| buf))
+            }
+        }
+    }
+
+    /// Pushes on what a transport below may hold back.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.0 {
+            Kind::Foreign(foreign) => foreign.0.as_mut().poll_flush(cx),
+            // The kernel, or the other end, has every byte already.
+            Kind::Tcp(_) | Kind::Unix(_) | Kind::Memory(_) | Kind::Stdio(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Ends our direction of the transport: a FIN.
+    pub(crate) fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.0 {
+            Kind::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Kind::Unix(unix) => Pin::new(unix).poll_shutdown(cx),
+            Kind::Memory(pipe) => {
+                pipe.finish();
+                Poll::Ready(Ok(()))
+            }
+            Kind::Stdio(stdio) => {
+                stdio.finish();
+                Poll::Ready(Ok(()))
+            }
+            Kind::Foreign(foreign) => foreign.0.as_mut().poll_shutdown(cx),
+        }
+    }
+
+    /// Makes the drop of a TCP transport a reset, so that the peer cannot take it for a clean end.
+    /// A Unix socket has no reset; the other transports see to it themselves.
+    pub(crate) fn reset(&mut self) {
+        match &mut self.0 {
+            Kind::Tcp(tcp) => {
+                // It fails only on a socket that is gone already.
+                let _ = SockRef::from(&tcp.as_fd()).set_linger(Some(Duration::ZERO));
+            }
+            Kind::Memory(pipe) => pipe.reset(),
+            Kind::Unix(_) | Kind::Stdio(_) | Kind::Foreign(_) => {}
+        }
+    }
+}
+
+/// Lets a layer write straight into the transport: `WouldBlock` stands for pending, and the task of
+/// `cx` is woken then.
+pub(crate) struct Writer<'a, 'cx> {
+    pub(crate) carrier: &'a mut Carrier,
+    pub(crate) cx: &'a mut Context<'cx>,
+}
+
+impl io::Write for Writer<'_, '_> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(buf)])
+    }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self.carrier.poll_write_vectored(self.cx, bufs) {
+            Poll::Ready(result) => result,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+pub(crate) fn unix_endpoint(address: &tokio::net::unix::SocketAddr) -> Endpoint {
+    let name = match (address.as_pathname(), address.as_abstract_name()) {
+        (Some(path), _) => path.to_string_lossy().into_owned(),
+        (_, Some(name)) => format!("@{}", name.escape_ascii()),
+        _ => String::new(),
+    };
+    Endpoint::Unix(name)
+}

@@ -1,0 +1,31 @@
+//! One secure duplex byte stream whose whole life can be watched.
+#![forbid(unsafe_code)]
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+compile_error!("Levada runs on Linux, on x86-64 and aarch64.");
+
+mod carrier;
+mod deadlines;
+mod dial;
+mod events;
+mod listener;
+mod memory;
+mod relay;
+mod scratch;
+mod socket;
+mod stdio;
+mod wakers;
+
+pub use carrier::Carrier;
+pub use deadlines::Deadlines;
+pub use dial::{Family, Target};
+pub use events::Events;
+pub use levada_core::{
+    AlertDescription, Blame, Bytes, CertificateFault, ClosePolicy, ConnectFailure, Deadline, Ended,
+    Ending, Endpoint, Event, Facts, Fault, LIFECYCLE, Mode, OsError, OsErrorKind, Party, Role,
+    Rule, State, Step, Times, TlsFacts, WhyPlain, machine,
+};
+pub use levada_tls::Session;
+pub use listener::{Bind, Listener};
+pub use memory::Pipe;
+pub use relay::relay;
+pub use socket::{Options, Socket};

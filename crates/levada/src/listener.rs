@@ -1,0 +1,235 @@
+//! Listening: sockets that others open.
+
+use std::io;
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use levada_core::{Endpoint, Role};
+use levada_tls::TlsServer;
+use socket2::{Domain, Protocol, SockAddr, Socket as RawSocket, Type};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+
+use crate::carrier::Carrier;
+use crate::dial::unix_name;
+use crate::socket::{Options, Socket};
+
+/// Connections that the kernel holds for us until we accept them; it may hold fewer (`somaxconn`).
+const BACKLOG: i32 = 4096;
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bind {
+    /// An address of this machine; port 0 for any free one.
+    Tcp(SocketAddr),
+    /// All addresses of this machine, of both families, at this port.
+    TcpAny(u16),
+    /// A Unix stream socket at this path; a name that begins with `@` is an abstract one.
+    Unix(PathBuf),
+}
+
+/// Accepts sockets.
+///
+/// [`accept`](Listener::accept) gives each as soon as its transport is up: its own polls drive its
+/// handshake, so a client that says nothing stops nobody else.
+#[derive(Debug)]
+pub struct Listener {
+    kind: Kind,
+    tls: Option<TlsServer>,
+    options: Options,
+    handshakes: Option<Arc<Semaphore>>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Tcp(TcpListener),
+    Unix(UnixListener, Option<PathBuf>),
+}
+
+impl Listener {
+    /// Listens at `bind`, and wraps what it accepts in TLS if there is `tls`.
+    ///
+    /// A path whose socket nobody listens at any more is taken over.
+    ///
+    /// # Errors
+    ///
+    /// The system's: address in use, not ours, not allowed, …
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime that has io enabled.
+    pub fn bind(bind: &Bind, tls: Option<TlsServer>, options: Options) -> io::Result<Self> {
+        let kind = match bind {
+            Bind::Tcp(address) => Kind::Tcp(listen_tcp(*address, false)?),
+            Bind::TcpAny(port) => {
+                let any = SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, *port, 0, 0);
+                Kind::Tcp(listen_tcp(any.into(), true)?)
+            }
+            Bind::Unix(path) => listen_unix(path)?,
+        };
+        Ok(Self { kind, tls, options, handshakes: None })
+    }
+
+    /// Lets at most `count` accepted sockets be on their way to established at once. Those beyond are
+    /// accepted and refused: they have ended with [`Rule::Limit`](levada_core::Rule::Limit) when
+    /// [`accept`](Listener::accept) gives them.
+    #[must_use]
+    pub fn limit_handshakes(mut self, count: usize) -> Self {
+        self.handshakes = Some(Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS))));
+        self
+    }
+
+    /// Where it listens: with the port that the system chose, if it was to choose one.
+    pub fn local(&self) -> Option<Endpoint> {
+        match &self.kind {
+            Kind::Tcp(listener) => listener.local_addr().ok().map(Endpoint::Ip),
+            Kind::Unix(listener, _) => {
+                let address = listener.local_addr().ok()?;
+                Some(crate::carrier::unix_endpoint(&address))
+            }
+        }
+    }
+
+    /// Waits for the next socket. It is still handshaking, or established where there is no TLS.
+    ///
+    /// A lack of descriptors or memory is waited out: the connections wait in the kernel meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// When the listener itself is broken; calling again is of no use then.
+    ///
+    /// # Cancel safety
+    ///
+    /// No connection is lost by dropping the call.
+    pub async fn accept(&self) -> io::Result<Socket> {
+        let mut pause = Duration::from_millis(5);
+        loop {
+            let error = match self.accept_carrier().await {
+                Ok(carrier) => return Ok(self.take(carrier)),
+                Err(error) => error,
+            };
+            match shortage(&error) {
+                Shortage::None => return Err(error),
+                Shortage::OfThisConnection => {}
+                Shortage::OfTheMachine => {
+                    sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(1));
+                }
+            }
+        }
+    }
+
+    async fn accept_carrier(&self) -> io::Result<Carrier> {
+        match &self.kind {
+            Kind::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                // It fails only on a connection that is gone already, which its first read tells.
+                let _ = stream.set_nodelay(true);
+                Ok(stream.into())
+            }
+            Kind::Unix(listener, _) => Ok(listener.accept().await?.0.into()),
+        }
+    }
+
+    fn take(&self, carrier: Carrier) -> Socket {
+        let session = self.tls.as_ref().map(TlsServer::session);
+        let mut socket = Socket::adopt(carrier, session, self.options);
+        socket.set_role(Role::Server);
+        if let Some(handshakes) = &self.handshakes
+            && socket.state().is_before_established()
+        {
+            match Arc::clone(handshakes).try_acquire_owned() {
+                Ok(permit) => socket.hold(permit),
+                Err(_) => socket.refuse(levada_core::Rule::Limit),
+            }
+        }
+        socket
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Kind::Unix(_, Some(path)) = &self.kind {
+            // Somebody may have removed it already.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+fn listen_tcp(address: SocketAddr, both_families: bool) -> io::Result<TcpListener> {
+    let socket = RawSocket::new(
+        Domain::for_address(address),
+        Type::STREAM.nonblocking().cloexec(),
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!both_families)?;
+    }
+    socket.bind(&SockAddr::from(address))?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn listen_unix(path: &Path) -> io::Result<Kind> {
+    let name = unix_name(path.to_path_buf());
+    let is_abstract = name != path;
+    let listener = match UnixListener::bind(&name) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && !is_abstract => {
+            remove_deserted(path).map_err(|_| error)?;
+            UnixListener::bind(&name)?
+        }
+        other => other?,
+    };
+    Ok(Kind::Unix(listener, (!is_abstract).then(|| path.to_path_buf())))
+}
+
+/// Removes a socket that nobody listens at, left behind by a process that was killed.
+fn remove_deserted(path: &Path) -> io::Result<()> {
+    if !std::fs::symlink_metadata(path)?.file_type().is_socket() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    match std::os::unix::net::UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path)
+        }
+        Err(error) => Err(error),
+        Ok(_) => Err(io::ErrorKind::AddrInUse.into()),
+    }
+}
+
+/// What an error of accept says about the calls to come.
+enum Shortage {
+    /// The listener is broken.
+    None,
+    /// This one connection was lost before it was accepted (accept(2), "Error handling").
+    OfThisConnection,
+    /// No descriptors or memory: others must close some first.
+    OfTheMachine,
+}
+
+fn shortage(error: &io::Error) -> Shortage {
+    use rustix::io::Errno;
+
+    match Errno::from_io_error(error) {
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => Shortage::OfTheMachine,
+        Some(
+            Errno::CONNABORTED
+            | Errno::INTR
+            | Errno::PERM
+            | Errno::PROTO
+            | Errno::NETDOWN
+            | Errno::NOPROTOOPT
+            | Errno::HOSTDOWN
+            | Errno::NONET
+            | Errno::HOSTUNREACH
+            | Errno::OPNOTSUPP
+            | Errno::NETUNREACH,
+        ) => Shortage::OfThisConnection,
+        _ => Shortage::None,
+    }
+}

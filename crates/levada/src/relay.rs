@@ -1,0 +1,153 @@
+//! The relay: two streams joined, byte for byte and end for end.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use levada_core::Ended;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::scratch::with_plain;
+use crate::socket::Socket;
+
+/// Where one direction of a relay is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Bytes flow.
+    Flowing,
+    /// The source has said goodbye: it is passed on behind the bytes.
+    Ending,
+    /// The goodbye is passed on, or there is nobody to pass anything on to.
+    Done,
+}
+
+/// Joins two streams until both have ended, and tells how each did, `left` first.
+///
+/// Each direction is closed on its own: a goodbye on one side is passed on behind all that came
+/// before it, and the other direction goes on. A relay never turns a bad ending into a good one:
+/// when one side ends badly, the other is [aborted](Socket::abort).
+///
+/// Neither side is read while what came from it waits for the other, so at most 256 KiB wait in each
+/// direction beside what a layer holds.
+///
+/// # Cancel safety
+///
+/// Dropping the future leaves both sockets as they are, but loses what was read from one and not yet
+/// taken by the other: abort or drop them then.
+pub async fn relay(left: &mut Socket, right: &mut Socket) -> (Ended, Ended) {
+    let (mut there, mut back) = (Lane::default(), Lane::default());
+    poll_fn(|cx| {
+        // A step of one direction may set the other free: go on until neither moves.
+        loop {
+            let moved = there.step(cx, left, right) | back.step(cx, right, left);
+            if let (Some(left), Some(right)) = (left.ended(), right.ended()) {
+                return Poll::Ready((left.clone(), right.clone()));
+            }
+            if there.phase == Phase::Done && back.phase == Phase::Done {
+                // Both goodbyes are passed on both ways; what is missing are the last endings.
+                let ends = (left.poll_end(cx), right.poll_end(cx));
+                if let (Poll::Ready(left), Poll::Ready(right)) = ends {
+                    return Poll::Ready((left, right));
+                }
+                return Poll::Pending;
+            }
+            if !moved {
+                return Poll::Pending;
+            }
+        }
+    })
+    .await
+}
+
+/// One direction of a relay.
+#[derive(Debug)]
+struct Lane {
+    phase: Phase,
+    /// Bytes read that the other side has not taken; freed when empty.
+    left_over: Vec<u8>,
+}
+
+impl Default for Lane {
+    fn default() -> Self {
+        Self { phase: Phase::Flowing, left_over: Vec::new() }
+    }
+}
+
+impl Lane {
+    /// Moves what can be moved without waiting; whether anything did.
+    fn step(&mut self, cx: &mut Context<'_>, from: &mut Socket, to: &mut Socket) -> bool {
+        let mut moved = false;
+        loop {
+            let step = match self.phase {
+                Phase::Flowing if self.left_over.is_empty() => self.move_on(cx, from, to),
+                Phase::Flowing | Phase::Ending if !self.left_over.is_empty() => {
+                    self.push_left_over(cx, to)
+                }
+                Phase::Ending => Pin::new(&mut *to).poll_shutdown(cx).map(|_| {
+                    self.phase = Phase::Done;
+                }),
+                _ => return moved,
+            };
+            // One side's bad end is the other's.
+            if [&*from, &*to].iter().any(|socket| socket.ended().is_some_and(|e| !e.is_clean())) {
+                from.abort();
+                to.abort();
+                self.phase = Phase::Done;
+                return true;
+            }
+            if step.is_pending() {
+                return moved;
+            }
+            moved = true;
+        }
+    }
+
+    /// Reads as much as one call gives, and hands it on.
+    fn move_on(&mut self, cx: &mut Context<'_>, from: &mut Socket, to: &mut Socket) -> Poll<()> {
+        with_plain(|scratch| {
+            let mut buf = ReadBuf::new(scratch);
+            let read = Pin::new(&mut *from).poll_read(cx, &mut buf);
+            let bytes = buf.filled();
+            match read {
+                Poll::Pending => {
+                    // Nothing more for now: see that what was handed on does leave.
+                    let _ = Pin::new(to).poll_flush(cx);
+                    return Poll::Pending;
+                }
+                // A bad end: the caller sees it in the socket's own state.
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Ready(Ok(())) if bytes.is_empty() => {
+                    self.phase = Phase::Ending;
+                    return Poll::Ready(());
+                }
+                Poll::Ready(Ok(())) => {}
+            }
+            let mut rest = bytes;
+            while !rest.is_empty() {
+                match Pin::new(&mut *to).poll_write(cx, rest) {
+                    Poll::Ready(Ok(count)) => rest = &rest[count..],
+                    Poll::Ready(Err(_)) => return Poll::Ready(()),
+                    Poll::Pending => {
+                        self.left_over.extend_from_slice(rest);
+                        break;
+                    }
+                }
+            }
+            Poll::Ready(())
+        })
+    }
+
+    fn push_left_over(&mut self, cx: &mut Context<'_>, to: &mut Socket) -> Poll<()> {
+        match Pin::new(to).poll_write(cx, &self.left_over) {
+            Poll::Ready(Ok(count)) => {
+                self.left_over.drain(..count);
+                if self.left_over.is_empty() {
+                    self.left_over = Vec::new();
+                }
+                Poll::Ready(())
+            }
+            Poll::Ready(Err(_)) => Poll::Ready(()),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}

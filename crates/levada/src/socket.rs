@@ -1,0 +1,352 @@
+//! The stream: one duplex byte stream whose whole life can be watched.
+
+mod end;
+mod read;
+mod up;
+mod write;
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use levada_core::{
+    Deadline, Ended, Ending, Event, Facts, Goodbyes, Life, Mode, OsError, Role, Rule, State, Step,
+    TlsFacts, WhyPlain,
+};
+use levada_tls::{Engine, Session};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+
+use crate::carrier::Carrier;
+use crate::deadlines::{Alarm, Deadlines};
+use crate::dial::{Dialing, Family, Target};
+use crate::events::{Events, Teller};
+use crate::wakers::{Half, Wakers};
+
+/// How a [`Socket`] is to behave.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Options {
+    /// How long each phase may last.
+    pub deadlines: Deadlines,
+    /// The IP version to dial.
+    pub family: Family,
+    /// The local address to dial from; its port may be 0.
+    pub bind: Option<SocketAddr>,
+}
+
+/// One secure duplex byte stream.
+///
+/// It is polled in line: no task runs for it, everything moves inside its own reads, writes, flushes
+/// and shutdowns. Begin with [`Socket::dial`], [`Socket::adopt`] or
+/// [`Listener::accept`](crate::Listener::accept); bytes may be written at once, they leave through
+/// every asked-for layer when it is up.
+///
+/// # How it ends
+///
+/// Every socket ends with exactly one [`Ended`]: inside the error of the call that meets it
+/// ([`Ended::of`]), as the last of its [events](Socket::events), and from [`Socket::closed`]. The
+/// peer's goodbye reads as end of file; we may go on writing until our own
+/// [`shutdown`](Socket::shutdown).
+///
+/// Dropping a socket whose shutdown has not resolved aborts it: what was not sent is lost, and the
+/// peer sees a reset on plain TCP, and an end without close_notify on TLS. Neither can be taken for a
+/// clean end.
+///
+/// # Cancel safety
+///
+/// All its futures and polls can be dropped at any time: nothing is lost by it.
+#[derive(Debug)]
+pub struct Socket {
+    transport: Transport,
+    session: Option<Session>,
+    life: Life,
+    goodbyes: Goodbyes,
+    /// The ending that is certain, while its alert goes out.
+    dying: Option<Ending>,
+    /// The transport's failure on writing, while what came before it is read.
+    write_error: Option<OsError>,
+    /// Plain bytes accepted before the layers were up.
+    queue: Vec<u8>,
+    /// Bytes of the transport that the session has not taken: less than a record, mostly.
+    wire: Vec<u8>,
+    /// Plain bytes read ahead of the caller, in search of the reason why writing failed.
+    ahead: Vec<u8>,
+    /// Whether a write waited when the stream ended: it fails with the original error, once.
+    write_waits: bool,
+    options: Options,
+    alarm: Option<Alarm>,
+    facts: Facts,
+    born: Instant,
+    phase_began: Instant,
+    teller: Teller,
+    wakers: Wakers,
+    /// Held until the socket is established or has ended.
+    permits: Vec<OwnedSemaphorePermit>,
+}
+
+#[derive(Debug)]
+enum Transport {
+    Dialing(Dialing),
+    Up(Carrier),
+    Gone,
+}
+
+impl Socket {
+    /// Begins to connect to `target`, and wraps the connection in `session` if there is one.
+    ///
+    /// Nothing happens before the first poll: [`Socket::established`], a read, a write or a flush.
+    pub fn dial(target: Target, session: Option<Session>, options: Options) -> Self {
+        let host = match &target {
+            Target::Tcp { host, .. } => Some(host.clone()),
+            Target::Unix(_) => None,
+        };
+        let dialing = Dialing::new(target, options.family, options.bind, options.deadlines);
+        let mut socket = Self::new(Transport::Dialing(dialing), session, options);
+        socket.facts.host = host;
+        socket.facts.role = Some(Role::Client);
+        socket
+    }
+
+    /// Takes over a transport that is up, and wraps it in `session` if there is one.
+    pub fn adopt(carrier: impl Into<Carrier>, session: Option<Session>, options: Options) -> Self {
+        let mut socket = Self::new(Transport::Gone, session, options);
+        socket.carried(carrier.into());
+        socket
+    }
+
+    fn new(transport: Transport, session: Option<Session>, options: Options) -> Self {
+        let now = Instant::now();
+        Self {
+            transport,
+            facts: Facts {
+                plain: session.is_none().then_some(WhyPlain::Disabled),
+                ..Facts::default()
+            },
+            session,
+            life: Life::new(),
+            goodbyes: Goodbyes::default(),
+            dying: None,
+            write_error: None,
+            queue: Vec::new(),
+            wire: Vec::new(),
+            ahead: Vec::new(),
+            write_waits: false,
+            options,
+            alarm: None,
+            born: now,
+            phase_began: now,
+            teller: Teller::default(),
+            wakers: Wakers::default(),
+            permits: Vec::new(),
+        }
+    }
+
+    /// Where in its life the socket is.
+    pub const fn state(&self) -> State {
+        self.life.state()
+    }
+
+    /// What is wrapped around the transport.
+    pub const fn mode(&self) -> Mode {
+        self.life.mode()
+    }
+
+    /// How the socket ended; `None` while it lives.
+    pub const fn ended(&self) -> Option<&Ended> {
+        self.life.ended()
+    }
+
+    /// What is known about the stream so far.
+    pub fn facts(&self) -> Facts {
+        if let Some(ended) = self.life.ended() {
+            return (*ended.facts).clone();
+        }
+        let mut facts = self.facts.clone();
+        facts.first_goodbye = self.goodbyes.first();
+        facts.tls = self.tls_facts();
+        facts
+    }
+
+    fn tls_facts(&self) -> Option<TlsFacts> {
+        self.session.as_ref().map(Engine::facts)
+    }
+
+    /// A listener for what happens from now on. A socket without one does no work for it.
+    pub fn events(&mut self) -> Events {
+        self.teller.listen()
+    }
+
+    /// Waits until every asked-for layer is up.
+    ///
+    /// # Errors
+    ///
+    /// The [`Ended`] inside, if the socket ends before.
+    ///
+    /// # Cancel safety
+    ///
+    /// It can be called again.
+    pub async fn established(&mut self) -> io::Result<()> {
+        poll_fn(|cx| {
+            self.poll_half(Half::Write, cx, |socket, cx| {
+                socket.poll_up(cx).map(|()| match socket.life.ended() {
+                    Some(ended) => Err(ended.clone().into()),
+                    None => Ok(()),
+                })
+            })
+        })
+        .await
+    }
+
+    /// Says goodbye behind all that was written, and resolves when both have left for the kernel.
+    /// Reading goes on until the peer's goodbye.
+    ///
+    /// A socket that is not established yet and that nothing was written to is given up instead:
+    /// [`Ending::ConnectFinalized`].
+    ///
+    /// # Errors
+    ///
+    /// The [`Ended`] inside, if the socket ended badly before that.
+    ///
+    /// # Cancel safety
+    ///
+    /// The goodbye stays asked for: any later poll, of reads too, goes on with it.
+    pub async fn shutdown(&mut self) -> io::Result<()> {
+        poll_fn(|cx| Pin::new(&mut *self).poll_shutdown(cx)).await
+    }
+
+    /// Waits for the end, and drives it: what we owe goes out, and what still comes is taken in and
+    /// dropped, counted in [`Bytes::discarded`](levada_core::Bytes::discarded). Read to the end of
+    /// file first, if you want it.
+    ///
+    /// This does not say goodbye: without a [`shutdown`](Socket::shutdown) it waits for the peer's
+    /// and then for ever, but for the deadlines.
+    pub async fn closed(&mut self) -> Ended {
+        poll_fn(|cx| self.poll_end(cx)).await
+    }
+
+    /// Ends the socket at once with [`Ending::Aborted`]: what was not sent is lost. On plain TCP the
+    /// peer sees a reset, over TLS an end without close_notify.
+    pub fn abort(&mut self) {
+        self.end(Ending::Aborted);
+    }
+
+    /// Ends an accepted socket before anything is said.
+    pub(crate) fn refuse(&mut self, rule: Rule) {
+        self.end(Ending::Refused(rule));
+    }
+
+    /// Polls for the end of a stream whose both goodbyes are asked for and received.
+    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+        self.poll_half(Half::Read, cx, Self::poll_closed)
+    }
+
+    /// Polls for what `work` waits for, on behalf of one half of the stream.
+    fn poll_half<R>(
+        &mut self,
+        half: Half,
+        cx: &mut Context<'_>,
+        work: impl FnOnce(&mut Self, &mut Context<'_>) -> Poll<R>,
+    ) -> Poll<R> {
+        // On a plain transport that is up each half waits for its own direction alone.
+        if self.session.is_none() && !self.life.state().is_before_established() {
+            return work(self, cx);
+        }
+        let waker = self.wakers.wait(half, cx.waker());
+        let result = work(self, &mut Context::from_waker(&waker));
+        if result.is_ready() {
+            self.wakers.answered(half);
+        }
+        result
+    }
+
+    /// Takes a step of the lifecycle and tells of it.
+    fn step(&mut self, step: Step) {
+        match self.life.step(step) {
+            Ok(event) => self.teller.tell(&event),
+            Err(undeclared) => debug_assert!(false, "{undeclared}"),
+        }
+    }
+
+    fn tell(&mut self, event: impl FnOnce() -> Event) {
+        if self.teller.is_heard() {
+            self.teller.tell(&event());
+        }
+    }
+
+    /// Sets the alarm for the phase that begins, instead of the one before.
+    fn set_alarm(&mut self, deadline: Deadline) {
+        let time = self.options.deadlines.of(deadline);
+        self.alarm = time.map(|time| Alarm::set(deadline, time, self.moved()));
+    }
+
+    fn moved(&self) -> u64 {
+        self.facts.bytes.wire_read + self.facts.bytes.wire_written
+    }
+
+    /// The time since the phase began; the next one begins now.
+    fn end_of_phase(&mut self) -> std::time::Duration {
+        let now = Instant::now();
+        now - std::mem::replace(&mut self.phase_began, now)
+    }
+
+    /// The transport, while there is one.
+    fn carrier(&mut self) -> Option<&mut Carrier> {
+        match &mut self.transport {
+            Transport::Up(carrier) => Some(carrier),
+            Transport::Dialing(_) | Transport::Gone => None,
+        }
+    }
+
+    /// Makes the socket hold `permit` until it is established or has ended.
+    pub(crate) fn hold(&mut self, permit: OwnedSemaphorePermit) {
+        self.permits.push(permit);
+    }
+
+    pub(crate) fn set_role(&mut self, role: Role) {
+        self.facts.role = Some(role);
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.poll_half(Half::Read, cx, |socket, cx| socket.poll_take(cx, buf))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_half(Half::Write, cx, |socket, cx| {
+            let result = socket.poll_give(cx, buf);
+            socket.write_waits = result.is_pending();
+            result
+        })
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_half(Half::Write, cx, |socket, cx| {
+            let result = socket.poll_push(cx);
+            socket.write_waits = result.is_pending();
+            result
+        })
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_half(Half::Write, cx, |socket, cx| {
+            let result = socket.poll_say_goodbye(cx);
+            socket.write_waits = result.is_pending();
+            result
+        })
+    }
+}

@@ -1,0 +1,146 @@
+//! Ending: the one place where a life becomes its ending.
+
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use levada_core::{Deadline, Ended, Ending, Event, Mode, OsError, Ours};
+use levada_tls::Engine;
+
+use super::{Socket, Transport};
+use crate::wakers::Half;
+
+impl Socket {
+    /// Ends the life, if it has not ended: the first ending is the only one.
+    pub(super) fn end(&mut self, ending: Ending) {
+        if self.life.ended().is_some() {
+            return;
+        }
+        let phase = self.life.state();
+        let ending =
+            if phase.is_before_established() { ending.before_established() } else { ending };
+        self.facts = self.facts();
+        self.facts.times.total = Some(self.born.elapsed());
+        let facts = Arc::new(self.facts.clone());
+        self.release(&ending);
+        let event = self.life.end(Ended { ending, phase, facts });
+        if let Some(event) = event {
+            self.teller.tell(&event);
+        }
+        self.alarm = None;
+        self.dying = None;
+        self.permits.clear();
+        self.queue = Vec::new();
+        self.wakers.wake(Half::Read);
+        self.wakers.wake(Half::Write);
+    }
+
+    /// Gives the transport the end that fits the stream's.
+    fn release(&mut self, ending: &Ending) {
+        let Transport::Up(carrier) = &mut self.transport else {
+            self.transport = Transport::Gone;
+            return;
+        };
+        match ending {
+            Ending::Aborted => {
+                if self.life.mode() == Mode::Plain && self.goodbyes.ours() != Ours::Sent {
+                    carrier.reset();
+                }
+                self.transport = Transport::Gone;
+            }
+            // The peer is to read our goodbye or alert, and then end of file.
+            Ending::Finished
+            | Ending::CloseNotify { .. }
+            | Ending::WsClose { .. }
+            | Ending::FatalError { .. }
+            | Ending::ConnectFinalized
+            | Ending::ConnectFailed(_) => {
+                let mut cx = Context::from_waker(Waker::noop());
+                if let Poll::Ready(Err(error)) = carrier.poll_finish(&mut cx) {
+                    self.tell(|| Event::TransportFailed((&error).into()));
+                }
+            }
+            // There may still be something to read; the drop closes the transport.
+            Ending::SocketClose
+            | Ending::SocketError(_)
+            | Ending::FatalAlert(_)
+            | Ending::WsProtocol(_)
+            | Ending::Refused(_)
+            | Ending::TimedOut(_) => {}
+        }
+    }
+
+    /// The transport failed, in either direction.
+    pub(super) fn transport_failed(&mut self, error: &io::Error) {
+        let error = self.write_error.take().unwrap_or_else(|| OsError::from(error));
+        match self.goodbyes.transport_failed(error) {
+            Ok(ending) => self.end(ending),
+            Err(error) => self.tell(|| Event::TransportFailed(error)),
+        }
+    }
+
+    /// The transport under a layer came to its end of file.
+    pub(super) fn transport_ended(&mut self) {
+        if self.write_error.is_some() {
+            self.transport_failed(&io::ErrorKind::BrokenPipe.into());
+        } else if let Some(ending) = self.goodbyes.end_of_transport() {
+            self.end(ending);
+        }
+    }
+
+    /// The ending is certain, but an alert about it is still to be sent.
+    pub(super) fn die(&mut self, ending: Ending) {
+        if self.dying.is_none() && self.life.ended().is_none() {
+            self.dying = Some(ending);
+            self.set_alarm(Deadline::Close);
+        }
+    }
+
+    /// Sends the alert and then ends.
+    pub(super) fn poll_die(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_alarm(cx);
+        if self.poll_write_wire(cx).is_pending() && self.life.ended().is_none() {
+            return Poll::Pending;
+        }
+        if let Some(ending) = self.dying.take() {
+            self.end(ending);
+        }
+        Poll::Ready(())
+    }
+
+    /// Ends the life if its deadline has passed.
+    pub(super) fn poll_alarm(&mut self, cx: &mut Context<'_>) {
+        let moved = self.moved();
+        let Some(alarm) = &mut self.alarm else { return };
+        let Poll::Ready(deadline) = alarm.poll(cx, moved) else { return };
+        self.alarm = None;
+        match self.dying.take() {
+            // The peer does not take our alert: the ending stays what it is, but for that.
+            Some(Ending::FatalError { cause, .. }) => {
+                self.end(Ending::FatalError { alert: None, cause });
+            }
+            Some(ending) => self.end(ending),
+            None => {
+                if let Some(session) = &mut self.session {
+                    session.close();
+                    // A goodbye, if it can go without waiting.
+                    let _ = self.poll_write_wire(cx);
+                }
+                self.end(Ending::TimedOut(deadline));
+            }
+        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.end(Ending::Aborted);
+        let unsaid = self.goodbyes.ours() != Ours::Sent;
+        if let Transport::Up(carrier) = &mut self.transport
+            && self.life.mode() == Mode::Plain
+            && unsaid
+        {
+            carrier.reset();
+        }
+    }
+}

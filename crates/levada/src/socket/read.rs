@@ -1,0 +1,236 @@
+//! Reading: from the transport, through the layer, to the caller.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use levada_core::{Ended, Event, Ours, Party};
+use levada_tls::{Engine, Opened};
+use tokio::io::ReadBuf;
+
+use super::{Socket, Transport};
+use crate::scratch::{SCRATCH, with_wire};
+
+/// Room for what a record adds to its plaintext, and for one more record than the caller can take.
+const RECORD_ROOM: usize = 18 * 1024;
+
+/// Plain bytes that may be read ahead in search of why writing failed.
+const AHEAD: usize = 256 * 1024;
+
+impl Socket {
+    /// Reads plain bytes into `buf`; none is end of file.
+    pub(super) fn poll_take(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(self.poll_up(cx));
+        let before = buf.filled().len();
+        let result = ready!(self.poll_take_established(cx, buf));
+        self.facts.bytes.read += (buf.filled().len() - before) as u64;
+        Poll::Ready(result)
+    }
+
+    fn poll_take_established(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            if !self.ahead.is_empty() {
+                let count = self.ahead.len().min(buf.remaining());
+                buf.put_slice(&self.ahead[..count]);
+                self.ahead.drain(..count);
+                return Poll::Ready(Ok(()));
+            }
+            if let Some(ended) = self.life.ended() {
+                let ended = ended.clone();
+                return Poll::Ready(self.take_rest(cx, buf, &ended));
+            }
+            self.poll_alarm(cx);
+            // What we owe goes out from here too: a reader alone drives a close to its end.
+            let _ = self.poll_owed(cx);
+            if self.life.ended().is_some() {
+                continue;
+            }
+            if self.dying.is_some() {
+                ready!(self.poll_die(cx));
+                continue;
+            }
+            if self.goodbyes.theirs() {
+                return Poll::Ready(Ok(()));
+            }
+            if self.session.is_some() {
+                let room = buf.initialize_unfilled();
+                let count = ready!(self.poll_take_in(cx, room));
+                if count > 0 {
+                    buf.advance(count);
+                    return Poll::Ready(Ok(()));
+                }
+            } else {
+                ready!(self.poll_take_plain(cx, buf));
+                if self.life.ended().is_none() {
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        }
+    }
+
+    /// Reads a stream without a layer straight into the caller's buffer.
+    fn poll_take_plain(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<()> {
+        let Some(carrier) = self.carrier() else { return Poll::Ready(()) };
+        let before = buf.filled().len();
+        match ready!(carrier.poll_read(cx, buf)) {
+            Ok(()) if buf.filled().len() == before => self.received_goodbye(),
+            Ok(()) => self.facts.bytes.wire_read += (buf.filled().len() - before) as u64,
+            Err(error) => self.transport_failed(&error),
+        }
+        Poll::Ready(())
+    }
+
+    /// What can still be read after the end: bytes that had come before it.
+    fn take_rest(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+        ended: &Ended,
+    ) -> io::Result<()> {
+        let before = buf.filled().len();
+        if ended.ending.transport_error().is_some()
+            && self.session.is_none()
+            && !self.goodbyes.theirs()
+            && let Transport::Up(carrier) = &mut self.transport
+        {
+            // Writing failed, but the kernel may hold what the peer said before.
+            let read = carrier.poll_read(cx, buf);
+            if matches!(read, Poll::Ready(Ok(()))) && buf.filled().len() > before {
+                return Ok(());
+            }
+            self.transport = Transport::Gone;
+        }
+        // Once the peer has said goodbye there is nothing that could be missing.
+        if self.goodbyes.theirs() { Ok(()) } else { ended.read_result() }
+    }
+
+    /// Reads once from the transport and lets the session open what came, into `plain`. Ready with
+    /// the plain bytes, which may be none where only the handshake, or the end, has moved.
+    pub(super) fn poll_take_in(&mut self, cx: &mut Context<'_>, plain: &mut [u8]) -> Poll<usize> {
+        let (Some(session), Transport::Up(carrier)) = (&mut self.session, &mut self.transport)
+        else {
+            return Poll::Ready(0);
+        };
+        let opened = with_wire(|scratch| {
+            let held = self.wire.len();
+            if held > 0 || session.has_plaintext() {
+                let opened = session.open(&self.wire, plain);
+                if opened.as_ref().map_or(true, |opened| *opened != Opened::default()) {
+                    if let Ok(opened) = &opened {
+                        self.wire.drain(..opened.taken);
+                    }
+                    return Poll::Ready(Ok(opened));
+                }
+                scratch[..held].copy_from_slice(&self.wire);
+            }
+            let end = (held + plain.len() + RECORD_ROOM).min(SCRATCH);
+            let mut buf = ReadBuf::new(&mut scratch[held..end]);
+            if let Err(error) = ready!(carrier.poll_read(cx, &mut buf)) {
+                return Poll::Ready(Err(Some(error)));
+            }
+            let came = buf.filled().len();
+            if came == 0 {
+                return Poll::Ready(Err(None));
+            }
+            self.facts.bytes.wire_read += came as u64;
+            let all = &scratch[..held + came];
+            let opened = session.open(all, plain);
+            let taken = opened.as_ref().map_or(0, |opened| opened.taken);
+            self.wire.clear();
+            self.wire.extend_from_slice(&all[taken..]);
+            Poll::Ready(Ok(opened))
+        });
+        if self.wire.is_empty() {
+            // An idle connection owns state, not buffers.
+            self.wire = Vec::new();
+        }
+        let count = match ready!(opened) {
+            Ok(Ok(opened)) => opened.plain,
+            Ok(Err(ending)) => {
+                self.die(ending);
+                0
+            }
+            Err(Some(error)) => {
+                self.transport_failed(&error);
+                0
+            }
+            Err(None) => {
+                self.transport_ended();
+                0
+            }
+        };
+        self.notice_goodbye();
+        Poll::Ready(count)
+    }
+
+    /// The session may have met the peer's goodbye; it counts once all before it is handed out.
+    fn notice_goodbye(&mut self) {
+        let Some(session) = &self.session else { return };
+        if session.peer_has_closed()
+            && !session.has_plaintext()
+            && !session.is_handshaking()
+            && !self.goodbyes.theirs()
+        {
+            self.received_goodbye();
+        }
+    }
+
+    fn received_goodbye(&mut self) {
+        let ending = self.goodbyes.received();
+        self.tell(|| Event::Goodbye(Party::Peer));
+        if let Some(ending) = ending {
+            self.end(ending);
+        }
+    }
+
+    /// Writing has failed: looks for the reason in what the peer had sent before, an alert perhaps,
+    /// and keeps the plain bytes that stand in the way.
+    pub(super) fn read_ahead(&mut self, cx: &mut Context<'_>) {
+        let mut room = vec![0; RECORD_ROOM];
+        while self.ahead.len() < AHEAD
+            && self.life.ended().is_none()
+            && self.dying.is_none()
+            && !self.goodbyes.theirs()
+        {
+            let Poll::Ready(count) = self.poll_take_in(cx, &mut room) else { break };
+            self.ahead.extend_from_slice(&room[..count]);
+        }
+    }
+
+    /// Waits for the end while dropping what comes.
+    pub(super) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+        let mut room = [0; 4096];
+        loop {
+            if let Some(ended) = self.life.ended() {
+                return Poll::Ready(ended.clone());
+            }
+            if self.goodbyes.theirs() {
+                // Only our own goodbye is missing. If nobody asks for it, only a deadline ends this.
+                self.poll_alarm(cx);
+                if self.goodbyes.ours() == Ours::Open || self.poll_owed(cx).is_pending() {
+                    return match self.life.ended() {
+                        Some(ended) => Poll::Ready(ended.clone()),
+                        None => Poll::Pending,
+                    };
+                }
+                continue;
+            }
+            let mut buf = ReadBuf::new(&mut room);
+            // An error is the ended socket's: the loop finds it.
+            let _ = ready!(self.poll_take(cx, &mut buf));
+            let dropped = buf.filled().len() as u64;
+            self.facts.bytes.read -= dropped;
+            self.facts.bytes.discarded += dropped;
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Getting up: from nothing to established.
+
+use std::task::{Context, Poll, ready};
+
+use levada_core::{Deadline, Ending, Event, Mode, Ours, Role, State, Step};
+use levada_tls::Engine;
+
+use super::{Socket, Transport};
+use crate::carrier::Carrier;
+use crate::dial::News;
+
+impl Socket {
+    /// Ready when the socket is established, or has ended before it was.
+    pub(super) fn poll_up(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.life.state().is_before_established() {
+            self.poll_alarm(cx);
+            match &mut self.transport {
+                Transport::Dialing(_) => ready!(self.poll_dial(cx)),
+                Transport::Up(_) => ready!(self.poll_handshake(cx)),
+                // The alarm went off.
+                Transport::Gone => break,
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_dial(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Transport::Dialing(dialing) = &mut self.transport else { return Poll::Ready(()) };
+        let outcome = dialing.poll(cx);
+        for news in dialing.news() {
+            self.take_news(news);
+        }
+        match ready!(outcome) {
+            Ok(carrier) => {
+                self.facts.times.connect = Some(self.end_of_phase());
+                self.carried(carrier);
+            }
+            Err(ending) => self.end(ending),
+        }
+        Poll::Ready(())
+    }
+
+    fn take_news(&mut self, news: News) {
+        match news {
+            News::Resolving => {
+                self.end_of_phase();
+                self.step(Step::Resolve);
+            }
+            News::Found { name, addresses } => {
+                self.facts.times.lookup = Some(self.end_of_phase());
+                self.tell(|| Event::HostFound { name, addresses });
+            }
+            News::Attempt(address) => {
+                if self.life.state() != State::Connecting {
+                    self.end_of_phase();
+                    self.step(Step::Connect);
+                }
+                if let Some(address) = address {
+                    self.tell(|| Event::Attempt(address));
+                }
+            }
+            News::AttemptFailed(address, error) => {
+                self.tell(|| Event::AttemptFailed(address, error));
+            }
+        }
+    }
+
+    /// The transport is up: a plain stream is established by that.
+    pub(super) fn carried(&mut self, carrier: Carrier) {
+        self.facts.local = carrier.local();
+        self.facts.peer = carrier.peer();
+        self.transport = Transport::Up(carrier);
+        self.end_of_phase();
+        self.step(Step::Carry);
+        match &self.session {
+            None => self.establish(),
+            Some(session) => {
+                let mode = match session.role() {
+                    Role::Client => Mode::TlsClient,
+                    Role::Server => Mode::TlsServer,
+                };
+                if let Some(event) = self.life.wrap(mode) {
+                    self.tell(|| event);
+                }
+                self.step(Step::Handshake);
+                self.set_alarm(Deadline::Handshake);
+            }
+        }
+    }
+
+    fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            // Our flight may have to wait, but the peer may have something to say about it meanwhile.
+            let _ = self.poll_write_wire(cx);
+            if self.dying.is_some() {
+                return self.poll_die(cx);
+            }
+            let Some(session) = &mut self.session else { return Poll::Ready(()) };
+            if self.life.ended().is_some() {
+                return Poll::Ready(());
+            }
+            if !session.is_handshaking() {
+                self.facts.times.handshake = Some(self.end_of_phase());
+                self.establish();
+                return Poll::Ready(());
+            }
+            if session.peer_has_closed() {
+                session.close();
+                let unsent = self.queue.len() as u64;
+                self.dying = Some(Ending::CloseNotify { unsent });
+                continue;
+            }
+            ready!(self.poll_take_in(cx, &mut []));
+        }
+    }
+
+    fn establish(&mut self) {
+        self.step(Step::Establish);
+        self.permits.clear();
+        self.set_alarm(Deadline::Idle);
+        let queue = std::mem::take(&mut self.queue);
+        if let Some(session) = &mut self.session {
+            session.seal(&queue);
+        } else {
+            // Nothing is queued on a transport that was adopted; what was queued while a plain one
+            // was dialled waits for the first flush.
+            self.queue = queue;
+        }
+        if self.goodbyes.ours() == Ours::Asked {
+            self.begin_goodbye();
+        }
+    }
+}

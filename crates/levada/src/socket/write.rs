@@ -1,0 +1,239 @@
+//! Writing: from the caller, through the layer, to the transport; and our goodbye behind it.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use levada_core::{Deadline, Ending, Event, OsError, Ours, Party, Step};
+use levada_tls::Engine;
+
+use super::{Socket, Transport};
+use crate::carrier::Writer;
+
+/// Plain bytes accepted before the layers are up.
+const QUEUE: usize = 64 * 1024;
+
+/// Plain bytes sealed at once: the most that waits inside for a transport that does not take it.
+const SEAL: usize = 128 * 1024;
+
+impl Socket {
+    /// Accepts plain bytes, up to a bound.
+    pub(super) fn poll_give(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.life.ended().is_none() && self.goodbyes.ours() != Ours::Open {
+            let text = "the stream was shut down by its owner";
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::BrokenPipe, text)));
+        }
+        let up = self.poll_up(cx);
+        if let Some(error) = self.write_error_of_end() {
+            return Poll::Ready(Err(error));
+        }
+        if buf.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        if up.is_pending() {
+            let count = buf.len().min(QUEUE - self.queue.len());
+            if count == 0 {
+                return Poll::Pending;
+            }
+            self.queue.extend_from_slice(&buf[..count]);
+            return Poll::Ready(Ok(self.gave(count)));
+        }
+        self.poll_alarm(cx);
+        let owed = self.poll_owed(cx);
+        if let Some(error) = self.write_error_of_end() {
+            return Poll::Ready(Err(error));
+        }
+        ready!(owed);
+        let count = match (&mut self.session, &mut self.transport) {
+            (Some(session), _) => {
+                let count = buf.len().min(SEAL);
+                session.seal(&buf[..count]);
+                // What does not leave now does with the next write, flush or read.
+                let _ = self.poll_write_wire(cx);
+                count
+            }
+            (None, Transport::Up(carrier)) => match ready!(carrier.poll_write(cx, buf)) {
+                Ok(count) => {
+                    self.facts.bytes.wire_written += count as u64;
+                    count
+                }
+                Err(error) => {
+                    self.transport_failed(&error);
+                    return Poll::Ready(Err(self.pending_write_error()));
+                }
+            },
+            (None, _) => 0,
+        };
+        // The write may have met the end: what it accepted counts as lost with the stream.
+        if self.life.ended().is_some() {
+            return Poll::Ready(Err(self.pending_write_error()));
+        }
+        Poll::Ready(Ok(self.gave(count)))
+    }
+
+    fn gave(&mut self, count: usize) -> usize {
+        self.facts.bytes.written += count as u64;
+        count
+    }
+
+    /// Resolves when all that was accepted has left for the kernel.
+    pub(super) fn poll_push(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_up(cx));
+        self.poll_alarm(cx);
+        let owed = self.poll_owed(cx);
+        if let Some(ended) = self.life.ended() {
+            let lost = !ended.is_clean() && self.goodbyes.ours() != Ours::Sent;
+            return Poll::Ready(if lost { Err(self.pending_write_error()) } else { Ok(()) });
+        }
+        ready!(owed);
+        match self.carrier().map_or(Poll::Ready(Ok(())), |carrier| carrier.poll_flush(cx)) {
+            Poll::Ready(Err(error)) => {
+                self.write_failed(cx, &error);
+                Poll::Ready(Err(self.pending_write_error()))
+            }
+            other => other,
+        }
+    }
+
+    /// Asks for our goodbye, and resolves when it and all before it has left for the kernel.
+    pub(super) fn poll_say_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.life.ended().is_none() && self.goodbyes.ours() == Ours::Open {
+            if self.life.state().is_before_established() && self.queue.is_empty() {
+                // One more look: what is up by now is closed, not given up.
+                let _ = self.poll_up(cx);
+                if self.life.state().is_before_established() {
+                    self.end(Ending::ConnectFinalized);
+                }
+            }
+            self.goodbyes.ask();
+            if !self.life.state().is_before_established() && self.life.ended().is_none() {
+                self.begin_goodbye();
+            }
+            self.wakers.wake(crate::wakers::Half::Read);
+        }
+        self.poll_push(cx)
+    }
+
+    /// Our goodbye is asked for on an established stream: it goes behind all that is accepted.
+    pub(super) fn begin_goodbye(&mut self) {
+        self.step(Step::Close);
+        self.set_alarm(Deadline::Close);
+        if let Some(session) = &mut self.session {
+            session.close();
+        }
+    }
+
+    /// Sends what is owed: what was accepted, then our goodbye if it is asked for. Ready when nothing
+    /// is, or nothing can be any more.
+    pub(super) fn poll_owed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.session.is_some() {
+            ready!(self.poll_write_wire(cx));
+        } else {
+            ready!(self.poll_write_queue(cx));
+        }
+        if self.goodbyes.ours() != Ours::Asked || self.life.ended().is_some() {
+            return Poll::Ready(());
+        }
+        let Transport::Up(carrier) = &mut self.transport else { return Poll::Ready(()) };
+        // On a plain stream the transport's end of file is the goodbye. Under a layer it follows
+        // when both directions are done.
+        let finished = match &self.session {
+            None => ready!(carrier.poll_finish(cx)),
+            Some(_) => ready!(carrier.poll_flush(cx)),
+        };
+        match finished {
+            Ok(()) => {
+                let ending = self.goodbyes.sent();
+                self.tell(|| Event::Goodbye(Party::Local));
+                if let Some(ending) = ending {
+                    self.end(ending);
+                }
+            }
+            Err(error) => self.write_failed(cx, &error),
+        }
+        Poll::Ready(())
+    }
+
+    /// Writes what was queued while a plain transport was dialled.
+    fn poll_write_queue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while !self.queue.is_empty() {
+            let Transport::Up(carrier) = &mut self.transport else { return Poll::Ready(()) };
+            match ready!(carrier.poll_write(cx, &self.queue)) {
+                Ok(count) => {
+                    self.facts.bytes.wire_written += count as u64;
+                    self.queue.drain(..count);
+                }
+                Err(error) => {
+                    self.transport_failed(&error);
+                    return Poll::Ready(());
+                }
+            }
+        }
+        self.queue = Vec::new();
+        Poll::Ready(())
+    }
+
+    /// Writes the session's records. Ready when none waits, or none can go out any more.
+    pub(super) fn poll_write_wire(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let (Some(session), Transport::Up(carrier)) = (&mut self.session, &mut self.transport)
+            else {
+                return Poll::Ready(());
+            };
+            if !session.wants_write() || self.write_error.is_some() {
+                return Poll::Ready(());
+            }
+            match session.write_wire(&mut Writer { carrier, cx }) {
+                Ok(0) => {
+                    self.write_failed(cx, &io::ErrorKind::WriteZero.into());
+                    return Poll::Ready(());
+                }
+                Ok(count) => self.facts.bytes.wire_written += count as u64,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.write_failed(cx, &error);
+                    return Poll::Ready(());
+                }
+            }
+        }
+    }
+
+    /// The transport does not take our bytes any more. Why it does not may have been said by the
+    /// peer before: users are not to read "connection reset" where an alert was sent.
+    fn write_failed(&mut self, cx: &mut Context<'_>, error: &io::Error) {
+        if self.write_error.is_some() || self.life.ended().is_some() {
+            return;
+        }
+        self.write_error = Some(OsError::from(error));
+        if self.session.is_some() && self.dying.is_none() {
+            self.read_ahead(cx);
+        }
+        match self.dying.take() {
+            // No alert of ours can go out.
+            Some(Ending::FatalError { cause, .. }) => {
+                self.end(Ending::FatalError { alert: None, cause });
+            }
+            Some(ending) => self.end(ending),
+            None => self.transport_failed(error),
+        }
+    }
+
+    /// The error of a write on a stream that has ended: the original one if it waited, once.
+    fn write_error_of_end(&mut self) -> Option<io::Error> {
+        let ended = self.life.ended()?;
+        let waited = std::mem::take(&mut self.write_waits);
+        Some(if waited { ended.pending_write_error() } else { ended.later_write_error() })
+    }
+
+    fn pending_write_error(&mut self) -> io::Error {
+        self.write_waits = false;
+        match self.life.ended() {
+            Some(ended) => ended.pending_write_error(),
+            None => io::ErrorKind::BrokenPipe.into(),
+        }
+    }
+}
