@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 
+use levada_core::Deadlines;
+
 use crate::address::Part;
+use crate::deadline::deadlines;
 use crate::{
-    Address, AddressError, Deadlines, Endpoint, Family, Fault, Host, IdentityFiles, Side, UnixName,
-    Value,
+    Address, AddressError, Endpoint, Family, Fault, Host, IdentityFiles, Side, UnixName, Value,
 };
 
 /// What an address says to whoever connects to it, every default filled in.
@@ -90,7 +92,7 @@ impl Address {
             }
             _ => None,
         };
-        Ok(ConnectAddress { endpoint, tls, deadlines: Deadlines::of(self.options()) })
+        Ok(ConnectAddress { endpoint, tls, deadlines: deadlines(self.options()) })
     }
 
     fn connect_tcp(&self, host: Option<&Host>, port: u16) -> Result<ConnectEndpoint, AddressError> {

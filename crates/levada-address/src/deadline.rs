@@ -4,13 +4,15 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use levada_core::{Deadline, Deadlines};
+
 use crate::error::Wrong;
 use crate::{AddressError, Options, ValueFault};
 
 /// How long something may take: a number with a unit, such as `250ms`, `10s`, `2m` or `1h`, or
 /// `off`. It is kept in whole milliseconds, from 1 ms to 365 days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Deadline {
+pub enum TimeLimit {
     /// This long, and never zero.
     After(Duration),
     /// As long as it takes.
@@ -20,13 +22,13 @@ pub enum Deadline {
 /// The longest deadline: 365 days.
 const LONGEST_MS: u64 = 365 * 24 * 60 * 60 * 1000;
 
-impl Deadline {
-    /// A deadline of `secs` seconds; [`Deadline::Off`] for none.
+impl TimeLimit {
+    /// A deadline of `secs` seconds; [`TimeLimit::Off`] for none.
     pub const fn secs(secs: u64) -> Self {
         Self::millis(secs.saturating_mul(1000))
     }
 
-    /// A deadline of `millis` milliseconds, at most 365 days; [`Deadline::Off`] for none.
+    /// A deadline of `millis` milliseconds, at most 365 days; [`TimeLimit::Off`] for none.
     pub const fn millis(millis: u64) -> Self {
         match millis {
             0 => Self::Off,
@@ -35,7 +37,15 @@ impl Deadline {
         }
     }
 
-    /// The time, or `None` for [`Deadline::Off`].
+    /// The limit that a stream has for `deadline` where nobody sets another.
+    pub(crate) const fn default_of(deadline: Deadline) -> Self {
+        match deadline.default_time() {
+            Some(time) => Self::After(time),
+            None => Self::Off,
+        }
+    }
+
+    /// The time, or `None` for [`TimeLimit::Off`].
     pub const fn duration(self) -> Option<Duration> {
         match self {
             Self::After(time) => Some(time),
@@ -79,7 +89,7 @@ impl Deadline {
     }
 }
 
-impl FromStr for Deadline {
+impl FromStr for TimeLimit {
     type Err = AddressError;
 
     /// # Errors
@@ -91,7 +101,7 @@ impl FromStr for Deadline {
     }
 }
 
-impl fmt::Display for Deadline {
+impl fmt::Display for TimeLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Off => f.write_str("off"),
@@ -101,37 +111,15 @@ impl fmt::Display for Deadline {
     }
 }
 
-/// The five deadlines that every stream has, whatever carries it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deadlines {
-    /// Resolving the host's name.
-    pub lookup: Deadline,
-    /// Connecting the transport.
-    pub connect: Deadline,
-    /// A handshake, from its first byte to its last.
-    pub handshake: Deadline,
-    /// Closing, without a byte either way.
-    pub close: Deadline,
-    /// An open stream, without a byte either way.
-    pub idle: Deadline,
-}
-
-impl Deadlines {
-    pub(crate) fn of(options: &Options) -> Self {
-        Self {
-            lookup: options.deadline("deadline-lookup"),
-            connect: options.deadline("deadline-connect"),
-            handshake: options.deadline("deadline-handshake"),
-            close: options.deadline("deadline-close"),
-            idle: options.deadline("deadline-idle"),
-        }
-    }
-}
-
-impl Default for Deadlines {
-    /// What holds where an address says nothing.
-    fn default() -> Self {
-        Self::of(&Options::default())
+/// The deadlines that `options` ask for.
+pub(crate) fn deadlines(options: &Options) -> Deadlines {
+    let limit = |deadline: Deadline| options.time_limit(deadline.word()).duration();
+    Deadlines {
+        lookup: limit(Deadline::Lookup),
+        connect: limit(Deadline::Connect),
+        handshake: limit(Deadline::Handshake),
+        close: limit(Deadline::Close),
+        idle: limit(Deadline::Idle),
     }
 }
 
@@ -142,22 +130,22 @@ mod tests {
     #[test]
     fn times_and_their_units() {
         for (text, deadline, shown) in [
-            ("1ms", Deadline::millis(1), "1ms"),
-            ("250ms", Deadline::millis(250), "250ms"),
-            ("1000ms", Deadline::secs(1), "1s"),
-            ("10s", Deadline::secs(10), "10s"),
-            ("2m", Deadline::secs(120), "120s"),
-            ("1h", Deadline::secs(3600), "3600s"),
-            ("8760h", Deadline::secs(365 * 86400), "31536000s"),
-            ("off", Deadline::Off, "off"),
+            ("1ms", TimeLimit::millis(1), "1ms"),
+            ("250ms", TimeLimit::millis(250), "250ms"),
+            ("1000ms", TimeLimit::secs(1), "1s"),
+            ("10s", TimeLimit::secs(10), "10s"),
+            ("2m", TimeLimit::secs(120), "120s"),
+            ("1h", TimeLimit::secs(3600), "3600s"),
+            ("8760h", TimeLimit::secs(365 * 86400), "31536000s"),
+            ("off", TimeLimit::Off, "off"),
         ] {
-            assert_eq!(text.parse::<Deadline>().unwrap(), deadline, "{text}");
+            assert_eq!(text.parse::<TimeLimit>().unwrap(), deadline, "{text}");
             assert_eq!(deadline.to_string(), shown);
-            assert_eq!(shown.parse::<Deadline>().unwrap(), deadline, "{shown}");
+            assert_eq!(shown.parse::<TimeLimit>().unwrap(), deadline, "{shown}");
         }
         for text in ["", "s", "10", "10 s", "0s", "-1s", "+1s", "1.5s", "8761h", "9d", "Off"] {
-            assert!(text.parse::<Deadline>().is_err(), "{text}");
+            assert!(text.parse::<TimeLimit>().is_err(), "{text}");
         }
-        assert!("99999999999999999999999s".parse::<Deadline>().is_err());
+        assert!("99999999999999999999999s".parse::<TimeLimit>().is_err());
     }
 }

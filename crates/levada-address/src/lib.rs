@@ -21,14 +21,16 @@
 //! rest and give a typed view, where every default is filled in and nothing is left to look up.
 //!
 //! ```
-//! use levada_address::{Address, ConnectEndpoint, Deadline};
+//! use std::time::Duration;
+//!
+//! use levada_address::{Address, ConnectEndpoint};
 //!
 //! let address: Address = "tls://example.org:443?alpn=h2&deadline-connect=250ms".parse()?;
 //! let to = address.for_connecting()?;
 //! assert!(matches!(to.endpoint, ConnectEndpoint::Tcp { port, .. } if port.get() == 443));
 //! assert_eq!(to.tls.unwrap().alpn, [b"h2".to_vec()]);
-//! assert_eq!(to.deadlines.connect, Deadline::millis(250));
-//! assert_eq!(to.deadlines.handshake, Deadline::secs(10));
+//! assert_eq!(to.deadlines.connect, Some(Duration::from_millis(250)));
+//! assert_eq!(to.deadlines.handshake, Some(Duration::from_secs(10)));
 //!
 //! let error = "tls://:8443?crt=a.pem".parse::<Address>().unwrap_err();
 //! assert_eq!(
@@ -70,7 +72,7 @@ mod value;
 
 pub use address::Address;
 pub use connect::{ConnectAddress, ConnectEndpoint, ConnectTls};
-pub use deadline::{Deadline, Deadlines};
+pub use deadline::TimeLimit;
 pub use endpoint::Endpoint;
 pub use error::AddressError;
 pub use fault::{Fault, HostFault, ValueFault};

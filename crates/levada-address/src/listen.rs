@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
+use levada_core::Deadlines;
+
 use crate::address::Part;
+use crate::deadline::deadlines;
 use crate::{
-    Address, AddressError, ClientAuth, Deadlines, Endpoint, Family, Fault, Host, IdentityFiles,
-    Side, UnixName, Value,
+    Address, AddressError, ClientAuth, Endpoint, Family, Fault, Host, IdentityFiles, Side,
+    UnixName, Value,
 };
 
 /// What an address says to a listener, every default filled in.
@@ -95,7 +98,7 @@ impl Address {
             }
         };
         let tls = if self.scheme().spec().tls { Some(self.listen_tls()?) } else { None };
-        Ok(ListenAddress { endpoint, tls, deadlines: Deadlines::of(options) })
+        Ok(ListenAddress { endpoint, tls, deadlines: deadlines(options) })
     }
 
     fn listen_tls(&self) -> Result<ListenTls, AddressError> {

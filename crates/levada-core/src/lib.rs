@@ -17,6 +17,7 @@ extern crate std;
 
 mod alert;
 mod close;
+mod deadline;
 mod diagnosis;
 mod ending;
 mod event;
@@ -30,8 +31,9 @@ mod os_error;
 
 pub use alert::AlertDescription;
 pub use close::{ClosePolicy, Goodbyes, Ours};
+pub use deadline::{Deadline, Deadlines};
 pub use diagnosis::Blame;
-pub use ending::{ConnectFailure, Deadline, Ended, Ending, Rule};
+pub use ending::{ConnectFailure, Ended, Ending, Rule};
 pub use event::Event;
 pub use facts::{Bytes, Endpoint, Facts, Times, TlsFacts, WhyPlain};
 pub use fault::{CertificateFault, Fault};

@@ -1,63 +1,33 @@
 //! Connecting: from a name to a transport that is up.
 
+use std::ffi::OsString;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use levada_core::{ConnectFailure, Deadline, Ending, OsError};
+use levada_address::{ConnectEndpoint, Host, UnixName};
+use levada_core::{ConnectFailure, Deadline, Deadlines, Ending, OsError};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{sleep, timeout};
 
 use crate::carrier::Carrier;
-use crate::deadlines::Deadlines;
+use crate::memory::Pipe;
 
 /// Between the starts of two attempts (RFC 8305 section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
+/// Bytes that an echo holds before its writer has to wait.
+const ECHO: usize = 256 * 1024;
+
 /// Names that are looked up at once, over the whole process; others wait, within their deadline.
 static LOOKUPS: Semaphore = Semaphore::const_new(64);
-
-/// Where to connect to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// A TCP port of a host.
-    Tcp {
-        /// A name or an IP address, without brackets.
-        host: String,
-        /// The port.
-        port: u16,
-    },
-    /// A Unix stream socket. A name that begins with `@` is an abstract one.
-    Unix(PathBuf),
-}
-
-/// The IP version to use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Family {
-    /// Whichever the host has; both are tried.
-    #[default]
-    Any,
-    /// IPv4 only.
-    V4,
-    /// IPv6 only.
-    V6,
-}
-
-impl Family {
-    const fn allows(self, address: IpAddr) -> bool {
-        match self {
-            Self::Any => true,
-            Self::V4 => address.is_ipv4(),
-            Self::V6 => address.is_ipv6(),
-        }
-    }
-}
 
 /// What is told on the way.
 #[derive(Debug)]
@@ -81,14 +51,9 @@ impl std::fmt::Debug for Dialing {
 }
 
 impl Dialing {
-    pub(crate) fn new(
-        target: Target,
-        family: Family,
-        bind: Option<SocketAddr>,
-        deadlines: Deadlines,
-    ) -> Self {
+    pub(crate) fn new(endpoint: ConnectEndpoint, deadlines: Deadlines) -> Self {
         let news = Board::default();
-        let outcome = Box::pin(dial(target, family, bind, deadlines, news.clone()));
+        let outcome = Box::pin(dial(endpoint, deadlines, news.clone()));
         Self { outcome, news }
     }
 
@@ -113,48 +78,53 @@ impl Board {
 }
 
 async fn dial(
-    target: Target,
-    family: Family,
-    bind: Option<SocketAddr>,
+    endpoint: ConnectEndpoint,
     deadlines: Deadlines,
     news: Board,
 ) -> Result<Carrier, Ending> {
-    match target {
-        Target::Tcp { host, port } => {
-            let addresses = match host.parse::<IpAddr>() {
-                Ok(address) => vec![address],
-                Err(_) => within(deadlines, Deadline::Lookup, lookup(&host, &news)).await?,
+    let system = |error: io::Error| Ending::SocketError((&error).into());
+    match endpoint {
+        ConnectEndpoint::Tcp { host, port, family, bind } => {
+            let addresses = match &host {
+                Host::Ip(address) => vec![*address],
+                Host::Name(name) => {
+                    within(deadlines, Deadline::Lookup, lookup(name, &news)).await?
+                }
             };
-            let wanted = |address: &IpAddr| {
-                family.allows(*address) && bind.is_none_or(|b| b.is_ipv4() == address.is_ipv4())
+            let usable = |address: &IpAddr| {
+                family.contains(*address) && bind.is_none_or(|b| b.is_ipv4() == address.is_ipv4())
             };
-            let addresses = addresses.into_iter().filter(wanted);
-            let addresses = interleave(addresses.map(|a| SocketAddr::new(a, port)).collect());
+            let addresses = addresses.into_iter().filter(usable);
+            let addresses =
+                interleave(addresses.map(|ip| SocketAddr::new(ip, port.get())).collect());
             if addresses.is_empty() {
-                let text = "the host has no address of the wanted family".to_owned();
-                return Err(lookup_failed(&host, &io::Error::other(text)));
+                let text = "the host has no address of the wanted family";
+                return Err(lookup_failed(&host.to_string(), &io::Error::other(text)));
             }
             within(deadlines, Deadline::Connect, race(addresses, bind, &news)).await
         }
-        Target::Unix(path) => {
+        ConnectEndpoint::Unix(name) => {
             news.pin(News::Attempt(None));
             let connecting = async {
-                let stream = UnixStream::connect(unix_name(path)).await;
-                stream.map(Carrier::from).map_err(|error| Ending::SocketError((&error).into()))
+                let stream = UnixStream::connect(kernel_name(&name)).await;
+                stream.map(Carrier::from).map_err(system)
             };
             within(deadlines, Deadline::Connect, connecting).await
+        }
+        ConnectEndpoint::Stdio => Carrier::stdio().map_err(system),
+        ConnectEndpoint::Echo => Ok(Pipe::echo(ECHO).into()),
+        other => {
+            let text = format!("{other:?} cannot be dialled");
+            Err(system(io::Error::new(io::ErrorKind::Unsupported, text)))
         }
     }
 }
 
-/// The path as the kernel wants it: an abstract name begins with NUL there.
-pub(crate) fn unix_name(path: PathBuf) -> PathBuf {
-    use std::ffi::OsString;
-    use std::os::unix::ffi::{OsStrExt, OsStringExt};
-
-    match path.as_os_str().as_bytes() {
-        [b'@', name @ ..] => OsString::from_vec([b"\0", name].concat()).into(),
-        _ => path,
+/// The name as the kernel wants it: an abstract one begins with NUL there.
+pub(crate) fn kernel_name(name: &UnixName) -> PathBuf {
+    match name {
+        UnixName::Path(path) => path.clone(),
+        UnixName::Abstract(name) => OsString::from_vec([b"\0", &name[..]].concat()).into(),
     }
 }
 

@@ -3,8 +3,8 @@
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 compile_error!("Levada runs on Linux, on x86-64 and aarch64.");
 
+mod alarm;
 mod carrier;
-mod deadlines;
 mod dial;
 mod events;
 mod listener;
@@ -16,16 +16,17 @@ mod stdio;
 mod wakers;
 
 pub use carrier::Carrier;
-pub use deadlines::Deadlines;
-pub use dial::{Family, Target};
 pub use events::Events;
+pub use levada_address::{
+    Address, AddressError, ConnectEndpoint, Family, Host, ListenEndpoint, UnixName,
+};
 pub use levada_core::{
-    AlertDescription, Blame, Bytes, CertificateFault, ClosePolicy, ConnectFailure, Deadline, Ended,
-    Ending, Endpoint, Event, Facts, Fault, LIFECYCLE, Mode, OsError, OsErrorKind, Party, Role,
-    Rule, State, Step, Times, TlsFacts, WhyPlain, machine,
+    AlertDescription, Blame, Bytes, CertificateFault, ClosePolicy, ConnectFailure, Deadline,
+    Deadlines, Ended, Ending, Endpoint, Event, Facts, Fault, LIFECYCLE, Mode, OsError, OsErrorKind,
+    Party, Role, Rule, State, Step, Times, TlsFacts, WhyPlain, machine,
 };
 pub use levada_tls::Session;
-pub use listener::{Bind, Listener};
+pub use listener::Listener;
 pub use memory::Pipe;
 pub use relay::relay;
 pub use socket::{Options, Socket};

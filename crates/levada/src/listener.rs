@@ -1,36 +1,28 @@
 //! Listening: sockets that others open.
 
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use levada_address::{Family, Host, ListenEndpoint, UnixName};
 use levada_core::{Endpoint, Role};
 use levada_tls::TlsServer;
+use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 use crate::carrier::Carrier;
-use crate::dial::unix_name;
+use crate::dial::kernel_name;
 use crate::socket::{Options, Socket};
 
 /// Connections that the kernel holds for us until we accept them; it may hold fewer (`somaxconn`).
 const BACKLOG: i32 = 4096;
-
-/// Where to listen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Bind {
-    /// An address of this machine; port 0 for any free one.
-    Tcp(SocketAddr),
-    /// All addresses of this machine, of both families, at this port.
-    TcpAny(u16),
-    /// A Unix stream socket at this path; a name that begins with `@` is an abstract one.
-    Unix(PathBuf),
-}
 
 /// Accepts sockets.
 ///
@@ -47,13 +39,17 @@ pub struct Listener {
 #[derive(Debug)]
 enum Kind {
     Tcp(TcpListener),
+    /// With the path that is to be removed.
     Unix(UnixListener, Option<PathBuf>),
+    /// Whether it was accepted.
+    Stdio(AtomicBool),
 }
 
 impl Listener {
-    /// Listens at `bind`, and wraps what it accepts in TLS if there is `tls`.
+    /// Listens at `endpoint`, and wraps what it accepts in TLS if there is `tls`.
     ///
-    /// A path whose socket nobody listens at any more is taken over.
+    /// A host name is looked up; its first usable address is listened at. A path whose socket nobody
+    /// listens at any more is taken over. Standard input and output are accepted once.
     ///
     /// # Errors
     ///
@@ -62,14 +58,30 @@ impl Listener {
     /// # Panics
     ///
     /// Outside a tokio runtime that has io enabled.
-    pub fn bind(bind: &Bind, tls: Option<TlsServer>, options: Options) -> io::Result<Self> {
-        let kind = match bind {
-            Bind::Tcp(address) => Kind::Tcp(listen_tcp(*address, false)?),
-            Bind::TcpAny(port) => {
-                let any = SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, *port, 0, 0);
-                Kind::Tcp(listen_tcp(any.into(), true)?)
+    pub async fn bind(
+        endpoint: &ListenEndpoint,
+        tls: Option<TlsServer>,
+        options: Options,
+    ) -> io::Result<Self> {
+        let kind = match endpoint {
+            ListenEndpoint::Tcp { host: None, port, family } => {
+                Kind::Tcp(listen_everywhere(*port, *family)?)
             }
-            Bind::Unix(path) => listen_unix(path)?,
+            ListenEndpoint::Tcp { host: Some(Host::Ip(ip)), port, .. } => {
+                Kind::Tcp(listen_tcp(SocketAddr::new(*ip, *port), false)?)
+            }
+            ListenEndpoint::Tcp { host: Some(Host::Name(name)), port, family } => {
+                let mut addresses = tokio::net::lookup_host((name.as_str(), *port)).await?;
+                let address = addresses.find(|address| family.contains(address.ip()));
+                let address = address.ok_or(io::ErrorKind::AddrNotAvailable)?;
+                Kind::Tcp(listen_tcp(address, false)?)
+            }
+            ListenEndpoint::Unix(name) => listen_unix(name)?,
+            ListenEndpoint::Stdio => Kind::Stdio(AtomicBool::new(false)),
+            other => {
+                let text = format!("{other:?} cannot be listened at");
+                return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+            }
         };
         Ok(Self { kind, tls, options, handshakes: None })
     }
@@ -91,6 +103,7 @@ impl Listener {
                 let address = listener.local_addr().ok()?;
                 Some(crate::carrier::unix_endpoint(&address))
             }
+            Kind::Stdio(_) => Some(Endpoint::Stdio),
         }
     }
 
@@ -132,6 +145,12 @@ impl Listener {
                 Ok(stream.into())
             }
             Kind::Unix(listener, _) => Ok(listener.accept().await?.0.into()),
+            Kind::Stdio(accepted) => {
+                if accepted.swap(true, Ordering::Relaxed) {
+                    std::future::pending::<()>().await;
+                }
+                Carrier::stdio()
+            }
         }
     }
 
@@ -160,6 +179,23 @@ impl Drop for Listener {
     }
 }
 
+/// Listens at all addresses of the family; for both, on one socket of the newer one, or of the older
+/// where the system lacks the newer.
+fn listen_everywhere(port: u16, family: Family) -> io::Result<TcpListener> {
+    let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+    match family {
+        Family::V4 => listen_tcp(v4, false),
+        Family::V6 => listen_tcp(v6, false),
+        Family::Any => match listen_tcp(v6, true) {
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::AFNOSUPPORT) => {
+                listen_tcp(v4, false)
+            }
+            other => other,
+        },
+    }
+}
+
 fn listen_tcp(address: SocketAddr, both_families: bool) -> io::Result<TcpListener> {
     let socket = RawSocket::new(
         Domain::for_address(address),
@@ -175,17 +211,20 @@ fn listen_tcp(address: SocketAddr, both_families: bool) -> io::Result<TcpListene
     TcpListener::from_std(socket.into())
 }
 
-fn listen_unix(path: &Path) -> io::Result<Kind> {
-    let name = unix_name(path.to_path_buf());
-    let is_abstract = name != path;
-    let listener = match UnixListener::bind(&name) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse && !is_abstract => {
+fn listen_unix(name: &UnixName) -> io::Result<Kind> {
+    let kernel_name = kernel_name(name);
+    let path = match name {
+        UnixName::Path(path) => path,
+        UnixName::Abstract(_) => return Ok(Kind::Unix(UnixListener::bind(kernel_name)?, None)),
+    };
+    let listener = match UnixListener::bind(&kernel_name) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             remove_deserted(path).map_err(|_| error)?;
-            UnixListener::bind(&name)?
+            UnixListener::bind(&kernel_name)?
         }
         other => other?,
     };
-    Ok(Kind::Unix(listener, (!is_abstract).then(|| path.to_path_buf())))
+    Ok(Kind::Unix(listener, Some(path.clone())))
 }
 
 /// Removes a socket that nobody listens at, left behind by a process that was killed.
@@ -213,8 +252,6 @@ enum Shortage {
 }
 
 fn shortage(error: &io::Error) -> Shortage {
-    use rustix::io::Errno;
-
     match Errno::from_io_error(error) {
         Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => Shortage::OfTheMachine,
         Some(

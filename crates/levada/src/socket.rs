@@ -7,22 +7,22 @@ mod write;
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use levada_address::{ConnectEndpoint, Host};
 use levada_core::{
-    Deadline, Ended, Ending, Event, Facts, Goodbyes, Life, Mode, OsError, Role, Rule, State, Step,
-    TlsFacts, WhyPlain,
+    Deadline, Deadlines, Ended, Ending, Event, Facts, Goodbyes, Life, Mode, OsError, Role, Rule,
+    State, Step, TlsFacts, WhyPlain,
 };
 use levada_tls::{Engine, Session};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
+use crate::alarm::Alarm;
 use crate::carrier::Carrier;
-use crate::deadlines::{Alarm, Deadlines};
-use crate::dial::{Dialing, Family, Target};
+use crate::dial::Dialing;
 use crate::events::{Events, Teller};
 use crate::wakers::{Half, Wakers};
 
@@ -32,10 +32,6 @@ use crate::wakers::{Half, Wakers};
 pub struct Options {
     /// How long each phase may last.
     pub deadlines: Deadlines,
-    /// The IP version to dial.
-    pub family: Family,
-    /// The local address to dial from; its port may be 0.
-    pub bind: Option<SocketAddr>,
 }
 
 /// One secure duplex byte stream.
@@ -96,15 +92,15 @@ enum Transport {
 }
 
 impl Socket {
-    /// Begins to connect to `target`, and wraps the connection in `session` if there is one.
+    /// Begins to connect to `endpoint`, and wraps the connection in `session` if there is one.
     ///
     /// Nothing happens before the first poll: [`Socket::established`], a read, a write or a flush.
-    pub fn dial(target: Target, session: Option<Session>, options: Options) -> Self {
-        let host = match &target {
-            Target::Tcp { host, .. } => Some(host.clone()),
-            Target::Unix(_) => None,
+    pub fn dial(endpoint: ConnectEndpoint, session: Option<Session>, options: Options) -> Self {
+        let host = match &endpoint {
+            ConnectEndpoint::Tcp { host: Host::Name(name), .. } => Some(name.clone()),
+            _ => None,
         };
-        let dialing = Dialing::new(target, options.family, options.bind, options.deadlines);
+        let dialing = Dialing::new(endpoint, options.deadlines);
         let mut socket = Self::new(Transport::Dialing(dialing), session, options);
         socket.facts.host = host;
         socket.facts.role = Some(Role::Client);

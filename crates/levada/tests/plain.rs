@@ -1,22 +1,22 @@
 //! Plain streams over memory and TCP, and the relay between them.
 
-use levada::{Ended, Ending, Event, Listener, Mode, Options, Pipe, Socket, State, Target};
+use levada::{Address, Ended, Ending, Event, Listener, Mode, Options, Pipe, Socket, State};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn pair(capacity: usize) -> (Socket, Socket) {
     let (near, far) = Pipe::pair(capacity);
-    (
-        Socket::adopt(near, None, Options::default()),
-        Socket::adopt(far, None, Options::default()),
-    )
+    (Socket::adopt(near, None, Options::default()), Socket::adopt(far, None, Options::default()))
+}
+
+fn dial(address: &str) -> Socket {
+    let to = address.parse::<Address>().unwrap().for_connecting().unwrap();
+    Socket::dial(to.endpoint, None, Options::default())
 }
 
 async fn tcp_pair() -> (Socket, Socket) {
-    let bind = levada::Bind::Tcp(([127, 0, 0, 1], 0).into());
-    let listener = Listener::bind(&bind, None, Options::default()).unwrap();
-    let Some(levada::Endpoint::Ip(address)) = listener.local() else { panic!("no address") };
-    let target = Target::Tcp { host: address.ip().to_string(), port: address.port() };
-    let mut client = Socket::dial(target, None, Options::default());
+    let bind = "tcp://127.0.0.1:0".parse::<Address>().unwrap().for_listening().unwrap();
+    let listener = Listener::bind(&bind.endpoint, None, Options::default()).await.unwrap();
+    let mut client = dial(&format!("tcp://{}", listener.local().unwrap()));
     let (accepted, up) = tokio::join!(listener.accept(), client.established());
     up.unwrap();
     (client, accepted.unwrap())
@@ -62,7 +62,9 @@ async fn a_dropped_socket_is_a_reset_and_its_last_event_is_told() {
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
         let ended = Ended::of(&error).unwrap();
         assert_eq!(ended.code(), "ECONNRESET");
-        assert!(matches!(events.next().await, Some(Event::Ended(e)) if e.ending == Ending::Aborted));
+        assert!(
+            matches!(events.next().await, Some(Event::Ended(e)) if e.ending == Ending::Aborted)
+        );
         assert_eq!(events.next().await, None);
     }
 }
@@ -105,8 +107,7 @@ async fn a_relay_never_turns_a_bad_ending_into_a_good_one() {
 
 #[tokio::test]
 async fn giving_up_before_it_is_established_is_no_error() {
-    let target = Target::Tcp { host: "127.0.0.1".to_owned(), port: 9 };
-    let mut socket = Socket::dial(target, None, Options::default());
+    let mut socket = dial("tcp://127.0.0.1:9");
     socket.shutdown().await.unwrap();
     assert_eq!(socket.ended().unwrap().ending, Ending::ConnectFinalized);
     assert_eq!(socket.read(&mut [0; 1]).await.unwrap(), 0);
@@ -117,8 +118,7 @@ async fn a_refused_connection_says_so_with_its_number() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
-    let target = Target::Tcp { host: "localhost".to_owned(), port };
-    let mut socket = Socket::dial(target, None, Options::default());
+    let mut socket = dial(&format!("tcp://localhost:{port}"));
     let mut events = socket.events();
     let error = socket.established().await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);

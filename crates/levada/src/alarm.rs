@@ -1,4 +1,4 @@
-//! Named deadlines, and the one alarm that a stream has set at a time.
+//! The one alarm that a stream has set at a time.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -6,46 +6,6 @@ use std::time::Duration;
 
 use levada_core::Deadline;
 use tokio::time::{Instant, Sleep, sleep_until};
-
-/// How long each phase of a stream may last; `None` is for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deadlines {
-    /// For looking up a name. 5 s by default.
-    pub lookup: Option<Duration>,
-    /// For connecting, over all addresses of the name. 10 s by default.
-    pub connect: Option<Duration>,
-    /// For the opening handshake. 10 s by default.
-    pub handshake: Option<Duration>,
-    /// For closing, without a byte either way. 120 s by default.
-    pub close: Option<Duration>,
-    /// For an established stream, without a byte either way. Off by default.
-    pub idle: Option<Duration>,
-}
-
-impl Default for Deadlines {
-    fn default() -> Self {
-        Self {
-            lookup: Deadline::Lookup.default_time(),
-            connect: Deadline::Connect.default_time(),
-            handshake: Deadline::Handshake.default_time(),
-            close: Deadline::Close.default_time(),
-            idle: Deadline::Idle.default_time(),
-        }
-    }
-}
-
-impl Deadlines {
-    /// How long this one lasts.
-    pub const fn of(&self, deadline: Deadline) -> Option<Duration> {
-        match deadline {
-            Deadline::Lookup => self.lookup,
-            Deadline::Connect => self.connect,
-            Deadline::Handshake => self.handshake,
-            Deadline::Close => self.close,
-            Deadline::Idle => self.idle,
-        }
-    }
-}
 
 /// A deadline that runs. Those of silence begin anew with every byte.
 #[derive(Debug)]
