@@ -106,13 +106,21 @@ impl Ending {
 
 const fn blame_of_transport(kind: OsErrorKind) -> Blame {
     match kind {
-        OsErrorKind::ConnectionReset | OsErrorKind::BrokenPipe => Blame::Peer,
+        OsErrorKind::ConnectionReset
+        | OsErrorKind::BrokenPipe
+        | OsErrorKind::InvalidData
+        | OsErrorKind::UnexpectedEof => Blame::Peer,
         OsErrorKind::ConnectionRefused
         | OsErrorKind::NotFound
         | OsErrorKind::PermissionDenied
         | OsErrorKind::AddrInUse
         | OsErrorKind::AddrNotAvailable => Blame::Config,
-        OsErrorKind::OutOfMemory | OsErrorKind::Other | OsErrorKind::NotConnected => Blame::Local,
+        OsErrorKind::InvalidInput
+        | OsErrorKind::NotConnected
+        | OsErrorKind::OutOfMemory
+        | OsErrorKind::Unsupported
+        | OsErrorKind::WriteZero
+        | OsErrorKind::Other => Blame::Local,
         OsErrorKind::ConnectionAborted
         | OsErrorKind::HostUnreachable
         | OsErrorKind::NetworkDown
@@ -124,7 +132,7 @@ const fn blame_of_transport(kind: OsErrorKind) -> Blame {
 const fn hint_of_transport(kind: OsErrorKind) -> &'static str {
     match kind {
         OsErrorKind::ConnectionRefused => "nothing listens there: check address and port",
-        OsErrorKind::ConnectionReset | OsErrorKind::BrokenPipe => {
+        OsErrorKind::ConnectionReset | OsErrorKind::BrokenPipe | OsErrorKind::UnexpectedEof => {
             "the peer dropped the connection: look into its log"
         }
         OsErrorKind::NotFound => "there is no such socket: check the path",
@@ -137,7 +145,14 @@ const fn hint_of_transport(kind: OsErrorKind) -> &'static str {
         OsErrorKind::TimedOut | OsErrorKind::ConnectionAborted => {
             "the connection was lost on the way: check the network"
         }
-        OsErrorKind::OutOfMemory | OsErrorKind::NotConnected | OsErrorKind::Other => {
+        OsErrorKind::InvalidData => "the transport carries something else than it should",
+        OsErrorKind::InvalidInput | OsErrorKind::Unsupported => {
+            "this system cannot do that: check the address and the options"
+        }
+        OsErrorKind::NotConnected
+        | OsErrorKind::OutOfMemory
+        | OsErrorKind::WriteZero
+        | OsErrorKind::Other => {
             "look into this machine's own limits and log"
         }
     }
