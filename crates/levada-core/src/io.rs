@@ -3,7 +3,8 @@
 use core::error::Error;
 use std::io;
 
-use crate::ending::{ConnectFailure, Ended, Ending};
+use crate::ended::Ended;
+use crate::ending::{ConnectFailure, Ending};
 use crate::os_error::OsError;
 
 impl Ended {

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::ending::Ended;
+use crate::ended::Ended;
 use crate::event::Event;
 use crate::machine::{Machine, Transition};
 
