@@ -57,7 +57,7 @@ impl Ending {
             Self::Finished | Self::ConnectFinalized => "",
             Self::Aborted => "this end gave the stream up; look for the reason there",
             Self::CloseNotify { .. } => {
-                "the peer closed before it had read everything; to go on writing then, close half-open"
+                "the peer closed before all of ours was sent; to go on writing then, close half-open"
             }
             Self::WsClose { .. } => "see at the end that sent the close code what it means there",
             Self::SocketClose => {

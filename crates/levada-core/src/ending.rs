@@ -259,7 +259,7 @@ impl fmt::Display for Ending {
             Self::FatalError { cause, alert } => {
                 write!(f, "{cause}")?;
                 match alert {
-                    Some(alert) => write!(f, " (we sent the alert {alert})"),
+                    Some(alert) => write!(f, ", we sent the alert {alert}"),
                     None => Ok(()),
                 }
             }
@@ -282,6 +282,9 @@ impl fmt::Display for Ending {
                         "never established: the name \"{name}\" was not found: {}",
                         error.text
                     )
+                }
+                ConnectFailure::Ended(ending) if ending.is_clean() => {
+                    f.write_str("never established: the peer closed")
                 }
                 ConnectFailure::Ended(Self::SocketClose) => {
                     f.write_str("never established: the transport ended without a goodbye")
