@@ -4,6 +4,7 @@ use core::time::Duration;
 
 /// A named deadline. Each can be set by the word `deadline-` and its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 pub enum Deadline {
     /// For looking up a name.
     Lookup,

@@ -8,6 +8,7 @@ use crate::ending::{ConnectFailure, Ending, Rule};
 use crate::fault::{CertificateFault, Fault};
 use crate::lifecycle::Party;
 use crate::os_error::OsErrorKind;
+use crate::text::OneLine;
 
 /// Where the cause of an ending lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,9 +58,9 @@ impl Ending {
             Self::Finished | Self::ConnectFinalized => "",
             Self::Aborted => "this end gave the stream up; look for the reason there",
             Self::CloseNotify { .. } => {
-                "the peer closed before it had read everything; use half-open closing if it can"
+                "the peer closed before all of ours was sent; to go on writing then, close half-open"
             }
-            Self::WsClose { .. } => "look up the close code at the end that sent it",
+            Self::WsClose { .. } => "see at the end that sent the close code what it means there",
             Self::SocketClose => {
                 "the peer, or something on the way, cut the stream short: treat what came as \
                  incomplete and look into the peer's log"
@@ -69,6 +70,9 @@ impl Ending {
             Self::FatalError { cause, .. } => return hint_of_fault(cause),
             Self::WsProtocol(1003) => {
                 "the peer sent text where bytes are expected: send binary messages"
+            }
+            Self::WsProtocol(1009) => {
+                "the peer's message is larger than we take: send smaller ones, or raise the limit"
             }
             Self::WsProtocol(_) => {
                 "the peer does not keep to RFC 6455: look for a proxy in between"
@@ -96,10 +100,13 @@ impl Ending {
                 ConnectFailure::Lookup { .. } => {
                     "check the spelling of the name, or use an address"
                 }
-                ConnectFailure::Ended(ending) if ending.is_clean() => {
-                    "the peer hung up during the handshake; look into its log"
+                ConnectFailure::Ended(ending) => {
+                    if ending.is_clean() || *ending == Self::SocketClose {
+                        "the peer hung up before the stream was established: look into its log"
+                    } else {
+                        return ending.hint();
+                    }
                 }
-                ConnectFailure::Ended(ending) => return ending.hint(),
             },
         })
     }
@@ -107,13 +114,21 @@ impl Ending {
 
 const fn blame_of_transport(kind: OsErrorKind) -> Blame {
     match kind {
-        OsErrorKind::ConnectionReset | OsErrorKind::BrokenPipe => Blame::Peer,
+        OsErrorKind::ConnectionReset
+        | OsErrorKind::BrokenPipe
+        | OsErrorKind::InvalidData
+        | OsErrorKind::UnexpectedEof => Blame::Peer,
         OsErrorKind::ConnectionRefused
         | OsErrorKind::NotFound
         | OsErrorKind::PermissionDenied
         | OsErrorKind::AddrInUse
         | OsErrorKind::AddrNotAvailable => Blame::Config,
-        OsErrorKind::OutOfMemory | OsErrorKind::Other | OsErrorKind::NotConnected => Blame::Local,
+        OsErrorKind::InvalidInput
+        | OsErrorKind::NotConnected
+        | OsErrorKind::OutOfMemory
+        | OsErrorKind::Unsupported
+        | OsErrorKind::WriteZero
+        | OsErrorKind::Other => Blame::Local,
         OsErrorKind::ConnectionAborted
         | OsErrorKind::HostUnreachable
         | OsErrorKind::NetworkDown
@@ -125,7 +140,7 @@ const fn blame_of_transport(kind: OsErrorKind) -> Blame {
 const fn hint_of_transport(kind: OsErrorKind) -> &'static str {
     match kind {
         OsErrorKind::ConnectionRefused => "nothing listens there: check address and port",
-        OsErrorKind::ConnectionReset | OsErrorKind::BrokenPipe => {
+        OsErrorKind::ConnectionReset | OsErrorKind::BrokenPipe | OsErrorKind::UnexpectedEof => {
             "the peer dropped the connection: look into its log"
         }
         OsErrorKind::NotFound => "there is no such socket: check the path",
@@ -138,9 +153,14 @@ const fn hint_of_transport(kind: OsErrorKind) -> &'static str {
         OsErrorKind::TimedOut | OsErrorKind::ConnectionAborted => {
             "the connection was lost on the way: check the network"
         }
-        OsErrorKind::OutOfMemory | OsErrorKind::NotConnected | OsErrorKind::Other => {
-            "look into this machine's own limits and log"
+        OsErrorKind::InvalidData => "the transport carries something else than it should",
+        OsErrorKind::InvalidInput | OsErrorKind::Unsupported => {
+            "this system cannot do that: check the address and the options"
         }
+        OsErrorKind::NotConnected
+        | OsErrorKind::OutOfMemory
+        | OsErrorKind::WriteZero
+        | OsErrorKind::Other => "look into this machine's own limits and log",
     }
 }
 
@@ -227,16 +247,20 @@ const fn blame_of_fault(fault: &Fault) -> Blame {
 
 fn hint_of_fault(fault: &Fault) -> Cow<'static, str> {
     Cow::Borrowed(match fault {
-        Fault::NotTls { first } => match &first[..] {
-            [b'H', b'T', b'T', b'P', ..] | [b'G' | b'P' | b'H', b'E' | b'O' | b'U', ..] => {
+        Fault::NotTls { first } => {
+            let begins =
+                |words: &[&str]| words.iter().any(|word| first.starts_with(word.as_bytes()));
+            if begins(&["HTTP/", "GET ", "HEAD ", "POST ", "PUT ", "CONNECT ", "OPTIONS ", "PRI "])
+            {
                 "the peer speaks plain HTTP: is this the right port?"
-            }
-            [b'S', b'S', b'H', ..] => "the peer speaks SSH: is this the right port?",
-            [b'2', b'2', b'0', ..] | [b'*', b' ', ..] | [b'+', b'O', b'K', ..] => {
+            } else if begins(&["SSH-"]) {
+                "the peer speaks SSH: is this the right port?"
+            } else if begins(&["220", "* ", "+OK"]) {
                 "the peer greets in plaintext: it may want STARTTLS, or have a TLS port"
+            } else {
+                "the peer speaks plaintext, or another protocol: is this the right port?"
             }
-            _ => "the peer speaks plaintext, or another protocol: is this the right port?",
-        },
+        }
         Fault::OldVersion => "let the peer speak TLS 1.2 or 1.3; older versions are not safe",
         Fault::NothingInCommon(_) => "bring the peer's TLS settings up to date",
         Fault::NoAlpn => "give both ends a protocol in common: check the alpn",
@@ -255,7 +279,8 @@ fn hint_of_fault(fault: &Fault) -> Cow<'static, str> {
                 return match presented.first() {
                     Some(name) => Cow::Owned(alloc::format!(
                         "connect by a name that the certificate has, or verify another with \
-                         name={name}"
+                         name={}",
+                        OneLine(name)
                     )),
                     None => Cow::Borrowed("the certificate names no host: get one that does"),
                 };

@@ -1,21 +1,19 @@
 //! How a stream ended: one closed enum, with every detail kept.
 
-use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::sync::Arc;
 use core::fmt;
 
 use crate::alert::AlertDescription;
 use crate::deadline::Deadline;
-use crate::diagnosis::Blame;
-use crate::facts::Facts;
 use crate::fault::Fault;
-use crate::lifecycle::{Party, State};
+use crate::lifecycle::Party;
 use crate::os_error::OsError;
+use crate::text::OneLine;
 
 /// How a stream ended. Every stream ends in exactly one of these ways.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 pub enum Ending {
     /// Both goodbyes were exchanged and all that we wrote went out, whoever began. Clean.
     Finished,
@@ -63,6 +61,7 @@ pub enum Ending {
 
 /// Why a stream was never established.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 pub enum ConnectFailure {
     /// The name could not be resolved.
     Lookup {
@@ -77,6 +76,7 @@ pub enum ConnectFailure {
 
 /// A rule of ours that refuses a peer which the protocol would have let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 pub enum Rule {
     /// The list of allowed subject alternative names.
     San,
@@ -133,7 +133,8 @@ impl Ending {
         }
     }
 
-    /// The code of what kept the stream from being established; [`Ending::code`] for all others.
+    /// The code of what kept the stream from being established (`lookup_failed` for its name);
+    /// [`Ending::code`] for all others.
     pub fn cause_code(&self) -> &'static str {
         match self {
             Self::ConnectFailed(failure) => match &**failure {
@@ -195,7 +196,7 @@ impl fmt::Display for Ending {
                     Some(code) => write!(f, " with code {code}")?,
                     None => f.write_str(" without a code")?,
                 }
-                if reason.is_empty() { Ok(()) } else { write!(f, ": {reason}") }
+                if reason.is_empty() { Ok(()) } else { write!(f, ": {}", OneLine(reason)) }
             }
             Self::SocketClose => {
                 f.write_str("the transport ended without a goodbye: data may be missing")
@@ -205,9 +206,15 @@ impl fmt::Display for Ending {
             Self::FatalError { cause, alert } => {
                 write!(f, "{cause}")?;
                 match alert {
-                    Some(alert) => write!(f, " (we sent the alert {alert})"),
+                    Some(alert) => write!(f, ", we sent the alert {alert}"),
                     None => Ok(()),
                 }
+            }
+            Self::WsProtocol(1003) => {
+                f.write_str("the peer sent text where only bytes are taken (we sent code 1003)")
+            }
+            Self::WsProtocol(1009) => {
+                f.write_str("the peer sent a message that is too large (we sent code 1009)")
             }
             Self::WsProtocol(code) => {
                 write!(f, "the peer broke the WebSocket protocol (we sent code {code})")
@@ -216,104 +223,23 @@ impl fmt::Display for Ending {
             Self::TimedOut(deadline) => write!(f, "{} passed", deadline.word()),
             Self::ConnectFailed(failure) => match &**failure {
                 ConnectFailure::Lookup { name, error } => {
+                    let name = OneLine(name);
                     write!(
                         f,
                         "never established: the name \"{name}\" was not found: {}",
                         error.text
                     )
                 }
+                ConnectFailure::Ended(ending) if ending.is_clean() => {
+                    f.write_str("never established: the peer closed")
+                }
+                ConnectFailure::Ended(Self::SocketClose) => {
+                    f.write_str("never established: the transport ended without a goodbye")
+                }
                 ConnectFailure::Ended(ending) => write!(f, "never established: {ending}"),
             },
             Self::ConnectFinalized => f.write_str("given up before it was established"),
             Self::Aborted => f.write_str("dropped by this end"),
         }
-    }
-}
-
-/// The end of one stream: how, where in its life, and all that is known about it.
-///
-/// It travels in band, inside the [`std::io::Error`](https://doc.rust-lang.org/std/io/struct.Error.html)
-/// of the call that meets it, and out of band, as the last event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ended {
-    /// How it ended.
-    pub ending: Ending,
-    /// The state in which it ended; never [`State::Disconnected`].
-    pub phase: State,
-    /// What is known about the stream.
-    pub facts: Arc<Facts>,
-}
-
-impl Ended {
-    /// The stable code: see [`Ending::code`].
-    pub fn code(&self) -> &'static str {
-        self.ending.code()
-    }
-
-    /// Whether the stream ended as both ends wanted, with nothing lost.
-    pub fn is_clean(&self) -> bool {
-        self.ending.is_clean()
-    }
-
-    /// Where the cause lies: see [`Ending::blame`].
-    pub fn blame(&self) -> Option<Blame> {
-        self.ending.blame()
-    }
-
-    /// What to try: see [`Ending::hint`].
-    pub fn hint(&self) -> Cow<'static, str> {
-        self.ending.hint()
-    }
-
-    /// The system's error number, where a transport error ended the stream.
-    pub fn os_error(&self) -> Option<i32> {
-        self.ending.transport_error().and_then(|error| error.code)
-    }
-}
-
-impl fmt::Display for Ended {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.ending)?;
-        if !self.ending.is_clean() {
-            write!(f, ", while {}", self.phase)?;
-        }
-        let facts = &self.facts;
-        if let Some(peer) = &facts.peer {
-            write!(f, "; peer {peer}")?;
-        }
-        if let Some(host) = &facts.host {
-            write!(f, ", host {host}")?;
-        }
-        if let Some(tls) = &facts.tls {
-            if let Some(sni) = tls.sni.as_ref().filter(|sni| facts.host.as_ref() != Some(*sni)) {
-                write!(f, ", SNI {sni}")?;
-            }
-            if let Some(alpn) = &tls.alpn {
-                write!(f, ", ALPN {alpn}")?;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl core::error::Error for Ended {}
-
-#[cfg(feature = "serde")]
-impl serde::Serialize for Ended {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use alloc::string::ToString;
-        use serde::ser::SerializeStruct;
-
-        let mut fields = serializer.serialize_struct("Ended", 9)?;
-        fields.serialize_field("code", self.code())?;
-        fields.serialize_field("cause", self.ending.cause_code())?;
-        fields.serialize_field("clean", &self.is_clean())?;
-        fields.serialize_field("blame", &self.blame())?;
-        fields.serialize_field("message", &self.ending.to_string())?;
-        fields.serialize_field("hint", &self.hint())?;
-        fields.serialize_field("os_error", &self.os_error())?;
-        fields.serialize_field("phase", &self.phase)?;
-        fields.serialize_field("facts", &*self.facts)?;
-        fields.end()
     }
 }

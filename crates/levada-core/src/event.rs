@@ -4,7 +4,7 @@ use alloc::string::String;
 use core::net::SocketAddr;
 
 use crate::alert::AlertDescription;
-use crate::ending::Ended;
+use crate::ended::Ended;
 use crate::lifecycle::{Mode, Party, State};
 use crate::os_error::OsError;
 

@@ -6,6 +6,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::lifecycle::{Party, Role};
+use crate::text::OneLine;
 
 /// Everything that is known about one stream so far. A fact that is set does not change any more,
 /// but for the counters, which grow.
@@ -50,7 +51,7 @@ impl fmt::Display for Endpoint {
         match self {
             Self::Ip(address) => write!(f, "{address}"),
             Self::Unix(path) if path.is_empty() => f.write_str("unix:(unnamed)"),
-            Self::Unix(path) => write!(f, "unix:{path}"),
+            Self::Unix(path) => write!(f, "unix:{}", OneLine(path)),
             Self::Memory => f.write_str("memory"),
             Self::Stdio => f.write_str("stdio"),
         }

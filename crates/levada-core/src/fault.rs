@@ -4,6 +4,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::text::OneLine;
+
 /// The cause of an [`Ending::FatalError`](crate::Ending::FatalError): what was found, with the
 /// details that help to mend it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,13 +88,15 @@ impl fmt::Display for Fault {
             Self::OldVersion => f.write_str("the peer speaks only SSL 3, TLS 1.0 or TLS 1.1"),
             Self::NothingInCommon(what) => write!(f, "the two ends have no {what} in common"),
             Self::NoAlpn => f.write_str("the two ends have no application protocol in common"),
-            Self::Protocol(how) => write!(f, "the peer broke the protocol: {how}"),
+            Self::Protocol(how) => write!(f, "the peer broke the protocol: {}", OneLine(how)),
             Self::BadRecord => f.write_str("a record from the peer did not authenticate"),
             Self::Certificate(fault) => write!(f, "the peer's certificate was refused: {fault}"),
             Self::NoCertificate => f.write_str("the peer showed no certificate"),
-            Self::UnknownName(Some(name)) => write!(f, "no identity for the name \"{name}\""),
+            Self::UnknownName(Some(name)) => {
+                write!(f, "no identity for the name \"{}\"", OneLine(name))
+            }
             Self::UnknownName(None) => f.write_str("the client asked for no name"),
-            Self::Signer(why) => write!(f, "the private key could not sign: {why}"),
+            Self::Signer(why) => write!(f, "the private key could not sign: {}", OneLine(why)),
             Self::Internal(what) => write!(f, "internal error: {what}"),
         }
     }
@@ -103,9 +107,10 @@ impl fmt::Display for CertificateFault {
         match self {
             Self::UnknownIssuer => f.write_str("no trusted authority has issued it"),
             Self::WrongName { wanted, presented } => {
-                write!(f, "it is not for \"{wanted}\"")?;
+                write!(f, "it is not for \"{}\"", OneLine(wanted))?;
                 for (index, name) in presented.iter().enumerate() {
-                    write!(f, "{}{name}", if index == 0 { " but for " } else { ", " })?;
+                    let mark = if index == 0 { " but for " } else { ", " };
+                    write!(f, "{mark}\"{}\"", OneLine(name))?;
                 }
                 Ok(())
             }
@@ -118,7 +123,7 @@ impl fmt::Display for CertificateFault {
             Self::WrongUsage => f.write_str("it is not meant for this use"),
             Self::BadSignature => f.write_str("a signature does not verify"),
             Self::BadEncoding => f.write_str("it cannot be read"),
-            Self::Other(why) => f.write_str(why),
+            Self::Other(why) => OneLine(why).fmt(f),
         }
     }
 }

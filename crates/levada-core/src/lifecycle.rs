@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::ending::Ended;
+use crate::ended::Ended;
 use crate::event::Event;
 use crate::machine::{Machine, Transition};
 
@@ -44,7 +44,10 @@ impl State {
         Self::Disconnected,
     ];
 
-    /// Whether the stream has not carried a byte yet: every state before [`State::Established`].
+    /// Whether the state comes before [`State::Established`] in the order of a life.
+    ///
+    /// That is not yet "never established": an upgrade leads from [`State::Established`] back to
+    /// [`State::Handshaking`]. See [`Life::was_established`].
     pub const fn is_before_established(self) -> bool {
         matches!(
             self,
@@ -197,10 +200,32 @@ pub enum Party {
 /// The life of one stream: its state, its mode and, at the end, its one [`Ended`].
 ///
 /// Every change answers with the [`Event`] that tells of it; the driver hands these on in order.
+///
+/// ```
+/// use levada_core::{Ended, Ending, Event, Facts, Life, State, Step};
+///
+/// let mut life = Life::new();
+/// assert_eq!(life.step(Step::Connect)?, Event::State(State::Connecting));
+/// assert_eq!(life.step(Step::Carry)?, Event::State(State::Connected));
+///
+/// // What the table does not hold is refused, and nothing has changed.
+/// assert!(life.step(Step::Close).is_err());
+/// assert_eq!(life.state(), State::Connected);
+///
+/// let cut = Ended { ending: Ending::SocketClose, phase: life.state(), facts: Facts::default().into() };
+/// assert!(matches!(life.end(cut.clone()), Some(Event::Ended(_))));
+/// assert_eq!(life.end(cut), None, "there is one ending, and it is the first");
+///
+/// let ended = life.ended().expect("it is over");
+/// assert_eq!((ended.code(), ended.phase), ("connectFailed", State::Connected));
+/// assert_eq!(ended.ending.cause_code(), "ERR_TLS_SOCKET_CLOSE");
+/// # Ok::<(), levada_core::Undeclared>(())
+/// ```
 #[derive(Debug)]
 pub struct Life {
     state: State,
     mode: Mode,
+    was_established: bool,
     ended: Option<Ended>,
 }
 
@@ -213,7 +238,7 @@ impl Default for Life {
 impl Life {
     /// A life that has not begun: [`State::Unconnected`], [`Mode::Plain`].
     pub const fn new() -> Self {
-        Self { state: State::Unconnected, mode: Mode::Plain, ended: None }
+        Self { state: State::Unconnected, mode: Mode::Plain, was_established: false, ended: None }
     }
 
     /// Where in its life the stream is.
@@ -224,6 +249,12 @@ impl Life {
     /// What is wrapped around the transport.
     pub const fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// Whether the stream has been [`State::Established`], now or before: bytes may have gone both
+    /// ways, and it cannot end as [`Ending::ConnectFailed`](crate::Ending::ConnectFailed) any more.
+    pub const fn was_established(&self) -> bool {
+        self.was_established
     }
 
     /// How the life ended; present exactly in [`State::Disconnected`].
@@ -242,6 +273,7 @@ impl Life {
         match LIFECYCLE.next(self.state, step) {
             Some(next) if next != State::Disconnected => {
                 self.state = next;
+                self.was_established |= next == State::Established;
                 Ok(Event::State(next))
             }
             _ => Err(undeclared),
@@ -258,9 +290,16 @@ impl Life {
     }
 
     /// Ends the life. The first ending is the only one: later ones answer `None` and change nothing.
-    pub fn end(&mut self, ended: Ended) -> Option<Event> {
+    ///
+    /// What only the life knows it sees to itself: the phase is the state at hand, and the ending of
+    /// a stream that never was established is [that of such a stream](crate::Ending::before_established).
+    pub fn end(&mut self, mut ended: Ended) -> Option<Event> {
         if self.ended.is_some() {
             return None;
+        }
+        ended.phase = self.state;
+        if !self.was_established {
+            ended.ending = ended.ending.before_established();
         }
         self.state = State::Disconnected;
         self.ended = Some(ended.clone());

@@ -43,38 +43,58 @@ impl<S: Copy + Eq + Debug, T: Copy + Eq + Debug> Machine<S, T> {
         })
     }
 
+    /// The row that every state but its `to` shares, if there is one.
+    fn shared(&self) -> Option<&Transition<S, T>> {
+        self.rows.iter().find(|row| {
+            let is_from = |state| row.from.contains(state) != (*state == row.to);
+            row.from.len() > 1 && self.states.iter().all(is_from)
+        })
+    }
+
     /// The table in Markdown: one line a row.
     pub fn to_markdown(&self) -> String {
         let mut text = String::from("| step | from | to | meaning |\n|---|---|---|---|\n");
         for row in self.rows {
             let mut from = String::new();
-            for state in row.from {
-                let comma = if from.is_empty() { "" } else { ", " };
-                let _ = write!(from, "{comma}{state:?}");
+            if self.shared().is_some_and(|shared| shared.step == row.step && shared.to == row.to) {
+                from.push_str("every other state");
+            } else {
+                for state in row.from {
+                    let comma = if from.is_empty() { "" } else { ", " };
+                    let _ = write!(from, "{comma}{state:?}");
+                }
             }
             let _ = writeln!(text, "| {:?} | {from} | {:?} | {} |", row.step, row.to, row.meaning);
         }
         text
     }
 
-    /// The diagram in Mermaid's `stateDiagram-v2`. A row that every other state shares (its `from`
-    /// is all states but its `to`) is drawn once, from a note, or no other arrow could be seen.
+    /// The diagram in Mermaid's `stateDiagram-v2`. A row that every other state shares is drawn as
+    /// one arrow out of a box `Alive` around them, or no other arrow could be seen.
     pub fn to_mermaid(&self) -> String {
         let mut text = String::from("stateDiagram-v2\n");
-        if let Some(first) = self.states.first() {
-            let _ = writeln!(text, "    [*] --> {first:?}");
+        let shared = self.shared();
+        let indent = if shared.is_some() { "        " } else { "    " };
+        if shared.is_some() {
+            text.push_str("    state Alive {\n");
         }
-        for row in self.rows {
-            if row.from.len() + 1 == self.states.len() && !row.from.contains(&row.to) {
-                let _ = writeln!(
-                    text,
-                    "    note left of {:?} : {:?} leads here from every other state",
-                    row.to, row.step
-                );
-                continue;
-            }
+        if let Some(first) = self.states.first() {
+            let _ = writeln!(text, "{indent}[*] --> {first:?}");
+        }
+        let single = |row: &&Transition<S, T>| {
+            shared.is_none_or(|shared| shared.step != row.step || shared.to != row.to)
+        };
+        for row in self.rows.iter().filter(single) {
             for from in row.from {
-                let _ = writeln!(text, "    {from:?} --> {:?} : {:?}", row.to, row.step);
+                let _ = writeln!(text, "{indent}{from:?} --> {:?} : {:?}", row.to, row.step);
+            }
+        }
+        if let Some(row) = shared {
+            let _ = writeln!(text, "    }}\n    Alive --> {:?} : {:?}", row.to, row.step);
+        }
+        for state in self.states {
+            if !self.rows.iter().any(|row| row.from.contains(state)) {
+                let _ = writeln!(text, "    {state:?} --> [*]");
             }
         }
         text
@@ -128,9 +148,20 @@ mod tests {
     fn the_renderings_name_every_row() {
         let door = Machine { states: STATES, rows: &[PUSH, BURN] };
         assert!(door.to_markdown().contains("| Push | Open | Shut | it closes |"));
-        let diagram = door.to_mermaid();
-        assert!(diagram.contains("[*] --> Open"));
-        assert!(diagram.contains("Open --> Shut : Push"));
-        assert!(diagram.contains("note left of Gone : Burn leads here"));
+        assert!(door.to_markdown().contains("| Burn | every other state | Gone |"));
+        assert_eq!(
+            door.to_mermaid(),
+            "stateDiagram-v2\n    state Alive {\n        [*] --> Open\n        Open --> Shut : Push\n    \
+             }\n    Alive --> Gone : Burn\n    Gone --> [*]\n"
+        );
+    }
+
+    #[test]
+    fn without_a_shared_row_there_is_no_box() {
+        let door = Machine { states: &[Door::Open, Door::Shut], rows: &[PUSH] };
+        assert_eq!(
+            door.to_mermaid(),
+            "stateDiagram-v2\n    [*] --> Open\n    Open --> Shut : Push\n    Shut --> [*]\n"
+        );
     }
 }

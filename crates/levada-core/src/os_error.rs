@@ -92,6 +92,10 @@ kinds! {
     ConnectionRefused = "ECONNREFUSED",
     /// The peer reset the connection.
     ConnectionReset = "ECONNRESET",
+    /// Something is not as it has to be; from a transport that checks what it carries.
+    InvalidData = "EBADMSG",
+    /// The system does not take what was asked of it.
+    InvalidInput = "EINVAL",
     /// No way to that host.
     HostUnreachable = "EHOSTUNREACH",
     /// The network is down.
@@ -108,34 +112,56 @@ kinds! {
     PermissionDenied = "EACCES",
     /// The system gave up waiting.
     TimedOut = "ETIMEDOUT",
+    /// A transport that can tell was cut short.
+    UnexpectedEof = "EIO",
+    /// The system cannot do it.
+    Unsupported = "EOPNOTSUPP",
+    /// The transport takes no more bytes.
+    WriteZero = "EIO",
 }
 
-/// Linux's numbers for the errors that sockets give (asm-generic: the same on x86-64 and aarch64).
+/// Linux's numbers for the errors that sockets, Unix paths and kernel TLS give (asm-generic: the same on x86-64 and aarch64).
 const ERRNO: &[(i32, &str, OsErrorKind)] = &[
     (1, "EPERM", OsErrorKind::PermissionDenied),
     (2, "ENOENT", OsErrorKind::NotFound),
+    (4, "EINTR", OsErrorKind::Other),
     (5, "EIO", OsErrorKind::Other),
     (9, "EBADF", OsErrorKind::Other),
+    (11, "EAGAIN", OsErrorKind::Other),
     (12, "ENOMEM", OsErrorKind::OutOfMemory),
     (13, "EACCES", OsErrorKind::PermissionDenied),
-    (22, "EINVAL", OsErrorKind::Other),
+    (20, "ENOTDIR", OsErrorKind::Other),
+    (22, "EINVAL", OsErrorKind::InvalidInput),
     (23, "ENFILE", OsErrorKind::Other),
     (24, "EMFILE", OsErrorKind::Other),
     (32, "EPIPE", OsErrorKind::BrokenPipe),
+    (36, "ENAMETOOLONG", OsErrorKind::Other),
+    (40, "ELOOP", OsErrorKind::Other),
     (71, "EPROTO", OsErrorKind::Other),
+    (74, "EBADMSG", OsErrorKind::Other),
+    (88, "ENOTSOCK", OsErrorKind::Other),
+    (90, "EMSGSIZE", OsErrorKind::Other),
+    (91, "EPROTOTYPE", OsErrorKind::Other),
+    (93, "EPROTONOSUPPORT", OsErrorKind::Other),
+    (95, "EOPNOTSUPP", OsErrorKind::Unsupported),
     (97, "EAFNOSUPPORT", OsErrorKind::Other),
     (98, "EADDRINUSE", OsErrorKind::AddrInUse),
     (99, "EADDRNOTAVAIL", OsErrorKind::AddrNotAvailable),
     (100, "ENETDOWN", OsErrorKind::NetworkDown),
     (101, "ENETUNREACH", OsErrorKind::NetworkUnreachable),
+    (102, "ENETRESET", OsErrorKind::Other),
     (103, "ECONNABORTED", OsErrorKind::ConnectionAborted),
     (104, "ECONNRESET", OsErrorKind::ConnectionReset),
     (105, "ENOBUFS", OsErrorKind::Other),
+    (106, "EISCONN", OsErrorKind::Other),
     (107, "ENOTCONN", OsErrorKind::NotConnected),
+    (108, "ESHUTDOWN", OsErrorKind::Other),
     (110, "ETIMEDOUT", OsErrorKind::TimedOut),
     (111, "ECONNREFUSED", OsErrorKind::ConnectionRefused),
     (112, "EHOSTDOWN", OsErrorKind::Other),
     (113, "EHOSTUNREACH", OsErrorKind::HostUnreachable),
+    (114, "EALREADY", OsErrorKind::Other),
+    (125, "ECANCELED", OsErrorKind::Other),
 ];
 
 #[cfg(feature = "std")]
@@ -177,6 +203,6 @@ mod tests {
             assert_eq!((error.kind, error.code, error.symbol()), (kind, None, kind.symbol()));
         }
         assert_eq!(OsError::from(&io::Error::other("x")).symbol(), "EIO");
-        assert_eq!(OsErrorKind::from(io::ErrorKind::InvalidData), OsErrorKind::Other);
+        assert_eq!(OsErrorKind::from(io::ErrorKind::NotADirectory), OsErrorKind::Other);
     }
 }

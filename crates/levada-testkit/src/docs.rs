@@ -1,7 +1,9 @@
 //! Text that is rendered from code into the docs, and a test that fails when the two drift.
 
+use std::env;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::{env, fs};
 
 /// Panics unless `file` (relative to the workspace root) holds exactly `text` between the lines
 /// `<!-- begin NAME -->` and `<!-- end NAME -->`.
@@ -12,19 +14,34 @@ use std::{env, fs};
 ///
 /// When the file or its two marker lines are missing, and when the block differs.
 pub fn assert_rendered(file: &str, name: &str, text: &str) {
-    let path = workspace_root().join(file);
-    let page = fs::read_to_string(&path)
-        .unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()));
+    let bless = env::var_os("LEVADA_BLESS").is_some();
+    let (mut open, page) = read_locked(&workspace_root().join(file), bless)
+        .unwrap_or_else(|error| panic!("cannot read {file}: {error}"));
     let wanted = replace_block(&page, name, text)
         .unwrap_or_else(|| panic!("{file} lacks the marker lines of the block '{name}'"));
     if page == wanted {
         return;
     }
-    if env::var_os("LEVADA_BLESS").is_some() {
-        fs::write(&path, wanted).expect("the docs are writable when blessing");
-        return;
+    assert!(
+        bless,
+        "{file}: block '{name}' differs from the code; run the tests with LEVADA_BLESS=1"
+    );
+    let written = open.rewind().and_then(|()| open.set_len(0));
+    written.and_then(|()| open.write_all(wanted.as_bytes())).expect("the docs are writable");
+}
+
+/// The page, and its file, locked until it is dropped: tests that bless other blocks of the same page
+/// run at the same time.
+fn read_locked(path: &Path, write: bool) -> io::Result<(File, String)> {
+    let mut file = File::options().read(true).write(write).open(path)?;
+    if write {
+        file.lock()?
+    } else {
+        file.lock_shared()?
     }
-    panic!("{file}: block '{name}' differs from the code; run the tests with LEVADA_BLESS=1");
+    let mut page = String::new();
+    file.read_to_string(&mut page)?;
+    Ok((file, page))
 }
 
 /// The folder that holds the workspace's `Cargo.toml`.
