@@ -235,7 +235,7 @@ const fn blame_of_fault(fault: &Fault) -> Blame {
             CertificateFault::UnknownIssuer
             | CertificateFault::WrongName { .. }
             | CertificateFault::CaAsEndEntity
-            | CertificateFault::WrongUsage
+            | CertificateFault::WrongUsage { .. }
             | CertificateFault::Expired { .. }
             | CertificateFault::NotYetValid { .. },
         ) => Blame::Config,
@@ -293,7 +293,7 @@ fn hint_of_fault(fault: &Fault) -> Cow<'static, str> {
             CertificateFault::CaAsEndEntity => {
                 "give the peer a certificate of its own, issued by that CA"
             }
-            CertificateFault::WrongUsage => {
+            CertificateFault::WrongUsage { .. } => {
                 "get a certificate with the extended key usage for this role"
             }
             CertificateFault::BadSignature

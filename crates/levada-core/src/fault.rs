@@ -69,8 +69,13 @@ pub enum CertificateFault {
     Revoked,
     /// It is a certificate authority's, where an end entity's is needed.
     CaAsEndEntity,
-    /// It is not meant for this use (extended key usage).
-    WrongUsage,
+    /// It is not meant for this use (extended key usage, RFC 5280 section 4.2.1.12).
+    WrongUsage {
+        /// The usage that is needed, such as `serverAuth`; empty where the verifier did not say.
+        wanted: String,
+        /// The usages that it has.
+        presented: Vec<String>,
+    },
     /// A signature in the chain, or over the handshake, does not verify.
     BadSignature,
     /// It cannot be read.
@@ -120,7 +125,16 @@ impl fmt::Display for CertificateFault {
             Self::CaAsEndEntity => {
                 f.write_str("it is a certificate authority's, not one for a host or client")
             }
-            Self::WrongUsage => f.write_str("it is not meant for this use"),
+            Self::WrongUsage { wanted, presented } => {
+                f.write_str("it is not meant for this use")?;
+                if !wanted.is_empty() {
+                    write!(f, ": it needs {wanted}")?;
+                }
+                for (index, usage) in presented.iter().enumerate() {
+                    write!(f, "{}{usage}", if index == 0 { " and has " } else { ", " })?;
+                }
+                Ok(())
+            }
             Self::BadSignature => f.write_str("a signature does not verify"),
             Self::BadEncoding => f.write_str("it cannot be read"),
             Self::Other(why) => OneLine(why).fmt(f),

@@ -25,7 +25,8 @@ pub trait Engine: Send {
     /// alert that tells the peer is ready for [`write_wire`](Engine::write_wire) then.
     fn open(&mut self, wire: &[u8], plain: &mut [u8]) -> Result<Opened, Ending>;
 
-    /// Whether plaintext waits inside for room: [`open`](Engine::open) with an empty `wire` gives it.
+    /// Whether [`open`](Engine::open) with an empty `wire` gives something: plaintext that waited
+    /// inside for room, or the ending, where plaintext from before it was handed out first.
     fn has_plaintext(&self) -> bool;
 
     /// Seals all of `plain`, in records of up to 16 KiB. The caller bounds what waits to be written
@@ -36,6 +37,8 @@ pub trait Engine: Send {
     fn seal(&mut self, plain: &[u8]) -> bool;
 
     /// Queues close_notify behind all that is sealed. A second call changes nothing.
+    ///
+    /// While the handshake runs, this gives it up: nothing of the peer is taken any more.
     fn close(&mut self);
 
     /// Whether records wait to be written.
@@ -51,7 +54,7 @@ pub trait Engine: Send {
     /// Whether the handshake still runs. Its last records may wait to be written when it does not.
     fn is_handshaking(&self) -> bool;
 
-    /// Whether the peer's close_notify came.
+    /// Whether the peer's close_notify came: during the handshake, too, which then stays incomplete.
     fn peer_has_closed(&self) -> bool;
 
     /// What is agreed so far.

@@ -1,8 +1,43 @@
 //! TLS sessions for Levada: bytes in, bytes out; identities and verification. No sockets.
 //!
 //! This is the only crate that names rustls, and none of rustls' types leave it.
+//!
+//! A [`TlsClient`] or [`TlsServer`] holds what its sessions have in common and begins them; a
+//! [`Session`] is one [`Engine`], driven by whoever has the transport.
 #![forbid(unsafe_code)]
 
+mod anchors;
+mod certificate_fault;
+mod client;
+mod config_error;
 mod engine;
+mod facts;
+mod fault;
+mod identities;
+mod identity;
+mod identity_error;
+mod name;
+mod over;
+mod passphrase;
+mod pem;
+mod provider;
+mod record;
+mod running;
+mod server;
+mod session;
+mod verify;
+mod version;
 
+pub use anchors::{Anchors, AnchorsError};
+pub use client::{TlsClient, TlsClientBuilder};
+pub use config_error::TlsConfigError;
 pub use engine::{Engine, Opened};
+pub use identities::{Identities, IdentitiesBuilder, IdentitiesError};
+pub use identity::Identity;
+pub use identity_error::IdentityError;
+pub use name::{NameError, SessionName};
+pub use passphrase::Passphrase;
+pub use pem::PemError;
+pub use server::{ClientAuth, TlsServer, TlsServerBuilder};
+pub use session::Session;
+pub use version::TlsVersion;

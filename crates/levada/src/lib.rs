@@ -9,6 +9,7 @@ mod dial;
 mod events;
 mod listener;
 mod memory;
+mod open;
 mod relay;
 mod scratch;
 mod socket;
@@ -28,5 +29,6 @@ pub use levada_core::{
 pub use levada_tls::Session;
 pub use listener::Listener;
 pub use memory::Pipe;
+pub use open::{Dialer, SetupError, connect, listen};
 pub use relay::relay;
 pub use socket::{Options, Socket};

@@ -12,8 +12,8 @@ use std::task::{Context, Poll};
 
 use levada_address::{ConnectEndpoint, Host};
 use levada_core::{
-    Deadline, Deadlines, Ended, Ending, Event, Facts, Goodbyes, Life, Mode, OsError, Role, Rule,
-    State, Step, TlsFacts, WhyPlain,
+    ClosePolicy, Deadline, Deadlines, Ended, Ending, Event, Facts, Goodbyes, Life, Mode, OsError,
+    Role, Rule, State, Step, TlsFacts, WhyPlain,
 };
 use levada_tls::{Engine, Session};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -32,6 +32,8 @@ use crate::wakers::{Half, Wakers};
 pub struct Options {
     /// How long each phase may last.
     pub deadlines: Deadlines,
+    /// What the peer's goodbye means for our own direction.
+    pub close: ClosePolicy,
 }
 
 /// One secure duplex byte stream.
@@ -124,7 +126,7 @@ impl Socket {
             },
             session,
             life: Life::new(),
-            goodbyes: Goodbyes::default(),
+            goodbyes: Goodbyes::new(options.close),
             dying: None,
             write_error: None,
             queue: Vec::new(),

@@ -1,4 +1,5 @@
 //! Plain streams over memory and TCP, and the relay between them.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use levada::{Address, Ended, Ending, Event, Listener, Mode, Options, Pipe, Socket, State};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

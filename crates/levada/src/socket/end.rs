@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use levada_core::{Deadline, Ended, Ending, Event, Mode, OsError, Ours};
+use levada_core::{Deadline, Ended, Ending, Event, Mode, OsError, Ours, Party};
 use levada_tls::Engine;
 
 use super::{Socket, Transport};
@@ -16,14 +16,18 @@ impl Socket {
         if self.life.ended().is_some() {
             return;
         }
-        let phase = self.life.state();
-        let ending =
-            if phase.is_before_established() { ending.before_established() } else { ending };
+        match &ending {
+            Ending::FatalAlert(alert) => self.tell(|| Event::Alert(Party::Peer, *alert)),
+            Ending::FatalError { alert: Some(alert), .. } => {
+                self.tell(|| Event::Alert(Party::Local, *alert));
+            }
+            _ => {}
+        }
         self.facts = self.facts();
         self.facts.times.total = Some(self.born.elapsed());
         let facts = Arc::new(self.facts.clone());
         self.release(&ending);
-        let event = self.life.end(Ended { ending, phase, facts });
+        let event = self.life.end(Ended { ending, phase: self.life.state(), facts });
         if let Some(event) = event {
             self.teller.tell(&event);
         }

@@ -186,8 +186,14 @@ impl Socket {
     }
 
     fn received_goodbye(&mut self) {
-        let ending = self.goodbyes.received();
+        // Only what was never sealed is lost under `ClosePolicy::Both`: that is the queue.
+        let was_open = self.goodbyes.ours() == Ours::Open;
+        let ending = self.goodbyes.received(self.queue.len() as u64);
         self.tell(|| Event::Goodbye(Party::Peer));
+        if was_open && self.goodbyes.ours() == Ours::Asked {
+            self.queue = Vec::new();
+            self.begin_goodbye();
+        }
         if let Some(ending) = ending {
             self.end(ending);
         }

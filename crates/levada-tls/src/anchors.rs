@@ -1,0 +1,101 @@
+//! Whom we trust: the certificate authorities that a peer's chain must lead to.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+
+use crate::certificate_fault::certificate_fault;
+use crate::pem::{self, PemError};
+
+/// Trust anchors. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Anchors(pub(crate) Kind);
+
+#[derive(Clone, Debug)]
+pub(crate) enum Kind {
+    Platform,
+    Own(Arc<RootCertStore>),
+}
+
+impl Anchors {
+    /// The authorities that this machine trusts, as its administrator set them up.
+    pub const fn platform() -> Self {
+        Self(Kind::Platform)
+    }
+
+    /// The certificates in the PEM text `text`, and no others. Blocks of other sorts are passed
+    /// over.
+    ///
+    /// # Errors
+    ///
+    /// [`AnchorsError`] when one of them cannot be read, or when there is none.
+    pub fn from_pem(text: &[u8]) -> Result<Self, AnchorsError> {
+        let mut roots = RootCertStore::empty();
+        for block in pem::blocks(text).map_err(AnchorsError::Damaged)? {
+            if block.label != "CERTIFICATE" {
+                continue;
+            }
+            let der = CertificateDer::from(block.der.to_vec());
+            roots.add(der).map_err(|error| AnchorsError::BadCertificate {
+                line: block.line,
+                why: match error {
+                    rustls::Error::InvalidCertificate(error) => {
+                        certificate_fault(&error).to_string()
+                    }
+                    other => other.to_string(),
+                },
+            })?;
+        }
+        if roots.is_empty() {
+            let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).count();
+            return Err(AnchorsError::NoCertificate { lines });
+        }
+        Ok(Self(Kind::Own(Arc::new(roots))))
+    }
+}
+
+impl Default for Anchors {
+    fn default() -> Self {
+        Self::platform()
+    }
+}
+
+/// Why a PEM text gives no trust anchors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AnchorsError {
+    /// It is damaged.
+    Damaged(PemError),
+    /// One of its certificates cannot be read.
+    BadCertificate {
+        /// The number of the line where it begins, from 1.
+        line: usize,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// It has no certificate.
+    NoCertificate {
+        /// How many lines it has that are not empty.
+        lines: usize,
+    },
+}
+
+impl fmt::Display for AnchorsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damaged(error) => write!(f, "the PEM of the trust anchors is damaged, {error}"),
+            Self::BadCertificate { line, why } => {
+                write!(f, "the trust anchor that begins in line {line} cannot be used: {why}")
+            }
+            Self::NoCertificate { lines } => write!(
+                f,
+                "there is no certificate (\"BEGIN CERTIFICATE\") in the {lines} lines of the trust \
+                 anchors: is it the right file, and PEM?",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for AnchorsError {}

@@ -1,0 +1,59 @@
+//! Why a client or server cannot be set up.
+
+use std::fmt;
+
+/// Why a [`TlsClient`](crate::TlsClient) or [`TlsServer`](crate::TlsServer) cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TlsConfigError {
+    /// The lowest version allowed is above the highest.
+    NoVersion,
+    /// An application protocol's name is empty or longer than 255 bytes (RFC 7301 section 3.1).
+    BadAlpn(String),
+    /// This machine's trust anchors cannot be used; the text says why.
+    Platform(String),
+    /// Clients are to be verified by this machine's trust anchors: whoever has a certificate of any
+    /// public authority would be let in.
+    PlatformForClients,
+    /// The provider of cryptography failed; the text says how.
+    Provider(String),
+}
+
+impl fmt::Display for TlsConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoVersion => {
+                f.write_str("the lowest TLS version is above the highest: no version is left")
+            }
+            Self::BadAlpn(name) => write!(
+                f,
+                "\"{name}\" cannot name an application protocol: its length must be 1 to 255 bytes"
+            ),
+            Self::Platform(why) => write!(
+                f,
+                "the trust anchors of this machine cannot be used: {why}; install its CA \
+                 certificates, or give anchors of your own"
+            ),
+            Self::PlatformForClients => f.write_str(
+                "clients cannot be verified by the public authorities, which certify anybody: give \
+                 the anchors that issue your clients' certificates",
+            ),
+            Self::Provider(why) => write!(f, "the provider of cryptography failed: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for TlsConfigError {}
+
+/// The names of application protocols as rustls takes them, if all can be sent.
+pub(crate) fn alpn_names(
+    names: impl IntoIterator<Item = Vec<u8>>,
+) -> Result<Vec<Vec<u8>>, TlsConfigError> {
+    names
+        .into_iter()
+        .map(|name| match name.len() {
+            1..=255 => Ok(name),
+            _ => Err(TlsConfigError::BadAlpn(name.escape_ascii().to_string())),
+        })
+        .collect()
+}

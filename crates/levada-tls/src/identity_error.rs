@@ -1,0 +1,123 @@
+//! Why a certificate and key cannot be used, and how to mend that.
+
+use std::fmt;
+
+use crate::pem::PemError;
+
+/// Why an [`Identity`](crate::Identity) could not be made. The text says what is wrong and how to
+/// mend it; FILE in its commands stands for the file in question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IdentityError {
+    /// The text is no PEM.
+    NotPem,
+    /// The PEM text is damaged.
+    Damaged(PemError),
+    /// It is a PKCS#12 file (`.p12`, `.pfx`).
+    Pkcs12,
+    /// It is a bare DER file.
+    Der,
+    /// There is no certificate.
+    NoCertificate,
+    /// A certificate cannot be read; counted from 1.
+    BadCertificate {
+        /// Which one.
+        number: usize,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// There is no private key.
+    NoKey,
+    /// There are several private keys.
+    SeveralKeys(usize),
+    /// The private key cannot be used; the text says why.
+    BadKey(String),
+    /// The private key is encrypted as it was usual before PKCS#8.
+    LegacyEncryption,
+    /// The private key is encrypted by an algorithm that is not safe or not known.
+    UnsupportedEncryption(String),
+    /// The private key is encrypted, and there is no passphrase.
+    PassphraseMissing,
+    /// The passphrase does not decrypt the private key.
+    PassphraseWrong,
+    /// There is a passphrase, and the private key is not encrypted.
+    PassphraseNotNeeded,
+    /// The private key belongs to none of the certificates.
+    KeyMismatch,
+    /// The private key belongs to a certificate that is not the first one; counted from 1.
+    LeafNotFirst(usize),
+    /// A certificate is not followed by its issuer; counted from 1.
+    ChainOrder(usize),
+}
+
+impl fmt::Display for IdentityError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotPem => f.write_str(
+                "this is no PEM: it has no line that starts with \"-----BEGIN\"; is it the right file?",
+            ),
+            Self::Damaged(error) => write!(f, "the PEM is damaged, {error}"),
+            Self::Pkcs12 => f.write_str(
+                "this is PKCS#12; convert it: openssl pkcs12 -in FILE -out identity.pem",
+            ),
+            Self::Der => f.write_str(
+                "this is DER; convert it: openssl x509 -inform der -in FILE -out cert.pem \
+                 (a key: openssl pkey -inform der -in FILE -out key.pem)",
+            ),
+            Self::NoCertificate => f.write_str(
+                "there is no certificate (\"BEGIN CERTIFICATE\"): give the certificate chain",
+            ),
+            Self::BadCertificate { number, why } => {
+                write!(f, "certificate {number} cannot be used: {why}")
+            }
+            Self::NoKey => f.write_str(
+                "there is no private key (\"BEGIN PRIVATE KEY\"): add it to the file, or give its own",
+            ),
+            Self::SeveralKeys(count) => {
+                write!(f, "there are {count} private keys: leave only the certificate's")
+            }
+            Self::BadKey(why) => write!(f, "the private key cannot be used: {why}"),
+            Self::LegacyEncryption => f.write_str(
+                "the private key is encrypted in an old, weak way (Proc-Type: 4,ENCRYPTED); \
+                 convert it: openssl pkcs8 -topk8 -in FILE -out key.pem",
+            ),
+            Self::UnsupportedEncryption(algorithm) => write!(
+                f,
+                "the private key is encrypted by {algorithm}; convert it: \
+                 openssl pkcs8 -topk8 -v2 aes-256-cbc -v2prf hmacWithSHA256 -in FILE -out key.pem",
+            ),
+            Self::PassphraseMissing => {
+                f.write_str("the private key is encrypted: give its passphrase")
+            }
+            Self::PassphraseWrong => f.write_str(
+                "the passphrase does not decrypt the private key: check it, and that no line end \
+                 came with it",
+            ),
+            Self::PassphraseNotNeeded => {
+                f.write_str("the private key is not encrypted: leave the passphrase out")
+            }
+            Self::KeyMismatch => f.write_str(
+                "the private key is not that of the certificate; compare: openssl x509 -in FILE \
+                 -noout -pubkey, and openssl pkey -in FILE -pubout",
+            ),
+            Self::LeafNotFirst(number) => write!(
+                f,
+                "the private key is that of certificate {number}: put that one first, behind it \
+                 its issuer, and so on",
+            ),
+            Self::ChainOrder(number) => write!(
+                f,
+                "certificate {number} is not followed by its issuer: put the host's own first, \
+                 behind each one its issuer",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for IdentityError {}
+
+impl From<PemError> for IdentityError {
+    fn from(error: PemError) -> Self {
+        Self::Damaged(error)
+    }
+}

@@ -1,0 +1,123 @@
+//! The record layer's outside: headers, and the records that go out unencrypted (RFC 8446 section
+//! 5.1, RFC 5246 section 6.2.1).
+
+use levada_core::AlertDescription;
+
+/// Content type, legacy version and length.
+const HEADER: usize = 5;
+/// One more than the longest legal payload of a record, by the limit that rustls sets.
+const TOO_LONG: usize = 16 * 1024 + 2048;
+
+const CHANGE_CIPHER_SPEC: u8 = 20;
+const ALERT: u8 = 21;
+const HANDSHAKE: u8 = 22;
+const APPLICATION_DATA: u8 = 23;
+const HEARTBEAT: u8 = 24;
+
+/// What stands at the front of bytes from the wire.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Front<'a> {
+    /// Less than a record.
+    Partial,
+    /// A record, header included.
+    Record(&'a [u8]),
+    /// A header that no record can have: what follows it does not matter.
+    IllegalHeader(&'a [u8]),
+}
+
+/// Finds the record at the front of `wire`.
+pub(crate) fn front(wire: &[u8]) -> Front<'_> {
+    let Some((header, _)) = wire.split_first_chunk::<HEADER>() else { return Front::Partial };
+    let length = usize::from(u16::from_be_bytes([header[3], header[4]]));
+    let content = header[0];
+    if !(CHANGE_CIPHER_SPEC..=HEARTBEAT).contains(&content)
+        || length >= TOO_LONG
+        || (length == 0 && content != APPLICATION_DATA)
+    {
+        return Front::IllegalHeader(header);
+    }
+    wire.get(..HEADER + length).map_or(Front::Partial, Front::Record)
+}
+
+/// Whether a peer that speaks TLS can begin with this byte: a handshake, or an alert about not
+/// wanting one.
+pub(crate) const fn can_be_first(byte: u8) -> bool {
+    matches!(byte, HANDSHAKE | ALERT)
+}
+
+/// An alert as it stands in an unencrypted record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PlainAlert {
+    pub(crate) is_warning: bool,
+    pub(crate) description: AlertDescription,
+}
+
+/// Reads `record` as an unencrypted alert. An encrypted one is longer, by its authentication tag.
+pub(crate) fn plain_alert(record: &[u8]) -> Option<PlainAlert> {
+    match record {
+        [ALERT, _, _, 0, 2, level, description] => Some(PlainAlert {
+            is_warning: *level == 1,
+            description: AlertDescription(*description),
+        }),
+        _ => None,
+    }
+}
+
+/// A whole unencrypted record with the alert `description`: fatal, but for close_notify.
+pub(crate) const fn alert_record(description: AlertDescription) -> [u8; 7] {
+    let level = if description.0 == AlertDescription::CLOSE_NOTIFY.0 { 1 } else { 2 };
+    [ALERT, 3, 3, 0, 2, level, description.0]
+}
+
+/// The last of the whole records in `sealed`.
+pub(crate) fn last(mut sealed: &[u8]) -> Option<&[u8]> {
+    let mut last = None;
+    while let Front::Record(record) = front(sealed) {
+        last = Some(record);
+        sealed = &sealed[record.len()..];
+    }
+    last
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_records_are_found() {
+        let record = [23, 3, 3, 0, 2, 7, 8];
+        for end in 0..record.len() {
+            assert_eq!(front(&record[..end]), Front::Partial);
+        }
+        assert_eq!(front(&[23, 3, 3, 0, 2, 7, 8, 9]), Front::Record(&record));
+        assert_eq!(front(&[23, 3, 3, 0, 0]), Front::Record(&[23, 3, 3, 0, 0]));
+    }
+
+    #[test]
+    fn an_illegal_header_is_found_without_waiting_for_more() {
+        for header in [[19, 3, 3, 0, 2], [25, 3, 3, 0, 2], [22, 3, 3, 0, 0], [23, 3, 3, 0x48, 0]] {
+            assert_eq!(front(&header), Front::IllegalHeader(&header));
+        }
+        assert_eq!(front(&[23, 3, 3, 0x47, 0xff]), Front::Partial);
+    }
+
+    #[test]
+    fn alerts_are_read_as_they_are_written() {
+        let record = alert_record(AlertDescription::UNRECOGNIZED_NAME);
+        assert_eq!(
+            plain_alert(&record),
+            Some(PlainAlert { is_warning: false, description: AlertDescription(112) })
+        );
+        let goodbye = alert_record(AlertDescription::CLOSE_NOTIFY);
+        assert!(plain_alert(&goodbye).is_some_and(|alert| alert.is_warning));
+        assert_eq!(plain_alert(&[23, 3, 3, 0, 2, 2, 40]), None);
+    }
+
+    #[test]
+    fn the_last_record_is_found_behind_others() {
+        let mut sealed = vec![23, 3, 3, 0, 1, 9];
+        sealed.extend(alert_record(AlertDescription::DECODE_ERROR));
+        assert_eq!(last(&sealed), Some(&alert_record(AlertDescription::DECODE_ERROR)[..]));
+        assert_eq!(last(&[]), None);
+    }
+}

@@ -1,0 +1,196 @@
+//! A session from the moment that rustls runs it: handshake, data, goodbyes.
+
+use std::io::{self, Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use levada_core::{AlertDescription, TlsFacts};
+use rustls::{Connection, Error, IoState, SupportedCipherSuite};
+
+use crate::facts::facts_of;
+use crate::fault::alert_for;
+use crate::record;
+
+/// The most plain bytes in one record (RFC 8446 section 5.1).
+const RECORD: usize = 16 * 1024;
+/// Records that are sealed beside the data: Finished and the goodbye.
+const OTHER_RECORDS: u64 = 2;
+
+/// A running connection of rustls, of either role.
+pub(crate) struct Running {
+    connection: Connection,
+    /// Plain bytes that wait inside for room.
+    waiting: usize,
+    /// Records of data sealed so far.
+    sealed: u64,
+    /// Behind our close_notify: sealed bytes that waited before the last record was taken in.
+    queued: usize,
+}
+
+/// What a record has led to.
+pub(crate) enum Processed {
+    GoesOn { peer_has_closed: bool },
+    Failed(Error),
+}
+
+impl Running {
+    pub(crate) fn new(mut connection: Connection) -> Self {
+        // The caller bounds what it seals, before it does.
+        connection.set_buffer_limit(None);
+        Self { connection, waiting: 0, sealed: 0, queued: 0 }
+    }
+
+    /// Takes in `record`, in which no byte is missing or too many.
+    pub(crate) fn process(&mut self, record: &[u8], closed: bool) -> Processed {
+        // Asked before there is input, it does nothing but count.
+        self.queued = match closed && self.wants_write() {
+            true => {
+                self.connection.process_new_packets().map_or(0, |state| state.tls_bytes_to_write())
+            }
+            false => 0,
+        };
+        let mut rest = record;
+        while !rest.is_empty() {
+            match self.connection.read_tls(&mut rest) {
+                Ok(1..) => {}
+                // Only a handshake message that does not end fills the buffer.
+                Ok(0) | Err(_) => {
+                    return Processed::Failed(
+                        rustls::InvalidMessage::HandshakePayloadTooLarge.into(),
+                    );
+                }
+            }
+        }
+        match self.advance(closed) {
+            Ok(state) => {
+                self.waiting = state.plaintext_bytes_to_read();
+                // An unencrypted goodbye ends the handshake, which rustls does not tell.
+                let gave_up = self.is_handshaking()
+                    && record::plain_alert(record)
+                        .is_some_and(|alert| alert.description == AlertDescription::CLOSE_NOTIFY);
+                Processed::GoesOn { peer_has_closed: state.peer_has_closed() || gave_up }
+            }
+            Err(error) => Processed::Failed(error),
+        }
+    }
+
+    /// Lets rustls work on what it was given.
+    fn advance(&mut self, closed: bool) -> Result<IoState, Error> {
+        if !closed || !cfg!(debug_assertions) {
+            return self.connection.process_new_packets();
+        }
+        // In debug builds rustls asserts that it sends no alert behind a close_notify, which an
+        // error behind ours breaks (rustls issue 959). That must not take the program down.
+        catch_unwind(AssertUnwindSafe(|| self.connection.process_new_packets())).unwrap_or_else(
+            |_| {
+                Err(Error::General(
+                    "an error behind our close_notify; a release build tells it".into(),
+                ))
+            },
+        )
+    }
+
+    /// Takes all that is to be sent, with the alert about `error` last, and answers which alert
+    /// that is. Afterwards the connection is of no more use.
+    pub(crate) fn last_words(
+        &mut self,
+        error: &Error,
+        closed: bool,
+    ) -> (Vec<u8>, Option<AlertDescription>) {
+        if matches!(error, Error::AlertReceived(_)) {
+            // Who sent a fatal alert is gone: nothing is sent to it, also not what rustls may have
+            // to say about the alert.
+            return (Vec::new(), None);
+        }
+        let mut wire = self.drain();
+        if closed {
+            // Nothing may follow our close_notify.
+            wire.truncate(self.queued);
+            return (wire, None);
+        }
+        // Does nothing when rustls has sent an alert, and shows otherwise how one would be sent.
+        self.connection.send_close_notify();
+        let goodbye = self.drain();
+        if goodbye.is_empty() {
+            let visible = record::last(&wire).and_then(record::plain_alert);
+            return (
+                wire,
+                Some(visible.map_or_else(|| alert_for(error), |alert| alert.description)),
+            );
+        }
+        if record::plain_alert(&goodbye).is_some() {
+            let alert = alert_for(error);
+            wire.extend(record::alert_record(alert));
+            return (wire, Some(alert));
+        }
+        // Encrypted, and only rustls has the keys: a goodbye would be a lie, so nothing is sent.
+        (wire, None)
+    }
+
+    /// All that is to be sent.
+    pub(crate) fn drain(&mut self) -> Vec<u8> {
+        let mut wire = Vec::new();
+        while self.connection.wants_write() {
+            // Writing into memory cannot fail.
+            if self.connection.write_tls(&mut wire).is_err() {
+                break;
+            }
+        }
+        wire
+    }
+
+    /// Moves plain bytes into `plain`, as many as wait or have room.
+    pub(crate) fn read(&mut self, plain: &mut [u8]) -> usize {
+        let mut filled = 0;
+        while self.waiting > 0 && filled < plain.len() {
+            match self.connection.reader().read(&mut plain[filled..]) {
+                Ok(count @ 1..) => {
+                    filled += count;
+                    self.waiting = self.waiting.saturating_sub(count);
+                }
+                Ok(0) | Err(_) => self.waiting = 0,
+            }
+        }
+        filled
+    }
+
+    pub(crate) const fn has_plaintext(&self) -> bool {
+        self.waiting > 0
+    }
+
+    /// Whether the keys are good for `length` more bytes. TLS 1.3 renews them in time, TLS 1.2
+    /// cannot (RFC 8446 section 5.5); rustls would drop the bytes and say nothing.
+    pub(crate) fn can_seal(&self, length: usize) -> bool {
+        match self.connection.negotiated_cipher_suite() {
+            Some(SupportedCipherSuite::Tls12(suite)) => {
+                let more = length.div_ceil(RECORD) as u64 + OTHER_RECORDS;
+                self.sealed.saturating_add(more) <= suite.common.confidentiality_limit
+            }
+            _ => true,
+        }
+    }
+
+    pub(crate) fn seal(&mut self, plain: &[u8]) -> bool {
+        self.sealed += plain.len().div_ceil(RECORD) as u64;
+        self.connection.writer().write_all(plain).is_ok()
+    }
+
+    pub(crate) fn close(&mut self) {
+        self.connection.send_close_notify();
+    }
+
+    pub(crate) fn wants_write(&self) -> bool {
+        self.connection.wants_write()
+    }
+
+    pub(crate) fn write(&mut self, transport: &mut dyn Write) -> io::Result<usize> {
+        self.connection.write_tls(transport)
+    }
+
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.connection.is_handshaking()
+    }
+
+    pub(crate) fn facts(&self) -> TlsFacts {
+        facts_of(&self.connection)
+    }
+}

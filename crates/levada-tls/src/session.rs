@@ -1,0 +1,333 @@
+//! One TLS session over rustls' ordinary connections.
+
+use std::{fmt, io};
+
+use levada_core::{AlertDescription, Ending, Fault, Role, TlsFacts};
+use rustls::pki_types::DnsName;
+use rustls::server::Acceptor;
+use rustls::{ClientConnection, Error};
+
+use crate::engine::{Engine, Opened};
+use crate::fault::{alert_for, fault_of};
+use crate::over::Over;
+use crate::record::{self, Front};
+use crate::running::{Processed, Running};
+use crate::server::TlsServer;
+use crate::version::Versions;
+
+/// Where a session is in its life.
+enum Stage {
+    /// A server waits for the whole ClientHello: the name in it picks the identity.
+    Accepting(Box<Accepting>),
+    /// The handshake, and all that follows it.
+    Running(Box<Running>),
+    /// Nothing comes in any more: it failed, or it was given up before it was established.
+    Over(Box<Over>),
+}
+
+/// A server before the ClientHello.
+struct Accepting {
+    acceptor: Acceptor,
+    server: TlsServer,
+    /// Warning alerts that came instead of it.
+    warnings: u8,
+}
+
+/// The peer may say so much that is not to the point before its ClientHello.
+const MOST_WARNINGS: u8 = 4;
+
+/// One TLS session of a client or a server: bytes in, bytes out. See [`Engine`] for its use.
+///
+/// Begun by [`TlsClient::session`](crate::TlsClient::session) or
+/// [`TlsServer::session`](crate::TlsServer::session).
+pub struct Session {
+    stage: Stage,
+    role: Role,
+    versions: Versions,
+    sni: Option<String>,
+    /// Nothing of the peer was taken yet.
+    is_fresh: bool,
+    /// We have said goodbye, or given up.
+    closed: bool,
+    peer_closed: bool,
+}
+
+impl Session {
+    pub(crate) fn server(server: TlsServer) -> Self {
+        Self {
+            versions: server.versions(),
+            stage: Stage::Accepting(Box::new(Accepting {
+                acceptor: Acceptor::default(),
+                server,
+                warnings: 0,
+            })),
+            role: Role::Server,
+            sni: None,
+            is_fresh: true,
+            closed: false,
+            peer_closed: false,
+        }
+    }
+
+    pub(crate) fn client(
+        connection: ClientConnection,
+        versions: Versions,
+        sni: Option<&DnsName<'static>>,
+    ) -> Self {
+        Self {
+            stage: Stage::Running(Box::new(Running::new(connection.into()))),
+            role: Role::Client,
+            versions,
+            sni: sni.map(|name| name.as_ref().to_owned()),
+            is_fresh: true,
+            closed: false,
+            peer_closed: false,
+        }
+    }
+
+    /// Which end of the handshake this is.
+    pub const fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Whether nothing is to be taken in any more.
+    fn is_deaf(&self) -> bool {
+        // Who gives up a handshake does not go on with it.
+        self.peer_closed || (self.closed && self.is_handshaking())
+    }
+
+    /// Takes in one record, or a header that none can have.
+    fn take(&mut self, record: &[u8]) {
+        self.is_fresh = false;
+        match &mut self.stage {
+            Stage::Accepting(_) => self.accept(record),
+            Stage::Running(running) => match running.process(record, self.closed) {
+                Processed::GoesOn { peer_has_closed } => self.peer_closed = peer_has_closed,
+                Processed::Failed(error) => self.fail(&error),
+            },
+            Stage::Over(_) => {}
+        }
+    }
+
+    /// Takes in a record before the ClientHello is whole.
+    fn accept(&mut self, record: &[u8]) {
+        let Stage::Accepting(accepting) = &mut self.stage else { return };
+        if let Some(alert) = record::plain_alert(record) {
+            if alert.description == AlertDescription::CLOSE_NOTIFY {
+                self.peer_closed = true;
+            } else if !alert.is_warning {
+                self.end(Ending::FatalAlert(alert.description), &[]);
+            } else if accepting.warnings == MOST_WARNINGS {
+                let words = "it sends warning alerts and no ClientHello".to_owned();
+                self.refuse(AlertDescription::UNEXPECTED_MESSAGE, Fault::Protocol(words));
+            } else {
+                accepting.warnings += 1;
+            }
+            return;
+        }
+        let mut rest = record;
+        while !rest.is_empty() {
+            match accepting.acceptor.read_tls(&mut rest) {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => {
+                    return self.refuse(
+                        AlertDescription::DECODE_ERROR,
+                        Fault::Protocol("its ClientHello is longer than 65535 bytes".to_owned()),
+                    );
+                }
+            }
+        }
+        let accepted = match accepting.acceptor.accept() {
+            Ok(Some(accepted)) => accepted,
+            Ok(None) => return,
+            Err((error, alert)) => return self.fail_accepting(&error, alert),
+        };
+        self.sni = accepted.client_hello().server_name().map(ToOwned::to_owned);
+        if !accepting.server.identities().has(self.sni.as_deref()) {
+            let fault = Fault::UnknownName(self.sni.clone());
+            return self.refuse(AlertDescription::UNRECOGNIZED_NAME, fault);
+        }
+        match accepted.into_connection(accepting.server.config()) {
+            Ok(connection) => {
+                self.stage = Stage::Running(Box::new(Running::new(connection.into())));
+            }
+            Err((error, alert)) => self.fail_accepting(&error, alert),
+        }
+    }
+
+    /// Ends a session in which nothing of ours has left yet, with an alert of our choice.
+    fn refuse(&mut self, alert: AlertDescription, cause: Fault) {
+        let ending = Ending::FatalError { alert: Some(alert), cause };
+        self.end(ending, &record::alert_record(alert));
+    }
+
+    /// Ends it with the alert of rustls, and ours where it has none.
+    fn fail_accepting(&mut self, error: &Error, mut alert: rustls::server::AcceptedAlert) {
+        let mut wire = Vec::new();
+        // Writing into memory cannot fail.
+        let _ = alert.write_all(&mut wire);
+        let sent = record::last(&wire).and_then(record::plain_alert);
+        let number = sent.map_or_else(|| alert_for(error), |alert| alert.description);
+        self.refuse(number, fault_of(error, self.versions, true));
+    }
+
+    /// Ends it after an error of the connection.
+    fn fail(&mut self, error: &Error) {
+        let Stage::Running(running) = &mut self.stage else { return };
+        let handshaking = running.is_handshaking();
+        let (wire, alert) = running.last_words(error, self.closed);
+        let ending = match error {
+            Error::AlertReceived(alert) => {
+                let alert = AlertDescription((*alert).into());
+                if alert == AlertDescription::CLOSE_NOTIFY {
+                    // In a handshake of TLS 1.3 rustls takes it for a fault.
+                    self.peer_closed = true;
+                    None
+                } else {
+                    Some(Ending::FatalAlert(alert))
+                }
+            }
+            error => {
+                let cause = fault_of(error, self.versions, handshaking);
+                Some(Ending::FatalError { alert, cause })
+            }
+        };
+        self.over(ending, wire);
+    }
+
+    fn end(&mut self, ending: Ending, wire: &[u8]) {
+        self.over(Some(ending), wire.to_vec());
+    }
+
+    fn over(&mut self, ending: Option<Ending>, wire: Vec<u8>) {
+        let (facts, handshaking) = (self.facts(), self.is_handshaking());
+        self.stage = Stage::Over(Box::new(Over::new(ending, wire, facts, handshaking)));
+    }
+}
+
+impl Engine for Session {
+    fn open(&mut self, wire: &[u8], plain: &mut [u8]) -> Result<Opened, Ending> {
+        let mut opened = Opened::default();
+        loop {
+            match &mut self.stage {
+                Stage::Accepting(_) => {}
+                Stage::Running(running) => {
+                    opened.plain += running.read(&mut plain[opened.plain..]);
+                    if running.has_plaintext() {
+                        return Ok(opened);
+                    }
+                }
+                // What came before the end is handed out before it.
+                Stage::Over(over) if opened.plain == 0 => {
+                    return over.tell().map_or(Ok(opened), Err);
+                }
+                Stage::Over(_) => return Ok(opened),
+            }
+            let rest = &wire[opened.taken..];
+            if self.is_deaf() {
+                return Ok(opened);
+            }
+            if self.is_fresh && rest.first().is_some_and(|&first| !record::can_be_first(first)) {
+                let first = rest[..rest.len().min(16)].to_vec();
+                // An alert would be noise to who does not speak TLS.
+                let ending = Ending::FatalError { alert: None, cause: Fault::NotTls { first } };
+                self.end(ending, &[]);
+                continue;
+            }
+            match record::front(rest) {
+                Front::Partial => return Ok(opened),
+                Front::Record(record) | Front::IllegalHeader(record) => {
+                    opened.taken += record.len();
+                    self.take(record);
+                }
+            }
+        }
+    }
+
+    fn has_plaintext(&self) -> bool {
+        match &self.stage {
+            Stage::Accepting(_) => false,
+            Stage::Running(running) => running.has_plaintext(),
+            Stage::Over(over) => over.has_news(),
+        }
+    }
+
+    fn seal(&mut self, plain: &[u8]) -> bool {
+        let Stage::Running(running) = &mut self.stage else { return false };
+        if self.closed || running.is_handshaking() {
+            return false;
+        }
+        if running.can_seal(plain.len()) {
+            return running.seal(plain);
+        }
+        // Going on would be unsafe, and a goodbye would pass the loss off as the end.
+        let cause = Fault::Internal(
+            "the keys of this TLS 1.2 session are used up: TLS 1.3 would renew them".to_owned(),
+        );
+        let wire = running.drain();
+        self.over(Some(Ending::FatalError { alert: None, cause }), wire);
+        false
+    }
+
+    fn close(&mut self) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        match &mut self.stage {
+            Stage::Accepting(_) => {
+                let goodbye = record::alert_record(AlertDescription::CLOSE_NOTIFY);
+                self.over(None, goodbye.to_vec());
+            }
+            Stage::Running(running) => running.close(),
+            Stage::Over(_) => {}
+        }
+    }
+
+    fn wants_write(&self) -> bool {
+        match &self.stage {
+            Stage::Accepting(_) => false,
+            Stage::Running(running) => running.wants_write(),
+            Stage::Over(over) => over.wants_write(),
+        }
+    }
+
+    fn write_wire(&mut self, transport: &mut dyn io::Write) -> io::Result<usize> {
+        match &mut self.stage {
+            Stage::Accepting(_) => Ok(0),
+            Stage::Running(running) => running.write(transport),
+            Stage::Over(over) => over.write(transport),
+        }
+    }
+
+    fn is_handshaking(&self) -> bool {
+        match &self.stage {
+            Stage::Accepting(_) => true,
+            Stage::Running(running) => running.is_handshaking(),
+            Stage::Over(over) => over.was_handshaking(),
+        }
+    }
+
+    fn peer_has_closed(&self) -> bool {
+        self.peer_closed
+    }
+
+    fn facts(&self) -> TlsFacts {
+        let facts = match &self.stage {
+            Stage::Accepting(_) => TlsFacts::default(),
+            Stage::Running(running) => running.facts(),
+            Stage::Over(over) => over.facts(),
+        };
+        TlsFacts { sni: self.sni.clone(), ..facts }
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("role", &self.role)
+            .field("handshaking", &self.is_handshaking())
+            .field("closed", &self.closed)
+            .field("peer_closed", &self.peer_closed)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,262 @@
+//! From an address to a stream: reads the files that it names and makes what dials or listens.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use levada_address::{
+    Address, AddressError, ClientCheck, ConnectAddress, ConnectEndpoint, ConnectTls, IdentityFiles,
+    ListenTls,
+};
+use levada_tls::{
+    Anchors, AnchorsError, ClientAuth, Identities, IdentitiesError, Identity, IdentityError,
+    NameError, Passphrase, SessionName, TlsClient, TlsConfigError, TlsServer,
+};
+
+use crate::listener::Listener;
+use crate::socket::{Options, Socket};
+
+/// Connects to `address` and waits until the stream is established.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// let mut stream = levada::connect(&"echo:".parse()?).await?;
+/// stream.write_all(b"hello").await?;
+/// stream.shutdown().await?;
+/// let mut answer = String::new();
+/// stream.read_to_string(&mut answer).await?;
+/// assert_eq!(answer, "hello");
+/// assert!(stream.closed().await.is_clean());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// A [`SetupError`], or the [`Ended`](crate::Ended) of a stream that was never established, inside.
+pub async fn connect(address: &Address) -> io::Result<Socket> {
+    let mut socket = Dialer::new(address)
+        .and_then(|dialer| dialer.dial())
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+    socket.established().await?;
+    Ok(socket)
+}
+
+/// Listens at `address`.
+///
+/// # Errors
+///
+/// A [`SetupError`].
+///
+/// # Panics
+///
+/// Outside a tokio runtime that has io enabled.
+pub async fn listen(address: &Address) -> Result<Listener, SetupError> {
+    let on = address.for_listening()?;
+    let tls = on.tls.as_ref().map(server).transpose()?;
+    let options = Options { deadlines: on.deadlines, ..Options::default() };
+    Listener::bind(&on.endpoint, tls, options)
+        .await
+        .map_err(|error| SetupError::Listen { address: address.clone(), error })
+}
+
+/// Dials one address as often as wanted; the files that it names are read once.
+#[derive(Clone, Debug)]
+pub struct Dialer {
+    endpoint: ConnectEndpoint,
+    tls: Option<(TlsClient, SessionName)>,
+    options: Options,
+}
+
+impl Dialer {
+    /// Reads what `address` names.
+    ///
+    /// # Errors
+    ///
+    /// A [`SetupError`] when the address does not fit for connecting, and when a file cannot be read
+    /// or used.
+    pub fn new(address: &Address) -> Result<Self, SetupError> {
+        let ConnectAddress { endpoint, tls, deadlines } = address.for_connecting()?;
+        let tls = match &tls {
+            Some(tls) => Some((client(tls)?, session_name(tls)?)),
+            None => None,
+        };
+        Ok(Self { endpoint, tls, options: Options { deadlines, ..Options::default() } })
+    }
+
+    /// Begins a stream. Nothing happens before its first poll.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::Tls`] when the system gives no random bytes.
+    pub fn dial(&self) -> Result<Socket, SetupError> {
+        let session = match &self.tls {
+            Some((client, name)) => Some(client.session(name)?),
+            None => None,
+        };
+        Ok(Socket::dial(self.endpoint.clone(), session, self.options))
+    }
+}
+
+fn client(tls: &ConnectTls) -> Result<TlsClient, SetupError> {
+    let mut builder = TlsClient::builder().alpn(tls.alpn.iter().cloned());
+    if let Some(path) = &tls.ca {
+        builder = builder.anchors(anchors(path)?);
+    }
+    if let Some(files) = &tls.identity {
+        builder = builder.identity(identity(files)?);
+    }
+    Ok(builder.build()?)
+}
+
+fn session_name(tls: &ConnectTls) -> Result<SessionName, SetupError> {
+    let name = SessionName::new(&tls.name.to_string())?;
+    Ok(match &tls.sni {
+        Some(sni) => name.with_sni(sni)?,
+        None => name.without_sni(),
+    })
+}
+
+fn server(tls: &ListenTls) -> Result<TlsServer, SetupError> {
+    let mut identities = Identities::builder();
+    for (index, files) in tls.identities.iter().enumerate() {
+        let identity = identity(files)?;
+        identities = identities
+            .add(&identity)
+            .map_err(|error| SetupError::Identities { path: files.cert.clone(), error })?;
+        // Whoever asks for no name, or an unknown one, gets the first.
+        if index == 0 {
+            identities = identities.or_default(&identity);
+        }
+    }
+    let first = || tls.identities.first().map(|files| files.cert.clone()).unwrap_or_default();
+    let identities =
+        identities.build().map_err(|error| SetupError::Identities { path: first(), error })?;
+    let mut builder = TlsServer::builder(identities).alpn(tls.alpn.iter().cloned());
+    if let Some(ClientCheck { ca, required }) = &tls.client {
+        let anchors = anchors(ca)?;
+        builder = builder.client_auth(match required {
+            true => ClientAuth::Required(anchors),
+            false => ClientAuth::Requested(anchors),
+        });
+    }
+    Ok(builder.build()?)
+}
+
+fn anchors(path: &Path) -> Result<Anchors, SetupError> {
+    Anchors::from_pem(&read(path)?)
+        .map_err(|error| SetupError::Anchors { path: path.to_path_buf(), error })
+}
+
+fn identity(files: &IdentityFiles) -> Result<Identity, SetupError> {
+    let passphrase = files.passphrase_file.as_deref().map(passphrase).transpose()?;
+    let chain = read(&files.cert)?;
+    let key = if files.key == files.cert { None } else { Some(read(&files.key)?) };
+    Identity::from_pem(&chain, key.as_deref(), passphrase.as_ref())
+        .map_err(|error| SetupError::Identity { files: files.clone(), error })
+}
+
+/// A passphrase file's first line, without the line's end.
+fn passphrase(path: &Path) -> Result<Passphrase, SetupError> {
+    let mut bytes = read(path)?;
+    let end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(bytes.len());
+    bytes.truncate(end);
+    if bytes.last() == Some(&b'\r') {
+        bytes.pop();
+    }
+    Ok(Passphrase::new(bytes))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, SetupError> {
+    std::fs::read(path).map_err(|error| SetupError::Read { path: path.to_path_buf(), error })
+}
+
+/// Why an address cannot be dialled or listened at: something is to be mended on this machine.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SetupError {
+    /// The address itself, for this use.
+    Address(AddressError),
+    /// A file cannot be read.
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        error: io::Error,
+    },
+    /// A file of trusted certificates cannot be used.
+    Anchors {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        error: AnchorsError,
+    },
+    /// A certificate and key cannot be used.
+    Identity {
+        /// The files.
+        files: IdentityFiles,
+        /// The reason.
+        error: IdentityError,
+    },
+    /// Several identities do not go together.
+    Identities {
+        /// The certificate at which this was found.
+        path: PathBuf,
+        /// The reason.
+        error: IdentitiesError,
+    },
+    /// A name cannot be verified or asked for.
+    Name(NameError),
+    /// The TLS settings contradict each other.
+    Tls(TlsConfigError),
+    /// The system does not let us listen there.
+    Listen {
+        /// Where.
+        address: Address,
+        /// The system's reason.
+        error: io::Error,
+    },
+}
+
+impl fmt::Display for SetupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(error) => write!(f, "{error}"),
+            Self::Read { path, error } => write!(f, "cannot read {}: {error}", path.display()),
+            Self::Anchors { path, error } => write!(f, "{}: {error}", path.display()),
+            Self::Identity { files, error } if files.key == files.cert => {
+                write!(f, "{}: {error}", files.cert.display())
+            }
+            Self::Identity { files, error } => {
+                write!(f, "{} with {}: {error}", files.cert.display(), files.key.display())
+            }
+            Self::Identities { path, error } => write!(f, "{}: {error}", path.display()),
+            Self::Name(error) => write!(f, "{error}"),
+            Self::Tls(error) => write!(f, "{error}"),
+            Self::Listen { address, error } => write!(f, "cannot listen at {address}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for SetupError {}
+
+impl From<AddressError> for SetupError {
+    fn from(error: AddressError) -> Self {
+        Self::Address(error)
+    }
+}
+
+impl From<NameError> for SetupError {
+    fn from(error: NameError) -> Self {
+        Self::Name(error)
+    }
+}
+
+impl From<TlsConfigError> for SetupError {
+    fn from(error: TlsConfigError) -> Self {
+        Self::Tls(error)
+    }
+}
