@@ -1,0 +1,47 @@
+//! The TLS Pool protocol V2 without io: packets, message flow, exchange bookkeeping, framing.
+//!
+//! A TLS pool owns the private keys of a system. A program passes it a connected socket over a
+//! control connection and gets plaintext back; it never sees a key. This crate holds all of the
+//! protocol that needs no socket, for both sides:
+//!
+//! * [`diagram`]: the message flow of STARTTLS as a declared state machine;
+//! * [`Packet`] and [`body`]: the 388 bytes of every packet, every field typed, [`layout`] as data;
+//!
+//! There is no io, no clock and no randomness in here: time is an argument ([`Moment`]), and keys
+//! are drawn by the caller. Every buffer and table has a stated bound.
+//!
+//! Numbers are in host byte order on the wire. The supported systems, Linux on x86-64 and
+//! aarch64, are little-endian, and so is this crate.
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(target_endian = "big")]
+compile_error!("the pool protocol is in host byte order, of which only little-endian is supported");
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod diagram;
+
+pub mod body;
+pub mod layout;
+
+mod codec;
+mod command;
+mod error_code;
+mod flags;
+mod packet;
+mod secret;
+mod text;
+mod time;
+
+pub use codec::{DecodeError, Fault, PacketBytes};
+pub use command::{Command, LocalCommand, Unassigned};
+pub use error_code::{ErrorCode, ErrorNumber};
+pub use flags::{Facilities, LidentryFlags, Role, StartTlsFlags};
+pub use layout::PACKET_SIZE;
+pub use packet::{CallbackId, Header, Message, Packet, RequestId};
+pub use secret::{ControlKey, Secret};
+pub use text::{Identity, Text, TextError};
+pub use time::{HandshakeTimeout, Moment};
