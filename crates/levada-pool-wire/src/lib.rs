@@ -6,6 +6,8 @@
 //!
 //! * [`diagram`]: the message flow of STARTTLS as a declared state machine;
 //! * [`Packet`] and [`body`]: the 388 bytes of every packet, every field typed, [`layout`] as data;
+//! * [`rules`]: who may send what, with which descriptor, and the code that answers a violation;
+//! * [`Exchanges`] for a pool and [`Calls`] for a client: which packet belongs to what;
 //!
 //! There is no io, no clock and no randomness in here: time is an argument ([`Moment`]), and keys
 //! are drawn by the caller. Every buffer and table has a stated bound.
@@ -26,19 +28,30 @@ pub mod diagram;
 
 pub mod body;
 pub mod layout;
+pub mod rules;
 
+mod arena;
+mod callbacks;
+mod calls;
 mod codec;
 mod command;
+mod conversation;
 mod error_code;
+mod exchanges;
 mod flags;
 mod packet;
 mod secret;
 mod text;
 mod time;
 
+pub use calls::{AnswerError, CallError, CallKey, Calls, Decline, Heard, Lapsed};
 pub use codec::{DecodeError, Fault, PacketBytes};
 pub use command::{Command, LocalCommand, Unassigned};
 pub use error_code::{ErrorCode, ErrorNumber};
+pub use exchanges::{
+    AskError, ConnectionKey, Envelope, ExchangeKey, Exchanges, Expired, Full, Gone, Incoming,
+    Limits, Refusal, ReplyError,
+};
 pub use flags::{Facilities, LidentryFlags, Role, StartTlsFlags};
 pub use layout::PACKET_SIZE;
 pub use packet::{CallbackId, Header, Message, Packet, RequestId};
