@@ -8,6 +8,7 @@
 //! * [`Packet`] and [`body`]: the 388 bytes of every packet, every field typed, [`layout`] as data;
 //! * [`rules`]: who may send what, with which descriptor, and the code that answers a violation;
 //! * [`Exchanges`] for a pool and [`Calls`] for a client: which packet belongs to what;
+//! * [`Reassembler`]: packets and their descriptors from a byte stream.
 //!
 //! There is no io, no clock and no randomness in here: time is an argument ([`Moment`]), and keys
 //! are drawn by the caller. Every buffer and table has a stated bound.
@@ -39,6 +40,7 @@ mod conversation;
 mod error_code;
 mod exchanges;
 mod flags;
+mod frame;
 mod packet;
 mod secret;
 mod text;
@@ -53,6 +55,7 @@ pub use exchanges::{
     Limits, Refusal, ReplyError,
 };
 pub use flags::{Facilities, LidentryFlags, Role, StartTlsFlags};
+pub use frame::{Framed, Overrun, Progress, Reassembler, Truncated};
 pub use layout::PACKET_SIZE;
 pub use packet::{CallbackId, Header, Message, Packet, RequestId};
 pub use secret::{ControlKey, Secret};
