@@ -13,6 +13,32 @@
 //! There is no io, no clock and no randomness in here: time is an argument ([`Moment`]), and keys
 //! are drawn by the caller. Every buffer and table has a stated bound.
 //!
+//! ```
+//! use levada_pool_wire::body::{Ping, StartTls};
+//! use levada_pool_wire::{Calls, ErrorCode, Exchanges, Heard, Incoming, Message, Packet};
+//!
+//! let (mut pool, mut client) = (Exchanges::default(), Calls::new(16));
+//! let connection = pool.connect()?;
+//!
+//! let (call, packet) = client.call(Message::Ping(Ping::default()), false, None)?;
+//! let bytes = packet.encode(); // to the socket, and out of it on the other side
+//! let packet = Packet::decode(bytes.expose())?;
+//! let Incoming::Request { exchange } = pool.handle_packet(connection, &packet, false)? else {
+//!     panic!("PING opens an exchange");
+//! };
+//! let reply = pool.reply(exchange, packet.message)?;
+//! assert_eq!(reply.connection, connection);
+//! assert_eq!(client.handle_packet(&reply.packet), Heard::Reply { call });
+//!
+//! // STARTTLS without the socket that it is about.
+//! let packet = Packet { message: Message::StartTls(StartTls::default()), ..reply.packet };
+//! let Incoming::Refused(refusal) = pool.handle_packet(connection, &packet, false)? else {
+//!     panic!("STARTTLS needs a descriptor");
+//! };
+//! assert_eq!(refusal.code(), ErrorCode::CipherSocketNeeded);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! Numbers are in host byte order on the wire. The supported systems, Linux on x86-64 and
 //! aarch64, are little-endian, and so is this crate.
 #![no_std]

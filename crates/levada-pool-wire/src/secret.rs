@@ -1,4 +1,5 @@
-//! Bytes that nobody else may see: wiped when dropped, never printed, compared in constant time.
+//! Bytes that nobody else may see: wiped when dropped, never printed, compared without an early
+//! exit.
 
 use core::fmt;
 

@@ -348,6 +348,31 @@ fn a_lapsed_call_keeps_its_id_and_declines_what_is_still_asked() {
 }
 
 #[test]
+fn an_abandoned_call_declines_the_first_question_too() {
+    let mut client = Calls::new(8);
+    let (call, sent) = client.call(Message::StartTls(server()), true, None).unwrap();
+    assert_eq!(client.abandon(call), Ok(None));
+    assert_eq!(client.abandon(call), Err(AnswerError::Gone));
+    let question = packet(sent.request.0, 1024, Message::PlaintextConnect(server()));
+    let Heard::Decline(decline) = client.handle_packet(&question) else { panic!() };
+    assert_eq!(decline.packet().message.command(), Command::Error);
+    assert_eq!(client.handle_disconnect(), vec![], "nobody waits for it");
+}
+
+#[test]
+fn a_request_id_is_not_given_twice_at_a_time() {
+    let mut client = Calls::new(2);
+    let pin = Message::PinEntry(PinEntry::default());
+    let (_, registration) = client.call(pin, false, None).unwrap();
+    for _ in 0..0x1_0000 {
+        let ping = Message::Ping(Ping::default());
+        let (call, sent) = client.call(ping, false, None).unwrap();
+        assert_ne!(sent.request, registration.request);
+        assert_eq!(client.handle_packet(&sent), Heard::Reply { call });
+    }
+}
+
+#[test]
 fn a_pool_that_replies_what_was_not_asked_is_unexpected() {
     let mut client = Calls::new(8);
     let (call, sent) = client.call(Message::StartTls(server()), true, None).unwrap();

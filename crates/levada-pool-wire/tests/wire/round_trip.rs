@@ -1,5 +1,6 @@
 //! What holds for any 388 bytes. The fuzz target `pool_packet` and the tests share this function.
 
+use levada_pool_wire::body::Info;
 use levada_pool_wire::layout::{FIELDS, FieldInfo};
 use levada_pool_wire::rules::{QUESTIONS, RequestRule};
 use levada_pool_wire::{Command, Header, Message, PACKET_SIZE, Packet};
@@ -17,6 +18,10 @@ pub(crate) fn check(data: &[u8]) {
             assert_eq!(again, packet);
             assert_eq!(again.encode(), encoded);
             compare(bytes, encoded.expose(), part);
+            if let Message::Info(Info { fact, .. }) = &packet.message {
+                let len = fact.as_ref().map_or(0, |fact| fact.as_bytes().len());
+                assert!(encoded.expose()[30 + len..].iter().all(|byte| *byte == 0));
+            }
             look_into(&packet.message);
         }
         Err(error) => {
@@ -40,6 +45,11 @@ fn compare(bytes: &[u8; PACKET_SIZE], encoded: &[u8; PACKET_SIZE], part: Option<
     };
     for FieldInfo { part, name, offset, size, .. } in FIELDS.iter().filter(kept) {
         assert_eq!(encoded[*offset..][..*size], bytes[*offset..][..*size], "{part}.{name}");
+    }
+    let text = |field: &&FieldInfo| Some(field.part) == part && field.kind.starts_with("char");
+    for FieldInfo { part, name, offset, size, .. } in FIELDS.iter().filter(text) {
+        let mut behind_text = encoded[*offset..][..*size].iter().skip_while(|byte| **byte != 0);
+        assert!(behind_text.all(|byte| *byte == 0), "{part}.{name} leaks what stood behind it");
     }
 }
 

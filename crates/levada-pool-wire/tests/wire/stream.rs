@@ -55,6 +55,14 @@ fn sent() -> impl Strategy<Value = (usize, Vec<usize>)> {
     (0..3_usize, vec(1..PACKET_SIZE, 0..3))
 }
 
+#[test]
+fn a6_a_descriptor_that_comes_with_a_later_byte_is_an_extra() {
+    let mut stream = Reassembler::new();
+    assert!(stream.advance(100, []).unwrap().extras.is_empty());
+    assert_eq!(stream.advance(100, [7]).unwrap().extras, [7]);
+    assert_eq!(stream.advance(188, [8]).unwrap().packet.unwrap().descriptor, None);
+}
+
 proptest! {
     #[test]
     fn a6_every_packet_keeps_its_own_descriptor_however_it_is_cut_and_read(
