@@ -1,0 +1,15 @@
+//! The protocol as a whole: packets, books and streams against models, and the docs that are
+//! rendered from the tables.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails; clippy knows so inside #[test] functions only"
+)]
+
+mod books;
+mod clients;
+mod corpus;
+mod dialogues;
+mod docs;
+mod packets;
+mod round_trip;
+mod stream;
