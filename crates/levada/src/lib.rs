@@ -31,4 +31,4 @@ pub use listener::Listener;
 pub use memory::Pipe;
 pub use open::{Dialer, SetupError, connect, listen};
 pub use relay::relay;
-pub use socket::{Options, Socket};
+pub use socket::{Options, Socket, UpgradeError};

@@ -3,7 +3,10 @@
 mod end;
 mod read;
 mod up;
+mod upgrade;
 mod write;
+
+pub use upgrade::UpgradeError;
 
 use std::future::poll_fn;
 use std::io;
@@ -34,6 +37,10 @@ pub struct Options {
     pub deadlines: Deadlines,
     /// What the peer's goodbye means for our own direction.
     pub close: ClosePolicy,
+    /// Whether a server goes on in plaintext with a client whose first byte begins no TLS record; it
+    /// is refused otherwise. Never after anything else of TLS has failed. What was written before is
+    /// sent in plaintext then: write only when [`Facts::plain`] says what you can say.
+    pub danger_allow_plaintext: bool,
 }
 
 /// One secure duplex byte stream.
@@ -67,11 +74,16 @@ pub struct Socket {
     dying: Option<Ending>,
     /// The transport's failure on writing, while what came before it is read.
     write_error: Option<OsError>,
+    /// Whether TLS is being taken off: the stream goes on in plaintext after both close_notify.
+    ending_tls: bool,
     /// Plain bytes accepted before the layers were up.
     queue: Vec<u8>,
+    /// Plain bytes accepted before a layer was asked for: they go below it, before it.
+    below: Vec<u8>,
     /// Bytes of the transport that the session has not taken: less than a record, mostly.
     wire: Vec<u8>,
-    /// Plain bytes read ahead of the caller, in search of the reason why writing failed.
+    /// Plain bytes read ahead of the caller: behind a layer that was taken off, in front of one that
+    /// was adopted with its first bytes read, or in search of the reason why writing failed.
     ahead: Vec<u8>,
     /// Whether a write waited when the stream ended: it fails with the original error, once.
     write_waits: bool,
@@ -129,7 +141,9 @@ impl Socket {
             goodbyes: Goodbyes::new(options.close),
             dying: None,
             write_error: None,
+            ending_tls: false,
             queue: Vec::new(),
+            below: Vec::new(),
             wire: Vec::new(),
             ahead: Vec::new(),
             write_waits: false,

@@ -35,6 +35,7 @@ impl Socket {
         self.dying = None;
         self.permits.clear();
         self.queue = Vec::new();
+        self.below = Vec::new();
         self.wakers.wake(Half::Read);
         self.wakers.wake(Half::Write);
     }
