@@ -35,9 +35,9 @@ pub fn assert_rendered(file: &str, name: &str, text: &str) {
 fn read_locked(path: &Path, write: bool) -> io::Result<(File, String)> {
     let mut file = File::options().read(true).write(write).open(path)?;
     if write {
-        file.lock()?
+        file.lock()?;
     } else {
-        file.lock_shared()?
+        file.lock_shared()?;
     }
     let mut page = String::new();
     file.read_to_string(&mut page)?;
