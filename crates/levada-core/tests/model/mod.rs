@@ -86,6 +86,7 @@ pub(crate) fn live_through(acts: impl IntoIterator<Item = Act>) {
 
 /// What has happened, instead of where we are.
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact that no other one implies")]
 struct Rules {
     looked_up: bool,
     dialled: bool,
