@@ -143,7 +143,10 @@ fn fatal_error_gives_every_write_the_original_error() {
         (certificate(CertificateFault::Expired { not_after: None, now: None }), Config),
         (certificate(CertificateFault::NotYetValid { not_before: None, now: None }), Config),
         (certificate(CertificateFault::CaAsEndEntity), Config),
-        (certificate(CertificateFault::WrongUsage), Config),
+        (
+            certificate(CertificateFault::WrongUsage { wanted: String::new(), presented: vec![] }),
+            Config,
+        ),
         (certificate(CertificateFault::Revoked), Peer),
         (certificate(CertificateFault::BadSignature), Peer),
         (certificate(CertificateFault::BadEncoding), Peer),

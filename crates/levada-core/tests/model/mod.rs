@@ -2,7 +2,7 @@
 //! of both side by side. The property tests and the fuzz target share it.
 
 use levada_core::{
-    AlertDescription, Deadline, Ended, Ending, Event, Facts, Fault, Life, Mode, Party, State, Step,
+    AlertDescription, Deadline, Ending, Event, Facts, Fault, Life, Mode, Party, State, Step,
 };
 
 /// Something that a driver does to a life.
@@ -10,11 +10,8 @@ use levada_core::{
 pub(crate) enum Act {
     Step(Step),
     Wrap(Mode),
-    /// Ends it, with one of [`ENDINGS`] endings, in a phase that the driver makes up.
-    End {
-        ending: u8,
-        phase: State,
-    },
+    /// Ends it, with one of [`ENDINGS`] endings.
+    End(u8),
 }
 
 /// How many endings [`Act::End`] tells apart.
@@ -30,10 +27,7 @@ impl Act {
         match Step::ALL.get(sort) {
             Some(step) => Self::Step(*step),
             None if detail < 24 => Self::Wrap(MODES[usize::from(detail % 3)]),
-            None => Self::End {
-                ending: detail % ENDINGS,
-                phase: State::ALL[usize::from(detail) % State::ALL.len()],
-            },
+            None => Self::End(detail % ENDINGS),
         }
     }
 }
@@ -58,10 +52,10 @@ pub(crate) fn live_through(acts: impl IntoIterator<Item = Act>) {
                 assert_eq!(event.is_some(), rules.wrap(mode), "{mode:?}");
                 event
             }
-            Act::End { ending, phase } => {
+            Act::End(ending) => {
                 let ending = ending_of(ending);
                 let facts = Facts::default().into();
-                let event = life.end(Ended { ending: ending.clone(), phase, facts });
+                let event = life.end(ending.clone(), facts);
                 assert_eq!(event.is_some(), rules.end(ending));
                 event
             }
