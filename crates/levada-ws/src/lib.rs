@@ -1,0 +1,24 @@
+//! RFC 6455 as a byte stream: opening handshake, streaming frame codec and close machine.
+//!
+//! Bytes in, bytes and events out. Nothing here reads a socket, a clock, a random source or the
+//! environment: time is an argument (a [`Duration`](core::time::Duration) since any fixed origin),
+//! and masking keys and handshake nonces come from the caller, who owes them strong randomness
+//! (RFC 6455 §5.3, §10.3).
+//!
+//! Read in this order:
+//! 1. [`frame`]: the codec itself, for those who bring their own connection.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod close_frame;
+pub mod frame;
+mod role;
+mod violation;
+
+pub use close_frame::{CloseCode, CloseFrame, ForbiddenCloseCode, ReasonTooLong, cut_reason};
+pub use role::Role;
+pub use violation::Violation;
