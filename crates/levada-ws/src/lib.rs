@@ -6,7 +6,8 @@
 //! (RFC 6455 §5.3, §10.3).
 //!
 //! Read in this order:
-//! 1. [`frame`]: the codec itself, for those who bring their own connection.
+//! 1. [`close`]: the states of a connection and every step between them, as one table.
+//! 2. [`frame`]: the codec itself, for those who bring their own connection.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -14,6 +15,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod close;
 mod close_frame;
 pub mod frame;
 mod role;
