@@ -7,7 +7,14 @@
 //!
 //! Read in this order:
 //! 1. [`close`]: the states of a connection and every step between them, as one table.
-//! 2. [`frame`]: the codec itself, for those who bring their own connection.
+//! 2. [`connection`]: the byte stream, which joins decoder, encoder and close machine.
+//! 3. [`frame`]: the codec itself, for those who bring their own connection.
+//!
+//! # Memory
+//!
+//! A [`Connection`](connection::Connection) owns no buffer that grows. It holds a stash of 14 bytes
+//! for a split header, one incoming control frame and at most one queued pong, ping and close frame
+//! of 125 bytes each, whatever length the peer claims. 
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -17,6 +24,7 @@ extern crate std;
 
 pub mod close;
 mod close_frame;
+pub mod connection;
 pub mod frame;
 mod role;
 mod violation;
