@@ -9,6 +9,7 @@
 //! 1. [`close`]: the states of a connection and every step between them, as one table.
 //! 2. [`connection`]: the byte stream, which joins decoder, encoder and close machine.
 //! 3. [`frame`]: the codec itself, for those who bring their own connection.
+//! 4. [`message`]: whole messages, for those who need their boundaries.
 //!
 //! # Memory
 //!
@@ -26,6 +27,7 @@ pub mod close;
 mod close_frame;
 pub mod connection;
 pub mod frame;
+pub mod message;
 mod role;
 mod violation;
 

@@ -49,14 +49,14 @@ impl Encoder {
 
     /// The header of a frame with `len` bytes of payload; a client's payload is to be masked with
     /// its key, piece by piece ([`Mask`]).
-    pub fn header(&self, opcode: Opcode, fin: bool, len: usize, keys: &mut MaskKeys<'_>) -> Header {
+    pub fn header(self, opcode: Opcode, fin: bool, len: usize, keys: &mut MaskKeys<'_>) -> Header {
         Header { fin, opcode, mask: self.role.masks().then(keys), len: len as u64 }
     }
 
     /// Puts one control frame into `out` and gives its length, or 0 when `out` is too small: 131
     /// bytes are always enough.
     pub fn control(
-        &self,
+        self,
         opcode: Opcode,
         payload: &ControlPayload,
         out: &mut [u8],
@@ -72,7 +72,7 @@ impl Encoder {
     /// [`MAX_FRAME_PAYLOAD`] bytes. A buffer of 1 MiB and 224 bytes takes 16 full ones, for one
     /// system call; a buffer of fewer than 7 bytes may take nothing.
     pub fn data(
-        &self,
+        self,
         shape: Shape,
         data: &[u8],
         out: &mut [u8],
@@ -106,7 +106,7 @@ impl Encoder {
     }
 
     /// The bytes that [`Encoder::data`] needs to take `len` bytes of data whole.
-    pub fn wire_len(&self, len: usize) -> usize {
+    pub fn wire_len(self, len: usize) -> usize {
         let full = len / MAX_FRAME_PAYLOAD;
         let rest = len % MAX_FRAME_PAYLOAD;
         let header = |len| Header::wire_len(len, self.role.masks());
@@ -114,7 +114,7 @@ impl Encoder {
     }
 
     /// The longest payload, of at most `len` bytes, whose frame fits `room`.
-    fn fitting(&self, len: usize, room: usize) -> usize {
+    fn fitting(self, len: usize, room: usize) -> usize {
         let len = len.min(MAX_FRAME_PAYLOAD);
         let header = |len| Header::wire_len(len, self.role.masks());
         // A shorter header may leave room for no more payload than it can announce.

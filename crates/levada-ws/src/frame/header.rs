@@ -8,6 +8,11 @@ use crate::Violation;
 /// The longest header: two bytes, eight of length, four of masking key.
 pub const MAX_HEADER: usize = 14;
 
+/// In the place of a length: two bytes of length follow.
+const TWO_BYTES: u8 = 0x7e;
+/// In the place of a length: eight bytes of length follow.
+const EIGHT_BYTES: u8 = 0x7f;
+
 /// What a frame says before its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -69,11 +74,11 @@ impl Header {
             return Err(Violation::ControlTooLong);
         }
         let (len, rest) = match short {
-            126 => {
+            TWO_BYTES => {
                 let Some((len, rest)) = rest.split_first_chunk() else { return Ok(None) };
                 (u64::from(u16::from_be_bytes(*len)), rest)
             }
-            127 => {
+            EIGHT_BYTES => {
                 let Some((len, rest)) = rest.split_first_chunk() else { return Ok(None) };
                 (u64::from_be_bytes(*len), rest)
             }
@@ -82,7 +87,8 @@ impl Header {
         if len >> 63 != 0 {
             return Err(Violation::LengthTopBit);
         }
-        if (short == 126 && len < 126) || (short == 127 && len <= u64::from(u16::MAX)) {
+        if (short == TWO_BYTES && len < 126) || (short == EIGHT_BYTES && u16::try_from(len).is_ok())
+        {
             return Err(Violation::LengthNotMinimal);
         }
         let (mask, rest) = if expect.masked {
@@ -102,10 +108,10 @@ impl Header {
         if self.len < 126 {
             bytes.push(&[masked | self.len as u8]);
         } else if let Ok(len) = u16::try_from(self.len) {
-            bytes.push(&[masked | 126]);
+            bytes.push(&[masked | TWO_BYTES]);
             bytes.push(&len.to_be_bytes());
         } else {
-            bytes.push(&[masked | 127]);
+            bytes.push(&[masked | EIGHT_BYTES]);
             bytes.push(&self.len.to_be_bytes());
         }
         if let Some(key) = self.mask {
