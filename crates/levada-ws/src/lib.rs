@@ -9,13 +9,16 @@
 //! 1. [`close`]: the states of a connection and every step between them, as one table.
 //! 2. [`connection`]: the byte stream, which joins decoder, encoder and close machine.
 //! 3. [`frame`]: the codec itself, for those who bring their own connection.
-//! 4. [`message`]: whole messages, for those who need their boundaries.
+//! 4. [`handshake`]: how a connection begins, for both roles.
+//! 5. [`message`]: whole messages, for those who need their boundaries.
 //!
 //! # Memory
 //!
 //! A [`Connection`](connection::Connection) owns no buffer that grows. It holds a stash of 14 bytes
 //! for a split header, one incoming control frame and at most one queued pong, ping and close frame
-//! of 125 bytes each, whatever length the peer claims. 
+//! of 125 bytes each, whatever length the peer claims. A handshake holds at most one head
+//! ([`Limits`](handshake::Limits)), and [`message`] at most one message of the size that its owner
+//! allows.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -27,6 +30,7 @@ pub mod close;
 mod close_frame;
 pub mod connection;
 pub mod frame;
+pub mod handshake;
 pub mod message;
 mod role;
 mod violation;
