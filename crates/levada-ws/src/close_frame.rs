@@ -150,6 +150,13 @@ impl CloseFrame {
     }
 }
 
+impl Default for CloseFrame {
+    /// 1000 and no reason.
+    fn default() -> Self {
+        Self::from(CloseCode::NORMAL)
+    }
+}
+
 impl From<CloseCode> for CloseFrame {
     /// A close frame with a code and no reason.
     fn from(code: CloseCode) -> Self {

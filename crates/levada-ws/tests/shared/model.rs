@@ -53,17 +53,17 @@ pub(crate) fn decoded(sender: Role, wire: &[u8], pieces: &[usize]) -> Vec<Token>
         index += 1;
         let (mut piece, behind) = rest.split_at_mut(size);
         loop {
-            let decoded = match decoder.decode(piece) {
-                Ok(decoded) => decoded,
+            let step = match decoder.decode(piece) {
+                Ok(step) => step,
                 Err(violation) => {
                     assert_eq!(decoder.decode(&mut []), Err(violation), "X4: it is final");
                     tokens.0.push(Token::Violation(violation));
                     return tokens.0;
                 }
             };
-            match decoded.item {
+            match step.item {
                 None => {
-                    assert_eq!(decoded.consumed, piece.len(), "no item: all is consumed");
+                    assert_eq!(step.consumed, piece.len(), "no item: all is consumed");
                     break;
                 }
                 Some(Item::Data(chunk)) => tokens.chunk(&chunk, piece),
@@ -71,7 +71,7 @@ pub(crate) fn decoded(sender: Role, wire: &[u8], pieces: &[usize]) -> Vec<Token>
                 Some(Item::Pong(payload)) => tokens.0.push(Token::Pong(payload.to_vec())),
                 Some(Item::Close(frame)) => tokens.0.push(Token::Close(frame)),
             }
-            piece = &mut piece[decoded.consumed..];
+            piece = &mut piece[step.consumed..];
         }
         rest = behind;
     }
