@@ -12,6 +12,37 @@
 //! 4. [`handshake`]: how a connection begins, for both roles.
 //! 5. [`message`]: whole messages, for those who need their boundaries.
 //!
+//! ```
+//! use core::time::Duration;
+//! use levada_ws::connection::{Config, Connection, Event};
+//! use levada_ws::{CloseFrame, Role};
+//!
+//! let now = Duration::ZERO;
+//! let mut client = Connection::new(Role::Client, Config::default(), now);
+//! let mut server = Connection::new(Role::Server, Config::default(), now);
+//!
+//! // The client writes, closes, and sends what that makes.
+//! let mut random = || [1, 2, 3, 4]; // In earnest: strong randomness.
+//! let mut wire = [0; 100];
+//! let encoded = client.encode(b"over a kept channel", &mut wire, &mut random)?;
+//! client.close(now, CloseFrame::default());
+//! let len = encoded.written + client.poll_transmit(&mut wire[encoded.written..], &mut random);
+//!
+//! // The server reads, event by event.
+//! let mut rest = &mut wire[..len];
+//! let received = server.handle_wire(now, rest);
+//! let Some(Event::Data(chunk)) = received.event else { panic!("no data") };
+//! assert_eq!(rest[chunk.payload], *b"over a kept channel");
+//! rest = &mut rest[received.consumed..];
+//! let received = server.handle_wire(now, rest);
+//! assert!(matches!(received.event, Some(Event::CloseFrame(Some(_)))));
+//!
+//! // It answers, and then its life is over.
+//! let _len = server.poll_transmit(&mut wire, &mut random);
+//! assert!(matches!(server.handle_flushed(), Some(Event::Closed(_))));
+//! # Ok::<(), levada_ws::connection::WriteError>(())
+//! ```
+//!
 //! # Memory
 //!
 //! A [`Connection`](connection::Connection) owns no buffer that grows. It holds a stash of 14 bytes

@@ -175,8 +175,23 @@ fn c5_a_client_does_not_wait_for_ever_for_the_servers_end() {
     // Noise behind the close frame is no reason to wait longer.
     let client = &mut pair.end(Role::Client).connection;
     let _ = client.handle_wire(Duration::from_secs(100), &mut [0x82, 1, b'a']);
+    assert_eq!(client.handle_flushed(), None);
     let event = client.handle_timeout(Duration::from_secs(120));
     assert_eq!(event, Some(ended(Some(close_frame(1000, "")), Side::Peer)));
+}
+
+/// C5: an answer that never leaves is no complete close handshake, however the life ends.
+#[test]
+fn c5_an_answer_that_does_not_leave_is_no_clean_end() {
+    for role in BOTH {
+        let mut pair = Pair::new(Config::default());
+        pair.close(role.peer(), 1000);
+        pair.read(role, usize::MAX);
+        let mut dropped = pair.end(role).connection.clone();
+        let late = pair.end(role).connection.handle_timeout(Duration::from_secs(120));
+        assert_eq!(late, Some(Event::Closed(Ending::TimedOut(Deadline::Close))));
+        assert_eq!(dropped.abort(), Some(Event::Closed(Ending::Aborted)));
+    }
 }
 
 /// C7: a malformed close frame is answered with its code, is told, and ends the life.

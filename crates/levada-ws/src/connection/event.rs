@@ -15,7 +15,7 @@ pub enum Event {
     /// The peer answered a ping of ours, or sent a pong unasked.
     Pong(ControlPayload),
     /// The peer sent a text message where only bytes are taken. It is discarded, a close frame with
-    /// 1003 is queued, and the close handshake runs on.
+    /// 1003 is queued unless one already is, and the close handshake runs on.
     TextRefused,
     /// The peer's close frame; its data before it has been told.
     CloseFrame(Option<CloseFrame>),

@@ -59,6 +59,8 @@ pub struct Connection {
     timers: Timers,
     /// What the life ends with as far as it is known; an unclean one never changes.
     ending: Option<Ending>,
+    /// Whether our close frame has left for the carrier.
+    close_left: bool,
     counters: Counters,
 }
 
@@ -97,6 +99,7 @@ impl Connection {
             queue: ControlQueue::default(),
             timers: Timers::new(&config, now),
             ending: None,
+            close_left: false,
             counters: Counters::default(),
         }
     }
@@ -146,8 +149,9 @@ impl Connection {
     /// carrier, which the client waits for (RFC 6455 §7.1.1).
     #[must_use]
     pub fn handle_flushed(&mut self) -> Option<Event> {
+        self.close_left = !self.state.writes() && self.queue.is_empty();
         let may_end = matches!(self.state, State::Exchanged | State::Failing);
-        (self.role == Role::Server && may_end && self.queue.is_empty())
+        (self.role == Role::Server && may_end && self.close_left)
             .then(|| self.end(Step::ServerFlushed))
     }
 
@@ -168,10 +172,7 @@ impl Connection {
                 if self.state.writes() {
                     self.queue.close(CloseFrame::from(CloseCode::INTERNAL).to_body());
                 }
-                if matches!(self.state, State::Open | State::CloseSent) {
-                    self.ending = Some(Ending::TimedOut(deadline));
-                }
-                Some(self.end(Step::Deadline))
+                Some(self.give_up(Step::Deadline, Ending::TimedOut(deadline)))
             }
         }
     }
@@ -245,8 +246,7 @@ impl Connection {
 
     /// Ends the life at once. A close frame with 1001 is left for
     /// [`poll_transmit`](Self::poll_transmit) if none was queued before. The ending is
-    /// [`Ending::Aborted`], unless the close handshake was complete or the peer had broken the
-    /// protocol.
+    /// [`Ending::Aborted`], unless both close frames had passed or the peer had broken the protocol.
     #[must_use]
     pub fn abort(&mut self) -> Option<Event> {
         if self.state == State::Closed {
@@ -255,10 +255,7 @@ impl Connection {
         if self.state.writes() {
             self.queue.close(CloseFrame::from(CloseCode::GOING_AWAY).to_body());
         }
-        if !matches!(self.state, State::Exchanged | State::Failing) {
-            self.ending = Some(Ending::Aborted);
-        }
-        Some(self.end(Step::Abort))
+        Some(self.give_up(Step::Abort, Ending::Aborted))
     }
 }
 
@@ -442,6 +439,17 @@ impl Connection {
         } else {
             Cut::BetweenMessages
         }
+    }
+
+    /// Ends the life by our own decision. What is missing below a complete close handshake takes
+    /// nothing from it.
+    fn give_up(&mut self, step: Step, ending: Ending) -> Event {
+        match self.state {
+            State::Failing => {}
+            State::Exchanged if self.close_left => {}
+            _ => self.ending = Some(ending),
+        }
+        self.end(step)
     }
 
     /// Goes to [`State::Closed`] and tells it, once.
