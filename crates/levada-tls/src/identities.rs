@@ -89,11 +89,11 @@ impl IdentitiesBuilder {
     ///
     /// [`IdentitiesError::NoNames`] when the certificate has no DNS names, and
     /// [`IdentitiesError::Taken`] when another identity answers for one of them.
-    pub fn add(self, identity: &Identity) -> Result<Self, IdentitiesError> {
+    pub fn with(self, identity: &Identity) -> Result<Self, IdentitiesError> {
         if identity.names().is_empty() {
             return Err(IdentitiesError::NoNames);
         }
-        self.add_for(identity.names(), identity)
+        self.with_names(identity.names(), identity)
     }
 
     /// Adds `identity` for `names`, whatever its certificate says: `host.example` or, for one label
@@ -103,7 +103,7 @@ impl IdentitiesBuilder {
     ///
     /// [`IdentitiesError::BadName`] for what is no such name, [`IdentitiesError::Taken`] when
     /// another identity answers for one of them.
-    pub fn add_for<N: AsRef<str>>(
+    pub fn with_names<N: AsRef<str>>(
         mut self,
         names: impl IntoIterator<Item = N>,
         identity: &Identity,
@@ -128,7 +128,7 @@ impl IdentitiesBuilder {
 
     /// Lets `identity` answer for every name that has no entry, and for none.
     #[must_use]
-    pub fn or_default(mut self, identity: &Identity) -> Self {
+    pub fn with_default(mut self, identity: &Identity) -> Self {
         self.table.default = Some(identity.certified_key());
         self
     }

@@ -42,11 +42,10 @@ impl Running {
     /// Takes in `record`, in which no byte is missing or too many.
     pub(crate) fn process(&mut self, record: &[u8], closed: bool) -> Processed {
         // Asked before there is input, it does nothing but count.
-        self.queued = match closed && self.wants_write() {
-            true => {
-                self.connection.process_new_packets().map_or(0, |state| state.tls_bytes_to_write())
-            }
-            false => 0,
+        self.queued = if closed && self.wants_write() {
+            self.connection.process_new_packets().map_or(0, |state| state.tls_bytes_to_write())
+        } else {
+            0
         };
         let mut rest = record;
         while !rest.is_empty() {

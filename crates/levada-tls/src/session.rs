@@ -3,6 +3,7 @@
 use std::{fmt, io};
 
 use levada_core::{AlertDescription, Ending, Fault, Role, TlsFacts};
+use rustls::PeerIncompatible::SignatureAlgorithmsExtensionRequired;
 use rustls::pki_types::DnsName;
 use rustls::server::Acceptor;
 use rustls::{ClientConnection, Error};
@@ -31,6 +32,8 @@ struct Accepting {
     server: TlsServer,
     /// Warning alerts that came instead of it.
     warnings: u8,
+    /// It is one of TLS 1.1 or older, as far as its first record shows.
+    is_old: bool,
 }
 
 /// The peer may say so much that is not to the point before its ClientHello.
@@ -60,6 +63,7 @@ impl Session {
                 acceptor: Acceptor::default(),
                 server,
                 warnings: 0,
+                is_old: false,
             })),
             role: Role::Server,
             sni: None,
@@ -125,6 +129,7 @@ impl Session {
             }
             return;
         }
+        accepting.is_old |= record::is_old_hello(record);
         let mut rest = record;
         while !rest.is_empty() {
             match accepting.acceptor.read_tls(&mut rest) {
@@ -140,6 +145,12 @@ impl Session {
         let accepted = match accepting.acceptor.accept() {
             Ok(Some(accepted)) => accepted,
             Ok(None) => return,
+            // An old ClientHello has no signature algorithms, which rustls misses first.
+            Err((Error::PeerIncompatible(SignatureAlgorithmsExtensionRequired), _))
+                if accepting.is_old =>
+            {
+                return self.refuse(AlertDescription::PROTOCOL_VERSION, Fault::OldVersion);
+            }
             Err((error, alert)) => return self.fail_accepting(&error, alert),
         };
         self.sni = accepted.client_hello().server_name().map(ToOwned::to_owned);

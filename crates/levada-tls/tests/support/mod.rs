@@ -1,5 +1,6 @@
 //! What the tests share: certificates made on the spot, and two sessions joined by byte vectors.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part of it")]
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use levada_core::{Ending, Role};
 use levada_tls::{
