@@ -56,13 +56,17 @@ impl Identities {
     }
 
     pub(crate) fn resolver(&self) -> Arc<dyn ResolvesServerCert> {
-        Arc::new(self.clone())
+        Arc::new(Resolver(self.clone()))
     }
 }
 
-impl ResolvesServerCert for Identities {
+/// The table as rustls asks it. Not the table itself: no trait of rustls shows in public.
+#[derive(Debug)]
+struct Resolver(Identities);
+
+impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.find(hello.server_name()).cloned()
+        self.0.find(hello.server_name()).cloned()
     }
 }
 
