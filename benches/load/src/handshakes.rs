@@ -38,6 +38,11 @@ pub(crate) async fn run(options: &Options) -> Outcome {
         negotiated = last;
     }
     run.end()?;
+    let wanted = if options.resume { options.count } else { 0 };
+    if resumed != wanted {
+        let count = options.count;
+        return Err(format!("{resumed} of {count} handshakes were resumed, not {wanted}").into());
+    }
     run.add(json!({ "count": options.count, "resumed": resumed }));
     run.add(negotiated);
     Ok(run.result())

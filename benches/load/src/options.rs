@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// What is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub(crate) struct Options {
     pub(crate) count: u64,
     pub(crate) depth: usize,
     pub(crate) resume: bool,
+    /// How long to sleep before waiting for anything.
+    pub(crate) pause: Duration,
     pub(crate) pid: Option<u32>,
     pub(crate) command: Vec<String>,
 }
@@ -67,6 +70,7 @@ impl Options {
             count: 1000,
             depth: 1,
             resume: false,
+            pause: Duration::ZERO,
             pid: None,
             command: Vec::new(),
         };
@@ -80,6 +84,7 @@ impl Options {
                 "--count" => options.count = value(&word, words.next())?,
                 "--depth" => options.depth = value(&word, words.next())?,
                 "--pid" => options.pid = Some(value(&word, words.next())?),
+                "--pause" => options.pause = Duration::from_micros(value(&word, words.next())?),
                 "--resume" => options.resume = true,
                 "--" => options.command.extend(words.by_ref()),
                 _ => return Err(format!("no option '{word}'")),

@@ -44,23 +44,26 @@ pub(crate) async fn run(options: &Options) -> Outcome {
     Ok(run.result())
 }
 
-/// Asks again and again: any pause would be part of the result.
+/// Asks again and again: any pause would be part of the result. Some listen before they can answer, and
+/// hang up on who comes too early.
 async fn first_byte(target: &Target, child: &mut Child) -> io::Result<Link> {
     loop {
-        match Link::open(target).await {
-            Ok(mut link) => {
-                link.probe().await?;
-                return Ok(link);
-            }
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+        match probed(target).await {
+            Ok(link) => return Ok(link),
+            Err(error) => {
                 if let Some(status) = child.try_wait()? {
-                    return Err(io::Error::other(format!("the command ended: {status}")));
+                    return Err(io::Error::other(format!("the command ended: {status}, {error}")));
                 }
                 tokio::task::yield_now().await;
             }
-            Err(error) => return Err(error),
         }
     }
+}
+
+async fn probed(target: &Target) -> io::Result<Link> {
+    let mut link = Link::open(target).await?;
+    link.probe().await?;
+    Ok(link)
 }
 
 /// Asks the command to end, and waits until its workers do not answer any more either.
