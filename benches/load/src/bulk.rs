@@ -47,6 +47,11 @@ async fn bulk<F: Future<Output = io::Result<Link>> + 'static>(
 
 async fn source(mut link: Link, count: u64) -> io::Result<Link> {
     link.ask(Request::Source(count)).await?;
+    take(link, count).await
+}
+
+/// Receives and checks what was asked for.
+pub(crate) async fn take(mut link: Link, count: u64) -> io::Result<Link> {
     let mut pattern = Pattern::default();
     let mut came = 0;
     while came < count {

@@ -44,6 +44,7 @@ The load; each prints one line of JSON:
                                     --to --ca --connections --count --resume --pid
   trips       64-byte round trips   --to --ca --connections --count --depth --pid
   hold        idle connections      --to --ca --connections --pid
+  stall       connections that do not read    --to --ca --connections --bytes --pid
   start-up    from a command's start to its first byte      --to --ca -- COMMAND...
   aead        AES-128-GCM over 16 KiB records in memory     --bytes
 
@@ -130,6 +131,7 @@ async fn load(options: &Options) -> Outcome {
         Mode::Handshakes => handshakes::run(options).await,
         Mode::Trips => trips::run(options).await,
         Mode::Hold => hold::run(options).await,
+        Mode::Stall => hold::stall(options).await,
         Mode::StartUp => start_up::run(options).await,
         Mode::Backend | Mode::Relay | Mode::Aead => unreachable!("these are no load on a peer"),
     }

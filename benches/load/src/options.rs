@@ -15,12 +15,13 @@ pub(crate) enum Mode {
     Handshakes,
     Trips,
     Hold,
+    Stall,
     StartUp,
     Aead,
 }
 
 impl Mode {
-    const ALL: [(&'static str, Self); 9] = [
+    const ALL: [(&'static str, Self); 10] = [
         ("backend", Self::Backend),
         ("relay", Self::Relay),
         ("down", Self::Down),
@@ -28,6 +29,7 @@ impl Mode {
         ("handshakes", Self::Handshakes),
         ("trips", Self::Trips),
         ("hold", Self::Hold),
+        ("stall", Self::Stall),
         ("start-up", Self::StartUp),
         ("aead", Self::Aead),
     ];

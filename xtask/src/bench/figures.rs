@@ -12,18 +12,31 @@ pub(crate) struct Scale {
     pub(crate) trips: u64,
     pub(crate) latency: u64,
     pub(crate) idle: u64,
+    pub(crate) stalled: u64,
 }
 
 impl Scale {
     /// What is published.
-    pub(crate) const FULL: Self =
-        Self { bytes: 2 << 30, handshakes: 5000, trips: 200_000, latency: 10_000, idle: 5000 };
+    pub(crate) const FULL: Self = Self {
+        bytes: 2 << 30,
+        handshakes: 5000,
+        trips: 200_000,
+        latency: 10_000,
+        idle: 5000,
+        stalled: 1000,
+    };
     /// Enough to see that everything works.
-    pub(crate) const QUICK: Self =
-        Self { bytes: 256 << 20, handshakes: 500, trips: 20_000, latency: 1000, idle: 500 };
+    pub(crate) const QUICK: Self = Self {
+        bytes: 256 << 20,
+        handshakes: 500,
+        trips: 20_000,
+        latency: 1000,
+        idle: 500,
+        stalled: 100,
+    };
     /// Before the first round of each load.
     pub(crate) const WARM_UP: Self =
-        Self { bytes: 64 << 20, handshakes: 100, trips: 2000, latency: 200, idle: 0 };
+        Self { bytes: 64 << 20, handshakes: 100, trips: 2000, latency: 200, idle: 0, stalled: 0 };
 }
 
 /// One way of loading a terminator.
@@ -36,6 +49,8 @@ pub(crate) struct Load {
     /// Whether it sleeps a little before it waits, at both ends. On loopback, waking the receiver is
     /// done by the sender's system call: so it is not the terminator that pays for it.
     pub(crate) is_patient: bool,
+    /// Whether the kernel holds little for a connection, so that the terminator has to.
+    pub(crate) has_small_sockets: bool,
     /// The words for `levada-load`, without address and process.
     pub(crate) words: fn(Scale) -> String,
 }
@@ -62,44 +77,53 @@ const fn messages(name: &'static str, words: fn(Scale) -> String) -> Load {
 }
 
 const fn connections(name: &'static str, key: Key, words: fn(Scale) -> String) -> Load {
-    Load { name, key, against: Against::Running, plain_too: false, is_patient: false, words }
+    Load {
+        name,
+        key,
+        against: Against::Running,
+        plain_too: false,
+        is_patient: false,
+        has_small_sockets: false,
+        words,
+    }
 }
 
 pub(crate) const LOADS: &[Load] = &[
     Load {
-        name: "aead",
-        key: Key::EcdsaP256,
         against: Against::Nothing,
-        plain_too: false,
-        is_patient: false,
-        words: |scale| format!("aead --bytes {}", 2 * scale.bytes),
+        ..connections("aead", Key::EcdsaP256, |scale| format!("aead --bytes {}", 2 * scale.bytes))
     },
     bulk("down-4", |scale| transfer("down", 4, scale)),
     bulk("up-4", |scale| transfer("up", 4, scale)),
     bulk("down-64", |scale| transfer("down", 64, scale)),
     bulk("up-64", |scale| transfer("up", 64, scale)),
+    bulk("down-1000", |scale| transfer("down", 1000, scale)),
+    bulk("down-5000", |scale| transfer("down", 5000, scale)),
     connections("full", Key::EcdsaP256, handshakes),
     connections("resumed", Key::EcdsaP256, |scale| format!("{} --resume", handshakes(scale))),
     connections("rsa", Key::Rsa2048, handshakes),
     messages("trips", |scale| format!("trips --connections 64 --count {}", scale.trips)),
     messages("latency", |scale| format!("trips --count {}", scale.latency)),
     Load {
-        name: "idle",
-        key: Key::EcdsaP256,
         against: Against::Fresh,
-        plain_too: false,
-        is_patient: false,
-        words: |scale| format!("hold --connections {}", scale.idle),
+        ..connections("idle", Key::EcdsaP256, |scale| format!("hold --connections {}", scale.idle))
     },
     Load {
-        name: "start-up",
-        key: Key::EcdsaP256,
+        against: Against::Fresh,
+        has_small_sockets: true,
+        ..connections("stalled", Key::EcdsaP256, |scale| {
+            let bytes = scale.stalled * STALLED_BYTES;
+            format!("stall --connections {} --bytes {bytes}", scale.stalled)
+        })
+    },
+    Load {
         against: Against::Command,
-        plain_too: false,
-        is_patient: false,
-        words: |_| "start-up".to_owned(),
+        ..connections("start-up", Key::EcdsaP256, |_| "start-up".to_owned())
     },
 ];
+
+/// What each stalled client has asked for: more than small sockets take.
+const STALLED_BYTES: u64 = 2 << 20;
 
 fn transfer(mode: &str, connections: u32, scale: Scale) -> String {
     format!("{mode} --connections {connections} --bytes {}", scale.bytes)
@@ -165,6 +189,15 @@ pub(crate) const GROUPS: &[Group] = &[
             less("start-up", "start-up", "ms from start to first byte", |result| {
                 Some(number(result, "seconds")? * 1000.0)
             }),
+        ],
+    },
+    Group {
+        title: "Many connections",
+        unit: "CPU seconds per GiB, and KiB per connection; less is better",
+        figures: &[
+            in_bulk("down-1000", "down, 1,000 connections"),
+            in_bulk("down-5000", "down, 5,000 connections"),
+            less("stalled", "stalled", "KiB per client that does not read", kib_per_connection),
         ],
     },
 ];

@@ -41,10 +41,13 @@ pub(crate) fn run(target: &Path, plan: &Plan) -> Result<String, String> {
         }
     }
     set_up_network()?;
+    let sizes = fs::read_to_string(setting("tcp_wmem")).map_err(|error| error.to_string())?;
     let mut bench = Bench::new(target)?;
     let runs = runs_file(target);
     let mut runs = File::create(&runs).map_err(|error| format!("{}: {error}", runs.display()))?;
     for load in LOADS.iter().filter(|load| plan.has(load.name)) {
+        let sizes = if load.has_small_sockets { SMALL_SOCKETS } else { &sizes };
+        set("tcp_wmem", sizes)?;
         let subjects = bench.subjects(load)?;
         for subject in subjects.iter().filter(|subject| subject.running.is_some()) {
             // A failure shows again in the first round.
@@ -66,19 +69,25 @@ pub(crate) fn run(target: &Path, plan: &Plan) -> Result<String, String> {
 
 fn set_up_network() -> Result<(), String> {
     run_command(Command::new("ip").args(["link", "set", "lo", "up"]))?;
-    let settings = [
-        // BBR, the default of some systems, paces even on loopback and hides every difference.
-        ("tcp_congestion_control", "reno"),
-        // Thousands of short connections, each of which keeps its port for a while.
-        ("ip_local_port_range", "10000 65000"),
-        ("tcp_tw_reuse", "1"),
-    ];
-    for (name, value) in settings {
-        let file = format!("/proc/sys/net/ipv4/{name}");
-        fs::write(&file, value).map_err(|error| format!("{file}: {error}"))?;
-    }
-    Ok(())
+    // BBR, the default of some systems, paces even on loopback and hides every difference.
+    set("tcp_congestion_control", "reno")?;
+    // Thousands of short connections, each of which keeps its port for a while.
+    set("ip_local_port_range", "10000 65000")?;
+    set("tcp_tw_reuse", "1")
 }
+
+/// A setting of our own network; it concerns nobody else.
+fn set(name: &str, value: &str) -> Result<(), String> {
+    let file = setting(name);
+    fs::write(&file, value).map_err(|error| format!("{file}: {error}"))
+}
+
+fn setting(name: &str) -> String {
+    format!("/proc/sys/net/ipv4/{name}")
+}
+
+/// Least, first and greatest size in bytes of what a socket holds to be sent.
+const SMALL_SOCKETS: &str = "4096 16384 131072";
 
 struct Bench {
     work: PathBuf,
