@@ -1,0 +1,68 @@
+//! Plain TCP peers.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use super::PATIENCE;
+
+/// A TCP server whose connections the test takes one by one.
+#[derive(Debug)]
+pub(crate) struct Backend {
+    pub(crate) address: SocketAddr,
+    connections: Receiver<TcpStream>,
+}
+
+impl Backend {
+    pub(crate) fn new() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (sender, connections) = channel();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let stream = stream.unwrap();
+                stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                stream.set_write_timeout(Some(PATIENCE)).unwrap();
+                if sender.send(stream).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { address, connections }
+    }
+
+    /// Its address, for a target.
+    pub(crate) fn url(&self) -> String {
+        format!("tcp://{}", self.address)
+    }
+
+    #[track_caller]
+    pub(crate) fn accept(&self) -> TcpStream {
+        self.connections.recv_timeout(PATIENCE).expect("somebody connects")
+    }
+
+    /// Answers each connection on its own: all that comes, and then `tail`.
+    pub(crate) fn answer_all(self, tail: &'static [u8]) -> SocketAddr {
+        let address = self.address;
+        std::thread::spawn(move || {
+            for mut stream in self.connections {
+                std::thread::spawn(move || {
+                    let mut got = Vec::new();
+                    if stream.read_to_end(&mut got).is_ok() {
+                        let _ = stream.write_all(&got);
+                        let _ = stream.write_all(tail);
+                        let _ = stream.shutdown(Shutdown::Write);
+                    }
+                });
+            }
+        });
+        address
+    }
+}
+
+/// Ends a connection with a reset.
+pub(crate) fn reset(stream: TcpStream) {
+    rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
+    drop(stream);
+}
