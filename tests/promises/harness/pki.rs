@@ -1,6 +1,6 @@
 //! Certificates for one test.
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 use super::Folder;
 
@@ -22,6 +22,8 @@ impl Pki {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // By the same name as the identities, they would count as their own issuers.
+        params.distinguished_name.push(DnType::OrganizationName, "the authority");
         let certificate = params.self_signed(&key).unwrap();
         let ca = folder.write("ca.pem", &certificate.pem());
         let issuer = Issuer::new(params, key);

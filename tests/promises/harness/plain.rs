@@ -1,7 +1,6 @@
 //! Plain TCP peers.
 
-use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -40,24 +39,6 @@ impl Backend {
     #[track_caller]
     pub(crate) fn accept(&self) -> TcpStream {
         self.connections.recv_timeout(PATIENCE).expect("somebody connects")
-    }
-
-    /// Answers each connection on its own: all that comes, and then `tail`.
-    pub(crate) fn answer_all(self, tail: &'static [u8]) -> SocketAddr {
-        let address = self.address;
-        std::thread::spawn(move || {
-            for mut stream in self.connections {
-                std::thread::spawn(move || {
-                    let mut got = Vec::new();
-                    if stream.read_to_end(&mut got).is_ok() {
-                        let _ = stream.write_all(&got);
-                        let _ = stream.write_all(tail);
-                        let _ = stream.shutdown(Shutdown::Write);
-                    }
-                });
-            }
-        });
-        address
     }
 }
 
