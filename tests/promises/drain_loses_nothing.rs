@@ -89,7 +89,7 @@ fn of_clients_who_have_come_and_are_not_accepted_yet() {
 #[test]
 fn new_clients_are_refused_while_it_drains() {
     let mut serve = Serve::start(["--listen", "tcp://127.0.0.1:0", "--to", "echo:"]);
-    let stream = under_way(&serve);
+    let mut stream = under_way(&serve);
     serve.process.signal(Signal::INT);
     serve.next("draining");
     // The listener is closed a moment after that: until then the kernel still answers.
@@ -97,8 +97,14 @@ fn new_clients_are_refused_while_it_drains() {
         .find_map(Result::err)
         .expect("it closes");
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
-    drop(stream);
-    serve.wait();
+    // The stream that was there goes on meanwhile.
+    let mut byte = [0];
+    stream.write_all(b"b").unwrap();
+    stream.read_exact(&mut byte).unwrap();
+    assert_eq!(&byte, b"b");
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(stream.read(&mut byte).unwrap(), 0);
+    assert_eq!(serve.wait().0, 0);
 }
 
 #[test]

@@ -58,7 +58,7 @@ pub(crate) async fn run(plan: ServePlan) -> Result<Exit, Stop> {
     let connections = connections.unwrap_or_else(|| limits::default_connections(open_files));
     let house = House::new(log, connections);
     for door in &doors {
-        house.log.tell(&Record::Listening { on: &door.on, to: &door.to });
+        house.log.tell(&Record::Listening { on: &door.way.on, to: &door.way.to });
     }
     if let Some(welcome) = welcome {
         welcome.print();
@@ -78,7 +78,7 @@ async fn serve(
     let (closing, closed) = watch::channel(false);
     let mut accepting = JoinSet::new();
     for door in doors {
-        accepting.spawn(accept(Arc::clone(house), Arc::new(door), closed.clone()));
+        accepting.spawn(accept(Arc::clone(house), door, closed.clone()));
     }
     let mut broken = false;
     let signal = loop {
@@ -189,12 +189,19 @@ impl House {
     }
 }
 
-/// A listener and what it leads to.
+/// A listener, and the way from there. Nobody else holds the listener: with its loop it is closed,
+/// though streams are still on their way.
 #[derive(Debug)]
 struct Door {
     listener: Listener,
+    way: Arc<Way>,
+}
+
+/// What a stream needs to know once it is accepted.
+#[derive(Debug)]
+struct Way {
     dialer: Dialer,
-    /// Where it listens, and where it leads, as the log shows them.
+    /// Where it begins, and where it leads, as the log shows them.
     on: String,
     to: String,
 }
@@ -206,7 +213,8 @@ impl Door {
         let listener = listener.map_err(|error| CannotOpen { flag: "--listen", error })?;
         let on = shown(&bridge.listen, listener.local().as_ref());
         let to = shown(&bridge.to, None);
-        Ok(Self { listener: listener.limit_handshakes(max_handshakes), dialer, on, to })
+        let listener = listener.limit_handshakes(max_handshakes);
+        Ok(Self { listener, way: Arc::new(Way { dialer, on, to }) })
     }
 
     /// Standard input and output come once.
@@ -255,7 +263,7 @@ impl CannotOpen {
 }
 
 /// Accepts until it is told to close, and then what has already come; whether the listener is sound.
-async fn accept(house: Arc<House>, door: Arc<Door>, mut closing: watch::Receiver<bool>) -> bool {
+async fn accept(house: Arc<House>, door: Door, mut closing: watch::Receiver<bool>) -> bool {
     loop {
         let next = async {
             let room = house.room().await;
@@ -267,10 +275,10 @@ async fn accept(house: Arc<House>, door: Arc<Door>, mut closing: watch::Receiver
             _ = closing.wait_for(|closing| *closing) => break,
         };
         match accepted {
-            Ok(client) => admit(&house, &door, client, room),
+            Ok(client) => admit(&house, &door.way, client, room),
             Err(error) => {
                 let error = error.to_string();
-                house.log.tell(&Record::ListenerBroken { on: &door.on, error: &error });
+                house.log.tell(&Record::ListenerBroken { on: &door.way.on, error: &error });
                 return false;
             }
         }
@@ -285,7 +293,7 @@ async fn accept(house: Arc<House>, door: Arc<Door>, mut closing: watch::Receiver
             () = house.is_cut() => break,
         };
         match timeout(QUEUE_IS_EMPTY, door.listener.accept()).await {
-            Ok(Ok(client)) => admit(&house, &door, client, room),
+            Ok(Ok(client)) => admit(&house, &door.way, client, room),
             _ => break,
         }
     }
@@ -293,26 +301,26 @@ async fn accept(house: Arc<House>, door: Arc<Door>, mut closing: watch::Receiver
 }
 
 /// Gives a client a task of its own, which holds its room until both its streams have ended.
-fn admit(house: &Arc<House>, door: &Arc<Door>, client: Socket, room: OwnedSemaphorePermit) {
-    let (house, door) = (Arc::clone(house), Arc::clone(door));
+fn admit(house: &Arc<House>, way: &Arc<Way>, client: Socket, room: OwnedSemaphorePermit) {
+    let (house, way) = (Arc::clone(house), Arc::clone(way));
     let stream = house.streams_so_far.fetch_add(1, Ordering::Relaxed) + 1;
     tokio::spawn(async move {
-        let outcome = pair::bridge(client, &door.dialer, house.is_cut()).await;
+        let outcome = pair::bridge(client, &way.dialer, house.is_cut()).await;
         let Outcome { cut, client, target } = outcome;
         if cut {
             house.was_cut.fetch_add(1, Ordering::Relaxed);
         }
         house.log.tell(&Record::Ended(EndedPair {
             stream,
-            on: &door.on,
-            to: &door.to,
+            on: &way.on,
+            to: &way.to,
             cut,
             client: &client,
             target: target.as_ref(),
         }));
         house.streams_ended.fetch_add(1, Ordering::Relaxed);
         // The house before the room: who waits for an empty house goes on to finish its log.
-        drop((house, door));
+        drop((house, way));
         drop(room);
     });
 }
