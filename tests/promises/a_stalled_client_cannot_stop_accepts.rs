@@ -93,3 +93,17 @@ fn by_taking_up_every_connection_and_going_away() {
     third.read_exact(&mut hello).unwrap();
     assert_eq!(&hello, b"hello");
 }
+
+#[test]
+fn nor_can_a_listener_without_clients() {
+    let args = ["--listen", "tcp://127.0.0.1:0", "--listen", "tcp://127.0.0.1:0"];
+    let serve = Serve::start(args.iter().chain(&["--to", "echo:", "--max-connections", "1"]));
+    for _ in 0..3 {
+        for nth in [0, 1] {
+            let mut client = TcpStream::connect(serve.nth(nth)).unwrap();
+            client.write_all(b"hello").unwrap();
+            let mut hello = [0; 5];
+            client.read_exact(&mut hello).unwrap();
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! What we promise to operators, one promise a file, each shown on the real command with real peers.
 
+#![expect(clippy::unwrap_used, reason = "what a test leans on panics as a test does")]
+
 mod harness;
 
 mod a_relay_never_turns_bad_into_good;

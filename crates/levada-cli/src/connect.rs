@@ -1,12 +1,16 @@
 //! `levada connect`: standard input and output joined to one stream.
 
-use levada::{Address, Dialer, Ended, Ending, Socket};
+use levada::{Address, AddressError, Dialer, Ended, Socket};
+use serde::Serialize;
 
 use crate::exit::{Exit, Stop, fail, say};
 use crate::log::Format;
 use crate::narrate::narrate;
 use crate::plan::ConnectPlan;
 use crate::signals::Signals;
+
+/// Our own side. A pipe may be silent for as long as it likes: only the peer's deadlines count.
+const STDIO: &str = "stdio:?deadline-close=off";
 
 /// Connects, relays until both ends have ended, and tells how it went.
 ///
@@ -43,9 +47,7 @@ async fn join(peer: &mut Socket) -> Result<Option<Ended>, Stop> {
     if peer.established().await.is_err() {
         return Ok(None);
     }
-    // Nothing in this address can be wrong.
-    let Ok(address) = "stdio:".parse() else { return Ok(None) };
-    let mut stdio = dial(&address)?;
+    let mut stdio = dial(&STDIO.parse().map_err(|error: AddressError| fail(error.to_string()))?)?;
     if let Err(error) = stdio.established().await {
         return Err(fail(format!("standard input or output cannot be used: {error}")));
     }
@@ -55,19 +57,27 @@ async fn join(peer: &mut Socket) -> Result<Option<Ended>, Stop> {
 
 /// Tells the ending on standard error. A clean one needs no words, but programs want it in any case.
 fn tell(plan: &ConnectPlan, ended: &Ended, ours: Option<&Ended>) {
-    if plan.format == Format::Json {
-        // Every part of an ending is a struct, a string or a number.
-        say(&serde_json::to_string(ended).unwrap_or_default());
-        return;
-    }
     // Where our own side failed, the peer was only dropped because of it.
-    let cause = match ours.map(|ours| &ours.ending) {
-        Some(Ending::SocketError(error)) => Some(format!("standard input or output: {error}")),
-        _ => None,
+    let stdio = ours.filter(|ours| ours.ending.transport_error().is_some());
+    let line = match (plan.format, stdio) {
+        (Format::Json, stdio) => {
+            // Every part of an ending is a struct, a string or a number.
+            serde_json::to_string(&JsonEnded { ended, stdio }).unwrap_or_default()
+        }
+        (Format::Text, Some(stdio)) => {
+            format!("levada: standard input or output: {}", stdio.ending)
+        }
+        (Format::Text, None) if ended.is_clean() => return,
+        (Format::Text, None) => format!("levada: {ended}\n    {}", ended.hint()),
     };
-    match cause {
-        Some(cause) => say(&format!("levada: {cause}")),
-        None if ended.is_clean() => {}
-        None => say(&format!("levada: {ended}\n    {}", ended.hint())),
-    }
+    say(&line);
+}
+
+#[derive(Serialize)]
+struct JsonEnded<'a> {
+    #[serde(flatten)]
+    ended: &'a Ended,
+    /// How our own side failed, if that was the cause.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stdio: Option<&'a Ended>,
 }

@@ -120,6 +120,10 @@ fn bridges(args: &ServeArgs) -> Result<Vec<Bridge>, Stop> {
             ));
         }
     }
+    let stdio = listen.iter().filter(|address| *address.endpoint() == Endpoint::Stdio);
+    if stdio.count() > 1 {
+        return Err(fail("--listen stdio: is there twice, but there is only one standard input"));
+    }
     let targets = to.iter().cycle();
     let pairs = listen.into_iter().zip(targets);
     Ok(pairs.map(|(listen, to)| Bridge { listen, to: to.clone() }).collect())
@@ -216,6 +220,7 @@ mod tests {
             ("levada serve --listen tls://:1 --to echo:", "`cert` is needed for listening"),
             ("levada serve --listen tls://:1 --to echo:", "`levada serve` alone makes an identity"),
             ("levada serve --listen unix:a --to stdio:", "one stream only"),
+            ("levada serve --listen stdio: --listen stdio: --to echo:", "only one standard input"),
             ("levada serve --cert a.pem", "--cert is for a listener of your own"),
             ("levada connect stdio:", "already this end"),
             ("levada connect tcp://a", "ADDR: the port is missing"),

@@ -82,19 +82,22 @@ async fn serve(
     }
     let mut broken = false;
     let signal = loop {
+        let is_open = !accepting.is_empty();
         tokio::select! {
-            signal = signals.next() => break signal,
-            result = accepting.join_next() => match result {
-                Some(result) => broken |= !matches!(result, Ok(true)),
-                // Nobody can come any more.
-                None => break "none",
-            },
+            signal = signals.next() => break Some(signal),
+            Some(result) = accepting.join_next(), if is_open => {
+                broken |= !matches!(result, Ok(true));
+            }
+            // Nobody can come any more, and everybody has gone.
+            () = house.empty(), if !is_open => break None,
         }
     };
-    // Each loop has its own receiver: it lives as long as the loop.
-    let _ = closing.send(true);
-    let deadline_ms = drain.map(|time| time.as_millis() as u64);
-    house.log.tell(&Record::Draining { signal, streams: house.streams(), deadline_ms });
+    if let Some(signal) = signal {
+        // Each loop has its own receiver: it lives as long as the loop.
+        let _ = closing.send(true);
+        let deadline_ms = drain.map(|time| time.as_millis() as u64);
+        house.log.tell(&Record::Draining { signal, streams: house.streams(), deadline_ms });
+    }
 
     let mut drained = Box::pin(async {
         while accepting.join_next().await.is_some() {}
@@ -149,20 +152,25 @@ impl House {
         })
     }
 
-    /// Waits for room for one more stream.
-    async fn room(&self) -> OwnedSemaphorePermit {
-        let room = Arc::clone(&self.connections);
-        if let Ok(permit) = Arc::clone(&room).try_acquire_owned() {
+    /// Waits until there is room for one more stream, and tells if there is none.
+    async fn has_room(&self) {
+        if self.connections.available_permits() > 0 {
             self.full_is_told.store(false, Ordering::Relaxed);
-            return permit;
+            return;
         }
         if !self.full_is_told.swap(true, Ordering::Relaxed) {
             self.log.tell(&Record::Full { connections: self.limit as usize });
         }
-        match room.acquire_owned().await {
-            Ok(permit) => permit,
-            // Nobody closes the semaphore.
-            Err(_) => std::future::pending().await,
+        drop(self.connections.acquire().await);
+    }
+
+    /// Takes room for one stream; `None` once the streams are cut.
+    async fn room(&self) -> Option<OwnedSemaphorePermit> {
+        let room = Arc::clone(&self.connections).acquire_owned();
+        tokio::select! {
+            // It fails on a closed semaphore, which this one never is.
+            room = room => room.ok(),
+            () = self.is_cut() => None,
         }
     }
 
@@ -265,17 +273,18 @@ impl CannotOpen {
 /// Accepts until it is told to close, and then what has already come; whether the listener is sound.
 async fn accept(house: Arc<House>, door: Door, mut closing: watch::Receiver<bool>) -> bool {
     loop {
+        // No room is taken before somebody comes: other listeners may need it first.
         let next = async {
-            let room = house.room().await;
-            (door.listener.accept().await, room)
+            house.has_room().await;
+            door.listener.accept().await
         };
-        let (accepted, room) = tokio::select! {
-            next = next => next,
+        let accepted = tokio::select! {
+            accepted = next => accepted,
             // An error says that nobody can close it any more: the process ends.
             _ = closing.wait_for(|closing| *closing) => break,
         };
         match accepted {
-            Ok(client) => admit(&house, &door.way, client, room),
+            Ok(client) => admit(&house, &door.way, client).await,
             Err(error) => {
                 let error = error.to_string();
                 house.log.tell(&Record::ListenerBroken { on: &door.way.on, error: &error });
@@ -288,39 +297,43 @@ async fn accept(house: Arc<House>, door: Door, mut closing: watch::Receiver<bool
     }
     // Who has come before the signal is served, though nobody had opened yet.
     for _ in 0..LAST_CLIENTS {
-        let room = tokio::select! {
-            room = house.room() => room,
-            () = house.is_cut() => break,
-        };
         match timeout(QUEUE_IS_EMPTY, door.listener.accept()).await {
-            Ok(Ok(client)) => admit(&house, &door.way, client, room),
+            Ok(Ok(client)) => admit(&house, &door.way, client).await,
             _ => break,
         }
     }
     true
 }
 
-/// Gives a client a task of its own, which holds its room until both its streams have ended.
-fn admit(house: &Arc<House>, way: &Arc<Way>, client: Socket, room: OwnedSemaphorePermit) {
-    let (house, way) = (Arc::clone(house), Arc::clone(way));
+/// Gives a client a task of its own once there is room, which it holds until both its streams have
+/// ended.
+async fn admit(house: &Arc<House>, way: &Arc<Way>, client: Socket) {
     let stream = house.streams_so_far.fetch_add(1, Ordering::Relaxed) + 1;
+    let Some(room) = house.room().await else {
+        return serve_one(house, way, client, stream).await;
+    };
+    let (house, way) = (Arc::clone(house), Arc::clone(way));
     tokio::spawn(async move {
-        let outcome = pair::bridge(client, &way.dialer, house.is_cut()).await;
-        let Outcome { cut, client, target } = outcome;
-        if cut {
-            house.was_cut.fetch_add(1, Ordering::Relaxed);
-        }
-        house.log.tell(&Record::Ended(EndedPair {
-            stream,
-            on: &way.on,
-            to: &way.to,
-            cut,
-            client: &client,
-            target: target.as_ref(),
-        }));
-        house.streams_ended.fetch_add(1, Ordering::Relaxed);
+        serve_one(&house, &way, client, stream).await;
         // The house before the room: who waits for an empty house goes on to finish its log.
         drop((house, way));
         drop(room);
     });
+}
+
+/// Serves one client to both endings, and tells them.
+async fn serve_one(house: &House, way: &Way, client: Socket, stream: u64) {
+    let Outcome { cut, client, target } = pair::bridge(client, &way.dialer, house.is_cut()).await;
+    if cut {
+        house.was_cut.fetch_add(1, Ordering::Relaxed);
+    }
+    house.streams_ended.fetch_add(1, Ordering::Relaxed);
+    house.log.tell(&Record::Ended(EndedPair {
+        stream,
+        on: &way.on,
+        to: &way.to,
+        cut,
+        client: &client,
+        target: target.as_ref(),
+    }));
 }
