@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use rustix::fs::{Mode, OFlags, fcntl_getfl};
 use rustix::pty::OpenptFlags;
@@ -57,30 +57,30 @@ fn a_terminal() {
 #[test]
 fn a_pipe() {
     let (reader, writer) = std::io::pipe().unwrap();
-    shared(reader.into(), writer.into());
+    shared(&reader.into(), writer.into());
 }
 
 #[test]
 fn a_socket() {
     let (one, other) = std::os::unix::net::UnixStream::pair().unwrap();
-    shared(one.into(), other.into());
+    shared(&one.into(), other.into());
 }
 
 /// Our standard input is one end of something; another process holds the same end.
-fn shared(ours: OwnedFd, theirs: OwnedFd) {
+fn shared(ours: &OwnedFd, theirs: OwnedFd) {
     let backend = Backend::new();
-    let flags = fcntl_getfl(ours.as_fd()).unwrap();
+    let flags = fcntl_getfl(ours).unwrap();
     let client = connect(&backend.url(), [""; 0]).stdin(ours.try_clone().unwrap()).start();
     let mut stream = backend.accept();
     rustix::io::write(&theirs, b"hello\n").unwrap();
     let mut line = [0; 6];
     stream.read_exact(&mut line).unwrap();
-    assert_eq!(fcntl_getfl(ours.as_fd()).unwrap(), flags, "while it runs");
+    assert_eq!(fcntl_getfl(ours).unwrap(), flags, "while it runs");
     drop(theirs);
     assert_eq!(stream.read(&mut line).unwrap(), 0);
     drop(stream);
     client.wait();
-    assert_eq!(fcntl_getfl(ours.as_fd()).unwrap(), flags);
+    assert_eq!(fcntl_getfl(ours).unwrap(), flags);
 }
 
 #[test]

@@ -71,6 +71,10 @@ impl serde::Serialize for Endpoint {
 pub enum WhyPlain {
     /// No encryption was asked for.
     Disabled,
+    /// The client spoke no TLS, and that is allowed here by name.
+    Fallback,
+    /// The owner has taken TLS off.
+    EndTls,
 }
 
 /// What a TLS handshake agreed on.

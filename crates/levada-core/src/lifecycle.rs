@@ -1,9 +1,12 @@
 //! The one lifecycle of every Levada stream: its states, its declared transitions, its single end.
 
+use alloc::sync::Arc;
 use core::fmt;
 
 use crate::ended::Ended;
+use crate::ending::Ending;
 use crate::event::Event;
+use crate::facts::Facts;
 use crate::machine::{Machine, Transition};
 
 /// Where a stream is in its life.
@@ -202,7 +205,9 @@ pub enum Party {
 /// Every change answers with the [`Event`] that tells of it; the driver hands these on in order.
 ///
 /// ```
-/// use levada_core::{Ended, Ending, Event, Facts, Life, State, Step};
+/// use std::sync::Arc;
+///
+/// use levada_core::{Ending, Event, Facts, Life, State, Step};
 ///
 /// let mut life = Life::new();
 /// assert_eq!(life.step(Step::Connect)?, Event::State(State::Connecting));
@@ -212,9 +217,9 @@ pub enum Party {
 /// assert!(life.step(Step::Close).is_err());
 /// assert_eq!(life.state(), State::Connected);
 ///
-/// let cut = Ended { ending: Ending::SocketClose, phase: life.state(), facts: Facts::default().into() };
-/// assert!(matches!(life.end(cut.clone()), Some(Event::Ended(_))));
-/// assert_eq!(life.end(cut), None, "there is one ending, and it is the first");
+/// let facts = Arc::new(Facts::default());
+/// assert!(matches!(life.end(Ending::SocketClose, facts.clone()), Some(Event::Ended(_))));
+/// assert_eq!(life.end(Ending::Aborted, facts), None, "there is one ending, and it is the first");
 ///
 /// let ended = life.ended().expect("it is over");
 /// assert_eq!((ended.code(), ended.phase), ("connectFailed", State::Connected));
@@ -293,14 +298,12 @@ impl Life {
     ///
     /// What only the life knows it sees to itself: the phase is the state at hand, and the ending of
     /// a stream that never was established is [that of such a stream](crate::Ending::before_established).
-    pub fn end(&mut self, mut ended: Ended) -> Option<Event> {
+    pub fn end(&mut self, ending: Ending, facts: Arc<Facts>) -> Option<Event> {
         if self.ended.is_some() {
             return None;
         }
-        ended.phase = self.state;
-        if !self.was_established {
-            ended.ending = ended.ending.before_established();
-        }
+        let ending = if self.was_established { ending } else { ending.before_established() };
+        let ended = Ended { ending, phase: self.state, facts };
         self.state = State::Disconnected;
         self.ended = Some(ended.clone());
         Some(Event::Ended(ended))

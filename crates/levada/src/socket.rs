@@ -1,19 +1,25 @@
 //! The stream: one duplex byte stream whose whole life can be watched.
 
 mod end;
+mod options;
 mod read;
 mod up;
+mod upgrade;
 mod write;
+
+pub use options::{Options, TcpOptions};
+pub use upgrade::UpgradeError;
 
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use levada_address::{ConnectEndpoint, Host};
 use levada_core::{
-    ClosePolicy, Deadline, Deadlines, Ended, Ending, Event, Facts, Goodbyes, Life, Mode, OsError,
-    Role, Rule, State, Step, TlsFacts, WhyPlain,
+    Deadline, Ended, Ending, Event, Facts, Goodbyes, Life, Mode, OsError, Role, Rule, State, Step,
+    TlsFacts, WhyPlain,
 };
 use levada_tls::{Engine, Session};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -24,17 +30,8 @@ use crate::alarm::Alarm;
 use crate::carrier::Carrier;
 use crate::dial::Dialing;
 use crate::events::{Events, Teller};
+use crate::resolve::{Resolve, SystemResolver};
 use crate::wakers::{Half, Wakers};
-
-/// How a [`Socket`] is to behave.
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct Options {
-    /// How long each phase may last.
-    pub deadlines: Deadlines,
-    /// What the peer's goodbye means for our own direction.
-    pub close: ClosePolicy,
-}
 
 /// One secure duplex byte stream.
 ///
@@ -67,11 +64,16 @@ pub struct Socket {
     dying: Option<Ending>,
     /// The transport's failure on writing, while what came before it is read.
     write_error: Option<OsError>,
+    /// Whether TLS is being taken off: the stream goes on in plaintext after both close_notify.
+    ending_tls: bool,
     /// Plain bytes accepted before the layers were up.
     queue: Vec<u8>,
+    /// Plain bytes accepted before a layer was asked for: they go below it, before it.
+    below: Vec<u8>,
     /// Bytes of the transport that the session has not taken: less than a record, mostly.
     wire: Vec<u8>,
-    /// Plain bytes read ahead of the caller, in search of the reason why writing failed.
+    /// Plain bytes read ahead of the caller: behind a layer that was taken off, in front of one that
+    /// was adopted with its first bytes read, or in search of the reason why writing failed.
     ahead: Vec<u8>,
     /// Whether a write waited when the stream ended: it fails with the original error, once.
     write_waits: bool,
@@ -98,11 +100,21 @@ impl Socket {
     ///
     /// Nothing happens before the first poll: [`Socket::established`], a read, a write or a flush.
     pub fn dial(endpoint: ConnectEndpoint, session: Option<Session>, options: Options) -> Self {
+        Self::dial_by(Arc::new(SystemResolver), endpoint, session, options)
+    }
+
+    /// Begins to connect as [`Socket::dial`] does, with a resolver of the caller's.
+    pub fn dial_by(
+        resolver: Arc<dyn Resolve>,
+        endpoint: ConnectEndpoint,
+        session: Option<Session>,
+        options: Options,
+    ) -> Self {
         let host = match &endpoint {
             ConnectEndpoint::Tcp { host: Host::Name(name), .. } => Some(name.clone()),
             _ => None,
         };
-        let dialing = Dialing::new(endpoint, options.deadlines);
+        let dialing = Dialing::new(endpoint, resolver, options.tcp, options.deadlines);
         let mut socket = Self::new(Transport::Dialing(dialing), session, options);
         socket.facts.host = host;
         socket.facts.role = Some(Role::Client);
@@ -129,7 +141,9 @@ impl Socket {
             goodbyes: Goodbyes::new(options.close),
             dying: None,
             write_error: None,
+            ending_tls: false,
             queue: Vec::new(),
+            below: Vec::new(),
             wire: Vec::new(),
             ahead: Vec::new(),
             write_waits: false,

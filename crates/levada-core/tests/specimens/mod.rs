@@ -9,7 +9,7 @@ use levada_core::{
 };
 
 /// Every ending, in the order of the enum.
-pub fn endings() -> Vec<Ending> {
+pub(crate) fn endings() -> Vec<Ending> {
     let endings = vec![
         Ending::Finished,
         Ending::CloseNotify { unsent: 0 },
@@ -63,7 +63,7 @@ fn index(ending: &Ending) -> usize {
 }
 
 /// An `Ended` about which nothing is known but its ending; in a phase that it fits.
-pub fn ended(ending: Ending) -> Ended {
+pub(crate) fn ended(ending: Ending) -> Ended {
     let phase = match ending {
         Ending::ConnectFailed(_) | Ending::ConnectFinalized => State::Handshaking,
         _ => State::Established,
@@ -72,15 +72,15 @@ pub fn ended(ending: Ending) -> Ended {
 }
 
 /// The system's own error of this number.
-pub fn errno(code: i32) -> OsError {
+pub(crate) fn errno(code: i32) -> OsError {
     OsError::from(&io::Error::from_raw_os_error(code))
 }
 
-pub fn ws_close(code: Option<u16>, reason: &str) -> Ending {
+pub(crate) fn ws_close(code: Option<u16>, reason: &str) -> Ending {
     Ending::WsClose { code, reason: reason.to_owned(), by: Party::Peer }
 }
 
-pub fn expired() -> Ending {
+pub(crate) fn expired() -> Ending {
     let fault = CertificateFault::Expired { not_after: Some(1_700_000_000), now: None };
     Ending::FatalError {
         alert: Some(AlertDescription::CERTIFICATE_EXPIRED),
@@ -88,11 +88,11 @@ pub fn expired() -> Ending {
     }
 }
 
-pub fn not_tls() -> Ending {
+pub(crate) fn not_tls() -> Ending {
     Ending::FatalError { alert: None, cause: Fault::NotTls { first: b"220 mail\r\n".to_vec() } }
 }
 
-pub fn no_such_name() -> Ending {
+pub(crate) fn no_such_name() -> Ending {
     let error = OsError::from(&io::Error::new(io::ErrorKind::NotFound, "no such name"));
     Ending::ConnectFailed(Box::new(ConnectFailure::Lookup { name: "exmaple.org".into(), error }))
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use levada_core::{Deadline, Ended, Ending, Event, Mode, OsError, Ours, Party};
+use levada_core::{Deadline, Ending, Event, Mode, OsError, Ours, Party};
 use levada_tls::Engine;
 
 use super::{Socket, Transport};
@@ -27,7 +27,7 @@ impl Socket {
         self.facts.times.total = Some(self.born.elapsed());
         let facts = Arc::new(self.facts.clone());
         self.release(&ending);
-        let event = self.life.end(Ended { ending, phase: self.life.state(), facts });
+        let event = self.life.end(ending, facts);
         if let Some(event) = event {
             self.teller.tell(&event);
         }
@@ -35,6 +35,7 @@ impl Socket {
         self.dying = None;
         self.permits.clear();
         self.queue = Vec::new();
+        self.below = Vec::new();
         self.wakers.wake(Half::Read);
         self.wakers.wake(Half::Write);
     }

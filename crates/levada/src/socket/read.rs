@@ -62,6 +62,9 @@ impl Socket {
             if self.goodbyes.theirs() {
                 return Poll::Ready(Ok(()));
             }
+            if self.ending_tls && self.poll_end_tls(cx).is_ready() {
+                continue;
+            }
             if self.session.is_some() {
                 let room = buf.initialize_unfilled();
                 let count = ready!(self.poll_take_in(cx, room));
@@ -176,13 +179,22 @@ impl Socket {
     /// The session may have met the peer's goodbye; it counts once all before it is handed out.
     fn notice_goodbye(&mut self) {
         let Some(session) = &self.session else { return };
-        if session.peer_has_closed()
-            && !session.has_plaintext()
-            && !session.is_handshaking()
-            && !self.goodbyes.theirs()
-        {
+        let closed = session.peer_has_closed() && !session.has_plaintext();
+        if closed && !session.is_handshaking() && !self.goodbyes.theirs() && !self.ending_tls {
             self.received_goodbye();
         }
+    }
+
+    /// Ready when TLS is off: the peer has closed it, all from before is handed out, and our own
+    /// close_notify has left.
+    pub(super) fn poll_end_tls(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.poll_write_wire(cx));
+        let Some(session) = &self.session else { return Poll::Ready(()) };
+        if !session.peer_has_closed() || session.has_plaintext() {
+            return Poll::Pending;
+        }
+        self.finish_ending_tls();
+        Poll::Ready(())
     }
 
     fn received_goodbye(&mut self) {

@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll, ready};
 
-use levada_core::{Deadline, Ending, Event, Mode, Ours, Role, State, Step};
+use levada_core::{Deadline, Ending, Event, Fault, Mode, Ours, State, Step};
 use levada_tls::Engine;
 
 use super::{Socket, Transport};
@@ -72,19 +72,9 @@ impl Socket {
         self.transport = Transport::Up(carrier);
         self.end_of_phase();
         self.step(Step::Carry);
-        match &self.session {
+        match self.session {
             None => self.establish(),
-            Some(session) => {
-                let mode = match session.role() {
-                    Role::Client => Mode::TlsClient,
-                    Role::Server => Mode::TlsServer,
-                };
-                if let Some(event) = self.life.wrap(mode) {
-                    self.tell(|| event);
-                }
-                self.step(Step::Handshake);
-                self.set_alarm(Deadline::Handshake);
-            }
+            Some(_) => self.begin_handshake(),
         }
     }
 
@@ -92,7 +82,11 @@ impl Socket {
         loop {
             // Our flight may have to wait, but the peer may have something to say about it meanwhile.
             let _ = self.poll_write_wire(cx);
-            if self.dying.is_some() {
+            if let Some(ending) = &self.dying {
+                if self.may_fall_back(ending) {
+                    self.fall_back();
+                    return Poll::Ready(());
+                }
                 return self.poll_die(cx);
             }
             let Some(session) = &mut self.session else { return Poll::Ready(()) };
@@ -114,17 +108,24 @@ impl Socket {
         }
     }
 
-    fn establish(&mut self) {
+    /// Whether the handshake failed at the client's first byte, and plaintext is allowed then.
+    fn may_fall_back(&self, ending: &Ending) -> bool {
+        self.options.danger_allow_plaintext
+            && self.mode() == Mode::TlsServer
+            && matches!(ending, Ending::FatalError { cause: Fault::NotTls { .. }, .. })
+    }
+
+    pub(super) fn establish(&mut self) {
         self.step(Step::Establish);
         self.permits.clear();
         self.set_alarm(Deadline::Idle);
         let queue = std::mem::take(&mut self.queue);
-        if let Some(session) = &mut self.session {
-            session.seal(&queue);
-        } else {
-            // Nothing is queued on a transport that was adopted; what was queued while a plain one
-            // was dialled waits for the first flush.
-            self.queue = queue;
+        match &mut self.session {
+            Some(session) => {
+                session.seal(&queue);
+            }
+            // It leaves with the next write, flush or read.
+            None => self.below = queue,
         }
         if self.goodbyes.ours() == Ours::Asked {
             self.begin_goodbye();

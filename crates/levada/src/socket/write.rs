@@ -33,9 +33,10 @@ impl Socket {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        if up.is_pending() {
+        if up.is_pending() || (self.ending_tls && self.poll_end_tls(cx).is_pending()) {
             let count = buf.len().min(QUEUE - self.queue.len());
             if count == 0 {
+                // Whoever reads takes TLS off; a writer alone must not take what is the reader's.
                 return Poll::Pending;
             }
             self.queue.extend_from_slice(&buf[..count]);
@@ -129,10 +130,9 @@ impl Socket {
     /// Sends what is owed: what was accepted, then our goodbye if it is asked for. Ready when nothing
     /// is, or nothing can be any more.
     pub(super) fn poll_owed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.session.is_some() {
-            ready!(self.poll_write_wire(cx));
-        } else {
-            ready!(self.poll_write_queue(cx));
+        ready!(self.poll_write_wire(cx));
+        if self.ending_tls {
+            ready!(self.poll_end_tls(cx));
         }
         if self.goodbyes.ours() != Ours::Asked || self.life.ended().is_some() {
             return Poll::Ready(());
@@ -157,27 +157,29 @@ impl Socket {
         Poll::Ready(())
     }
 
-    /// Writes what was queued while a plain transport was dialled.
-    fn poll_write_queue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while !self.queue.is_empty() {
+    /// Writes what goes straight to the transport, below every layer.
+    fn poll_write_below(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while !self.below.is_empty() {
             let Transport::Up(carrier) = &mut self.transport else { return Poll::Ready(()) };
-            match ready!(carrier.poll_write(cx, &self.queue)) {
+            match ready!(carrier.poll_write(cx, &self.below)) {
                 Ok(count) => {
                     self.facts.bytes.wire_written += count as u64;
-                    self.queue.drain(..count);
+                    self.below.drain(..count);
                 }
                 Err(error) => {
-                    self.transport_failed(&error);
-                    return Poll::Ready(());
+                    self.below = Vec::new();
+                    self.write_failed(cx, &error);
                 }
             }
         }
-        self.queue = Vec::new();
+        // An idle connection owns state, not buffers.
+        self.below = Vec::new();
         Poll::Ready(())
     }
 
     /// Writes the session's records. Ready when none waits, or none can go out any more.
     pub(super) fn poll_write_wire(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.poll_write_below(cx));
         loop {
             let (Some(session), Transport::Up(carrier)) = (&mut self.session, &mut self.transport)
             else {

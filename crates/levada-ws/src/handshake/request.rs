@@ -1,0 +1,161 @@
+//! A client's request as the server sees it, and the answer that accepts it.
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::field::{Fields, is_token};
+use super::{Field, Limits, Refusal, accept_of, is_key};
+
+/// A request to open a WebSocket, correct in form (RFC 6455 §4.2.1). Whether it is welcome is for
+/// [`Rules`](super::Rules) or the application to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    target: String,
+    fields: Fields,
+    host: String,
+    origin: Option<String>,
+    subprotocols: Vec<String>,
+    accept: String,
+}
+
+/// What the server adds to its acceptance.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// The subprotocol chosen among those offered.
+    pub subprotocol: Option<String>,
+    /// More header fields.
+    pub fields: Vec<Field>,
+}
+
+/// An answer that names a subprotocol which the client did not offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnswerError;
+
+impl fmt::Display for AnswerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the client did not offer the subprotocol that was chosen")
+    }
+}
+
+impl core::error::Error for AnswerError {}
+
+impl Request {
+    /// Reads a complete head.
+    pub(super) fn parse(head: &[u8], limits: Limits) -> Result<Self, Refusal> {
+        let mut headers = alloc::vec![httparse::EMPTY_HEADER; limits.fields];
+        let mut request = httparse::Request::new(&mut headers);
+        match request.parse(head) {
+            Ok(httparse::Status::Complete(len)) if len == head.len() => {}
+            Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TooManyFields),
+            Ok(_) | Err(_) => return Err(Refusal::BadHead),
+        }
+        let (Some(method), Some(target)) = (request.method, request.path) else {
+            return Err(Refusal::BadHead);
+        };
+        let fields = Fields::new(request.headers);
+        if method != "GET" {
+            return Err(Refusal::Method);
+        }
+        if request.version != Some(1) {
+            return Err(Refusal::HttpVersion);
+        }
+        let target = origin_form(target).ok_or(Refusal::Target)?.to_owned();
+        let host = fields.single("host").ok().flatten().ok_or(Refusal::Host)?.to_owned();
+        let has_length = fields.named("content-length").any(|field| field.value() != b"0");
+        if has_length || fields.named("transfer-encoding").next().is_some() {
+            return Err(Refusal::Body);
+        }
+        if !fields.lists("upgrade", "websocket") || !fields.lists("connection", "upgrade") {
+            return Err(Refusal::NotAnUpgrade);
+        }
+        if fields.single("sec-websocket-version") != Ok(Some("13")) {
+            return Err(Refusal::Version);
+        }
+        let key = fields.single("sec-websocket-key").ok().flatten().filter(|key| is_key(key));
+        let accept = accept_of(key.ok_or(Refusal::Key)?);
+        let origin = fields.single("origin").map_err(|_| Refusal::Origin)?.map(ToOwned::to_owned);
+        let mut subprotocols = Vec::new();
+        for offered in fields.list("sec-websocket-protocol") {
+            if !is_token(offered) || subprotocols.iter().any(|earlier| earlier == offered) {
+                return Err(Refusal::Subprotocol);
+            }
+            subprotocols.push(offered.to_owned());
+        }
+        Ok(Self { target, fields, host, origin, subprotocols, accept })
+    }
+
+    /// Path and query, such as `/chat?room=1`; never decoded.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// The target without its query.
+    pub fn path(&self) -> &str {
+        self.target.split_once('?').map_or(&*self.target, |(path, _)| path)
+    }
+
+    /// The Host that the client wants, with its port if it named one.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The web page that asks. Absent when the client is no browser.
+    pub fn origin(&self) -> Option<&str> {
+        self.origin.as_deref()
+    }
+
+    /// The subprotocols offered, most wanted first.
+    pub fn subprotocols(&self) -> &[String] {
+        &self.subprotocols
+    }
+
+    /// All header fields, in their order.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields.0
+    }
+
+    /// The response that opens the WebSocket. What the client sends from its first byte on belongs
+    /// to the connection.
+    ///
+    /// # Errors
+    ///
+    /// When the answer names a subprotocol that was not offered.
+    pub fn accept(&self, answer: &Answer) -> Result<Vec<u8>, AnswerError> {
+        let mut head = Vec::from(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+              Sec-WebSocket-Accept: ",
+        );
+        head.extend_from_slice(self.accept.as_bytes());
+        if let Some(chosen) = &answer.subprotocol {
+            if !self.subprotocols.contains(chosen) {
+                return Err(AnswerError);
+            }
+            head.extend_from_slice(b"\r\nSec-WebSocket-Protocol: ");
+            head.extend_from_slice(chosen.as_bytes());
+        }
+        head.extend_from_slice(b"\r\n");
+        for field in &answer.fields {
+            field.render(&mut head);
+        }
+        head.extend_from_slice(b"\r\n");
+        Ok(head)
+    }
+}
+
+/// Path and query of a target, which may also be an absolute http URI (RFC 6455 §4.2.1).
+fn origin_form(target: &str) -> Option<&str> {
+    if target.starts_with('/') {
+        return Some(target);
+    }
+    let (scheme, rest) = target.split_once("://")?;
+    if !["http", "https", "ws", "wss"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+        return None;
+    }
+    match rest.find(['/', '?']) {
+        Some(start) if rest[start..].starts_with('/') => Some(&rest[start..]),
+        Some(_) => None,
+        None => Some("/"),
+    }
+}

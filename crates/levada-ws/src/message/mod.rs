@@ -1,0 +1,160 @@
+//! Whole messages with their borders, on top of the byte stream's connection.
+
+mod text;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::mem;
+use core::time::Duration;
+
+use text::Text;
+
+use crate::connection::{
+    Config, Connection, Event, MAX_CONTROL_BURST, Received, TextPolicy, WriteError,
+};
+use crate::frame::{Chunk, DataKind, MaskKeys, Shape};
+use crate::{Role, Violation};
+
+/// A complete message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// UTF-8, checked.
+    Text(String),
+    /// Any bytes.
+    Binary(Vec<u8>),
+}
+
+/// What [`MessageConnection::handle_wire`] tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MessageEvent {
+    /// A message is complete.
+    Message(Message),
+    /// Anything else; never [`Event::Data`] nor [`Event::TextRefused`].
+    Connection(Event),
+}
+
+/// How far [`MessageConnection::handle_wire`] went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceivedMessage {
+    /// How many of the bytes given are done with.
+    pub consumed: usize,
+    /// What they said. When it is `None`, all of them were consumed.
+    pub event: Option<MessageEvent>,
+}
+
+/// A [`Connection`] whose data is told message by message.
+///
+/// It holds one message of at most the limit given, and never more of it than has arrived. Text is
+/// checked as it comes, so that bad UTF-8 ends the connection with 1007 before its message does; a
+/// message beyond the limit ends it with 1009 at the header that claims too much.
+#[derive(Clone, Debug)]
+pub struct MessageConnection {
+    connection: Connection,
+    text: Text,
+    binary: Vec<u8>,
+}
+
+impl MessageConnection {
+    /// An open connection that takes messages of at most `limit` bytes. What `config` says about
+    /// text and about the largest message does not count.
+    pub fn new(role: Role, mut config: Config, limit: u64, now: Duration) -> Self {
+        config.text = TextPolicy::AsBytes;
+        config.limits.message = limit;
+        Self {
+            connection: Connection::new(role, config, now),
+            text: Text::default(),
+            binary: Vec::new(),
+        }
+    }
+
+    /// Takes bytes of the carrier, up to and including the next event; see
+    /// [`Connection::handle_wire`].
+    pub fn handle_wire(&mut self, now: Duration, wire: &mut [u8]) -> ReceivedMessage {
+        let mut consumed = 0;
+        loop {
+            let rest = &mut wire[consumed..];
+            let Received { consumed: taken, event } = self.connection.receive(now, rest);
+            let event = match event {
+                Some(Event::Data(chunk)) => {
+                    let payload = &rest[chunk.payload.clone()];
+                    match self.take(&chunk, payload) {
+                        Ok(message) => message.map(MessageEvent::Message),
+                        Err(violation) => {
+                            let event = self.connection.fail(now, violation);
+                            Some(MessageEvent::Connection(event))
+                        }
+                    }
+                }
+                other => other.map(MessageEvent::Connection),
+            };
+            consumed += taken;
+            if event.is_some() || consumed == wire.len() {
+                return ReceivedMessage { consumed, event };
+            }
+        }
+    }
+
+    /// Appends queued control frames and then a text message to `out`, in fragments of at most
+    /// 64 KiB.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::encode`].
+    pub fn encode_text(
+        &mut self,
+        text: &str,
+        out: &mut Vec<u8>,
+        keys: &mut MaskKeys<'_>,
+    ) -> Result<(), WriteError> {
+        self.encode(DataKind::Text, text.as_bytes(), out, keys)
+    }
+
+    /// Appends queued control frames and then a binary message to `out`, in fragments of at most
+    /// 64 KiB.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::encode`].
+    pub fn encode_binary(
+        &mut self,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+        keys: &mut MaskKeys<'_>,
+    ) -> Result<(), WriteError> {
+        self.encode(DataKind::Binary, bytes, out, keys)
+    }
+
+    /// The connection, for everything but reading and writing data.
+    pub fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    fn take(&mut self, chunk: &Chunk, payload: &[u8]) -> Result<Option<Message>, Violation> {
+        match chunk.kind {
+            DataKind::Text => {
+                self.text.push(payload)?;
+                let text = chunk.ends_message.then(|| self.text.finish()).transpose()?;
+                Ok(text.map(Message::Text))
+            }
+            DataKind::Binary => {
+                self.binary.extend_from_slice(payload);
+                Ok(chunk.ends_message.then(|| Message::Binary(mem::take(&mut self.binary))))
+            }
+        }
+    }
+
+    fn encode(
+        &mut self,
+        kind: DataKind,
+        data: &[u8],
+        out: &mut Vec<u8>,
+        keys: &mut MaskKeys<'_>,
+    ) -> Result<(), WriteError> {
+        let start = out.len();
+        out.resize(start + MAX_CONTROL_BURST + self.connection.encoder().wire_len(data.len()), 0);
+        let shape = Shape::Message { kind, started: false };
+        let result = self.connection.encode_as(shape, data, &mut out[start..], keys);
+        out.truncate(start + result.as_ref().map_or(0, |encoded| encoded.written));
+        result.map(|encoded| debug_assert_eq!(encoded.taken, data.len(), "the room was made"))
+    }
+}

@@ -1,0 +1,158 @@
+//! Putting TLS on a stream that runs (STARTTLS), taking it off again, and falling back to plaintext.
+
+use std::fmt;
+
+use levada_core::{Deadline, Mode, Ours, Role, State, Step, WhyPlain};
+use levada_tls::{Engine, Session, SessionName, TlsClient, TlsConfigError, TlsServer};
+
+use super::Socket;
+
+/// Why TLS was not put on a running stream. The stream is as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UpgradeError {
+    /// Bytes from before the upgrade wait to be read: whoever sits on the way may have put them there,
+    /// to be taken for the peer's own words under TLS (CVE-2011-0411). Read them first, and refuse
+    /// them if the protocol in use allows none here.
+    Injection {
+        /// How many bytes wait.
+        bytes: usize,
+    },
+    /// The session could not be begun.
+    Tls(TlsConfigError),
+}
+
+impl fmt::Display for UpgradeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Injection { bytes } => write!(
+                f,
+                "{bytes} bytes in plaintext wait where TLS is to begin: this may be an injection; \
+                 read them before the upgrade, or give the stream up"
+            ),
+            Self::Tls(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for UpgradeError {}
+
+impl From<TlsConfigError> for UpgradeError {
+    fn from(error: TlsConfigError) -> Self {
+        Self::Tls(error)
+    }
+}
+
+impl Socket {
+    /// Puts TLS on the stream, with us as the client (a delayed handshake, STARTTLS). What was written
+    /// before goes out in plaintext before the first record, what is written from now on under TLS.
+    ///
+    /// `Ok(false)`, and no effect, unless the stream is plain, established and open both ways.
+    ///
+    /// # Errors
+    ///
+    /// [`UpgradeError`]; the stream stays plain.
+    pub fn start_client_encryption(
+        &mut self,
+        tls: &TlsClient,
+        name: &SessionName,
+    ) -> Result<bool, UpgradeError> {
+        if !self.may_upgrade()? {
+            return Ok(false);
+        }
+        self.wrap(tls.session(name)?);
+        Ok(true)
+    }
+
+    /// Puts TLS on the stream, with us as the server: see
+    /// [`start_client_encryption`](Socket::start_client_encryption).
+    ///
+    /// # Errors
+    ///
+    /// [`UpgradeError`]; the stream stays plain.
+    pub fn start_server_encryption(&mut self, tls: &TlsServer) -> Result<bool, UpgradeError> {
+        if !self.may_upgrade()? {
+            return Ok(false);
+        }
+        self.wrap(tls.session());
+        Ok(true)
+    }
+
+    /// Takes TLS off the stream: sends close_notify without ending the transport, and goes on in
+    /// plaintext once the peer's close_notify has come. What was written before goes out under TLS;
+    /// what is written from now on waits, and goes out in plaintext. Bytes behind the peer's
+    /// close_notify are the new plaintext.
+    ///
+    /// `false`, and no effect, unless the stream is under TLS, established and open both ways.
+    pub fn end_tls(&mut self) -> bool {
+        let open = self.goodbyes.ours() == Ours::Open && !self.goodbyes.theirs();
+        let may = self.life.state() == State::Established && open && !self.ending_tls;
+        let Some(session) = self.session.as_mut().filter(|_| may) else { return false };
+        session.close();
+        self.ending_tls = true;
+        self.set_alarm(Deadline::Close);
+        true
+    }
+
+    fn may_upgrade(&self) -> Result<bool, UpgradeError> {
+        let open = self.goodbyes.ours() == Ours::Open && !self.goodbyes.theirs();
+        if self.life.state() != State::Established || self.session.is_some() || !open {
+            return Ok(false);
+        }
+        match self.ahead.len() {
+            0 => Ok(true),
+            bytes => Err(UpgradeError::Injection { bytes }),
+        }
+    }
+
+    /// Puts `session` around the transport.
+    fn wrap(&mut self, session: Session) {
+        self.facts.plain = None;
+        self.session = Some(session);
+        self.end_of_phase();
+        self.begin_handshake();
+    }
+
+    /// The opening handshake of the session at hand begins.
+    pub(super) fn begin_handshake(&mut self) {
+        let mode = match self.session.as_ref().map(Session::role) {
+            Some(Role::Client) => Mode::TlsClient,
+            Some(Role::Server) => Mode::TlsServer,
+            None => Mode::Plain,
+        };
+        self.set_mode(mode);
+        self.step(Step::Handshake);
+        self.set_alarm(Deadline::Handshake);
+    }
+
+    /// TLS is off: both close_notify are exchanged.
+    pub(super) fn finish_ending_tls(&mut self) {
+        self.ending_tls = false;
+        self.unwrap(WhyPlain::EndTls);
+        self.below = std::mem::take(&mut self.queue);
+        if self.goodbyes.ours() == Ours::Open {
+            self.set_alarm(Deadline::Idle);
+        }
+    }
+
+    /// The client's first byte is no TLS record, and the owner allows plaintext then.
+    pub(super) fn fall_back(&mut self) {
+        self.dying = None;
+        self.unwrap(WhyPlain::Fallback);
+        self.establish();
+    }
+
+    /// Goes on without a session. What came behind it is the caller's to read.
+    fn unwrap(&mut self, why: WhyPlain) {
+        self.session = None;
+        self.ahead = std::mem::take(&mut self.wire);
+        self.facts.plain = Some(why);
+        self.set_mode(Mode::Plain);
+    }
+
+    fn set_mode(&mut self, mode: Mode) {
+        if let Some(event) = self.life.wrap(mode) {
+            self.tell(|| event);
+        }
+    }
+}
