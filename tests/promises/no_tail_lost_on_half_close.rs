@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 
 use crate::harness::{
-    Backend, Client, Pki, Serve, Server, VERSIONS, Wire, assert_same, connect, digits,
+    Backend, Client, Pki, Serve, Server, VERSIONS, Wire, assert_same, connect, digits, levada,
 };
 
 const TAIL: usize = 3_000_000;
@@ -98,4 +98,16 @@ fn of_openssl_as_client() {
         assert_same(&reading.join().unwrap(), &digits(TAIL));
         assert_eq!(serve.ended(), ("finished".into(), "finished".into()), "{version}");
     }
+}
+
+#[test]
+fn through_the_standard_streams_of_serve() {
+    let args = ["serve", "--listen", "stdio:", "--to", "echo:"];
+    let mut serve = levada(args).start();
+    let feeding = serve.feed(digits(TAIL));
+    assert_same(&serve.stdout.take(TAIL), &digits(TAIL));
+    drop(feeding.join().unwrap());
+    // Nobody else can come: it ends with its only stream.
+    let serve = serve.wait();
+    assert_eq!(serve.code(), 0, "{}", serve.stderr);
 }

@@ -10,8 +10,8 @@ use crate::harness::{Command, Folder, Running, levada};
 
 const PORT: u16 = 8443;
 
-fn start(home: &Folder) -> Running {
-    levada(["serve"]).env("HOME", home.path()).env("XDG_STATE_HOME", "").start()
+fn start(home: &Path) -> Running {
+    levada(["serve"]).env("HOME", home).env("XDG_STATE_HOME", "").start()
 }
 
 /// The printed text up to its end, and the commands in it, one line each.
@@ -36,7 +36,9 @@ fn at_the_port_of_its_own() {
             "another program has port 8443",
         );
     };
-    let home = Folder::new();
+    let folder = Folder::new();
+    // A path that a shell would take apart.
+    let home = folder.path().join("it's a $HOME");
     let refused = start(&home).wait();
     assert_eq!(refused.code(), 1);
     assert!(refused.stderr.contains("127.0.0.1:8443 is taken"), "{}", refused.stderr);
@@ -50,7 +52,7 @@ fn at_the_port_of_its_own() {
 
     let mut serve = start(&home);
     let (text, commands) = commands(&mut serve);
-    let folder = home.path().join(".local/state/levada");
+    let folder = home.join(".local/state/levada");
     assert!(text.contains(folder.to_str().unwrap()), "{text}");
     assert_private(&folder);
     assert_eq!(commands.len(), 2, "{text}");

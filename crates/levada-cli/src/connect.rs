@@ -67,6 +67,7 @@ fn tell(plan: &ConnectPlan, ended: &Ended, ours: Option<&Ended>) {
         (Format::Text, Some(stdio)) => {
             format!("levada: standard input or output: {}", stdio.ending)
         }
+        (Format::Text, None) if ended.is_clean() && plan.verbose => format!("levada: {ended}"),
         (Format::Text, None) if ended.is_clean() => return,
         (Format::Text, None) => format!("levada: {ended}\n    {}", ended.hint()),
     };

@@ -5,17 +5,16 @@ use levada::{Event, Events, Mode, Party, State};
 use crate::exit::say;
 use crate::log::Format;
 
-/// Tells every event on standard error, until the last one.
+/// Tells every event on standard error, but for the end, which has a line of its own in any case.
 pub(crate) async fn narrate(mut events: Events, format: Format) {
     while let Some(event) = events.next().await {
         match format {
+            _ if matches!(event, Event::Ended(_)) => {}
             Format::Text => {
                 if let Some(words) = words(&event) {
                     say(&format!("levada: {words}"));
                 }
             }
-            // The end has a line of its own in any case.
-            Format::Json if matches!(event, Event::Ended(_)) => {}
             Format::Json => {
                 let line = serde_json::json!({ "event": event });
                 say(&line.to_string());
@@ -33,7 +32,7 @@ fn words(event: &Event) -> Option<String> {
         Event::State(State::Handshaking) => "handshaking".to_owned(),
         Event::State(State::Established) => "established".to_owned(),
         Event::State(State::Closing) => "closing: our goodbye is on its way".to_owned(),
-        Event::State(State::Unconnected | State::Disconnected) => return None,
+        Event::State(State::Unconnected | State::Disconnected) | Event::Ended(_) => return None,
         Event::Mode(Mode::Plain) => "plain from here on".to_owned(),
         Event::Mode(Mode::TlsClient | Mode::TlsServer) => "speaking TLS".to_owned(),
         Event::HostFound { name, addresses: 1 } => format!("{name} has one address"),
@@ -48,6 +47,5 @@ fn words(event: &Event) -> Option<String> {
             format!("the transport failed after both goodbyes, nothing is lost: {error}")
         }
         Event::Lost(count) => format!("({count} events are not shown)"),
-        Event::Ended(ended) => format!("ended: {ended}"),
     })
 }
