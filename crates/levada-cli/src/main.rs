@@ -6,9 +6,11 @@
 mod args;
 mod connect;
 mod dev_ca;
+mod door;
 mod exit;
 mod flags;
 mod help;
+mod house;
 mod limits;
 mod log;
 mod narrate;

@@ -8,10 +8,10 @@ use levada::SetupError;
 use time::OffsetDateTime;
 
 use crate::dev_ca::{self, DevelopmentIdentity, Made};
+use crate::door::CannotOpen;
 use crate::exit::{Stop, fail};
 use crate::plan::Bridge;
 use crate::quote::quote;
-use crate::serve::CannotOpen;
 use crate::state_dir::{self, StateDir};
 
 /// Where the development service can be reached, for `openssl`.
