@@ -27,9 +27,11 @@ fn commands(serve: &mut Running) -> (String, Vec<String>) {
     (text, commands)
 }
 
-/// One test, for there is one such port.
+/// One test, for there is one such port; runs of this test beside each other take turns.
 #[test]
 fn at_the_port_of_its_own() {
+    let turn = std::fs::File::create(std::env::temp_dir().join("levada-port-8443.lock")).unwrap();
+    turn.lock().unwrap();
     let Ok(occupied) = TcpListener::bind(("127.0.0.1", PORT)) else {
         return levada_testkit::skip::cannot_run(
             "serve_alone_works_as_printed",
@@ -72,6 +74,8 @@ fn at_the_port_of_its_own() {
     // The next time, the same identity is used.
     let mut serve = start(&home);
     assert!(serve.stdout.line().unwrap().starts_with("Using the identity"));
+    drop(serve);
+    drop(turn);
 }
 
 fn assert_private(folder: &Path) {
