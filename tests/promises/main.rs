@@ -6,6 +6,7 @@ mod harness;
 
 mod a_relay_never_turns_bad_into_good;
 mod a_stalled_client_cannot_stop_accepts;
+mod a_stalled_log_stops_nobody;
 mod connect_exit_codes;
 mod descriptors_never_leak;
 mod drain_loses_nothing;
