@@ -27,7 +27,11 @@ pub use levada_core::{
     Deadlines, Ended, Ending, Endpoint, Event, Facts, Fault, LIFECYCLE, Mode, OsError, OsErrorKind,
     Party, Role, Rule, State, Step, Times, TlsFacts, WhyPlain, machine,
 };
-pub use levada_tls::Session;
+pub use levada_tls::{
+    Anchors, AnchorsError, ClientAuth, Identities, IdentitiesBuilder, IdentitiesError, Identity,
+    IdentityError, NameError, Passphrase, PemError, Session, SessionName, TlsClient,
+    TlsClientBuilder, TlsConfigError, TlsServer, TlsServerBuilder, TlsVersion,
+};
 pub use listener::Listener;
 pub use memory::Pipe;
 pub use open::{Dialer, SetupError, connect, listen};

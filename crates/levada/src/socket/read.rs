@@ -66,6 +66,10 @@ impl Socket {
                 continue;
             }
             if self.session.is_some() {
+                self.notice_goodbye();
+                if self.goodbyes.theirs() {
+                    continue;
+                }
                 let room = buf.initialize_unfilled();
                 let count = ready!(self.poll_take_in(cx, room));
                 if count > 0 {
@@ -172,11 +176,11 @@ impl Socket {
                 0
             }
         };
-        self.notice_goodbye();
         Poll::Ready(count)
     }
 
-    /// The session may have met the peer's goodbye; it counts once all before it is handed out.
+    /// The session may have met the peer's goodbye; it counts once all before it is handed out and
+    /// the caller asks for more. Until then TLS may still be taken off instead.
     fn notice_goodbye(&mut self) {
         let Some(session) = &self.session else { return };
         let closed = session.peer_has_closed() && !session.has_plaintext();
@@ -222,6 +226,7 @@ impl Socket {
         {
             let Poll::Ready(count) = self.poll_take_in(cx, &mut room) else { break };
             self.ahead.extend_from_slice(&room[..count]);
+            self.notice_goodbye();
         }
     }
 

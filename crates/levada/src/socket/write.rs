@@ -130,10 +130,10 @@ impl Socket {
     /// Sends what is owed: what was accepted, then our goodbye if it is asked for. Ready when nothing
     /// is, or nothing can be any more.
     pub(super) fn poll_owed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        ready!(self.poll_write_wire(cx));
         if self.ending_tls {
             ready!(self.poll_end_tls(cx));
         }
+        ready!(self.poll_write_wire(cx));
         if self.goodbyes.ours() != Ours::Asked || self.life.ended().is_some() {
             return Poll::Ready(());
         }
