@@ -32,14 +32,14 @@ fn of_those_who_come_and_go() {
     // Now somebody reads again: every stream is told or counted.
     let mut told = 0;
     let mut lost = 0;
-    let mut last = String::new();
+    let mut line = String::new();
     let mut ended = |log: &mut BufReader<std::io::PipeReader>| {
-        last.clear();
-        let count = log.read_line(&mut last).unwrap();
+        line.clear();
+        let count = log.read_line(&mut line).unwrap();
         if count == 0 {
             return None;
         }
-        let record: serde_json::Value = serde_json::from_str(&last).unwrap();
+        let record: serde_json::Value = serde_json::from_str(&line).unwrap();
         lost += record["lost_lines"].as_u64().unwrap_or_default();
         told += u64::from(record["event"] == "ended");
         Some((told, lost))

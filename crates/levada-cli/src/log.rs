@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-use levada::Ended;
+use levada::{Ended, Ending};
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -120,9 +120,10 @@ impl EndedPair<'_> {
         if let Some(time) = facts.times.total {
             line.pair("ms", format_args!("{:.1}", time.as_secs_f64() * 1000.0));
         }
-        // Both ends are told: one of them is often only dropped because of the other.
+        // A side that we only dropped has no reason of its own.
+        let has_reason = |ended: &&Ended| !ended.is_clean() && ended.ending != Ending::Aborted;
         for (side, ended) in [("client", Some(self.client)), ("target", self.target)] {
-            if let Some(ended) = ended.filter(|ended| !ended.is_clean()) {
+            if let Some(ended) = ended.filter(has_reason) {
                 line.pair(&format!("{side}.cause"), ended.ending.cause_code());
                 line.pair(&format!("{side}.message"), &ended.ending);
                 line.pair(&format!("{side}.hint"), ended.hint());
@@ -149,10 +150,17 @@ impl Line {
         let _ = if !value.is_empty() && value.chars().all(plain) {
             write!(self.0, " {key}={value}")
         } else {
-            write!(self.0, " {key}=\"{}\"", value.escape_debug())
+            write!(self.0, " {key}=\"{}\"", escaped(&value))
         };
         self
     }
+}
+
+/// A value as it stands between quotes: nothing in it ends them, or the line, or steers a terminal.
+fn escaped(value: &str) -> String {
+    let escape = |c: char| c == '"' || c == '\\' || c.is_control();
+    let each = |c: char| if escape(c) { c.escape_debug().to_string() } else { c.to_string() };
+    value.chars().map(each).collect()
 }
 
 /// Where lines are told. Cheap to clone.
@@ -244,7 +252,7 @@ fn rfc3339(time: OffsetDateTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use levada::{Ending, Endpoint, Facts, OsError, State};
+    use levada::{Endpoint, Facts, OsError, State};
 
     const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 
@@ -271,11 +279,11 @@ mod tests {
         assert!(
             text.starts_with(
                 "1970-01-01T00:00:00.000Z warn ended stream=7 client=aborted target=connectFailed \
-                 peer=127.0.0.1:5000 on=tcp://*:1 to=tcp://b:2 read=0 written=0 client.cause="
+                 peer=127.0.0.1:5000 on=tcp://*:1 to=tcp://b:2 read=0 written=0 target.cause="
             ),
             "{text}"
         );
-        assert!(text.contains(" target.cause=ECONNREFUSED target.message=\"never established: "));
+        assert!(text.contains(".cause=ECONNREFUSED target.message=\"never established: "));
         assert!(text.ends_with("check address and port\"\n"), "{text}");
 
         let json = line(Format::Json, NOW, &record, 3);
@@ -311,12 +319,12 @@ mod tests {
         let text = line(
             Format::Text,
             NOW,
-            &Record::ListenerBroken { on: "", error: "a \"b\"\nc\u{1b}[31m" },
+            &Record::ListenerBroken { on: "", error: "it's \"b\"\nc\u{1b}[31m" },
             0,
         );
         assert_eq!(
             text.split_once("listener_broken").unwrap().1,
-            " on=\"\" error=\"a \\\"b\\\"\\nc\\u{1b}[31m\"\n"
+            " on=\"\" error=\"it's \\\"b\\\"\\nc\\u{1b}[31m\"\n"
         );
     }
 }
