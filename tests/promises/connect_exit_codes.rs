@@ -89,6 +89,20 @@ fn three_for_a_stream_that_ended_badly() {
 }
 
 #[test]
+fn three_for_a_silent_pipe_behind_the_peers_goodbye() {
+    let backend = Backend::new();
+    let mut client = connect(&backend.url(), ["--deadline-idle", "300ms"]).start();
+    let stream = backend.accept();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(client.stdout.rest(), b"");
+    // Its input stays open and silent: only the deadline ends this.
+    let stdin = client.stdin.take();
+    let client = client.wait();
+    assert_eq!((client.code(), client.ending().as_str()), (3, "timeout_idle"));
+    drop(stdin);
+}
+
+#[test]
 fn three_for_an_alert_after_the_handshake() {
     let pki = Pki::new();
     for version in VERSIONS {

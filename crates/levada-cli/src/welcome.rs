@@ -10,12 +10,14 @@ use time::OffsetDateTime;
 use crate::dev_ca::{self, DevelopmentIdentity, Made};
 use crate::door::CannotOpen;
 use crate::exit::{Stop, fail};
-use crate::plan::Bridge;
+use crate::plan::{Bridge, DEVELOPMENT};
 use crate::quote::quote;
 use crate::state_dir::{self, StateDir};
 
-/// Where the development service can be reached, for `openssl`.
-const HOST_AND_PORT: &str = "127.0.0.1:8443";
+/// Where the development service can be reached, as `openssl` takes it.
+fn host_and_port() -> &'static str {
+    DEVELOPMENT.trim_start_matches("tls://")
+}
 
 /// What is said once the development service runs.
 #[derive(Debug)]
@@ -52,9 +54,10 @@ impl Welcome {
             return error.stop();
         }
         fail(format!(
-            "{HOST_AND_PORT} is taken by another program, perhaps by another `levada serve`\n    \
+            "{} is taken by another program, perhaps by another `levada serve`\n    \
              stop it (`ss -ltnp` shows it), or listen elsewhere:\n    \
              {} serve --listen tls://127.0.0.1:9443 --cert {} --to echo:",
+            host_and_port(),
             this_command(),
             quoted(&self.files.identity)
         ))
@@ -69,6 +72,7 @@ impl Welcome {
     fn text(&self, levada: &str) -> String {
         let folder = self.folder.display();
         let ca = quoted(&self.files.ca);
+        let host_and_port = host_and_port();
         let mut text = match self.files.made {
             Made::Both => {
                 format!("Made a development CA and an identity for localhost in {folder}\n")
@@ -80,12 +84,12 @@ impl Welcome {
         let _ = write!(
             text,
             "
-Listening on tls://{HOST_AND_PORT}: what you send comes back. Talk to it from
+Listening on {DEVELOPMENT}: what you send comes back. Talk to it from
 another terminal, with either of these:
 
-  {levada} connect tls://{HOST_AND_PORT} --ca {ca}
+  {levada} connect {DEVELOPMENT} --ca {ca}
 
-  openssl s_client -quiet -connect {HOST_AND_PORT} -servername localhost \\
+  openssl s_client -quiet -connect {host_and_port} -servername localhost \\
       -verify_return_error -CAfile {ca}
 
 Ctrl-C ends it. For a service of your own: {levada} serve --help
