@@ -1,6 +1,6 @@
 //! A signal stops the listening, and nothing else: streams end by themselves, within the deadline.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 
 use rustix::process::Signal;
@@ -96,7 +96,9 @@ fn new_clients_are_refused_while_it_drains() {
     let refused = std::iter::repeat_with(|| TcpStream::connect(serve.address()))
         .find_map(Result::err)
         .expect("it closes");
-    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    // Whoever is half-way in at that moment is reset.
+    let expected = [ErrorKind::ConnectionRefused, ErrorKind::ConnectionReset];
+    assert!(expected.contains(&refused.kind()), "{refused}");
     // The stream that was there goes on meanwhile.
     let mut byte = [0];
     stream.write_all(b"b").unwrap();
