@@ -56,8 +56,7 @@ impl Socket {
                 continue;
             }
             if self.dying.is_some() {
-                ready!(self.poll_die(cx));
-                continue;
+                return Poll::Pending;
             }
             if self.goodbyes.theirs() {
                 return Poll::Ready(Ok(()));
@@ -158,7 +157,17 @@ impl Socket {
             self.wire = Vec::new();
         }
         let count = match ready!(opened) {
-            Ok(Ok(opened)) => opened.plain,
+            Ok(Ok(opened)) => {
+                // The end may have come right behind these bytes. It must be known at once: a session
+                // that is over has nothing to write, which a flush would take for having written all.
+                if opened.plain > 0
+                    && let Some(session) = &mut self.session
+                    && let Err(ending) = session.open(&[], &mut [])
+                {
+                    self.die(ending);
+                }
+                opened.plain
+            }
             Ok(Err(ending)) => {
                 self.die(ending);
                 0
