@@ -32,8 +32,9 @@ pub trait Engine: Send {
     /// Seals all of `plain`, in records of up to 16 KiB. The caller bounds what waits to be written
     /// by sealing only while little does.
     ///
-    /// Legal once the handshake is complete and until [`close`](Engine::close); otherwise nothing
-    /// is sealed and the answer is `false`.
+    /// Legal once the handshake is complete and until [`close`](Engine::close) or the ending;
+    /// otherwise nothing is sealed and the answer is `false`. An ending that sealing itself finds,
+    /// because the keys are used up, is told by [`open`](Engine::open).
     fn seal(&mut self, plain: &[u8]) -> bool;
 
     /// Queues close_notify behind all that is sealed. A second call changes nothing.

@@ -75,7 +75,7 @@ pub(crate) fn alert_for(error: &Error) -> AlertDescription {
         // peer whose records are all right can send one.
         Error::DecryptError => Alert::BAD_RECORD_MAC,
         Error::PeerSentOversizedRecord => Alert::RECORD_OVERFLOW,
-        // TLS 1.2 has handshake_failure for this, in an unencrypted record which is read instead.
+        // In TLS 1.2, too, whose standard would have handshake_failure here.
         Error::NoCertificatesPresented => Alert::CERTIFICATE_REQUIRED,
         Error::NoApplicationProtocol => Alert::NO_APPLICATION_PROTOCOL,
         Error::PeerIncompatible(

@@ -56,13 +56,17 @@ impl Identities {
     }
 
     pub(crate) fn resolver(&self) -> Arc<dyn ResolvesServerCert> {
-        Arc::new(self.clone())
+        Arc::new(Resolver(self.clone()))
     }
 }
 
-impl ResolvesServerCert for Identities {
+/// The table as rustls asks it. Not the table itself: no trait of rustls shows in public.
+#[derive(Debug)]
+struct Resolver(Identities);
+
+impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.find(hello.server_name()).cloned()
+        self.0.find(hello.server_name()).cloned()
     }
 }
 
@@ -89,11 +93,11 @@ impl IdentitiesBuilder {
     ///
     /// [`IdentitiesError::NoNames`] when the certificate has no DNS names, and
     /// [`IdentitiesError::Taken`] when another identity answers for one of them.
-    pub fn add(self, identity: &Identity) -> Result<Self, IdentitiesError> {
+    pub fn with(self, identity: &Identity) -> Result<Self, IdentitiesError> {
         if identity.names().is_empty() {
             return Err(IdentitiesError::NoNames);
         }
-        self.add_for(identity.names(), identity)
+        self.with_names(identity.names(), identity)
     }
 
     /// Adds `identity` for `names`, whatever its certificate says: `host.example` or, for one label
@@ -103,7 +107,7 @@ impl IdentitiesBuilder {
     ///
     /// [`IdentitiesError::BadName`] for what is no such name, [`IdentitiesError::Taken`] when
     /// another identity answers for one of them.
-    pub fn add_for<N: AsRef<str>>(
+    pub fn with_names<N: AsRef<str>>(
         mut self,
         names: impl IntoIterator<Item = N>,
         identity: &Identity,
@@ -128,7 +132,7 @@ impl IdentitiesBuilder {
 
     /// Lets `identity` answer for every name that has no entry, and for none.
     #[must_use]
-    pub fn or_default(mut self, identity: &Identity) -> Self {
+    pub fn with_default(mut self, identity: &Identity) -> Self {
         self.table.default = Some(identity.certified_key());
         self
     }

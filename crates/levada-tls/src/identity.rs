@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use pkcs8::EncryptedPrivateKeyInfoRef;
+use pkcs8::der::{self, AnyRef, Decode};
 use pkcs8::pkcs5;
+use pkcs8::spki::AlgorithmIdentifierRef;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::{
     CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer,
@@ -173,14 +175,17 @@ fn no_key(blocks: &[Block]) -> IdentityError {
 }
 
 fn decrypt(der: &[u8], passphrase: &Passphrase) -> Result<pkcs8::SecretDocument, IdentityError> {
-    let encrypted = EncryptedPrivateKeyInfoRef::try_from(der)
-        .map_err(|_| IdentityError::BadKey("its encoding is damaged".to_owned()))?;
+    let encrypted =
+        EncryptedPrivateKeyInfoRef::try_from(der).map_err(|_| match algorithm(der) {
+            Ok(oid) => unsupported(oid),
+            Err(_) => IdentityError::BadKey("its encoding is damaged".to_owned()),
+        })?;
     encrypted.decrypt(passphrase.bytes()).map_err(|error| match error {
         pkcs8::Error::EncryptedPrivateKey(pkcs5::Error::NoPbes1CryptSupport) => {
             IdentityError::UnsupportedEncryption("PBES1".to_owned())
         }
         pkcs8::Error::EncryptedPrivateKey(pkcs5::Error::UnsupportedAlgorithm { oid }) => {
-            IdentityError::UnsupportedEncryption(format!("an algorithm that is not safe ({oid})"))
+            unsupported(oid)
         }
         pkcs8::Error::EncryptedPrivateKey(pkcs5::Error::AlgorithmParametersInvalid { oid }) => {
             IdentityError::BadKey(format!("the parameters of its encryption ({oid}) are damaged"))
@@ -188,6 +193,19 @@ fn decrypt(der: &[u8], passphrase: &Passphrase) -> Result<pkcs8::SecretDocument,
         // What a wrong passphrase leaves behind fails in its padding, and else as no PKCS#8.
         _ => IdentityError::PassphraseWrong,
     })
+}
+
+/// By which algorithm a PKCS#8 key is encrypted (RFC 5958 section 3).
+fn algorithm(der: &[u8]) -> der::Result<der::asn1::ObjectIdentifier> {
+    AnyRef::from_der(der)?.sequence(|fields| {
+        let algorithm = AlgorithmIdentifierRef::decode(fields)?;
+        AnyRef::decode(fields)?;
+        der::Result::Ok(algorithm.oid)
+    })
+}
+
+fn unsupported(oid: der::asn1::ObjectIdentifier) -> IdentityError {
+    IdentityError::UnsupportedEncryption(format!("an algorithm that is not safe ({oid})"))
 }
 
 fn load(der: &PrivateKeyDer<'_>) -> Result<Arc<dyn SigningKey>, IdentityError> {

@@ -3,7 +3,26 @@
 //! This is the only crate that names rustls, and none of rustls' types leave it.
 //!
 //! A [`TlsClient`] or [`TlsServer`] holds what its sessions have in common and begins them; a
-//! [`Session`] is one [`Engine`], driven by whoever has the transport.
+//! [`Session`] is one [`Engine`], driven by whoever has the transport:
+//!
+//! ```
+//! use levada_tls::{Engine, SessionName, TlsClient, TlsVersion};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let anchors = levada_tls::Anchors::from_pem(include_bytes!("../tests/data/ec-cert.pem"))?;
+//! let client = TlsClient::builder()
+//!     .anchors(anchors)
+//!     .alpn(["http/1.1"])
+//!     .min_version(TlsVersion::V1_3)
+//!     .build()?;
+//! let mut session = client.session(&SessionName::new("host.example")?)?;
+//! let mut transport = Vec::new();
+//! session.write_wire(&mut transport)?;
+//! assert_eq!(transport[0], 22, "a handshake record");
+//! // What comes back goes to `session.open`, until `session.is_handshaking()` is over.
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 
 mod anchors;

@@ -22,6 +22,8 @@ pub(crate) struct Running {
     waiting: usize,
     /// Records of data sealed so far.
     sealed: u64,
+    /// The keys can seal nothing more: an ending, once all that came before is handed out.
+    worn_out: bool,
     /// Behind our close_notify: sealed bytes that waited before the last record was taken in.
     queued: usize,
 }
@@ -36,7 +38,7 @@ impl Running {
     pub(crate) fn new(mut connection: Connection) -> Self {
         // The caller bounds what it seals, before it does.
         connection.set_buffer_limit(None);
-        Self { connection, waiting: 0, sealed: 0, queued: 0 }
+        Self { connection, waiting: 0, sealed: 0, worn_out: false, queued: 0 }
     }
 
     /// Takes in `record`, in which no byte is missing or too many.
@@ -50,11 +52,10 @@ impl Running {
             return Processed::GoesOn { peer_has_closed: true };
         }
         // Asked before there is input, it does nothing but count.
-        self.queued = match closed && self.wants_write() {
-            true => {
-                self.connection.process_new_packets().map_or(0, |state| state.tls_bytes_to_write())
-            }
-            false => 0,
+        self.queued = if closed && self.wants_write() {
+            self.connection.process_new_packets().map_or(0, |state| state.tls_bytes_to_write())
+        } else {
+            0
         };
         let mut rest = record;
         while !rest.is_empty() {
@@ -79,18 +80,11 @@ impl Running {
 
     /// Lets rustls work on what it was given.
     fn advance(&mut self, closed: bool) -> Result<IoState, Error> {
-        if !closed || !cfg!(debug_assertions) {
-            return self.connection.process_new_packets();
+        if closed && cfg!(debug_assertions) {
+            surviving(|| self.connection.process_new_packets())
+        } else {
+            self.connection.process_new_packets()
         }
-        // In debug builds rustls asserts that it sends no alert behind a close_notify, which an
-        // error behind ours breaks (rustls issue 959). That must not take the program down.
-        catch_unwind(AssertUnwindSafe(|| self.connection.process_new_packets())).unwrap_or_else(
-            |_| {
-                Err(Error::General(
-                    "an error behind our close_notify; a release build tells it".into(),
-                ))
-            },
-        )
     }
 
     /// Takes all that is to be sent, with the alert about `error` last, and answers which alert
@@ -161,21 +155,25 @@ impl Running {
         self.waiting > 0
     }
 
-    /// Whether the keys are good for `length` more bytes. TLS 1.3 renews them in time, TLS 1.2
+    /// Seals all of `plain`, unless that would use up the keys. TLS 1.3 renews them in time, TLS 1.2
     /// cannot (RFC 8446 section 5.5); rustls would drop the bytes and say nothing.
-    pub(crate) fn can_seal(&self, length: usize) -> bool {
-        match self.connection.negotiated_cipher_suite() {
-            Some(SupportedCipherSuite::Tls12(suite)) => {
-                let more = length.div_ceil(RECORD) as u64 + OTHER_RECORDS;
-                self.sealed.saturating_add(more) <= suite.common.confidentiality_limit
-            }
-            _ => true,
+    pub(crate) fn seal(&mut self, plain: &[u8]) -> bool {
+        self.sealed = self.sealed.saturating_add(plain.len().div_ceil(RECORD) as u64);
+        if let Some(SupportedCipherSuite::Tls12(suite)) = self.connection.negotiated_cipher_suite()
+        {
+            let limit = suite.common.confidentiality_limit;
+            self.worn_out |= self.sealed.saturating_add(OTHER_RECORDS) > limit;
         }
+        !self.worn_out && self.connection.writer().write_all(plain).is_ok()
     }
 
-    pub(crate) fn seal(&mut self, plain: &[u8]) -> bool {
-        self.sealed += plain.len().div_ceil(RECORD) as u64;
-        self.connection.writer().write_all(plain).is_ok()
+    pub(crate) const fn is_worn_out(&self) -> bool {
+        self.worn_out
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn wear_out_keys(&mut self, sealed: u64) {
+        self.sealed = sealed;
     }
 
     pub(crate) fn close(&mut self) {
@@ -196,5 +194,26 @@ impl Running {
 
     pub(crate) fn facts(&self) -> TlsFacts {
         facts_of(&self.connection)
+    }
+}
+
+/// In debug builds rustls asserts that it sends no alert behind a close_notify, which an error of
+/// the peer behind our own close_notify breaks (rustls issue 959). No peer may take the program
+/// down, so the panic becomes an error; release builds, without the assertion, tell the true one.
+fn surviving<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(Error::General("an error behind our close_notify; a release build tells which".into()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_debug_assertion_of_rustls_is_survived() {
+        assert!(surviving(|| Ok(())).is_ok());
+        let error = surviving::<()>(|| panic!("as rustls does")).unwrap_err();
+        assert!(matches!(error, Error::General(_)));
     }
 }

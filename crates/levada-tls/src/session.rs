@@ -3,6 +3,7 @@
 use std::{fmt, io};
 
 use levada_core::{AlertDescription, Ending, Fault, Role, TlsFacts};
+use rustls::PeerIncompatible::SignatureAlgorithmsExtensionRequired;
 use rustls::pki_types::DnsName;
 use rustls::server::Acceptor;
 use rustls::{ClientConnection, Error};
@@ -31,6 +32,8 @@ struct Accepting {
     server: TlsServer,
     /// Warning alerts that came instead of it.
     warnings: u8,
+    /// It is one of TLS 1.1 or older, as far as its first record shows.
+    is_old: bool,
 }
 
 /// The peer may say so much that is not to the point before its ClientHello.
@@ -60,6 +63,7 @@ impl Session {
                 acceptor: Acceptor::default(),
                 server,
                 warnings: 0,
+                is_old: false,
             })),
             role: Role::Server,
             sni: None,
@@ -125,6 +129,7 @@ impl Session {
             }
             return;
         }
+        accepting.is_old |= record::is_old_hello(record);
         let mut rest = record;
         while !rest.is_empty() {
             match accepting.acceptor.read_tls(&mut rest) {
@@ -140,6 +145,12 @@ impl Session {
         let accepted = match accepting.acceptor.accept() {
             Ok(Some(accepted)) => accepted,
             Ok(None) => return,
+            // An old ClientHello has no signature algorithms, which rustls misses first.
+            Err((Error::PeerIncompatible(SignatureAlgorithmsExtensionRequired), _))
+                if accepting.is_old =>
+            {
+                return self.refuse(AlertDescription::PROTOCOL_VERSION, Fault::OldVersion);
+            }
             Err((error, alert)) => return self.fail_accepting(&error, alert),
         };
         self.sni = accepted.client_hello().server_name().map(ToOwned::to_owned);
@@ -195,6 +206,16 @@ impl Session {
         self.over(ending, wire);
     }
 
+    /// Ends it because its keys are used up. Going on would be unsafe, and a goodbye would pass the
+    /// loss off as the end.
+    fn wear_out(&mut self) {
+        let Stage::Running(running) = &mut self.stage else { return };
+        let words = "the keys of this TLS 1.2 session are used up: TLS 1.3 would renew them";
+        let cause = Fault::Internal(words.to_owned());
+        let wire = running.drain();
+        self.over(Some(Ending::FatalError { alert: None, cause }), wire);
+    }
+
     fn end(&mut self, ending: Ending, wire: &[u8]) {
         self.over(Some(ending), wire.to_vec());
     }
@@ -215,6 +236,10 @@ impl Engine for Session {
                     opened.plain += running.read(&mut plain[opened.plain..]);
                     if running.has_plaintext() {
                         return Ok(opened);
+                    }
+                    if running.is_worn_out() {
+                        self.wear_out();
+                        continue;
                     }
                 }
                 // What came before the end is handed out before it.
@@ -247,26 +272,14 @@ impl Engine for Session {
     fn has_plaintext(&self) -> bool {
         match &self.stage {
             Stage::Accepting(_) => false,
-            Stage::Running(running) => running.has_plaintext(),
+            Stage::Running(running) => running.has_plaintext() || running.is_worn_out(),
             Stage::Over(over) => over.has_news(),
         }
     }
 
     fn seal(&mut self, plain: &[u8]) -> bool {
         let Stage::Running(running) = &mut self.stage else { return false };
-        if self.closed || running.is_handshaking() {
-            return false;
-        }
-        if running.can_seal(plain.len()) {
-            return running.seal(plain);
-        }
-        // Going on would be unsafe, and a goodbye would pass the loss off as the end.
-        let cause = Fault::Internal(
-            "the keys of this TLS 1.2 session are used up: TLS 1.3 would renew them".to_owned(),
-        );
-        let wire = running.drain();
-        self.over(Some(Ending::FatalError { alert: None, cause }), wire);
-        false
+        !self.closed && !running.is_handshaking() && running.seal(plain)
     }
 
     fn close(&mut self) {
@@ -329,5 +342,68 @@ impl fmt::Debug for Session {
             .field("closed", &self.closed)
             .field("peer_closed", &self.peer_closed)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Identities, Identity, SessionName, TlsClient, TlsVersion};
+
+    fn established(version: TlsVersion) -> (Session, Session) {
+        let identity = Identity::from_pem(
+            include_bytes!("../tests/data/ec-cert.pem"),
+            Some(include_bytes!("../tests/data/ec-pkcs8.pem")),
+            None,
+        );
+        let server = TlsServer::builder(Identities::one(&identity.unwrap())).build().unwrap();
+        let client = TlsClient::builder().danger_no_verification().max_version(version);
+        let name = SessionName::new("host.example").unwrap();
+        let mut ends = (client.build().unwrap().session(&name).unwrap(), server.session());
+        for _ in 0..4 {
+            for _ in 0..2 {
+                let mut wire = Vec::new();
+                while ends.0.wants_write() {
+                    ends.0.write_wire(&mut wire).unwrap();
+                }
+                assert_eq!(ends.1.open(&wire, &mut []).unwrap().taken, wire.len());
+                std::mem::swap(&mut ends.0, &mut ends.1);
+            }
+        }
+        assert!(!ends.0.is_handshaking() && !ends.1.is_handshaking());
+        ends
+    }
+
+    #[test]
+    fn keys_of_tls_1_2_that_are_used_up_end_the_session_before_a_byte_is_lost() {
+        let (mut ours, mut peer) = established(TlsVersion::V1_2);
+        let Stage::Running(running) = &mut ours.stage else { panic!("it runs") };
+        // AES-GCM: 2^24 records (RFC 8446 section 5.5), and room for Finished and goodbye.
+        running.wear_out_keys((1 << 24) - 3);
+        assert!(peer.seal(b"came before"));
+        let mut wire = Vec::new();
+        peer.write_wire(&mut wire).unwrap();
+        assert_eq!(ours.open(&wire, &mut []).unwrap().taken, wire.len());
+
+        assert!(ours.seal(b"the last record"));
+        assert!(!ours.seal(b"one too many"));
+        assert!(ours.has_plaintext(), "there is news for the driver");
+        let mut plain = [0; 100];
+        assert_eq!(ours.open(&[], &mut plain).unwrap().plain, 11, "what came before is delivered");
+        let ending = ours.open(&[], &mut plain).unwrap_err();
+        assert!(matches!(ending, Ending::FatalError { alert: None, cause: Fault::Internal(_) }));
+        let mut wire = Vec::new();
+        ours.write_wire(&mut wire).unwrap();
+        let opened = peer.open(&wire, &mut plain).unwrap();
+        assert_eq!(&plain[..opened.plain], b"the last record");
+        assert!(!peer.peer_has_closed(), "a loss is not passed off as the end");
+    }
+
+    #[test]
+    fn keys_of_tls_1_3_are_renewed() {
+        let (mut ours, _) = established(TlsVersion::V1_3);
+        let Stage::Running(running) = &mut ours.stage else { panic!("it runs") };
+        running.wear_out_keys(u64::MAX / 2);
+        assert!(ours.seal(b"more"));
     }
 }

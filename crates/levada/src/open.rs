@@ -125,11 +125,11 @@ fn server(tls: &ListenTls) -> Result<TlsServer, SetupError> {
     for (index, files) in tls.identities.iter().enumerate() {
         let identity = identity(files)?;
         identities = identities
-            .add(&identity)
+            .with(&identity)
             .map_err(|error| SetupError::Identities { path: files.cert.clone(), error })?;
         // Whoever asks for no name, or an unknown one, gets the first.
         if index == 0 {
-            identities = identities.or_default(&identity);
+            identities = identities.with_default(&identity);
         }
     }
     let first = || tls.identities.first().map(|files| files.cert.clone()).unwrap_or_default();

@@ -1,22 +1,25 @@
 //! The stream: one duplex byte stream whose whole life can be watched.
 
 mod end;
+mod options;
 mod read;
 mod up;
 mod upgrade;
 mod write;
 
+pub use options::{Options, TcpOptions};
 pub use upgrade::UpgradeError;
 
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use levada_address::{ConnectEndpoint, Host};
 use levada_core::{
-    ClosePolicy, Deadline, Deadlines, Ended, Ending, Event, Facts, Goodbyes, Life, Mode, OsError,
-    Role, Rule, State, Step, TlsFacts, WhyPlain,
+    Deadline, Ended, Ending, Event, Facts, Goodbyes, Life, Mode, OsError, Role, Rule, State, Step,
+    TlsFacts, WhyPlain,
 };
 use levada_tls::{Engine, Session};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -27,21 +30,8 @@ use crate::alarm::Alarm;
 use crate::carrier::Carrier;
 use crate::dial::Dialing;
 use crate::events::{Events, Teller};
+use crate::resolve::{Resolve, SystemResolver};
 use crate::wakers::{Half, Wakers};
-
-/// How a [`Socket`] is to behave.
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct Options {
-    /// How long each phase may last.
-    pub deadlines: Deadlines,
-    /// What the peer's goodbye means for our own direction.
-    pub close: ClosePolicy,
-    /// Whether a server goes on in plaintext with a client whose first byte begins no TLS record; it
-    /// is refused otherwise. Never after anything else of TLS has failed. What was written before is
-    /// sent in plaintext then: write only when [`Facts::plain`] says what you can say.
-    pub danger_allow_plaintext: bool,
-}
 
 /// One secure duplex byte stream.
 ///
@@ -110,11 +100,21 @@ impl Socket {
     ///
     /// Nothing happens before the first poll: [`Socket::established`], a read, a write or a flush.
     pub fn dial(endpoint: ConnectEndpoint, session: Option<Session>, options: Options) -> Self {
+        Self::dial_by(Arc::new(SystemResolver), endpoint, session, options)
+    }
+
+    /// Begins to connect as [`Socket::dial`] does, with a resolver of the caller's.
+    pub fn dial_by(
+        resolver: Arc<dyn Resolve>,
+        endpoint: ConnectEndpoint,
+        session: Option<Session>,
+        options: Options,
+    ) -> Self {
         let host = match &endpoint {
             ConnectEndpoint::Tcp { host: Host::Name(name), .. } => Some(name.clone()),
             _ => None,
         };
-        let dialing = Dialing::new(endpoint, options.deadlines);
+        let dialing = Dialing::new(endpoint, resolver, options.tcp, options.deadlines);
         let mut socket = Self::new(Transport::Dialing(dialing), session, options);
         socket.facts.host = host;
         socket.facts.role = Some(Role::Client);

@@ -1,0 +1,163 @@
+//! Reading identities: every form of key, and every mistake told in words that mend it.
+
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+mod support;
+
+use levada_tls::{Identities, IdentitiesError, Identity, IdentityError, Passphrase};
+use support::Authority;
+
+const CERT: &[u8] = include_bytes!("data/ec-cert.pem");
+const KEY: &[u8] = include_bytes!("data/ec-pkcs8.pem");
+const ENCRYPTED: &[u8] = include_bytes!("data/ec-pbkdf2.pem");
+
+fn passphrase() -> Passphrase {
+    Passphrase::new(b"correct-horse".to_vec())
+}
+
+fn error(chain: &[u8], key: Option<&[u8]>, passphrase: Option<&Passphrase>) -> IdentityError {
+    match Identity::from_pem(chain, key, passphrase) {
+        Ok(identity) => panic!("it was taken: {identity:?}"),
+        Err(error) => error,
+    }
+}
+
+#[test]
+fn every_usual_form_of_key_is_read() {
+    let rsa: &[u8] = include_bytes!("data/rsa-cert.pem");
+    let ed: &[u8] = include_bytes!("data/ed25519-cert.pem");
+    for (cert, key) in [
+        (CERT, KEY),
+        (CERT, include_bytes!("data/ec-sec1.pem")),
+        (rsa, include_bytes!("data/rsa-pkcs1.pem")),
+        (ed, include_bytes!("data/ed25519-pkcs8.pem")),
+    ] {
+        Identity::from_pem(cert, Some(key), None).unwrap();
+        Identity::from_pem(&[key, cert].concat(), None, None).unwrap();
+    }
+}
+
+#[test]
+fn encrypted_keys_open_with_their_passphrase_alone() {
+    for key in [ENCRYPTED, include_bytes!("data/ec-scrypt.pem")] {
+        Identity::from_pem(CERT, Some(key), Some(&passphrase())).unwrap();
+        assert_eq!(error(CERT, Some(key), None), IdentityError::PassphraseMissing);
+    }
+    for wrong in [&b"wrong"[..], b"", b"correct-horse\n"] {
+        let wrong = Passphrase::new(wrong.to_vec());
+        assert_eq!(error(CERT, Some(ENCRYPTED), Some(&wrong)), IdentityError::PassphraseWrong);
+    }
+    assert_eq!(error(CERT, Some(KEY), Some(&passphrase())), IdentityError::PassphraseNotNeeded);
+}
+
+#[test]
+fn old_encryption_comes_with_the_command_that_converts_it() {
+    let legacy = error(CERT, Some(include_bytes!("data/ec-legacy.pem")), Some(&passphrase()));
+    assert_eq!(legacy, IdentityError::LegacyEncryption);
+    assert!(legacy.to_string().contains("openssl pkcs8 -topk8 -in FILE -out key.pem"));
+    let weak: [&[u8]; 2] =
+        [include_bytes!("data/ec-pbes1.pem"), include_bytes!("data/ec-des3.pem")];
+    for key in weak {
+        let error = error(CERT, Some(key), Some(&passphrase()));
+        assert!(matches!(error, IdentityError::UnsupportedEncryption(_)), "{error:?}");
+        assert!(error.to_string().contains("openssl pkcs8 -topk8 -v2 aes-256-cbc"));
+    }
+}
+
+#[test]
+fn files_that_are_no_pem_are_told_apart() {
+    let pkcs12 = error(include_bytes!("data/ec.p12"), None, Some(&passphrase()));
+    assert_eq!(pkcs12, IdentityError::Pkcs12);
+    assert!(pkcs12.to_string().contains("openssl pkcs12 -in FILE -out identity.pem"));
+    assert_eq!(error(include_bytes!("data/ec-cert.der"), None, None), IdentityError::Der);
+    assert_eq!(error(b"certificate", None, None), IdentityError::NotPem);
+    assert_eq!(error(b"", None, None), IdentityError::NotPem);
+}
+
+#[test]
+fn what_is_missing_or_too_much_is_named() {
+    assert_eq!(error(KEY, None, None), IdentityError::NoCertificate);
+    assert_eq!(error(CERT, None, None), IdentityError::NoKey);
+    assert_eq!(error(CERT, Some(CERT), None), IdentityError::NoKey);
+    assert_eq!(error(CERT, Some(&[KEY, KEY].concat()), None), IdentityError::SeveralKeys(2));
+    assert_eq!(
+        error(CERT, Some(include_bytes!("data/rsa-pkcs1.pem")), None),
+        IdentityError::KeyMismatch
+    );
+    let block = |label: &str| {
+        format!("-----BEGIN {label}-----\nMAA=\n-----END {label}-----\n").into_bytes()
+    };
+    assert!(matches!(error(CERT, Some(&block("PRIVATE KEY")), None), IdentityError::BadKey(_)));
+    assert!(matches!(
+        error(CERT, Some(&block("OPENSSH PRIVATE KEY")), None),
+        IdentityError::BadKey(_)
+    ));
+    assert!(matches!(
+        error(&block("CERTIFICATE"), Some(KEY), None),
+        IdentityError::BadCertificate { number: 1, .. }
+    ));
+    assert!(matches!(error(b"-----BEGIN X-----\n", None, None), IdentityError::Damaged(_)));
+}
+
+#[test]
+fn the_order_of_a_chain_is_checked() {
+    let authority = Authority::new("root");
+    let (leaf, key) = authority.issue(&["a.example"], |_| {});
+    let chain = |certs: &[&str]| certs.concat().into_bytes();
+    let read = |certs: &[&str]| Identity::from_pem(&chain(certs), Some(key.as_bytes()), None);
+    read(&[&leaf]).unwrap();
+    read(&[&leaf, &authority.pem]).unwrap();
+    assert_eq!(read(&[&authority.pem, &leaf]).unwrap_err(), IdentityError::LeafNotFirst(2));
+    let stranger = Authority::new("stranger");
+    assert_eq!(read(&[&leaf, &stranger.pem]).unwrap_err(), IdentityError::ChainOrder(1));
+    assert_eq!(
+        read(&[&leaf, &authority.pem, &stranger.pem]).unwrap_err(),
+        IdentityError::ChainOrder(2)
+    );
+}
+
+#[test]
+fn debug_never_shows_a_secret() {
+    let identity = Identity::from_pem(CERT, Some(KEY), None).unwrap();
+    let passphrase = passphrase();
+    let table = Identities::one(&identity);
+    let server = levada_tls::TlsServer::builder(table.clone());
+    let client = levada_tls::TlsClient::builder().identity(identity.clone());
+    let shown = format!("{identity:?} {passphrase:?} {table:?} {server:?} {client:?}");
+    assert!(!shown.contains("correct-horse"));
+    // The key's bytes, in the forms in which Debug shows bytes.
+    let key = rcgen::KeyPair::from_pem(str::from_utf8(KEY).unwrap()).unwrap();
+    let der = key.serialized_der();
+    let secret = &der[36..68];
+    assert!(!shown.contains(&format!("{secret:?}")[1..20]));
+    assert!(!shown.contains("PRIVATE KEY"));
+    assert_eq!(
+        format!("{identity:?}"),
+        "Identity { names: [\"host.example\", \"*.host.example\"], certificates: 1, .. }"
+    );
+}
+
+#[test]
+fn names_are_those_of_the_certificate_and_each_has_one_identity() {
+    let authority = Authority::new("root");
+    let identity = authority.identity(&["A.example", "*.b.example", "192.0.2.1"]);
+    assert_eq!(identity.names(), ["a.example", "*.b.example"]);
+    let table = Identities::builder().with(&identity).unwrap().build().unwrap();
+    for name in ["a.example", "A.EXAMPLE", "x.b.example", "x.B.example"] {
+        assert!(table.has(Some(name)), "{name}");
+    }
+    for name in [Some("b.example"), Some("y.x.b.example"), Some("192.0.2.1"), None] {
+        assert!(!table.has(name), "{name:?}");
+    }
+    let twice = Identities::builder().with(&identity).unwrap().with(&identity);
+    assert_eq!(twice.err(), Some(IdentitiesError::Taken("a.example".to_owned())));
+    let nameless = authority.identity(&["192.0.2.1"]);
+    assert_eq!(Identities::builder().with(&nameless).err(), Some(IdentitiesError::NoNames));
+    assert_eq!(
+        Identities::builder().with_names(["a b"], &identity).err(),
+        Some(IdentitiesError::BadName("a b".to_owned()))
+    );
+    assert_eq!(Identities::builder().build().err(), Some(IdentitiesError::Empty));
+    let table = Identities::builder().with(&identity).unwrap().with_default(&nameless);
+    assert!(table.build().unwrap().has(None));
+}
