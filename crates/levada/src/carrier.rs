@@ -210,6 +210,16 @@ impl Carrier {
         }
     }
 
+    /// Why writing failed with `EPIPE`, where the system knows more than that: a Unix socket keeps the
+    /// reset for the reader, and TCP what came before the last write.
+    pub(crate) fn reason(&self) -> Option<io::Error> {
+        match &self.0 {
+            Kind::Tcp(tcp) => tcp.take_error().ok().flatten(),
+            Kind::Unix(unix) => unix.take_error().ok().flatten(),
+            Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) => None,
+        }
+    }
+
     /// Makes the drop of a TCP transport a reset, so that the peer cannot take it for a clean end.
     /// A Unix socket has no reset; the other transports see to it themselves.
     pub(crate) fn reset(&mut self) {
