@@ -31,6 +31,20 @@ fn by_saying_nothing_or_too_little() {
 }
 
 #[test]
+fn nor_trouble_the_target() {
+    let (pki, backend) = (Pki::new(), Backend::new());
+    let serve = Serve::tls(&pki, &backend.url());
+    let mut stalled = serve.dial();
+    stalled.write_all(BEGINNING).unwrap();
+    // It came first, but the target hears only of clients whose handshake is done.
+    let mut client = connect(&serve.tls_url(), ["--ca", &pki.ca]).start();
+    client.write(b"hello");
+    let mut hello = [0; 5];
+    backend.accept().read_exact(&mut hello).unwrap();
+    assert_eq!(&hello, b"hello");
+}
+
+#[test]
 fn by_never_reading() {
     let backend = Backend::new();
     let serve = Serve::start(["--listen", "tcp://127.0.0.1:0", "--to", &backend.url()]);
