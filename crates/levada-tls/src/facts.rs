@@ -12,9 +12,9 @@ pub(crate) fn facts_of(connection: &Connection) -> TlsFacts {
         suite: connection.negotiated_cipher_suite().map(|suite| suite_name(suite.suite())),
         group: connection.negotiated_key_exchange_group().map(|group| group_name(group.name())),
         alpn: connection.alpn_protocol().map(|name| name.escape_ascii().to_string()),
-        sni: None,
         resumed: connection.handshake_kind().map(|kind| kind == HandshakeKind::Resumed),
         peer_certificates: connection.peer_certificates().map_or(0, <[_]>::len),
+        ..TlsFacts::default()
     }
 }
 
