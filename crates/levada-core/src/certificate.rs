@@ -92,7 +92,7 @@ pub enum SubjectName {
     },
 }
 
-/// As OpenSSL writes it, in one line: `DNS:host.example`.
+/// With its kind before it, in one line: `DNS:host.example`.
 impl fmt::Display for SubjectName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -110,9 +110,8 @@ pub struct TlsFacts {
     /// How many certificates the peer showed, its own included; 0 where it showed none.
     pub peer_certificates: usize,
     /// The first [`MOST_CERTIFICATES`](Self::MOST_CERTIFICATES) of them, in the peer's order: its own
-    /// first, and behind it what it says leads to an anchor (RFC 8446 section 4.4.2). All but the own
-    /// one are what the peer sent, not the path that was verified. They are told when they are refused
-    /// too, unless by a fault of their encoding in the handshake.
+    /// first, the issuers that it sends behind it (RFC 8446 section 4.4.2). That is what was sent, not
+    /// the path to an anchor that verification found. They are told when they are refused, too.
     pub peer_chain: Arc<[ShownCertificate]>,
 }
 

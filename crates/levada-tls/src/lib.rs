@@ -26,6 +26,7 @@
 #![forbid(unsafe_code)]
 
 mod anchors;
+mod certificate;
 mod certificate_fault;
 mod client;
 mod config_error;
@@ -48,6 +49,7 @@ mod verify;
 mod version;
 
 pub use anchors::{Anchors, AnchorsError};
+pub use certificate::read_certificate;
 pub use client::{TlsClient, TlsClientBuilder};
 pub use config_error::TlsConfigError;
 pub use engine::{Engine, Opened};
