@@ -8,7 +8,7 @@ mod alternative_name;
 mod distinguished_name;
 
 use base64ct::{Base64, Encoding};
-use levada_core::{CertificateFacts, ShownCertificate, SubjectName};
+use levada_core::{CertificateFacts, ShownCertificate};
 use pkcs8::der::asn1::AnyRef;
 use pkcs8::der::{self, Decode, ErrorKind, Reader, SliceReader, Tag, TagNumber, Tagged};
 use sha2::{Digest, Sha256};
@@ -77,9 +77,9 @@ fn extension(extension: AnyRef<'_>, facts: &mut CertificateFacts) -> der::Result
     let mut inner = sequence(AnyRef::from_der(octets.value())?)?;
     if kind == SUBJECT_ALTERNATIVE_NAME {
         while !inner.is_finished() {
-            let name: SubjectName = alternative_name::name(AnyRef::decode(&mut inner)?)?;
+            let name = AnyRef::decode(&mut inner)?;
             if facts.names.len() < CertificateFacts::MOST_NAMES {
-                facts.names.push(name);
+                facts.names.push(alternative_name::name(name)?);
             } else {
                 facts.more_names += 1;
             }
