@@ -47,6 +47,7 @@ mod server;
 mod session;
 mod verify;
 mod version;
+mod witness;
 
 pub use anchors::{Anchors, AnchorsError};
 pub use certificate::read_certificate;
