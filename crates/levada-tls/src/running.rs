@@ -52,6 +52,14 @@ impl Running {
 
     /// Takes in `record`, in which no byte is missing or too many.
     pub(crate) fn process(&mut self, record: &[u8], closed: bool) -> Processed {
+        if self.is_handshaking()
+            && record::plain_alert(record)
+                .is_some_and(|alert| alert.description == AlertDescription::CLOSE_NOTIFY)
+        {
+            // An unencrypted goodbye ends the handshake. rustls does not tell of it in TLS 1.2, and
+            // takes it for a fault in 1.3, whose alert would stand in the way of our own goodbye.
+            return Processed::GoesOn { peer_has_closed: true };
+        }
         // Asked before there is input, it does nothing but count.
         self.queued = if closed && self.wants_write() {
             self.connection.process_new_packets().map_or(0, |state| state.tls_bytes_to_write())
@@ -73,11 +81,7 @@ impl Running {
         match self.advance(closed) {
             Ok(state) => {
                 self.waiting = state.plaintext_bytes_to_read();
-                // An unencrypted goodbye ends the handshake, which rustls does not tell.
-                let gave_up = self.is_handshaking()
-                    && record::plain_alert(record)
-                        .is_some_and(|alert| alert.description == AlertDescription::CLOSE_NOTIFY);
-                Processed::GoesOn { peer_has_closed: state.peer_has_closed() || gave_up }
+                Processed::GoesOn { peer_has_closed: state.peer_has_closed() }
             }
             Err(error) => Processed::Failed(error),
         }

@@ -1,9 +1,9 @@
-//! Connecting: from a name to a transport that is up.
+//! Connecting: from a name to a transport that is up, by Happy Eyeballs v2 (RFC 8305).
 
 use std::ffi::OsString;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -11,23 +11,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use levada_address::{ConnectEndpoint, Host, UnixName};
+use levada_address::{ConnectEndpoint, Family, Host, UnixName};
 use levada_core::{ConnectFailure, Deadline, Deadlines, Ending, OsError};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
-use tokio::sync::{Semaphore, oneshot};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Sleep, sleep, timeout};
 
 use crate::carrier::Carrier;
 use crate::memory::Pipe;
+use crate::resolve::{IpVersion, Resolve, Resolving};
+use crate::socket::TcpOptions;
+
+/// How long IPv4 addresses that came first wait for those of IPv6 (RFC 8305 section 3).
+const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 
 /// Between the starts of two attempts (RFC 8305 section 5).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// Bytes that an echo holds before its writer has to wait.
 const ECHO: usize = 256 * 1024;
-
-/// Names that are looked up at once, over the whole process; others wait, within their deadline.
-static LOOKUPS: Semaphore = Semaphore::const_new(64);
 
 /// What is told on the way.
 #[derive(Debug)]
@@ -51,9 +52,14 @@ impl std::fmt::Debug for Dialing {
 }
 
 impl Dialing {
-    pub(crate) fn new(endpoint: ConnectEndpoint, deadlines: Deadlines) -> Self {
+    pub(crate) fn new(
+        endpoint: ConnectEndpoint,
+        resolver: Arc<dyn Resolve>,
+        tcp: TcpOptions,
+        deadlines: Deadlines,
+    ) -> Self {
         let news = Board::default();
-        let outcome = Box::pin(dial(endpoint, deadlines, news.clone()));
+        let outcome = Box::pin(dial(endpoint, resolver, tcp, deadlines, news.clone()));
         Self { outcome, news }
     }
 
@@ -79,29 +85,28 @@ impl Board {
 
 async fn dial(
     endpoint: ConnectEndpoint,
+    resolver: Arc<dyn Resolve>,
+    tcp: TcpOptions,
     deadlines: Deadlines,
     news: Board,
 ) -> Result<Carrier, Ending> {
     let system = |error: io::Error| Ending::SocketError((&error).into());
     match endpoint {
         ConnectEndpoint::Tcp { host, port, family, bind } => {
-            let addresses = match &host {
-                Host::Ip(address) => vec![*address],
+            let mut candidates = match &host {
+                Host::Ip(ip) => Candidates::known(*ip, port.get()),
                 Host::Name(name) => {
-                    within(deadlines, Deadline::Lookup, lookup(name, &news)).await?
+                    news.pin(News::Resolving);
+                    let wanted = |version| allows(family, bind, version);
+                    let mut asked = Candidates::ask(&*resolver, name, port.get(), wanted);
+                    within(deadlines, Deadline::Lookup, asked.first()).await?;
+                    let addresses = asked.waiting.len();
+                    news.pin(News::Found { name: name.clone(), addresses });
+                    asked
                 }
             };
-            let usable = |address: &IpAddr| {
-                family.contains(*address) && bind.is_none_or(|b| b.is_ipv4() == address.is_ipv4())
-            };
-            let addresses = addresses.into_iter().filter(usable);
-            let addresses =
-                interleave(addresses.map(|ip| SocketAddr::new(ip, port.get())).collect());
-            if addresses.is_empty() {
-                let text = "the host has no address of the wanted family";
-                return Err(lookup_failed(&host.to_string(), &io::Error::other(text)));
-            }
-            within(deadlines, Deadline::Connect, race(addresses, bind, &news)).await
+            let attempt = |address| connect(address, bind, tcp);
+            within(deadlines, Deadline::Connect, race(&mut candidates, attempt, &news)).await
         }
         ConnectEndpoint::Unix(name) => {
             news.pin(News::Attempt(None));
@@ -139,39 +144,91 @@ async fn within<T>(
     }
 }
 
-fn lookup_failed(name: &str, error: &io::Error) -> Ending {
-    let failure = ConnectFailure::Lookup { name: name.to_owned(), error: error.into() };
-    Ending::ConnectFailed(Box::new(failure))
+/// Whether addresses of this version may be used.
+fn allows(family: Family, bind: Option<SocketAddr>, version: IpVersion) -> bool {
+    match version {
+        IpVersion::V4 => family != Family::V6 && bind.is_none_or(|local| local.is_ipv4()),
+        IpVersion::V6 => family != Family::V4 && bind.is_none_or(|local| local.is_ipv6()),
+    }
 }
 
-/// Asks the system's resolver, on a thread of its own that nobody waits for: a lookup that hangs
-/// holds neither the runtime nor the exit of the process.
-async fn lookup(name: &str, news: &Board) -> Result<Vec<IpAddr>, Ending> {
-    news.pin(News::Resolving);
-    let permit = LOOKUPS.acquire().await;
-    let (sender, answer) = oneshot::channel();
-    let asked = name.to_owned();
-    std::thread::Builder::new()
-        .name("levada-lookup".to_owned())
-        .spawn(move || {
-            let _held_until_answered = permit;
-            let found = (asked.as_str(), 0).to_socket_addrs();
-            let addresses = found.map(|all| all.map(|one| one.ip()).collect::<Vec<_>>());
-            // Whoever asked may have given up.
-            let _ = sender.send(addresses);
+/// The addresses to try, as far as they are known, and the lookups that may still give some.
+struct Candidates {
+    name: String,
+    port: u16,
+    lookups: Vec<Resolving>,
+    /// In the order in which they are to be tried.
+    waiting: Vec<SocketAddr>,
+    /// Why the last lookup that failed did.
+    failure: Option<io::Error>,
+}
+
+impl Candidates {
+    fn known(ip: IpAddr, port: u16) -> Self {
+        let waiting = vec![SocketAddr::new(ip, port)];
+        Self { name: ip.to_string(), port, lookups: Vec::new(), waiting, failure: None }
+    }
+
+    fn ask(
+        resolver: &dyn Resolve,
+        name: &str,
+        port: u16,
+        wanted: impl Fn(IpVersion) -> bool,
+    ) -> Self {
+        let versions = [IpVersion::V6, IpVersion::V4].into_iter().filter(|&one| wanted(one));
+        let lookups = versions.map(|version| resolver.resolve(name, version)).collect();
+        Self { name: name.to_owned(), port, lookups, waiting: Vec::new(), failure: None }
+    }
+
+    /// Waits until there is something to try: IPv6 addresses, or IPv4 ones that have waited for them.
+    async fn first(&mut self) -> Result<(), Ending> {
+        let mut delay: Option<Pin<Box<Sleep>>> = None;
+        poll_fn(|cx| {
+            while self.poll_answer(cx).is_ready() {}
+            if self.lookups.is_empty() || self.waiting.iter().any(SocketAddr::is_ipv6) {
+                return Poll::Ready(());
+            }
+            if self.waiting.is_empty() {
+                return Poll::Pending;
+            }
+            delay.get_or_insert_with(|| Box::pin(sleep(RESOLUTION_DELAY))).as_mut().poll(cx)
         })
-        .map_err(|error| lookup_failed(name, &error))?;
-    let unanswered = Err(io::Error::other("the resolver gave no answer"));
-    let addresses = answer.await.unwrap_or(unanswered).map_err(|e| lookup_failed(name, &e))?;
-    news.pin(News::Found { name: name.to_owned(), addresses: addresses.len() });
-    Ok(addresses)
+        .await;
+        if !self.waiting.is_empty() {
+            return Ok(());
+        }
+        let none = || io::Error::other("it has no address that can be used here");
+        let error = self.failure.take().unwrap_or_else(none);
+        let failure = ConnectFailure::Lookup { name: self.name.clone(), error: (&error).into() };
+        Err(Ending::ConnectFailed(Box::new(failure)))
+    }
+
+    /// Takes in one lookup's answer, if one has come.
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let answered = self.lookups.iter_mut().enumerate().find_map(|(index, lookup)| match lookup
+            .as_mut()
+            .poll(cx)
+        {
+            Poll::Ready(answer) => Some((index, answer)),
+            Poll::Pending => None,
+        });
+        let Some((index, answer)) = answered else { return Poll::Pending };
+        drop(self.lookups.remove(index));
+        match answer {
+            Ok(found) => {
+                self.waiting.extend(found.into_iter().map(|ip| SocketAddr::new(ip, self.port)));
+                self.waiting = interleave(std::mem::take(&mut self.waiting));
+            }
+            Err(error) => self.failure = Some(error),
+        }
+        Poll::Ready(())
+    }
 }
 
-/// Alternates the families, beginning with the resolver's first (RFC 8305 section 4).
+/// Alternates the families, beginning with IPv6 (RFC 8305 section 4); within each the resolver's
+/// order stays.
 fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
-    let first_is_v4 = addresses.first().is_some_and(SocketAddr::is_ipv4);
-    let (first, second): (Vec<_>, Vec<_>) =
-        addresses.into_iter().partition(|address| address.is_ipv4() == first_is_v4);
+    let (first, second): (Vec<_>, Vec<_>) = addresses.into_iter().partition(SocketAddr::is_ipv6);
     let mut second = second.into_iter();
     let mut mixed: Vec<_> =
         first.into_iter().flat_map(|address| [Some(address), second.next()]).flatten().collect();
@@ -181,56 +238,62 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 
 /// Tries the addresses, each a little after the one before or as soon as that failed; the first
 /// that connects wins, and the error of the last that failed is that of all.
-async fn race(
-    addresses: Vec<SocketAddr>,
-    bind: Option<SocketAddr>,
+async fn race<A>(
+    candidates: &mut Candidates,
+    attempt: impl Fn(SocketAddr) -> A,
     news: &Board,
-) -> Result<Carrier, Ending> {
-    type Attempt = Pin<Box<dyn Future<Output = (SocketAddr, io::Result<TcpStream>)> + Send>>;
-
-    let mut waiting = addresses.into_iter();
-    let mut running: Vec<Attempt> = Vec::new();
+) -> Result<Carrier, Ending>
+where
+    A: Future<Output = io::Result<TcpStream>>,
+{
+    let mut running: Vec<(SocketAddr, Pin<Box<A>>)> = Vec::new();
+    let mut delay: Option<Pin<Box<Sleep>>> = None;
     let mut last_error = None;
-    loop {
-        let mut delay = Box::pin(sleep(ATTEMPT_DELAY));
-        match waiting.next() {
-            Some(address) => {
-                news.pin(News::Attempt(Some(address)));
-                running.push(Box::pin(async move { (address, connect(address, bind).await) }));
-            }
-            None if running.is_empty() => {
-                let error: io::Error = last_error.unwrap_or_else(|| io::ErrorKind::NotFound.into());
-                return Err(Ending::SocketError((&error).into()));
-            }
-            None => {}
-        }
-        let more = waiting.len() > 0;
-        let settled = poll_fn(|cx| {
-            for index in 0..running.len() {
-                if let Poll::Ready(outcome) = running[index].as_mut().poll(cx) {
-                    drop(running.swap_remove(index));
-                    return Poll::Ready(Some(outcome));
+    poll_fn(|cx| {
+        loop {
+            while candidates.poll_answer(cx).is_ready() {}
+            let settled = running.iter_mut().enumerate().find_map(|(index, (_, attempt))| {
+                match attempt.as_mut().poll(cx) {
+                    Poll::Ready(outcome) => Some((index, outcome)),
+                    Poll::Pending => None,
                 }
+            });
+            match settled {
+                Some((_, Ok(stream))) => return Poll::Ready(Ok(stream.into())),
+                Some((index, Err(error))) => {
+                    let (address, _) = running.swap_remove(index);
+                    news.pin(News::AttemptFailed(address, (&error).into()));
+                    last_error = Some(error);
+                    delay = None;
+                    continue;
+                }
+                None => {}
             }
-            if more && delay.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(None);
+            let waits = |delay: &mut Pin<Box<Sleep>>| delay.as_mut().poll(cx).is_pending();
+            if candidates.waiting.is_empty() || delay.as_mut().is_some_and(waits) {
+                if running.is_empty() && candidates.lookups.is_empty() {
+                    let none = || io::ErrorKind::NotFound.into();
+                    let error: io::Error = last_error.take().unwrap_or_else(none);
+                    return Poll::Ready(Err(Ending::SocketError((&error).into())));
+                }
+                return Poll::Pending;
             }
-            Poll::Pending
-        });
-        match settled.await {
-            Some((_, Ok(stream))) => return Ok(stream.into()),
-            Some((address, Err(error))) => {
-                news.pin(News::AttemptFailed(address, (&error).into()));
-                last_error = Some(error);
-            }
-            None => {}
+            let address = candidates.waiting.remove(0);
+            news.pin(News::Attempt(Some(address)));
+            running.push((address, Box::pin(attempt(address))));
+            delay = Some(Box::pin(sleep(ATTEMPT_DELAY)));
         }
-    }
+    })
+    .await
 }
 
-async fn connect(address: SocketAddr, bind: Option<SocketAddr>) -> io::Result<TcpStream> {
+async fn connect(
+    address: SocketAddr,
+    bind: Option<SocketAddr>,
+    tcp: TcpOptions,
+) -> io::Result<TcpStream> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    socket.set_nodelay(true)?;
+    tcp.apply(&socket)?;
     if let Some(local) = bind {
         socket.bind(local)?;
     }
@@ -240,17 +303,86 @@ async fn connect(address: SocketAddr, bind: Option<SocketAddr>) -> io::Result<Tc
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::time::Instant;
+
+    fn at(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
 
     #[test]
-    fn families_alternate_beginning_with_the_resolvers_first() {
-        let parse = |text: &str| text.parse::<SocketAddr>().unwrap();
-        let six = [parse("[::1]:1"), parse("[::2]:1"), parse("[::3]:1")];
-        let four = [parse("1.1.1.1:1"), parse("2.2.2.2:1")];
+    fn families_alternate_beginning_with_ipv6() {
+        let six = [at("[::1]:1"), at("[::2]:1"), at("[::3]:1")];
+        let four = [at("1.1.1.1:1"), at("2.2.2.2:1")];
         assert_eq!(
-            interleave(vec![six[0], six[1], six[2], four[0]]),
+            interleave(vec![four[0], six[0], six[1], six[2]]),
             [six[0], four[0], six[1], six[2]]
         );
-        assert_eq!(interleave(vec![four[0], four[1], six[0]]), [four[0], six[0], four[1]]);
+        assert_eq!(interleave(vec![four[0], four[1], six[0]]), [six[0], four[0], four[1]]);
         assert_eq!(interleave(vec![]), []);
+    }
+
+    /// Answers after so many milliseconds; `None` never answers.
+    #[derive(Debug)]
+    struct Slow {
+        v4: Option<u64>,
+        v6: Option<u64>,
+    }
+
+    impl Resolve for Slow {
+        fn resolve(&self, _: &str, version: IpVersion) -> Resolving {
+            let (delay, ip) = match version {
+                IpVersion::V4 => (self.v4, at("127.0.0.1:1").ip()),
+                IpVersion::V6 => (self.v6, at("[::1]:1").ip()),
+            };
+            Box::pin(async move {
+                match delay {
+                    Some(delay) => sleep(Duration::from_millis(delay)).await,
+                    None => std::future::pending().await,
+                }
+                Ok(vec![ip])
+            })
+        }
+    }
+
+    /// Whether each address that is there to try first is an IPv6 one, and after how many ms.
+    async fn first_of(v4: Option<u64>, v6: Option<u64>) -> (Vec<bool>, u128) {
+        let began = Instant::now();
+        let mut candidates = Candidates::ask(&Slow { v4, v6 }, "name", 1, |_| true);
+        candidates.first().await.unwrap();
+        let are_v6 = candidates.waiting.iter().map(SocketAddr::is_ipv6).collect();
+        (are_v6, began.elapsed().as_millis())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ipv4_waits_50_ms_for_ipv6_and_ipv6_waits_for_nobody() {
+        assert_eq!(first_of(Some(10), Some(30)).await, (vec![true, false], 30));
+        assert_eq!(first_of(Some(10), Some(200)).await, (vec![false], 60));
+        assert_eq!(first_of(Some(10), None).await, (vec![false], 60));
+        assert_eq!(first_of(None, Some(20)).await, (vec![true], 20));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_start_250_ms_apart_and_at_once_after_a_failure() {
+        let began = Instant::now();
+        let mut candidates = Candidates::known(at("1.1.1.1:1").ip(), 1);
+        candidates.waiting = ["1.1.1.1:1", "2.2.2.2:1", "3.3.3.3:1", "4.4.4.4:1"].map(at).to_vec();
+        let starts = Mutex::new(Vec::new());
+        let attempt = |address: SocketAddr| {
+            starts.lock().unwrap().push(began.elapsed().as_millis());
+            async move {
+                // The first hangs, the second fails after 100 ms, the others at once.
+                if address == at("1.1.1.1:1") {
+                    sleep(Duration::from_secs(3)).await;
+                } else if address == at("2.2.2.2:1") {
+                    sleep(Duration::from_millis(100)).await;
+                }
+                Err(io::ErrorKind::ConnectionRefused.into())
+            }
+        };
+        let board = Board::default();
+        race(&mut candidates, attempt, &board).await.unwrap_err();
+        assert_eq!(*starts.lock().unwrap(), [0, 250, 350, 350]);
+        let failed = |news: &&News| matches!(news, News::AttemptFailed(..));
+        assert_eq!(board.0.lock().unwrap().iter().filter(failed).count(), 4);
     }
 }

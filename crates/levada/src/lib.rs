@@ -11,6 +11,7 @@ mod listener;
 mod memory;
 mod open;
 mod relay;
+mod resolve;
 mod scratch;
 mod socket;
 mod stdio;
@@ -27,9 +28,14 @@ pub use levada_core::{
     Mode, OsError, OsErrorKind, Party, Role, Rule, ShownCertificate, State, Step, SubjectName,
     Times, TlsFacts, Verification, WhyPlain, machine,
 };
-pub use levada_tls::Session;
+pub use levada_tls::{
+    Anchors, AnchorsError, ClientAuth, Identities, IdentitiesBuilder, IdentitiesError, Identity,
+    IdentityError, NameError, Passphrase, PemError, Session, SessionName, TlsClient,
+    TlsClientBuilder, TlsConfigError, TlsServer, TlsServerBuilder, TlsVersion,
+};
 pub use listener::Listener;
 pub use memory::Pipe;
 pub use open::{Dialer, SetupError, connect, listen};
 pub use relay::relay;
-pub use socket::{Options, Socket, UpgradeError};
+pub use resolve::{IpVersion, Resolve, Resolving, SystemResolver};
+pub use socket::{Options, Socket, TcpOptions, UpgradeError};

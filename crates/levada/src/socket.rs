@@ -1,22 +1,25 @@
 //! The stream: one duplex byte stream whose whole life can be watched.
 
 mod end;
+mod options;
 mod read;
 mod up;
 mod upgrade;
 mod write;
 
+pub use options::{Options, TcpOptions};
 pub use upgrade::UpgradeError;
 
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use levada_address::{ConnectEndpoint, Host};
 use levada_core::{
-    ClosePolicy, Deadline, Deadlines, Ended, Ending, Event, Facts, Goodbyes, Life, Mode, OsError,
-    Role, Rule, State, Step, TlsFacts, WhyPlain,
+    Deadline, Ended, Ending, Event, Facts, Goodbyes, Life, Mode, OsError, Ours, Role, Rule, State,
+    Step, TlsFacts, WhyPlain,
 };
 use levada_tls::{Engine, Session};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -27,21 +30,8 @@ use crate::alarm::Alarm;
 use crate::carrier::Carrier;
 use crate::dial::Dialing;
 use crate::events::{Events, Teller};
+use crate::resolve::{Resolve, SystemResolver};
 use crate::wakers::{Half, Wakers};
-
-/// How a [`Socket`] is to behave.
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct Options {
-    /// How long each phase may last.
-    pub deadlines: Deadlines,
-    /// What the peer's goodbye means for our own direction.
-    pub close: ClosePolicy,
-    /// Whether a server goes on in plaintext with a client whose first byte begins no TLS record; it
-    /// is refused otherwise. Never after anything else of TLS has failed. What was written before is
-    /// sent in plaintext then: write only when [`Facts::plain`] says what you can say.
-    pub danger_allow_plaintext: bool,
-}
 
 /// One secure duplex byte stream.
 ///
@@ -95,7 +85,9 @@ pub struct Socket {
     teller: Teller,
     wakers: Wakers,
     /// Held until the socket is established or has ended.
-    permits: Vec<OwnedSemaphorePermit>,
+    handshake_permit: Option<OwnedSemaphorePermit>,
+    /// Held until the socket has ended.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Debug)]
@@ -110,11 +102,21 @@ impl Socket {
     ///
     /// Nothing happens before the first poll: [`Socket::established`], a read, a write or a flush.
     pub fn dial(endpoint: ConnectEndpoint, session: Option<Session>, options: Options) -> Self {
+        Self::dial_by(Arc::new(SystemResolver), endpoint, session, options)
+    }
+
+    /// Begins to connect as [`Socket::dial`] does, with a resolver of the caller's.
+    pub fn dial_by(
+        resolver: Arc<dyn Resolve>,
+        endpoint: ConnectEndpoint,
+        session: Option<Session>,
+        options: Options,
+    ) -> Self {
         let host = match &endpoint {
             ConnectEndpoint::Tcp { host: Host::Name(name), .. } => Some(name.clone()),
             _ => None,
         };
-        let dialing = Dialing::new(endpoint, options.deadlines);
+        let dialing = Dialing::new(endpoint, resolver, options.tcp, options.deadlines);
         let mut socket = Self::new(Transport::Dialing(dialing), session, options);
         socket.facts.host = host;
         socket.facts.role = Some(Role::Client);
@@ -126,6 +128,45 @@ impl Socket {
         let mut socket = Self::new(Transport::Gone, session, options);
         socket.carried(carrier.into());
         socket
+    }
+
+    /// Takes over a transport that is up and that `prefix` was read from already: it is the first that
+    /// the session, or without one the reader, gets.
+    pub fn adopt_with_prefix(
+        carrier: impl Into<Carrier>,
+        prefix: Vec<u8>,
+        session: Option<Session>,
+        options: Options,
+    ) -> Self {
+        let mut socket = Self::new(Transport::Gone, session, options);
+        match socket.session {
+            Some(_) => socket.wire = prefix,
+            None => socket.ahead = prefix,
+        }
+        socket.carried(carrier.into());
+        socket
+    }
+
+    /// Hands the transport out again, with every byte that was read ahead of the caller. For the
+    /// socket's listeners its life ends here, with [`Ending::Aborted`]; the transport is untouched.
+    ///
+    /// # Errors
+    ///
+    /// The socket itself, unless it is plain, established, open both ways, and all that was written
+    /// has left ([flush](tokio::io::AsyncWriteExt::flush) it first).
+    pub fn into_carrier(mut self) -> Result<(Carrier, Vec<u8>), Box<Self>> {
+        let open = self.goodbyes.ours() == Ours::Open && !self.goodbyes.theirs();
+        let plain = self.state() == State::Established && self.session.is_none();
+        if !open || !plain || !self.below.is_empty() {
+            return Err(Box::new(self));
+        }
+        match std::mem::replace(&mut self.transport, Transport::Gone) {
+            Transport::Up(carrier) => Ok((carrier, std::mem::take(&mut self.ahead))),
+            other => {
+                self.transport = other;
+                Err(Box::new(self))
+            }
+        }
     }
 
     fn new(transport: Transport, session: Option<Session>, options: Options) -> Self {
@@ -153,7 +194,8 @@ impl Socket {
             phase_began: now,
             teller: Teller::default(),
             wakers: Wakers::default(),
-            permits: Vec::new(),
+            handshake_permit: None,
+            permit: None,
         }
     }
 
@@ -192,7 +234,8 @@ impl Socket {
         self.teller.listen()
     }
 
-    /// Waits until every asked-for layer is up.
+    /// Waits until every asked-for layer is up. The last records of its handshake may still have to
+    /// leave, where the transport is full; the next read, write or flush sees to that.
     ///
     /// # Errors
     ///
@@ -313,9 +356,12 @@ impl Socket {
         }
     }
 
-    /// Makes the socket hold `permit` until it is established or has ended.
-    pub(crate) fn hold(&mut self, permit: OwnedSemaphorePermit) {
-        self.permits.push(permit);
+    pub(crate) fn hold_until_established(&mut self, permit: OwnedSemaphorePermit) {
+        self.handshake_permit = Some(permit);
+    }
+
+    pub(crate) fn hold_until_ended(&mut self, permit: OwnedSemaphorePermit) {
+        self.permit = Some(permit);
     }
 
     pub(crate) fn set_role(&mut self, role: Role) {
