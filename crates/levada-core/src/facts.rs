@@ -25,7 +25,8 @@ pub struct Facts {
     pub peer: Option<Endpoint>,
     /// Why nothing encrypts the bytes; `None` where something does.
     pub plain: Option<WhyPlain>,
-    /// What TLS agreed on, from the moment it is known.
+    /// What TLS agreed on, from the moment it is known; of the last session, where there was more than
+    /// one, and still there when TLS was taken off again (see [`plain`](Self::plain)).
     pub tls: Option<TlsFacts>,
     /// Who said goodbye first.
     pub first_goodbye: Option<Party>,
