@@ -23,9 +23,10 @@ pub use levada_address::{
     Address, AddressError, ConnectEndpoint, Family, Host, ListenEndpoint, UnixName,
 };
 pub use levada_core::{
-    AlertDescription, Blame, Bytes, CertificateFault, ClosePolicy, ConnectFailure, Deadline,
-    Deadlines, Ended, Ending, Endpoint, Event, Facts, Fault, LIFECYCLE, Mode, OsError, OsErrorKind,
-    Party, Role, Rule, State, Step, Times, TlsFacts, WhyPlain, machine,
+    AlertDescription, Blame, Bytes, CertificateFacts, CertificateFault, ClosePolicy,
+    ConnectFailure, Deadline, Deadlines, Ended, Ending, Endpoint, Event, Facts, Fault, LIFECYCLE,
+    Mode, OsError, OsErrorKind, Party, Role, Rule, ShownCertificate, State, Step, SubjectName,
+    Times, TlsFacts, Verification, WhyPlain, machine,
 };
 pub use levada_tls::{
     Anchors, AnchorsError, ClientAuth, Identities, IdentitiesBuilder, IdentitiesError, Identity,

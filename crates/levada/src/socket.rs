@@ -221,7 +221,7 @@ impl Socket {
         }
         let mut facts = self.facts.clone();
         facts.first_goodbye = self.goodbyes.first();
-        facts.tls = self.tls_facts();
+        facts.tls = self.tls_facts().or(facts.tls);
         facts
     }
 

@@ -3,7 +3,7 @@
 
 use levada::{
     Ended, Ending, Event, Fault, Identities, Identity, Mode, Options, Pipe, SessionName, Socket,
-    State, TlsClient, TlsServer, UpgradeError, WhyPlain,
+    State, TlsClient, TlsServer, UpgradeError, Verification, WhyPlain,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -68,7 +68,13 @@ async fn starttls_both_ways_and_back_to_plaintext() {
         server.closed().await
     };
     let (ours, theirs) = tokio::join!(calling, answering);
-    assert_eq!((ours.ending, theirs.ending), (Ending::Finished, Ending::Finished));
+    assert_eq!((&ours.ending, &theirs.ending), (&Ending::Finished, &Ending::Finished));
+    // Who met under TLS is known to the end, and each end tells the same.
+    let (ours, theirs) = (ours.facts.tls.as_ref().unwrap(), theirs.facts.tls.as_ref().unwrap());
+    assert_eq!(ours.verified_name.as_deref(), Some("localhost"));
+    assert_eq!(ours.verification, Some(Verification::Verified));
+    assert_eq!(ours.peer_chain.first(), theirs.identity.as_deref());
+    assert_eq!(theirs.verification, Some(Verification::Anonymous));
     let told: Vec<_> = std::iter::from_fn(|| events.try_next()).collect();
     let modes: Vec<_> = told.iter().filter(|event| matches!(event, Event::Mode(_))).collect();
     assert_eq!(modes, [&Event::Mode(Mode::TlsClient), &Event::Mode(Mode::Plain)]);
