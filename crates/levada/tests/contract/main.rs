@@ -11,4 +11,8 @@ mod table;
 mod wire;
 mod world;
 
+mod alerts;
 mod cells;
+mod docs;
+mod giving_up;
+mod half_close;
