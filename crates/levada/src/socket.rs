@@ -308,7 +308,14 @@ impl Socket {
     ) -> Poll<R> {
         // On a plain transport that is up each half waits for its own direction alone.
         if self.session.is_none() && !self.life.state().is_before_established() {
-            return work(self, cx);
+            let result = work(self, cx);
+            // But the end is for both: the other half may meet it, or the alarm wake that one alone.
+            if result.is_pending() {
+                self.wakers.note(half, cx.waker());
+            } else {
+                self.wakers.answered(half);
+            }
+            return result;
         }
         let waker = self.wakers.wait(half, cx.waker());
         let result = work(self, &mut Context::from_waker(&waker));

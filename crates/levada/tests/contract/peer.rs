@@ -227,6 +227,17 @@ impl Peer {
         }
     }
 
+    /// As [`Peer::last_flight`] of a server, or in TLS 1.2 its first one, with its certificate.
+    pub(crate) async fn last_or_only_flight(&mut self) -> Vec<u8> {
+        loop {
+            let flight = self.says();
+            if !flight.is_empty() {
+                return flight;
+            }
+            assert!(self.take().await, "the other end ended in the handshake");
+        }
+    }
+
     /// Goes through the whole handshake.
     pub(crate) async fn handshake(&mut self) {
         let Some(flight) = self.last_flight().await else { return };
