@@ -248,8 +248,9 @@ impl Socket {
         poll_fn(|cx| {
             self.poll_half(Half::Write, cx, |socket, cx| {
                 socket.poll_up(cx).map(|()| match socket.life.ended() {
-                    Some(ended) => Err(ended.clone().into()),
-                    None => Ok(()),
+                    Some(ended) if ended.phase.is_before_established() => Err(ended.clone().into()),
+                    // What it has come to since is for reads and writes to tell.
+                    _ => Ok(()),
                 })
             })
         })

@@ -71,7 +71,7 @@ impl Peer {
 
     /// Reads once from the wire and opens what came; `false` at its end.
     pub(crate) async fn take(&mut self) -> bool {
-        let mut buffer = [0; 16 * 1024];
+        let mut buffer = vec![0; 16 * 1024];
         let Some(wire) = &mut self.wire else { return false };
         let count = match wire.read(&mut buffer).await {
             Ok(0) => {

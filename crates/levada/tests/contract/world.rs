@@ -98,7 +98,7 @@ impl Setup {
         match self.moved {
             Moved::Memory => {
                 let (near, far) = Pipe::pair(buffer);
-                (near.into(), Wire::Memory(Socket::adopt(far, None, patient())))
+                (near.into(), Wire::Memory(Socket::adopt(far, None, patient()).into()))
             }
             Moved::Tcp => {
                 let (near, far) = tcp_pair().await;
