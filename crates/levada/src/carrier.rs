@@ -1,7 +1,7 @@
 //! What moves the bytes: the transports below every layer.
 
 use std::io::{self, IoSlice};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use levada_core::Endpoint;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::RecvFlags;
-use socket2::SockRef;
+use socket2::{Domain, SockRef};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -65,6 +65,49 @@ impl Carrier {
     /// reset, so aborting only drops it.
     pub fn foreign(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
         Self(Kind::Foreign(Foreign(Box::pin(stream))))
+    }
+
+    /// Takes over a connected stream socket, TCP or Unix, from whoever opened it.
+    ///
+    /// # Errors
+    ///
+    /// When `fd` is no such socket, or cannot be watched.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime that has io enabled.
+    pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
+        let socket = socket2::Socket::from(fd);
+        let refuse = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, what.to_owned());
+        if socket.r#type()? != socket2::Type::STREAM {
+            return Err(refuse(
+                "the descriptor is no stream socket: pass a connected TCP or Unix one",
+            ));
+        }
+        socket.set_nonblocking(true)?;
+        match socket.domain()? {
+            Domain::IPV4 | Domain::IPV6 => Ok(TcpStream::from_std(socket.into())?.into()),
+            Domain::UNIX => {
+                let fd = OwnedFd::from(socket);
+                Ok(UnixStream::from_std(fd.into())?.into())
+            }
+            _ => Err(refuse("the descriptor is neither a TCP nor a Unix socket")),
+        }
+    }
+
+    /// Gives the descriptor of a TCP or Unix transport away; it stays non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where the transport is of another sort; it is dropped then.
+    pub fn into_fd(self) -> io::Result<OwnedFd> {
+        match self.0 {
+            Kind::Tcp(tcp) => Ok(tcp.into_std()?.into()),
+            Kind::Unix(unix) => Ok(unix.into_std()?.into()),
+            Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) => {
+                Err(io::ErrorKind::Unsupported.into())
+            }
+        }
     }
 
     /// Takes over this process's standard input and output. A terminal's session ends with its

@@ -33,7 +33,8 @@ impl Socket {
         }
         self.alarm = None;
         self.dying = None;
-        self.permits.clear();
+        self.handshake_permit = None;
+        self.permit = None;
         self.queue = Vec::new();
         self.below = Vec::new();
         self.wakers.wake(Half::Read);

@@ -39,6 +39,9 @@ impl Socket {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
+            self.poll_alarm(cx);
+            // What we owe goes out from here too: a reader alone drives a close to its end.
+            let _ = self.poll_owed(cx);
             if !self.ahead.is_empty() {
                 let count = self.ahead.len().min(buf.remaining());
                 buf.put_slice(&self.ahead[..count]);
@@ -48,12 +51,6 @@ impl Socket {
             if let Some(ended) = self.life.ended() {
                 let ended = ended.clone();
                 return Poll::Ready(self.take_rest(cx, buf, &ended));
-            }
-            self.poll_alarm(cx);
-            // What we owe goes out from here too: a reader alone drives a close to its end.
-            let _ = self.poll_owed(cx);
-            if self.life.ended().is_some() {
-                continue;
             }
             if self.dying.is_some() {
                 return Poll::Pending;
@@ -65,6 +62,10 @@ impl Socket {
                 continue;
             }
             if self.session.is_some() {
+                self.notice_goodbye();
+                if self.goodbyes.theirs() {
+                    continue;
+                }
                 let room = buf.initialize_unfilled();
                 let count = ready!(self.poll_take_in(cx, room));
                 if count > 0 {
@@ -190,14 +191,11 @@ impl Socket {
                 0
             }
         };
-        if count == 0 {
-            // Else the end would be told, with all its counters, before these bytes are handed out.
-            self.notice_goodbye();
-        }
         Poll::Ready(count)
     }
 
-    /// The session may have met the peer's goodbye; it counts once all before it is handed out.
+    /// The session may have met the peer's goodbye; it counts once all before it is handed out and
+    /// the caller asks for more. Until then TLS may still be taken off instead.
     fn notice_goodbye(&mut self) {
         let Some(session) = &self.session else { return };
         let closed = session.peer_has_closed() && !session.has_plaintext();
@@ -243,6 +241,7 @@ impl Socket {
         {
             let Poll::Ready(count) = self.poll_take_in(cx, &mut room) else { break };
             self.ahead.extend_from_slice(&room[..count]);
+            self.notice_goodbye();
         }
     }
 

@@ -148,10 +148,10 @@ impl Socket {
             // before the end: it would be reported as done.
             return self.poll_die(cx);
         }
-        ready!(self.poll_write_wire(cx));
         if self.ending_tls {
             ready!(self.poll_end_tls(cx));
         }
+        ready!(self.poll_write_wire(cx));
         if self.goodbyes.ours() != Ours::Asked || self.life.ended().is_some() {
             return Poll::Ready(());
         }
@@ -232,7 +232,6 @@ impl Socket {
             && let Transport::Up(carrier) = &self.transport
             && let Some(reason) = carrier.reason()
         {
-            eprintln!("REASON {reason:?}");
             error = reason;
         }
         self.write_error = Some(OsError::from(&error));
