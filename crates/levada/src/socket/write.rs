@@ -22,7 +22,8 @@ impl Socket {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.life.ended().is_none() && self.goodbyes.ours() != Ours::Open {
+        let had_ended = self.life.ended().is_some();
+        if !had_ended && self.goodbyes.ours() != Ours::Open {
             if self.goodbyes.is_cut() {
                 // The peer has ended us: the error is to tell so, once our reply is out.
                 ready!(self.poll_push(cx))?;
@@ -32,7 +33,7 @@ impl Socket {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::BrokenPipe, text)));
         }
         let up = self.poll_up(cx);
-        if let Some(error) = self.write_error_of_end() {
+        if let Some(error) = self.write_error_of_end(had_ended) {
             return Poll::Ready(Err(error));
         }
         if buf.is_empty() {
@@ -49,7 +50,7 @@ impl Socket {
         }
         self.poll_alarm(cx);
         let owed = self.poll_owed(cx);
-        if let Some(error) = self.write_error_of_end() {
+        if let Some(error) = self.write_error_of_end(had_ended) {
             return Poll::Ready(Err(error));
         }
         ready!(owed);
@@ -92,12 +93,14 @@ impl Socket {
 
     /// Resolves when all that was accepted has left for the kernel.
     pub(super) fn poll_push(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let had_ended = self.life.ended().is_some();
         ready!(self.poll_up(cx));
         self.poll_alarm(cx);
         let owed = self.poll_owed(cx);
         if let Some(ended) = self.life.ended() {
             let lost = !ended.is_clean() && self.goodbyes.ours() != Ours::Sent;
-            return Poll::Ready(if lost { Err(self.pending_write_error()) } else { Ok(()) });
+            let error = self.write_error_of_end(had_ended).filter(|_| lost);
+            return Poll::Ready(error.map_or(Ok(()), Err));
         }
         ready!(owed);
         match self.carrier().map_or(Poll::Ready(Ok(())), |carrier| carrier.poll_flush(cx)) {
@@ -245,10 +248,11 @@ impl Socket {
         }
     }
 
-    /// The error of a write on a stream that has ended: the original one if it waited, once.
-    fn write_error_of_end(&mut self) -> Option<io::Error> {
+    /// The error of a call of the writer on a stream that has ended: the original one, once, if it
+    /// waited or has met the end itself.
+    fn write_error_of_end(&mut self, had_ended: bool) -> Option<io::Error> {
         let ended = self.life.ended()?;
-        let waited = std::mem::take(&mut self.write_waits);
+        let waited = std::mem::take(&mut self.write_waits) || !had_ended;
         Some(if waited { ended.pending_write_error() } else { ended.later_write_error() })
     }
 
