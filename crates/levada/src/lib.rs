@@ -43,6 +43,8 @@ mod alarm;
 mod carrier;
 mod dial;
 mod events;
+#[cfg(feature = "futures-io")]
+mod futures_io;
 mod listener;
 mod memory;
 mod open;
@@ -50,6 +52,7 @@ mod relay;
 mod resolve;
 mod scratch;
 mod socket;
+mod split;
 mod stdio;
 mod wakers;
 
@@ -75,3 +78,4 @@ pub use open::{Dialer, SetupError, connect, listen};
 pub use relay::relay;
 pub use resolve::{IpVersion, Resolve, Resolving, SystemResolver};
 pub use socket::{Options, Socket, TcpOptions, UpgradeError};
+pub use split::{NotOneSocket, ReadHalf, WriteHalf};
