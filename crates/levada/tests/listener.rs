@@ -43,10 +43,10 @@ async fn a_pause_reaches_an_accept_that_waits() {
     let calling = async {
         tokio::task::yield_now().await;
         listener.pause();
-        let _caller = call(&listener).await;
+        let caller = call(&listener).await;
         assert!(accepts_nothing(&listener).await);
         listener.resume();
-        _caller
+        caller
     };
     let (accepted, _caller) = tokio::join!(accepting, calling);
     accepted.unwrap();
