@@ -153,7 +153,7 @@ impl Socket {
     /// # Errors
     ///
     /// The socket itself, unless it is plain, established, open both ways, and all that was written
-    /// has left ([flush](tokio::io::AsyncWriteExt::flush) it first).
+    /// has left (flush it first).
     pub fn into_carrier(mut self) -> Result<(Carrier, Vec<u8>), Box<Self>> {
         let open = self.goodbyes.ours() == Ours::Open && !self.goodbyes.theirs();
         let plain = self.state() == State::Established && self.session.is_none();

@@ -35,7 +35,7 @@ impl Socket {
     ///
     /// Each half is woken for what it waits for. They share a lock that is held for one poll and never
     /// across a wait. The socket lives until both are dropped: dropping one says nothing to the peer,
-    /// so [shut down](tokio::io::AsyncWriteExt::shutdown) the writing half first.
+    /// so shut down the writing half first.
     ///
     /// For halves that borrow, `tokio::io::split(&mut socket)`.
     pub fn into_split(self) -> (ReadHalf, WriteHalf) {
