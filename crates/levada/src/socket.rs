@@ -15,6 +15,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use levada_address::{ConnectEndpoint, Host};
 use levada_core::{
@@ -350,10 +351,9 @@ impl Socket {
         self.facts.bytes.wire_read + self.facts.bytes.wire_written
     }
 
-    /// The time since the phase began; the next one begins now.
-    fn end_of_phase(&mut self) -> std::time::Duration {
-        let now = Instant::now();
-        now - std::mem::replace(&mut self.phase_began, now)
+    /// How long the phase took that ended at this moment; the next one begins with it.
+    fn end_of_phase(&mut self, at: Instant) -> Duration {
+        at - std::mem::replace(&mut self.phase_began, at)
     }
 
     /// The transport, while there is one.
