@@ -16,6 +16,7 @@ mod scratch;
 mod socket;
 mod stdio;
 mod wakers;
+pub mod ws;
 
 pub use carrier::Carrier;
 pub use events::Events;
@@ -34,3 +35,4 @@ pub use open::{Dialer, SetupError, connect, listen};
 pub use relay::relay;
 pub use resolve::{IpVersion, Resolve, Resolving, SystemResolver};
 pub use socket::{Options, Socket, TcpOptions, UpgradeError};
+pub use ws::WsStream;
