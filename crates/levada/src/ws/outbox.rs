@@ -145,9 +145,9 @@ mod tests {
     #[test]
     fn the_bound_counts_what_waits_and_a_large_buffer_is_given_back() {
         let mut outbox = Outbox::default();
-        outbox.gather(&[7; 40_000]);
+        outbox.gather(&vec![7; 40_000]);
         outbox.seal(header(40_000, None));
-        outbox.gather(&[7; 20_000]);
+        outbox.gather(&vec![7; 20_000]);
         assert_eq!(outbox.room(), MAX_FRAME_PAYLOAD - 60_000 - 4);
         outbox.seal(header(20_000, None));
         outbox.advance(60_008);

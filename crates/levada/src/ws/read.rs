@@ -170,24 +170,38 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
         self.connection.state().reads()
     }
 
-    /// Decodes raw bytes of the inbox up to the next event, at most `most` of them.
+    /// Decodes raw bytes of the inbox up to the next event or, if that is payload, up to `most` bytes
+    /// of it. Byte by byte where a header may stand, so that no payload is taken with it.
     fn decode(&mut self, most: usize) {
         if !self.reads() || !self.inbox.has_raw() {
             return;
         }
         // An answer goes behind what was accepted before it.
         self.seal();
-        let raw = self.inbox.raw();
-        let len = raw.len().min(most);
-        let received = self.connection.handle_wire(self.ticker.now(), &mut raw[..len]);
-        let start = self.inbox.raw;
-        self.inbox.raw += received.consumed;
-        match received.event {
-            Some(WsEvent::Data(chunk)) => {
-                self.inbox.ready = start + chunk.payload.start..start + chunk.payload.end;
+        let now = self.ticker.now();
+        while self.inbox.has_raw() {
+            let raw = self.inbox.raw();
+            let len = match self.connection.payload_left() {
+                0 => 1,
+                left => raw.len().min(most).min(usize::try_from(left).unwrap_or(usize::MAX)),
+            };
+            if len == 0 {
+                return;
             }
-            Some(event) => self.hear(event),
-            None => {}
+            let received = self.connection.handle_wire(now, &mut raw[..len]);
+            let start = self.inbox.raw;
+            self.inbox.raw += received.consumed;
+            match received.event {
+                Some(WsEvent::Data(chunk)) => {
+                    self.inbox.ready = start + chunk.payload.start..start + chunk.payload.end;
+                    return;
+                }
+                Some(event) => {
+                    self.hear(event);
+                    break;
+                }
+                None => {}
+            }
         }
         self.inbox.tidy();
     }
@@ -266,12 +280,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
             return;
         }
         while self.life.ended().is_none() && self.reads() && self.inbox.ready().is_empty() {
-            if self.connection.payload_left() > 0 {
-                return;
-            }
             if self.inbox.has_raw() {
-                // Byte by byte, so that the header of a data frame is known before its payload.
-                self.decode(1);
+                self.decode(0);
+                if self.connection.payload_left() > 0 {
+                    return;
+                }
             } else if self.poll_read_ahead(cx).is_pending() {
                 return;
             }
@@ -295,7 +308,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
                 return;
             }
             while self.reads() && self.inbox.has_raw() && self.connection.payload_left() == 0 {
-                self.decode(1);
+                self.decode(0);
             }
         }
     }
