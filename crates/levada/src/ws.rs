@@ -103,7 +103,7 @@ use tick::Ticker;
 /// # Cancel safety
 ///
 /// All its futures and polls can be dropped at any time: nothing is lost by it. Its halves can be used
-/// by two tasks through [`tokio::io::split`]; neither takes the other's wake-ups.
+/// by two tasks through `tokio::io::split`; neither takes the other's wake-ups.
 #[derive(Debug)]
 pub struct WsStream<S = Socket> {
     /// There until it is [given back](WsStream::into_inner).

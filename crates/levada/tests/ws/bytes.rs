@@ -262,3 +262,12 @@ async fn b3_a_buffered_reader_works() {
 async fn b4_an_idle_stream_is_small() {
     assert!(size_of::<WsStream<tokio::net::TcpStream>>() < 2048);
 }
+
+/// It goes between threads, and needs no pinning (§1.7).
+#[test]
+fn b10_the_stream_is_send_and_unpin() {
+    fn holds<T: Send + Unpin>() {}
+    holds::<WsStream>();
+    holds::<WsStream<tokio::net::TcpStream>>();
+    holds::<WsStream<WsStream>>();
+}
