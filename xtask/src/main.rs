@@ -1,5 +1,6 @@
 //! The project's own commands, `cargo xtask`: what a developer runs and what CI runs are the same.
 
+mod bench;
 mod ci;
 mod fuzz;
 mod peers;
@@ -12,6 +13,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::{env, io};
 
+use bench::Plan;
 use steps::Report;
 
 const USAGE: &str = "\
@@ -20,6 +22,10 @@ usage: cargo xtask COMMAND
   test [--all]    install the peers that tests talk to, then run every test;
                   --all adds the slow suites, in release mode, and the fuzz targets
   ci              format, clippy, rustdoc, cargo-deny, then `test`
+  bench           the microbenchmarks, as a table
+  bench peers [--quick] [--rounds N] [--only LOAD,...]
+                  install the peers of `levada serve`, measure it beside them (root, Debian), and
+                  write docs/benchmarks.md; what is --quick or --only a part goes to target/bench
   fuzz [SECONDS]  run each fuzz target for that long (60 seconds unless told)
 ";
 
@@ -35,6 +41,15 @@ fn main() -> ExitCode {
         ["test"] => test::run(&mut report, test::Extent::Fast),
         ["test", "--all"] => test::run(&mut report, test::Extent::All),
         ["ci"] => ci::run(&mut report),
+        ["bench"] => bench::micro(&mut report),
+        ["bench", which @ ("peers" | "inside"), ref words @ ..] => match Plan::parse(words) {
+            Ok(plan) if which == "peers" => bench::peers(&mut report, &plan, words),
+            Ok(plan) => bench::inside(&mut report, &plan),
+            Err(wrong) => {
+                eprintln!("{wrong}");
+                return ExitCode::from(2);
+            }
+        },
         ["fuzz"] => fuzz::run(&mut report, fuzz::SECONDS),
         ["fuzz", seconds] => match seconds.parse() {
             Ok(seconds) => fuzz::run(&mut report, seconds),

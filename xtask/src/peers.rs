@@ -7,11 +7,12 @@ use std::{env, fs};
 
 use crate::steps::{Done, Outcome, run, shown};
 
-struct Peer {
-    program: &'static str,
+pub(crate) struct Peer {
+    /// Its name, or the path of a file that is no program.
+    pub(crate) program: &'static str,
     /// Debian's package that holds it.
-    package: &'static str,
-    purpose: &'static str,
+    pub(crate) package: &'static str,
+    pub(crate) purpose: &'static str,
 }
 
 const PEERS: &[Peer] = &[Peer {
@@ -22,7 +23,13 @@ const PEERS: &[Peer] = &[Peer {
 
 /// Makes sure that every peer is there, by installing it where we may.
 pub(crate) fn ensure() -> Outcome {
-    let missing: Vec<&Peer> = PEERS.iter().filter(|peer| find(peer.program).is_none()).collect();
+    ensure_each(PEERS)?;
+    Ok(Done::Ran(PEERS.iter().map(|peer| peer.program).collect::<Vec<_>>().join(", ")))
+}
+
+/// The same for other peers than those of the tests.
+pub(crate) fn ensure_each(peers: &[Peer]) -> Result<(), String> {
+    let missing: Vec<&Peer> = peers.iter().filter(|peer| find(peer.program).is_none()).collect();
     if !missing.is_empty() {
         for peer in &missing {
             println!("{} is missing: {}", peer.program, peer.purpose);
@@ -30,9 +37,9 @@ pub(crate) fn ensure() -> Outcome {
         install(missing.iter().map(|peer| peer.package))?;
     }
     let absent: Vec<&str> =
-        PEERS.iter().map(|peer| peer.program).filter(|program| find(program).is_none()).collect();
+        peers.iter().map(|peer| peer.program).filter(|program| find(program).is_none()).collect();
     if absent.is_empty() {
-        Ok(Done::Ran(PEERS.iter().map(|peer| peer.program).collect::<Vec<_>>().join(", ")))
+        Ok(())
     } else {
         Err(format!("still missing after the installation: {}", absent.join(", ")))
     }

@@ -96,7 +96,7 @@ fn counted(command: &mut Command, tally: &mut Tally) -> Result<(), String> {
 }
 
 /// Where Cargo builds: this program lies in `TARGET/debug`.
-fn target_folder() -> Result<PathBuf, String> {
+pub(crate) fn target_folder() -> Result<PathBuf, String> {
     let program =
         env::current_exe().map_err(|error| format!("where this program lies: {error}"))?;
     match program.ancestors().nth(2) {

@@ -62,6 +62,11 @@ impl Goodbyes {
         self.first
     }
 
+    /// Whether the peer's goodbye has ended our direction, too: what we still have to write is lost.
+    pub const fn is_cut(&self) -> bool {
+        self.cut.is_some()
+    }
+
     /// Whether both goodbyes are complete.
     pub fn are_complete(&self) -> bool {
         self.theirs && self.ours == Ours::Sent
@@ -160,6 +165,7 @@ mod tests {
         let mut goodbyes = Goodbyes::new(ClosePolicy::Both);
         assert_eq!(goodbyes.received(7), None);
         assert_eq!(goodbyes.ours(), Ours::Asked);
+        assert!(goodbyes.is_cut());
         assert!(!goodbyes.ask(), "the reply is that goodbye");
         assert_eq!(goodbyes.sent(), Some(Ending::CloseNotify { unsent: 7 }));
     }

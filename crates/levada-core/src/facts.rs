@@ -1,10 +1,12 @@
 //! What is known about one stream.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use crate::certificate::{CertificateFacts, ShownCertificate};
 use crate::lifecycle::{Party, Role};
 use crate::text::OneLine;
 
@@ -23,7 +25,8 @@ pub struct Facts {
     pub peer: Option<Endpoint>,
     /// Why nothing encrypts the bytes; `None` where something does.
     pub plain: Option<WhyPlain>,
-    /// What TLS agreed on, from the moment it is known.
+    /// What TLS agreed on, from the moment it is known; of the last session, where there was more than
+    /// one, and still there when TLS was taken off again (see [`plain`](Self::plain)).
     pub tls: Option<TlsFacts>,
     /// Who said goodbye first.
     pub first_goodbye: Option<Party>,
@@ -77,7 +80,10 @@ pub enum WhyPlain {
     EndTls,
 }
 
-/// What a TLS handshake agreed on.
+/// What a TLS handshake agreed on, and who met in it. Cheap to clone.
+///
+/// Certificates are read when somebody asks, and at the end of the stream: nothing on the way of the
+/// data pays for it, and a stream that nobody asks holds none of this.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct TlsFacts {
@@ -91,10 +97,48 @@ pub struct TlsFacts {
     pub alpn: Option<String>,
     /// The server name asked for (RFC 6066 section 3): by us as client, by the peer as server.
     pub sni: Option<String>,
-    /// Whether the session was resumed.
+    /// The name or address that the peer's certificate was found to be for (RFC 9525), as client.
+    /// [`Facts::host`] is where we wanted to go: the two may differ by configuration.
+    pub verified_name: Option<String>,
+    /// Whether the session was resumed (RFC 8446 section 2.2, RFC 5077): no certificates are shown
+    /// then, and the peer's are those of the first session.
     pub resumed: Option<bool>,
+    /// Who we are to the peer: the certificate that we chose to show. As client only where the server
+    /// has asked for one in this handshake, so never on a resumed session.
+    pub identity: Option<Arc<ShownCertificate>>,
+    /// How far the peer's certificates were verified; `None` until that is known.
+    pub verification: Option<Verification>,
     /// How many certificates the peer showed, its own included; 0 where it showed none.
     pub peer_certificates: usize,
+    /// The first [`MOST_CERTIFICATES`](Self::MOST_CERTIFICATES) of them, in the peer's order: its own
+    /// first, the issuers that it sends behind it (RFC 8446 section 4.4.2). That is what was sent, not
+    /// the path to an anchor that verification found. They are told when they are refused, too.
+    pub peer_chain: Arc<[ShownCertificate]>,
+}
+
+impl TlsFacts {
+    /// No more certificates of a chain are told. Paths that verification takes are shorter.
+    pub const MOST_CERTIFICATES: usize = 8;
+
+    /// What the peer's own certificate says, if it showed one that can be read.
+    pub fn peer_certificate(&self) -> Option<&CertificateFacts> {
+        self.peer_chain.first().and_then(ShownCertificate::read)
+    }
+}
+
+/// How far the peer's certificates were verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+pub enum Verification {
+    /// They are valid and lead to an anchor (RFC 5280 section 6), and a server's are for the name.
+    Verified,
+    /// They were taken unseen, because verification is off by a setting named `danger`: nobody knows
+    /// who the peer is.
+    Danger,
+    /// They were refused; the ending says why.
+    Refused,
+    /// The peer showed none: a client may be nobody.
+    Anonymous,
 }
 
 /// Bytes that passed, by side of the layers.

@@ -16,6 +16,7 @@ extern crate alloc;
 extern crate std;
 
 mod alert;
+mod certificate;
 mod close;
 mod deadline;
 mod diagnosis;
@@ -32,13 +33,14 @@ mod os_error;
 mod text;
 
 pub use alert::AlertDescription;
+pub use certificate::{CertificateFacts, ShownCertificate, SubjectName};
 pub use close::{ClosePolicy, Goodbyes, Ours};
 pub use deadline::{Deadline, Deadlines};
 pub use diagnosis::Blame;
 pub use ended::Ended;
 pub use ending::{ConnectFailure, Ending, Rule};
 pub use event::Event;
-pub use facts::{Bytes, Endpoint, Facts, Times, TlsFacts, WhyPlain};
+pub use facts::{Bytes, Endpoint, Facts, Times, TlsFacts, Verification, WhyPlain};
 pub use fault::{CertificateFault, Fault};
 pub use lifecycle::{LIFECYCLE, Life, Mode, Party, Role, State, Step, Undeclared};
 pub use os_error::{OsError, OsErrorKind};

@@ -211,12 +211,44 @@ fn whatever_a_peer_chose_an_ended_is_one_printable_line() {
 #[cfg(feature = "serde")]
 mod json {
     use super::*;
-    use levada_core::{Bytes, Event, Mode, Party, Role, Times, WhyPlain};
+    use levada_core::{
+        Bytes, CertificateFacts, Event, Mode, Party, Role, ShownCertificate, SubjectName, Times,
+        Verification, WhyPlain,
+    };
     use serde_json::{Value, json};
     use std::time::Duration;
 
     fn value(of: &impl serde::Serialize) -> Value {
         serde_json::to_value(of).expect("it is all plain values")
+    }
+
+    fn client() -> ShownCertificate {
+        ShownCertificate::Read(CertificateFacts {
+            subject: "CN=client".into(),
+            issuer: "CN=ca,O=Example".into(),
+            names: vec![SubjectName::Uri("spiffe://example.org/client".into())],
+            more_names: 0,
+            not_before: 1_600_000_000,
+            not_after: 1_900_000_000,
+            serial: "0AFF".into(),
+            spki_pin: "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=".into(),
+            is_ca: false,
+        })
+    }
+
+    fn server() -> ShownCertificate {
+        let ShownCertificate::Read(facts) = client() else { panic!("it is read") };
+        ShownCertificate::Read(CertificateFacts {
+            subject: String::new(),
+            names: vec![
+                SubjectName::Dns("example.org".into()),
+                SubjectName::Ip([192, 0, 2, 7].into()),
+                SubjectName::Email("a@example.org".into()),
+                SubjectName::Other { kind: "directoryName", value: "CN=x".into() },
+            ],
+            more_names: 3,
+            ..facts
+        })
     }
 
     #[test]
@@ -230,8 +262,12 @@ mod json {
                 group: Some("X25519MLKEM768".into()),
                 alpn: Some("h2".into()),
                 sni: Some("example.org".into()),
+                verified_name: Some("example.org".into()),
                 resumed: Some(false),
+                identity: Some(Arc::new(client())),
+                verification: Some(Verification::Verified),
                 peer_certificates: 2,
+                peer_chain: [server(), ShownCertificate::Unreadable { bytes: 812 }].into(),
             }),
             first_goodbye: Some(Party::Peer),
             bytes: Bytes { read: 1, written: 2, wire_read: 3, wire_written: 4, discarded: 5 },
@@ -266,8 +302,40 @@ mod json {
                     "group": "X25519MLKEM768",
                     "alpn": "h2",
                     "sni": "example.org",
+                    "verified_name": "example.org",
                     "resumed": false,
+                    "identity": {
+                        "subject": "CN=client",
+                        "issuer": "CN=ca,O=Example",
+                        "names": [{ "uri": "spiffe://example.org/client" }],
+                        "more_names": 0,
+                        "not_before": 1_600_000_000,
+                        "not_after": 1_900_000_000,
+                        "serial": "0AFF",
+                        "spki_pin": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+                        "is_ca": false,
+                    },
+                    "verification": "verified",
                     "peer_certificates": 2,
+                    "peer_chain": [
+                        {
+                            "subject": "",
+                            "issuer": "CN=ca,O=Example",
+                            "names": [
+                                { "dns": "example.org" },
+                                { "ip": "192.0.2.7" },
+                                { "email": "a@example.org" },
+                                { "other": { "kind": "directoryName", "value": "CN=x" } },
+                            ],
+                            "more_names": 3,
+                            "not_before": 1_600_000_000,
+                            "not_after": 1_900_000_000,
+                            "serial": "0AFF",
+                            "spki_pin": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+                            "is_ca": false,
+                        },
+                        { "unreadable": { "bytes": 812 } },
+                    ],
                 },
                 "first_goodbye": "peer",
                 "bytes": {
@@ -319,5 +387,13 @@ mod json {
         assert_eq!(value(&Event::Mode(Mode::TlsClient)), json!({ "mode": "tls_client" }));
         assert_eq!(value(&Event::Goodbye(Party::Local)), json!({ "goodbye": "local" }));
         assert_eq!(value(&WhyPlain::Disabled), json!("disabled"));
+        for (verification, word) in [
+            (Verification::Verified, "verified"),
+            (Verification::Danger, "danger"),
+            (Verification::Refused, "refused"),
+            (Verification::Anonymous, "anonymous"),
+        ] {
+            assert_eq!(value(&verification), json!(word));
+        }
     }
 }

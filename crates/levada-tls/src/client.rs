@@ -3,21 +3,23 @@
 use std::fmt;
 use std::sync::Arc;
 
+use levada_core::ShownCertificate;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::ServerName;
-use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, ClientConnection};
 use rustls_platform_verifier::Verifier;
 
 use crate::anchors::{self, Anchors};
 use crate::config_error::{TlsConfigError, alpn_names};
+use crate::facts::Known;
 use crate::identity::Identity;
 use crate::name::SessionName;
 use crate::provider::provider;
 use crate::session::Session;
 use crate::verify::{DangerNoVerification, OtherName};
 use crate::version::{TlsVersion, Versions};
+use crate::witness::{ClientIdentity, Witnessed};
 
 /// What all sessions of a client have in common. Cheap to clone; clones share the memory of
 /// sessions that can be resumed.
@@ -25,6 +27,8 @@ use crate::version::{TlsVersion, Versions};
 pub struct TlsClient {
     config: Arc<ClientConfig>,
     verifier: Arc<dyn ServerCertVerifier>,
+    verifies: bool,
+    identity: Option<Arc<ShownCertificate>>,
     versions: Versions,
 }
 
@@ -69,7 +73,8 @@ impl TlsClient {
         };
         let connection = ClientConnection::new(config, asked_for)
             .map_err(|error| TlsConfigError::Provider(error.to_string()))?;
-        Ok(Session::client(connection, self.versions, name.sni_name()))
+        let known = Known::client(name, self.verifies, self.identity.clone());
+        Ok(Session::client(connection, self.versions, known))
     }
 }
 
@@ -156,18 +161,25 @@ impl TlsClientBuilder {
                     .map_err(|error| TlsConfigError::Provider(error.to_string()))?
             }
         };
+        let verifier: Arc<dyn ServerCertVerifier> = Arc::new(Witnessed(verifier));
+        let shown = self.identity.as_ref().map(Identity::shown);
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&self.versions.for_rustls()?)
             .map_err(|error| TlsConfigError::Provider(error.to_string()))?
             .dangerous()
             .with_custom_certificate_verifier(verifier.clone());
         let mut config = match self.identity {
-            Some(identity) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(
-                identity.certified_key(),
-            ))),
+            Some(identity) => builder
+                .with_client_cert_resolver(Arc::new(ClientIdentity(identity.certified_key()))),
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = alpn;
-        Ok(TlsClient { config: Arc::new(config), verifier, versions: self.versions })
+        Ok(TlsClient {
+            config: Arc::new(config),
+            verifier,
+            verifies: self.verifies,
+            identity: shown,
+            versions: self.versions,
+        })
     }
 }

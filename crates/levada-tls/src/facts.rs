@@ -1,21 +1,98 @@
-//! What a handshake has agreed on, in the words of the registries.
+//! What a handshake has agreed on, in the words of the registries, and who met in it.
 
-use levada_core::TlsFacts;
+use std::sync::Arc;
+
+use levada_core::{Role, ShownCertificate, TlsFacts, Verification};
+use rustls::pki_types::CertificateDer;
 use rustls::{CipherSuite, Connection, HandshakeKind, NamedGroup};
 
+use crate::certificate::read_certificate;
+use crate::name::SessionName;
 use crate::version::TlsVersion;
+use crate::witness::Notes;
 
-/// What `connection` has agreed on so far, but for the name asked for.
-pub(crate) fn facts_of(connection: &Connection) -> TlsFacts {
-    TlsFacts {
-        version: connection.protocol_version().and_then(TlsVersion::of).map(TlsVersion::number),
-        suite: connection.negotiated_cipher_suite().map(|suite| suite_name(suite.suite())),
-        group: connection.negotiated_key_exchange_group().map(|group| group_name(group.name())),
-        alpn: connection.alpn_protocol().map(|name| name.escape_ascii().to_string()),
-        sni: None,
-        resumed: connection.handshake_kind().map(|kind| kind == HandshakeKind::Resumed),
-        peer_certificates: connection.peer_certificates().map_or(0, <[_]>::len),
+/// What a session itself knows of its handshake, beside what rustls does.
+pub(crate) struct Known {
+    pub(crate) role: Role,
+    /// The name asked for.
+    pub(crate) sni: Option<String>,
+    /// The name to verify, where it is not the one asked for.
+    other_name: Option<Box<str>>,
+    /// Whether the peer's certificates are verified.
+    verifies: bool,
+    /// Who we are, if anybody: a server once it has chosen, a client for the case that it is asked.
+    pub(crate) identity: Option<Arc<ShownCertificate>>,
+}
+
+impl Known {
+    pub(crate) fn client(
+        name: &SessionName,
+        verifies: bool,
+        identity: Option<Arc<ShownCertificate>>,
+    ) -> Self {
+        let wanted = name.verified();
+        let sni = name.sni().map(ToOwned::to_owned);
+        Self {
+            role: Role::Client,
+            other_name: (sni.as_ref() != Some(&wanted)).then(|| wanted.into_boxed_str()),
+            sni,
+            verifies,
+            identity,
+        }
     }
+
+    pub(crate) const fn server() -> Self {
+        Self { role: Role::Server, sni: None, other_name: None, verifies: true, identity: None }
+    }
+
+    /// The facts before there is a connection.
+    pub(crate) fn facts(&self) -> TlsFacts {
+        TlsFacts { sni: self.sni.clone(), ..TlsFacts::default() }
+    }
+
+    /// The facts of a connection, as far as it is.
+    pub(crate) fn facts_of(&self, connection: &Connection, notes: &Notes) -> TlsFacts {
+        let resumed = connection.handshake_kind().map(|kind| kind == HandshakeKind::Resumed);
+        let handshaking = connection.is_handshaking();
+        let chain = if notes.refused.is_empty() {
+            // Who resumes a session has proved nothing before the handshake is complete.
+            let proved = !handshaking || resumed != Some(true);
+            connection.peer_certificates().filter(|_| proved).unwrap_or_default()
+        } else {
+            &notes.refused
+        };
+        let verification = match chain {
+            [] => (!handshaking).then_some(Verification::Anonymous),
+            _ if !notes.refused.is_empty() => Some(Verification::Refused),
+            _ if self.verifies => Some(Verification::Verified),
+            _ => Some(Verification::Danger),
+        };
+        let is_shown = self.role == Role::Server || notes.identity_is_shown;
+        TlsFacts {
+            version: connection.protocol_version().and_then(TlsVersion::of).map(TlsVersion::number),
+            suite: connection.negotiated_cipher_suite().map(|suite| suite_name(suite.suite())),
+            group: connection.negotiated_key_exchange_group().map(|group| group_name(group.name())),
+            alpn: connection.alpn_protocol().map(|name| name.escape_ascii().to_string()),
+            sni: self.sni.clone(),
+            verified_name: self.verified_name(verification),
+            resumed,
+            identity: self.identity.clone().filter(|_| is_shown),
+            verification,
+            peer_certificates: chain.len(),
+            peer_chain: read_chain(chain),
+        }
+    }
+
+    fn verified_name(&self, verification: Option<Verification>) -> Option<String> {
+        if self.role == Role::Server || verification != Some(Verification::Verified) {
+            return None;
+        }
+        self.other_name.as_deref().or(self.sni.as_deref()).map(ToOwned::to_owned)
+    }
+}
+
+fn read_chain(chain: &[CertificateDer<'_>]) -> Arc<[ShownCertificate]> {
+    chain.iter().take(TlsFacts::MOST_CERTIFICATES).map(|der| read_certificate(der)).collect()
 }
 
 /// The suite's name in the IANA registry: rustls marks those of TLS 1.3 with a prefix of its own.

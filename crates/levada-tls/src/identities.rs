@@ -23,14 +23,14 @@ pub struct Identities(Arc<Table>);
 #[derive(Default)]
 struct Table {
     /// Exact names, and wildcards as they are written, in lower case.
-    by_name: HashMap<String, Arc<CertifiedKey>>,
-    default: Option<Arc<CertifiedKey>>,
+    by_name: HashMap<String, Identity>,
+    default: Option<Identity>,
 }
 
 impl Identities {
     /// One identity for whatever name is asked for.
     pub fn one(identity: &Identity) -> Self {
-        Self(Arc::new(Table { by_name: HashMap::new(), default: Some(identity.certified_key()) }))
+        Self(Arc::new(Table { by_name: HashMap::new(), default: Some(identity.clone()) }))
     }
 
     /// A table that is still empty.
@@ -43,7 +43,8 @@ impl Identities {
         self.find(name).is_some()
     }
 
-    fn find(&self, name: Option<&str>) -> Option<&Arc<CertifiedKey>> {
+    /// Who answers for `name`.
+    pub(crate) fn find(&self, name: Option<&str>) -> Option<&Identity> {
         let table = &*self.0;
         let by_name = name.and_then(|name| {
             let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
@@ -66,7 +67,7 @@ struct Resolver(Identities);
 
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.find(hello.server_name()).cloned()
+        self.0.find(hello.server_name()).map(Identity::certified_key)
     }
 }
 
@@ -123,7 +124,7 @@ impl IdentitiesBuilder {
                 key.insert_str(0, "*.");
             }
             match self.table.by_name.entry(key) {
-                Entry::Vacant(entry) => drop(entry.insert(identity.certified_key())),
+                Entry::Vacant(entry) => drop(entry.insert(identity.clone())),
                 Entry::Occupied(entry) => return Err(IdentitiesError::Taken(entry.key().clone())),
             }
         }
@@ -133,7 +134,7 @@ impl IdentitiesBuilder {
     /// Lets `identity` answer for every name that has no entry, and for none.
     #[must_use]
     pub fn with_default(mut self, identity: &Identity) -> Self {
-        self.table.default = Some(identity.certified_key());
+        self.table.default = Some(identity.clone());
         self
     }
 

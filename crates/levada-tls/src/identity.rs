@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use levada_core::ShownCertificate;
 use pkcs8::EncryptedPrivateKeyInfoRef;
 use pkcs8::der::{self, AnyRef, Decode};
 use pkcs8::pkcs5;
@@ -14,6 +15,7 @@ use rustls::pki_types::{
 use rustls::sign::{CertifiedKey, SigningKey};
 use webpki::EndEntityCert;
 
+use crate::certificate::read_certificate;
 use crate::fault::in_words;
 use crate::identity_error::IdentityError;
 use crate::passphrase::Passphrase;
@@ -27,6 +29,8 @@ use crate::pem::{self, Block};
 pub struct Identity {
     certified: Arc<CertifiedKey>,
     names: Arc<[String]>,
+    /// What the own certificate says, read once for all sessions.
+    shown: Arc<ShownCertificate>,
 }
 
 impl Identity {
@@ -69,14 +73,20 @@ impl Identity {
             return Err(IdentityError::ChainOrder(index + 1));
         }
         let names = leaf.valid_dns_names().map(str::to_ascii_lowercase).collect();
+        let shown = Arc::new(read_certificate(&leaf.der()));
         drop(parsed);
-        Ok(Self { certified: Arc::new(CertifiedKey::new(chain, key)), names })
+        Ok(Self { certified: Arc::new(CertifiedKey::new(chain, key)), names, shown })
     }
 
     /// The DNS names that the certificate is for (its subject alternative names), in lower case; a
     /// wildcard begins with `*.`.
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// What the certificate says, as a session's facts tell it.
+    pub(crate) fn shown(&self) -> Arc<ShownCertificate> {
+        self.shown.clone()
     }
 
     pub(crate) fn certified_key(&self) -> Arc<CertifiedKey> {

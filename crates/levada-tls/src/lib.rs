@@ -26,6 +26,7 @@
 #![forbid(unsafe_code)]
 
 mod anchors;
+mod certificate;
 mod certificate_fault;
 mod client;
 mod config_error;
@@ -46,8 +47,10 @@ mod server;
 mod session;
 mod verify;
 mod version;
+mod witness;
 
 pub use anchors::{Anchors, AnchorsError};
+pub use certificate::read_certificate;
 pub use client::{TlsClient, TlsClientBuilder};
 pub use config_error::TlsConfigError;
 pub use engine::{Engine, Opened};

@@ -3,12 +3,12 @@
 use std::io::{self, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use levada_core::{AlertDescription, TlsFacts};
+use levada_core::AlertDescription;
 use rustls::{Connection, Error, IoState, SupportedCipherSuite};
 
-use crate::facts::facts_of;
 use crate::fault::alert_for;
 use crate::record;
+use crate::witness::Notes;
 
 /// The most plain bytes in one record (RFC 8446 section 5.1).
 const RECORD: usize = 16 * 1024;
@@ -26,6 +26,8 @@ pub(crate) struct Running {
     worn_out: bool,
     /// Behind our close_notify: sealed bytes that waited before the last record was taken in.
     queued: usize,
+    /// What was seen in the handshake.
+    notes: Notes,
 }
 
 /// What a record has led to.
@@ -38,11 +40,26 @@ impl Running {
     pub(crate) fn new(mut connection: Connection) -> Self {
         // The caller bounds what it seals, before it does.
         connection.set_buffer_limit(None);
-        Self { connection, waiting: 0, sealed: 0, worn_out: false, queued: 0 }
+        Self {
+            connection,
+            waiting: 0,
+            sealed: 0,
+            worn_out: false,
+            queued: 0,
+            notes: Notes::default(),
+        }
     }
 
     /// Takes in `record`, in which no byte is missing or too many.
     pub(crate) fn process(&mut self, record: &[u8], closed: bool) -> Processed {
+        if self.is_handshaking()
+            && record::plain_alert(record)
+                .is_some_and(|alert| alert.description == AlertDescription::CLOSE_NOTIFY)
+        {
+            // An unencrypted goodbye ends the handshake. rustls does not tell of it in TLS 1.2, and
+            // takes it for a fault in 1.3, whose alert would stand in the way of our own goodbye.
+            return Processed::GoesOn { peer_has_closed: true };
+        }
         // Asked before there is input, it does nothing but count.
         self.queued = if closed && self.wants_write() {
             self.connection.process_new_packets().map_or(0, |state| state.tls_bytes_to_write())
@@ -64,11 +81,7 @@ impl Running {
         match self.advance(closed) {
             Ok(state) => {
                 self.waiting = state.plaintext_bytes_to_read();
-                // An unencrypted goodbye ends the handshake, which rustls does not tell.
-                let gave_up = self.is_handshaking()
-                    && record::plain_alert(record)
-                        .is_some_and(|alert| alert.description == AlertDescription::CLOSE_NOTIFY);
-                Processed::GoesOn { peer_has_closed: state.peer_has_closed() || gave_up }
+                Processed::GoesOn { peer_has_closed: state.peer_has_closed() }
             }
             Err(error) => Processed::Failed(error),
         }
@@ -76,10 +89,13 @@ impl Running {
 
     /// Lets rustls work on what it was given.
     fn advance(&mut self, closed: bool) -> Result<IoState, Error> {
+        let connection = &mut self.connection;
         if closed && cfg!(debug_assertions) {
-            surviving(|| self.connection.process_new_packets())
+            surviving(|| connection.process_new_packets())
+        } else if connection.is_handshaking() {
+            self.notes.during(|| connection.process_new_packets())
         } else {
-            self.connection.process_new_packets()
+            connection.process_new_packets()
         }
     }
 
@@ -188,8 +204,9 @@ impl Running {
         self.connection.is_handshaking()
     }
 
-    pub(crate) fn facts(&self) -> TlsFacts {
-        facts_of(&self.connection)
+    /// The connection and what was seen in its handshake: all that facts are made of.
+    pub(crate) const fn evidence(&self) -> (&Connection, &Notes) {
+        (&self.connection, &self.notes)
     }
 }
 

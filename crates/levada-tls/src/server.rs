@@ -14,6 +14,7 @@ use crate::identities::Identities;
 use crate::provider::provider;
 use crate::session::Session;
 use crate::version::{TlsVersion, Versions};
+use crate::witness::Witnessed;
 
 /// What all sessions of a server have in common. Cheap to clone; clones share the keys of tickets.
 #[derive(Clone)]
@@ -152,5 +153,7 @@ fn client_verifier(
     };
     let builder = WebPkiClientVerifier::builder_with_provider(roots, provider());
     let builder = if may_lack { builder.allow_unauthenticated() } else { builder };
-    builder.build().map_err(|error| TlsConfigError::Provider(error.to_string()))
+    let verifier: Arc<dyn ClientCertVerifier> =
+        builder.build().map_err(|error| TlsConfigError::Provider(error.to_string()))?;
+    Ok(Arc::new(Witnessed(verifier)))
 }

@@ -4,11 +4,11 @@ use std::{fmt, io};
 
 use levada_core::{AlertDescription, Ending, Fault, Role, TlsFacts};
 use rustls::PeerIncompatible::SignatureAlgorithmsExtensionRequired;
-use rustls::pki_types::DnsName;
 use rustls::server::Acceptor;
 use rustls::{ClientConnection, Error};
 
 use crate::engine::{Engine, Opened};
+use crate::facts::Known;
 use crate::fault::{alert_for, fault_of};
 use crate::over::Over;
 use crate::record::{self, Front};
@@ -45,9 +45,8 @@ const MOST_WARNINGS: u8 = 4;
 /// [`TlsServer::session`](crate::TlsServer::session).
 pub struct Session {
     stage: Stage,
-    role: Role,
     versions: Versions,
-    sni: Option<String>,
+    known: Known,
     /// Nothing of the peer was taken yet.
     is_fresh: bool,
     /// We have said goodbye, or given up.
@@ -65,24 +64,18 @@ impl Session {
                 warnings: 0,
                 is_old: false,
             })),
-            role: Role::Server,
-            sni: None,
+            known: Known::server(),
             is_fresh: true,
             closed: false,
             peer_closed: false,
         }
     }
 
-    pub(crate) fn client(
-        connection: ClientConnection,
-        versions: Versions,
-        sni: Option<&DnsName<'static>>,
-    ) -> Self {
+    pub(crate) fn client(connection: ClientConnection, versions: Versions, known: Known) -> Self {
         Self {
             stage: Stage::Running(Box::new(Running::new(connection.into()))),
-            role: Role::Client,
             versions,
-            sni: sni.map(|name| name.as_ref().to_owned()),
+            known,
             is_fresh: true,
             closed: false,
             peer_closed: false,
@@ -91,7 +84,7 @@ impl Session {
 
     /// Which end of the handshake this is.
     pub const fn role(&self) -> Role {
-        self.role
+        self.known.role
     }
 
     /// Whether nothing is to be taken in any more.
@@ -153,13 +146,15 @@ impl Session {
             }
             Err((error, alert)) => return self.fail_accepting(&error, alert),
         };
-        self.sni = accepted.client_hello().server_name().map(ToOwned::to_owned);
-        if !accepting.server.identities().has(self.sni.as_deref()) {
-            let fault = Fault::UnknownName(self.sni.clone());
+        self.known.sni = accepted.client_hello().server_name().map(ToOwned::to_owned);
+        let Some(identity) = accepting.server.identities().find(self.known.sni.as_deref()) else {
+            let fault = Fault::UnknownName(self.known.sni.clone());
             return self.refuse(AlertDescription::UNRECOGNIZED_NAME, fault);
-        }
+        };
+        let identity = identity.shown();
         match accepted.into_connection(accepting.server.config()) {
             Ok(connection) => {
+                self.known.identity = Some(identity);
                 self.stage = Stage::Running(Box::new(Running::new(connection.into())));
             }
             Err((error, alert)) => self.fail_accepting(&error, alert),
@@ -325,19 +320,21 @@ impl Engine for Session {
     }
 
     fn facts(&self) -> TlsFacts {
-        let facts = match &self.stage {
-            Stage::Accepting(_) => TlsFacts::default(),
-            Stage::Running(running) => running.facts(),
+        match &self.stage {
+            Stage::Accepting(_) => self.known.facts(),
+            Stage::Running(running) => {
+                let (connection, notes) = running.evidence();
+                self.known.facts_of(connection, notes)
+            }
             Stage::Over(over) => over.facts(),
-        };
-        TlsFacts { sni: self.sni.clone(), ..facts }
+        }
     }
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
-            .field("role", &self.role)
+            .field("role", &self.role())
             .field("handshaking", &self.is_handshaking())
             .field("closed", &self.closed)
             .field("peer_closed", &self.peer_closed)

@@ -1,13 +1,15 @@
 //! What moves the bytes: the transports below every layer.
 
 use std::io::{self, IoSlice};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use levada_core::Endpoint;
-use socket2::SockRef;
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::RecvFlags;
+use socket2::{Domain, SockRef};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -65,6 +67,49 @@ impl Carrier {
         Self(Kind::Foreign(Foreign(Box::pin(stream))))
     }
 
+    /// Takes over a connected stream socket, TCP or Unix, from whoever opened it.
+    ///
+    /// # Errors
+    ///
+    /// When `fd` is no such socket, or cannot be watched.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime that has io enabled.
+    pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
+        let socket = socket2::Socket::from(fd);
+        let refuse = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, what.to_owned());
+        if socket.r#type()? != socket2::Type::STREAM {
+            return Err(refuse(
+                "the descriptor is no stream socket: pass a connected TCP or Unix one",
+            ));
+        }
+        socket.set_nonblocking(true)?;
+        match socket.domain()? {
+            Domain::IPV4 | Domain::IPV6 => Ok(TcpStream::from_std(socket.into())?.into()),
+            Domain::UNIX => {
+                let fd = OwnedFd::from(socket);
+                Ok(UnixStream::from_std(fd.into())?.into())
+            }
+            _ => Err(refuse("the descriptor is neither a TCP nor a Unix socket")),
+        }
+    }
+
+    /// Gives the descriptor of a TCP or Unix transport away; it stays non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` where the transport is of another sort; it is dropped then.
+    pub fn into_fd(self) -> io::Result<OwnedFd> {
+        match self.0 {
+            Kind::Tcp(tcp) => Ok(tcp.into_std()?.into()),
+            Kind::Unix(unix) => Ok(unix.into_std()?.into()),
+            Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) => {
+                Err(io::ErrorKind::Unsupported.into())
+            }
+        }
+    }
+
     /// Takes over this process's standard input and output. A terminal's session ends with its
     /// output; else each direction ends on its own.
     ///
@@ -108,6 +153,29 @@ impl Carrier {
             Kind::Memory(pipe) => pipe.poll_read(cx, buf),
             Kind::Stdio(stdio) => stdio.poll_read(cx, buf),
             Kind::Foreign(foreign) => foreign.0.as_mut().poll_read(cx, buf),
+        }
+    }
+
+    /// As [`Carrier::poll_read`], but asks the system at once, whatever the runtime has learned of it so
+    /// far: once writing has failed, what the peer said before is there, or never will be.
+    pub(crate) fn poll_read_now(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let socket = match &self.0 {
+            Kind::Tcp(tcp) => tcp.as_fd(),
+            Kind::Unix(unix) => unix.as_fd(),
+            Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) => return self.poll_read(cx, buf),
+        };
+        let room = buf.initialize_unfilled();
+        match retry_on_intr(|| rustix::net::recv(socket, &mut *room, RecvFlags::DONTWAIT)) {
+            Ok((count, _)) => {
+                buf.advance(count);
+                Poll::Ready(Ok(()))
+            }
+            Err(Errno::AGAIN) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error.into())),
         }
     }
 
@@ -164,6 +232,16 @@ impl Carrier {
                 Poll::Ready(Ok(()))
             }
             Kind::Foreign(foreign) => foreign.0.as_mut().poll_shutdown(cx),
+        }
+    }
+
+    /// Why writing failed with `EPIPE`, where the system knows more than that: a Unix socket keeps the
+    /// reset for the reader, and TCP what came before the last write.
+    pub(crate) fn reason(&self) -> Option<io::Error> {
+        match &self.0 {
+            Kind::Tcp(tcp) => tcp.take_error().ok().flatten(),
+            Kind::Unix(unix) => unix.take_error().ok().flatten(),
+            Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) => None,
         }
     }
 

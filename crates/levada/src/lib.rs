@@ -24,11 +24,16 @@ pub use levada_address::{
     Address, AddressError, ConnectEndpoint, Family, Host, ListenEndpoint, UnixName,
 };
 pub use levada_core::{
-    AlertDescription, Blame, Bytes, CertificateFault, ClosePolicy, ConnectFailure, Deadline,
-    Deadlines, Ended, Ending, Endpoint, Event, Facts, Fault, LIFECYCLE, Mode, OsError, OsErrorKind,
-    Party, Role, Rule, State, Step, Times, TlsFacts, WhyPlain, machine,
+    AlertDescription, Blame, Bytes, CertificateFacts, CertificateFault, ClosePolicy,
+    ConnectFailure, Deadline, Deadlines, Ended, Ending, Endpoint, Event, Facts, Fault, LIFECYCLE,
+    Mode, OsError, OsErrorKind, Party, Role, Rule, ShownCertificate, State, Step, SubjectName,
+    Times, TlsFacts, Verification, WhyPlain, machine,
 };
-pub use levada_tls::Session;
+pub use levada_tls::{
+    Anchors, AnchorsError, ClientAuth, Identities, IdentitiesBuilder, IdentitiesError, Identity,
+    IdentityError, NameError, Passphrase, PemError, Session, SessionName, TlsClient,
+    TlsClientBuilder, TlsConfigError, TlsServer, TlsServerBuilder, TlsVersion,
+};
 pub use listener::Listener;
 pub use memory::Pipe;
 pub use open::{Dialer, SetupError, connect, listen};

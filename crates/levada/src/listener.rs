@@ -14,12 +14,12 @@ use levada_tls::TlsServer;
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::sleep;
 
 use crate::carrier::Carrier;
 use crate::dial::kernel_name;
-use crate::socket::{Options, Socket};
+use crate::socket::{Options, Socket, TcpOptions};
 
 /// Connections that the kernel holds for us until we accept them; it may hold fewer (`somaxconn`).
 const BACKLOG: i32 = 4096;
@@ -34,6 +34,8 @@ pub struct Listener {
     tls: Option<TlsServer>,
     options: Options,
     handshakes: Option<Arc<Semaphore>>,
+    connections: Option<Arc<Semaphore>>,
+    accepting: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
@@ -65,16 +67,16 @@ impl Listener {
     ) -> io::Result<Self> {
         let kind = match endpoint {
             ListenEndpoint::Tcp { host: None, port, family } => {
-                Kind::Tcp(listen_everywhere(*port, *family)?)
+                Kind::Tcp(listen_everywhere(*port, *family, options.tcp)?)
             }
             ListenEndpoint::Tcp { host: Some(Host::Ip(ip)), port, .. } => {
-                Kind::Tcp(listen_tcp(SocketAddr::new(*ip, *port), false)?)
+                Kind::Tcp(listen_tcp(SocketAddr::new(*ip, *port), false, options.tcp)?)
             }
             ListenEndpoint::Tcp { host: Some(Host::Name(name)), port, family } => {
                 let mut addresses = tokio::net::lookup_host((name.as_str(), *port)).await?;
                 let address = addresses.find(|address| family.contains(address.ip()));
                 let address = address.ok_or(io::ErrorKind::AddrNotAvailable)?;
-                Kind::Tcp(listen_tcp(address, false)?)
+                Kind::Tcp(listen_tcp(address, false, options.tcp)?)
             }
             ListenEndpoint::Unix(name) => listen_unix(name)?,
             ListenEndpoint::Stdio => Kind::Stdio(AtomicBool::new(false)),
@@ -83,7 +85,14 @@ impl Listener {
                 return Err(io::Error::new(io::ErrorKind::Unsupported, text));
             }
         };
-        Ok(Self { kind, tls, options, handshakes: None })
+        Ok(Self {
+            kind,
+            tls,
+            options,
+            handshakes: None,
+            connections: None,
+            accepting: watch::Sender::new(true),
+        })
     }
 
     /// Lets at most `count` accepted sockets be on their way to established at once. Those beyond are
@@ -93,6 +102,24 @@ impl Listener {
     pub fn limit_handshakes(mut self, count: usize) -> Self {
         self.handshakes = Some(Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS))));
         self
+    }
+
+    /// Lets at most `count` accepted sockets live at once. Those beyond wait in the kernel, which
+    /// refuses some when its own queue is full.
+    #[must_use]
+    pub fn limit_connections(mut self, count: usize) -> Self {
+        self.connections = Some(Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS))));
+        self
+    }
+
+    /// Accepts nothing until [`resume`](Listener::resume): connections wait in the kernel.
+    pub fn pause(&self) {
+        self.accepting.send_replace(false);
+    }
+
+    /// Accepts again.
+    pub fn resume(&self) {
+        self.accepting.send_replace(true);
     }
 
     /// Where it listens: with the port that the system chose, if it was to choose one.
@@ -119,10 +146,15 @@ impl Listener {
     ///
     /// No connection is lost by dropping the call.
     pub async fn accept(&self) -> io::Result<Socket> {
+        let permit = match &self.connections {
+            // Nobody closes it.
+            Some(connections) => Arc::clone(connections).acquire_owned().await.ok(),
+            None => None,
+        };
         let mut pause = Duration::from_millis(5);
         loop {
             let error = match self.accept_carrier().await {
-                Ok(carrier) => return Ok(self.take(carrier)),
+                Ok(carrier) => return Ok(self.take(carrier, permit)),
                 Err(error) => error,
             };
             match shortage(&error) {
@@ -137,11 +169,24 @@ impl Listener {
     }
 
     async fn accept_carrier(&self) -> io::Result<Carrier> {
+        let mut accepting = self.accepting.subscribe();
+        loop {
+            // The sender is ours.
+            let _ = accepting.wait_for(|&accepting| accepting).await;
+            tokio::select! {
+                biased;
+                _ = accepting.wait_for(|&accepting| !accepting) => {}
+                accepted = self.accept_next() => return accepted,
+            }
+        }
+    }
+
+    async fn accept_next(&self) -> io::Result<Carrier> {
         match &self.kind {
             Kind::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
                 // It fails only on a connection that is gone already, which its first read tells.
-                let _ = stream.set_nodelay(true);
+                let _ = self.options.tcp.apply(&stream);
                 Ok(stream.into())
             }
             Kind::Unix(listener, _) => Ok(listener.accept().await?.0.into()),
@@ -154,15 +199,18 @@ impl Listener {
         }
     }
 
-    fn take(&self, carrier: Carrier) -> Socket {
+    fn take(&self, carrier: Carrier, permit: Option<OwnedSemaphorePermit>) -> Socket {
         let session = self.tls.as_ref().map(TlsServer::session);
         let mut socket = Socket::adopt(carrier, session, self.options);
         socket.set_role(Role::Server);
+        if let Some(permit) = permit {
+            socket.hold_until_ended(permit);
+        }
         if let Some(handshakes) = &self.handshakes
             && socket.state().is_before_established()
         {
             match Arc::clone(handshakes).try_acquire_owned() {
-                Ok(permit) => socket.hold(permit),
+                Ok(permit) => socket.hold_until_established(permit),
                 Err(_) => socket.refuse(levada_core::Rule::Limit),
             }
         }
@@ -181,28 +229,33 @@ impl Drop for Listener {
 
 /// Listens at all addresses of the family; for both, on one socket of the newer one, or of the older
 /// where the system lacks the newer.
-fn listen_everywhere(port: u16, family: Family) -> io::Result<TcpListener> {
+fn listen_everywhere(port: u16, family: Family, tcp: TcpOptions) -> io::Result<TcpListener> {
     let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
     let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
     match family {
-        Family::V4 => listen_tcp(v4, false),
-        Family::V6 => listen_tcp(v6, false),
-        Family::Any => match listen_tcp(v6, true) {
+        Family::V4 => listen_tcp(v4, false, tcp),
+        Family::V6 => listen_tcp(v6, false, tcp),
+        Family::Any => match listen_tcp(v6, true, tcp) {
             Err(error) if Errno::from_io_error(&error) == Some(Errno::AFNOSUPPORT) => {
-                listen_tcp(v4, false)
+                listen_tcp(v4, false, tcp)
             }
             other => other,
         },
     }
 }
 
-fn listen_tcp(address: SocketAddr, both_families: bool) -> io::Result<TcpListener> {
+fn listen_tcp(
+    address: SocketAddr,
+    both_families: bool,
+    tcp: TcpOptions,
+) -> io::Result<TcpListener> {
     let socket = RawSocket::new(
         Domain::for_address(address),
         Type::STREAM.nonblocking().cloexec(),
         Some(Protocol::TCP),
     )?;
     socket.set_reuse_address(true)?;
+    socket.set_reuse_port(tcp.reuse_port)?;
     if address.is_ipv6() {
         socket.set_only_v6(!both_families)?;
     }

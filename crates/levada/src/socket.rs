@@ -18,8 +18,8 @@ use std::task::{Context, Poll};
 
 use levada_address::{ConnectEndpoint, Host};
 use levada_core::{
-    Deadline, Ended, Ending, Event, Facts, Goodbyes, Life, Mode, OsError, Role, Rule, State, Step,
-    TlsFacts, WhyPlain,
+    Deadline, Ended, Ending, Event, Facts, Goodbyes, Life, Mode, OsError, Ours, Role, Rule, State,
+    Step, TlsFacts, WhyPlain,
 };
 use levada_tls::{Engine, Session};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -85,7 +85,9 @@ pub struct Socket {
     teller: Teller,
     wakers: Wakers,
     /// Held until the socket is established or has ended.
-    permits: Vec<OwnedSemaphorePermit>,
+    handshake_permit: Option<OwnedSemaphorePermit>,
+    /// Held until the socket has ended.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Debug)]
@@ -128,6 +130,45 @@ impl Socket {
         socket
     }
 
+    /// Takes over a transport that is up and that `prefix` was read from already: it is the first that
+    /// the session, or without one the reader, gets.
+    pub fn adopt_with_prefix(
+        carrier: impl Into<Carrier>,
+        prefix: Vec<u8>,
+        session: Option<Session>,
+        options: Options,
+    ) -> Self {
+        let mut socket = Self::new(Transport::Gone, session, options);
+        match socket.session {
+            Some(_) => socket.wire = prefix,
+            None => socket.ahead = prefix,
+        }
+        socket.carried(carrier.into());
+        socket
+    }
+
+    /// Hands the transport out again, with every byte that was read ahead of the caller. For the
+    /// socket's listeners its life ends here, with [`Ending::Aborted`]; the transport is untouched.
+    ///
+    /// # Errors
+    ///
+    /// The socket itself, unless it is plain, established, open both ways, and all that was written
+    /// has left ([flush](tokio::io::AsyncWriteExt::flush) it first).
+    pub fn into_carrier(mut self) -> Result<(Carrier, Vec<u8>), Box<Self>> {
+        let open = self.goodbyes.ours() == Ours::Open && !self.goodbyes.theirs();
+        let plain = self.state() == State::Established && self.session.is_none();
+        if !open || !plain || !self.below.is_empty() {
+            return Err(Box::new(self));
+        }
+        match std::mem::replace(&mut self.transport, Transport::Gone) {
+            Transport::Up(carrier) => Ok((carrier, std::mem::take(&mut self.ahead))),
+            other => {
+                self.transport = other;
+                Err(Box::new(self))
+            }
+        }
+    }
+
     fn new(transport: Transport, session: Option<Session>, options: Options) -> Self {
         let now = Instant::now();
         Self {
@@ -153,7 +194,8 @@ impl Socket {
             phase_began: now,
             teller: Teller::default(),
             wakers: Wakers::default(),
-            permits: Vec::new(),
+            handshake_permit: None,
+            permit: None,
         }
     }
 
@@ -179,7 +221,7 @@ impl Socket {
         }
         let mut facts = self.facts.clone();
         facts.first_goodbye = self.goodbyes.first();
-        facts.tls = self.tls_facts();
+        facts.tls = self.tls_facts().or(facts.tls);
         facts
     }
 
@@ -192,7 +234,8 @@ impl Socket {
         self.teller.listen()
     }
 
-    /// Waits until every asked-for layer is up.
+    /// Waits until every asked-for layer is up. The last records of its handshake may still have to
+    /// leave, where the transport is full; the next read, write or flush sees to that.
     ///
     /// # Errors
     ///
@@ -205,8 +248,9 @@ impl Socket {
         poll_fn(|cx| {
             self.poll_half(Half::Write, cx, |socket, cx| {
                 socket.poll_up(cx).map(|()| match socket.life.ended() {
-                    Some(ended) => Err(ended.clone().into()),
-                    None => Ok(()),
+                    Some(ended) if ended.phase.is_before_established() => Err(ended.clone().into()),
+                    // What it has come to since is for reads and writes to tell.
+                    _ => Ok(()),
                 })
             })
         })
@@ -265,7 +309,14 @@ impl Socket {
     ) -> Poll<R> {
         // On a plain transport that is up each half waits for its own direction alone.
         if self.session.is_none() && !self.life.state().is_before_established() {
-            return work(self, cx);
+            let result = work(self, cx);
+            // But the end is for both: the other half may meet it, or the alarm wake that one alone.
+            if result.is_pending() {
+                self.wakers.note(half, cx.waker());
+            } else {
+                self.wakers.answered(half);
+            }
+            return result;
         }
         let waker = self.wakers.wait(half, cx.waker());
         let result = work(self, &mut Context::from_waker(&waker));
@@ -313,9 +364,12 @@ impl Socket {
         }
     }
 
-    /// Makes the socket hold `permit` until it is established or has ended.
-    pub(crate) fn hold(&mut self, permit: OwnedSemaphorePermit) {
-        self.permits.push(permit);
+    pub(crate) fn hold_until_established(&mut self, permit: OwnedSemaphorePermit) {
+        self.handshake_permit = Some(permit);
+    }
+
+    pub(crate) fn hold_until_ended(&mut self, permit: OwnedSemaphorePermit) {
+        self.permit = Some(permit);
     }
 
     pub(crate) fn set_role(&mut self, role: Role) {

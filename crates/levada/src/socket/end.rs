@@ -33,7 +33,8 @@ impl Socket {
         }
         self.alarm = None;
         self.dying = None;
-        self.permits.clear();
+        self.handshake_permit = None;
+        self.permit = None;
         self.queue = Vec::new();
         self.below = Vec::new();
         self.wakers.wake(Half::Read);
@@ -53,8 +54,11 @@ impl Socket {
                 }
                 self.transport = Transport::Gone;
             }
+            // Where a write waits, a FIN could be taken for the end of what we had to say.
+            Ending::TimedOut(_) if self.life.mode() == Mode::Plain && self.write_waits => {}
             // The peer is to read our goodbye or alert, and then end of file.
-            Ending::Finished
+            Ending::TimedOut(_)
+            | Ending::Finished
             | Ending::CloseNotify { .. }
             | Ending::WsClose { .. }
             | Ending::FatalError { .. }
@@ -70,8 +74,7 @@ impl Socket {
             | Ending::SocketError(_)
             | Ending::FatalAlert(_)
             | Ending::WsProtocol(_)
-            | Ending::Refused(_)
-            | Ending::TimedOut(_) => {}
+            | Ending::Refused(_) => {}
         }
     }
 
@@ -99,6 +102,12 @@ impl Socket {
             self.dying = Some(ending);
             self.set_alarm(Deadline::Close);
         }
+    }
+
+    /// Begins to end, and goes on with it.
+    pub(super) fn poll_die_of(&mut self, cx: &mut Context<'_>, ending: Ending) -> Poll<()> {
+        self.die(ending);
+        self.poll_die(cx)
     }
 
     /// Sends the alert and then ends.

@@ -39,6 +39,9 @@ impl Socket {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
+            self.poll_alarm(cx);
+            // What we owe goes out from here too: a reader alone drives a close to its end.
+            let _ = self.poll_owed(cx);
             if !self.ahead.is_empty() {
                 let count = self.ahead.len().min(buf.remaining());
                 buf.put_slice(&self.ahead[..count]);
@@ -49,15 +52,8 @@ impl Socket {
                 let ended = ended.clone();
                 return Poll::Ready(self.take_rest(cx, buf, &ended));
             }
-            self.poll_alarm(cx);
-            // What we owe goes out from here too: a reader alone drives a close to its end.
-            let _ = self.poll_owed(cx);
-            if self.life.ended().is_some() {
-                continue;
-            }
             if self.dying.is_some() {
-                ready!(self.poll_die(cx));
-                continue;
+                return Poll::Pending;
             }
             if self.goodbyes.theirs() {
                 return Poll::Ready(Ok(()));
@@ -66,6 +62,10 @@ impl Socket {
                 continue;
             }
             if self.session.is_some() {
+                self.notice_goodbye();
+                if self.goodbyes.theirs() {
+                    continue;
+                }
                 let room = buf.initialize_unfilled();
                 let count = ready!(self.poll_take_in(cx, room));
                 if count > 0 {
@@ -107,7 +107,7 @@ impl Socket {
             && let Transport::Up(carrier) = &mut self.transport
         {
             // Writing failed, but the kernel may hold what the peer said before.
-            let read = carrier.poll_read(cx, buf);
+            let read = carrier.poll_read_now(cx, buf);
             if matches!(read, Poll::Ready(Ok(()))) && buf.filled().len() > before {
                 return Ok(());
             }
@@ -120,6 +120,11 @@ impl Socket {
     /// Reads once from the transport and lets the session open what came, into `plain`. Ready with
     /// the plain bytes, which may be none where only the handshake, or the end, has moved.
     pub(super) fn poll_take_in(&mut self, cx: &mut Context<'_>, plain: &mut [u8]) -> Poll<usize> {
+        // It came right behind what was handed out last.
+        self.notice_goodbye();
+        if self.goodbyes.theirs() {
+            return Poll::Ready(0);
+        }
         let (Some(session), Transport::Up(carrier)) = (&mut self.session, &mut self.transport)
         else {
             return Poll::Ready(0);
@@ -138,7 +143,11 @@ impl Socket {
             }
             let end = (held + plain.len() + RECORD_ROOM).min(SCRATCH);
             let mut buf = ReadBuf::new(&mut scratch[held..end]);
-            if let Err(error) = ready!(carrier.poll_read(cx, &mut buf)) {
+            let read = match self.write_error {
+                None => carrier.poll_read(cx, &mut buf),
+                Some(_) => carrier.poll_read_now(cx, &mut buf),
+            };
+            if let Err(error) = ready!(read) {
                 return Poll::Ready(Err(Some(error)));
             }
             let came = buf.filled().len();
@@ -158,7 +167,17 @@ impl Socket {
             self.wire = Vec::new();
         }
         let count = match ready!(opened) {
-            Ok(Ok(opened)) => opened.plain,
+            Ok(Ok(opened)) => {
+                // The end may have come right behind these bytes. It must be known at once: a session
+                // that is over has nothing to write, which a flush would take for having written all.
+                if opened.plain > 0
+                    && let Some(session) = &mut self.session
+                    && let Err(ending) = session.open(&[], &mut [])
+                {
+                    self.die(ending);
+                }
+                opened.plain
+            }
             Ok(Err(ending)) => {
                 self.die(ending);
                 0
@@ -172,11 +191,11 @@ impl Socket {
                 0
             }
         };
-        self.notice_goodbye();
         Poll::Ready(count)
     }
 
-    /// The session may have met the peer's goodbye; it counts once all before it is handed out.
+    /// The session may have met the peer's goodbye; it counts once all before it is handed out and
+    /// the caller asks for more. Until then TLS may still be taken off instead.
     fn notice_goodbye(&mut self) {
         let Some(session) = &self.session else { return };
         let closed = session.peer_has_closed() && !session.has_plaintext();
@@ -222,6 +241,7 @@ impl Socket {
         {
             let Poll::Ready(count) = self.poll_take_in(cx, &mut room) else { break };
             self.ahead.extend_from_slice(&room[..count]);
+            self.notice_goodbye();
         }
     }
 

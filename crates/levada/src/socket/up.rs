@@ -117,7 +117,7 @@ impl Socket {
 
     pub(super) fn establish(&mut self) {
         self.step(Step::Establish);
-        self.permits.clear();
+        self.handshake_permit = None;
         self.set_alarm(Deadline::Idle);
         let queue = std::mem::take(&mut self.queue);
         match &mut self.session {

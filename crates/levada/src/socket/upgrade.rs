@@ -128,6 +128,8 @@ impl Socket {
     /// TLS is off: both close_notify are exchanged.
     pub(super) fn finish_ending_tls(&mut self) {
         self.ending_tls = false;
+        // Who met under TLS stays known.
+        self.facts.tls = self.tls_facts();
         self.unwrap(WhyPlain::EndTls);
         self.below = std::mem::take(&mut self.queue);
         if self.goodbyes.ours() == Ours::Open {

@@ -23,6 +23,11 @@ impl Socket {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         if self.life.ended().is_none() && self.goodbyes.ours() != Ours::Open {
+            if self.goodbyes.is_cut() {
+                // The peer has ended us: the error is to tell so, once our reply is out.
+                ready!(self.poll_push(cx))?;
+                return Poll::Ready(Err(self.pending_write_error()));
+            }
             let text = "the stream was shut down by its owner";
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::BrokenPipe, text)));
         }
@@ -51,7 +56,12 @@ impl Socket {
         let count = match (&mut self.session, &mut self.transport) {
             (Some(session), _) => {
                 let count = buf.len().min(SEAL);
-                session.seal(&buf[..count]);
+                if !session.seal(&buf[..count])
+                    && let Err(ending) = session.open(&[], &mut [])
+                {
+                    ready!(self.poll_die_of(cx, ending));
+                    return Poll::Ready(Err(self.pending_write_error()));
+                }
                 // What does not leave now does with the next write, flush or read.
                 let _ = self.poll_write_wire(cx);
                 count
@@ -62,7 +72,7 @@ impl Socket {
                     count
                 }
                 Err(error) => {
-                    self.transport_failed(&error);
+                    self.write_failed(cx, error);
                     return Poll::Ready(Err(self.pending_write_error()));
                 }
             },
@@ -92,7 +102,7 @@ impl Socket {
         ready!(owed);
         match self.carrier().map_or(Poll::Ready(Ok(())), |carrier| carrier.poll_flush(cx)) {
             Poll::Ready(Err(error)) => {
-                self.write_failed(cx, &error);
+                self.write_failed(cx, error);
                 Poll::Ready(Err(self.pending_write_error()))
             }
             other => other,
@@ -130,10 +140,15 @@ impl Socket {
     /// Sends what is owed: what was accepted, then our goodbye if it is asked for. Ready when nothing
     /// is, or nothing can be any more.
     pub(super) fn poll_owed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        ready!(self.poll_write_wire(cx));
+        if self.dying.is_some() {
+            // What is sealed goes out with the alert behind it. Nothing that waits may be answered
+            // before the end: it would be reported as done.
+            return self.poll_die(cx);
+        }
         if self.ending_tls {
             ready!(self.poll_end_tls(cx));
         }
+        ready!(self.poll_write_wire(cx));
         if self.goodbyes.ours() != Ours::Asked || self.life.ended().is_some() {
             return Poll::Ready(());
         }
@@ -152,7 +167,7 @@ impl Socket {
                     self.end(ending);
                 }
             }
-            Err(error) => self.write_failed(cx, &error),
+            Err(error) => self.write_failed(cx, error),
         }
         Poll::Ready(())
     }
@@ -168,7 +183,7 @@ impl Socket {
                 }
                 Err(error) => {
                     self.below = Vec::new();
-                    self.write_failed(cx, &error);
+                    self.write_failed(cx, error);
                 }
             }
         }
@@ -190,14 +205,14 @@ impl Socket {
             }
             match session.write_wire(&mut Writer { carrier, cx }) {
                 Ok(0) => {
-                    self.write_failed(cx, &io::ErrorKind::WriteZero.into());
+                    self.write_failed(cx, io::ErrorKind::WriteZero.into());
                     return Poll::Ready(());
                 }
                 Ok(count) => self.facts.bytes.wire_written += count as u64,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    self.write_failed(cx, &error);
+                    self.write_failed(cx, error);
                     return Poll::Ready(());
                 }
             }
@@ -206,11 +221,17 @@ impl Socket {
 
     /// The transport does not take our bytes any more. Why it does not may have been said by the
     /// peer before: users are not to read "connection reset" where an alert was sent.
-    fn write_failed(&mut self, cx: &mut Context<'_>, error: &io::Error) {
+    fn write_failed(&mut self, cx: &mut Context<'_>, mut error: io::Error) {
         if self.write_error.is_some() || self.life.ended().is_some() {
             return;
         }
-        self.write_error = Some(OsError::from(error));
+        if error.kind() == io::ErrorKind::BrokenPipe
+            && let Transport::Up(carrier) = &self.transport
+            && let Some(reason) = carrier.reason()
+        {
+            error = reason;
+        }
+        self.write_error = Some(OsError::from(&error));
         if self.session.is_some() && self.dying.is_none() {
             self.read_ahead(cx);
         }
@@ -220,7 +241,7 @@ impl Socket {
                 self.end(Ending::FatalError { alert: None, cause });
             }
             Some(ending) => self.end(ending),
-            None => self.transport_failed(error),
+            None => self.transport_failed(&error),
         }
     }
 

@@ -136,6 +136,22 @@ async fn k3_a_close_reply_goes_out_through_the_reader_alone() {
     }
 }
 
+/// A flood of pings from a peer that takes nothing: only the latest is answered (RFC 6455 section
+/// 5.5.3), so what waits does not grow.
+#[tokio::test]
+async fn k3_a_flood_of_pings_costs_no_memory() {
+    for role in ROLES {
+        let (near, far) = tokio::io::duplex(200);
+        let mut stream = WsStream::after_upgrade(near, [], role, WsOptions::default());
+        let mut peer = crate::support::Peer::new(far, role);
+        for _ in 0..5000 {
+            peer.send(0x89, &[b'x'; 125]).await;
+            assert!(poll_read(&mut stream, 8192).is_pending());
+            assert!(stream.buffered() < 400, "{}", stream.buffered());
+        }
+    }
+}
+
 /// K4: an interrupted call is made again.
 #[tokio::test]
 async fn k4_interrupted_calls_are_retried() {

@@ -1,0 +1,249 @@
+//! The words of the command line.
+
+use std::ffi::OsString;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use levada_address::{Side, TimeLimit};
+
+use crate::exit::Stop;
+use crate::flags::{self, Flags};
+use crate::help;
+use crate::log::Format;
+
+/// What was asked for: words that are words, not yet addresses.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// `levada serve`
+    Serve(ServeArgs),
+    /// `levada connect`
+    Connect(ConnectArgs),
+}
+
+#[derive(Debug)]
+pub(crate) struct ServeArgs {
+    pub(crate) listen: Vec<String>,
+    pub(crate) to: Vec<String>,
+    pub(crate) flags: Flags,
+    pub(crate) drain: TimeLimit,
+    pub(crate) max_handshakes: usize,
+    pub(crate) max_connections: Option<usize>,
+    pub(crate) format: Format,
+}
+
+#[derive(Debug)]
+pub(crate) struct ConnectArgs {
+    pub(crate) address: String,
+    pub(crate) flags: Flags,
+    pub(crate) verbose: bool,
+    pub(crate) format: Format,
+}
+
+/// Reads the command line.
+///
+/// # Errors
+///
+/// When it is wrong, and when it only asks for help or the version.
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request, Stop> {
+    let mut matches = command().try_get_matches_from(args)?;
+    Ok(match matches.remove_subcommand() {
+        Some((verb, matches)) if verb == "serve" => Request::Serve(serve_args(matches)),
+        Some((_, matches)) => Request::Connect(connect_args(matches)),
+        // `clap` was told that a command is required.
+        None => return Err(command().error(clap::error::ErrorKind::MissingSubcommand, "").into()),
+    })
+}
+
+fn command() -> Command {
+    Command::new("levada")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(help::ABOUT)
+        .help_template(help::template(
+            help::EXAMPLES,
+            "Commands:\n{subcommands}\n\nOptions:\n{options}",
+        ))
+        .max_term_width(80)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .subcommand(serve())
+        .subcommand(connect())
+}
+
+fn serve() -> Command {
+    let command = Command::new("serve")
+        .about(help::SERVE_ABOUT)
+        .help_template(help::template(help::SERVE_EXAMPLES, "{all-args}"))
+        .arg(
+            Arg::new("listen")
+                .long("listen")
+                .value_name("ADDR")
+                .action(ArgAction::Append)
+                .help("where streams come from; repeatable"),
+        )
+        .arg(
+            Arg::new("to")
+                .long("to")
+                .value_name("ADDR")
+                .action(ArgAction::Append)
+                .help("where they go: one for all --listen, or one for each, in their order"),
+        )
+        .arg(
+            Arg::new("drain")
+                .long("drain")
+                .value_name("TIME|off")
+                .default_value("30s")
+                .value_parser(value_parser!(TimeLimit))
+                .help("how long streams may go on after the first signal"),
+        )
+        .arg(
+            Arg::new("max-handshakes")
+                .long("max-handshakes")
+                .value_name("N")
+                .default_value("1024")
+                .value_parser(count)
+                .help("TLS handshakes at once for each --listen; more are refused"),
+        )
+        .arg(
+            Arg::new("max-connections")
+                .long("max-connections")
+                .value_name("N")
+                .value_parser(count)
+                .help(
+                    "streams at once; more wait in the system's queue [default: what the limit of \
+                     open files allows, at most 16384]",
+                ),
+        )
+        .arg(format("one line for each stream that ends, on standard error"));
+    flags::add(command, &[Side::Listen, Side::Connect])
+}
+
+fn connect() -> Command {
+    let command = Command::new("connect")
+        .about(help::CONNECT_ABOUT)
+        .help_template(help::template(help::CONNECT_EXAMPLES, "{all-args}"))
+        .arg(Arg::new("address").value_name("ADDR").required(true).help("where to connect to"))
+        .arg(
+            Arg::new("verbose")
+                .short('v')
+                .long("verbose")
+                .action(ArgAction::SetTrue)
+                .help("show the life of the stream as it happens, on standard error"),
+        )
+        .arg(format("how to tell the ending on standard error; `text` tells only bad ones"));
+    flags::add(command, &[Side::Connect])
+}
+
+fn format(help: &'static str) -> Arg {
+    Arg::new("log")
+        .long("log")
+        .value_name("text|json")
+        .default_value("text")
+        .value_parser(PossibleValuesParser::new(["text", "json"]))
+        .hide_possible_values(true)
+        .help(help)
+}
+
+/// A number of things, of which none would make no sense.
+fn count(text: &str) -> Result<usize, &'static str> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("give a whole number from 1 on"),
+        Ok(number) => Ok(number),
+    }
+}
+
+fn serve_args(mut matches: ArgMatches) -> ServeArgs {
+    ServeArgs {
+        listen: matches.remove_many("listen").into_iter().flatten().collect(),
+        to: matches.remove_many("to").into_iter().flatten().collect(),
+        flags: Flags::of(&mut matches),
+        drain: matches.remove_one("drain").unwrap_or(TimeLimit::secs(30)),
+        max_handshakes: matches.remove_one("max-handshakes").unwrap_or(1024),
+        max_connections: matches.remove_one("max-connections"),
+        format: format_of(&mut matches),
+    }
+}
+
+fn connect_args(mut matches: ArgMatches) -> ConnectArgs {
+    ConnectArgs {
+        // `clap` was told that it is required.
+        address: matches.remove_one("address").unwrap_or_default(),
+        flags: Flags::of(&mut matches),
+        verbose: matches.get_flag("verbose"),
+        format: format_of(&mut matches),
+    }
+}
+
+fn format_of(matches: &mut ArgMatches) -> Format {
+    match matches.remove_one::<String>("log").as_deref() {
+        Some("json") => Format::Json,
+        _ => Format::Text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use levada_address::OPTIONS;
+
+    fn read(line: &str) -> Result<Request, Stop> {
+        parse(line.split(' ').map(OsString::from))
+    }
+
+    #[test]
+    fn the_table_of_words_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_word_of_an_address_is_a_flag_where_it_has_a_meaning() {
+        let root = command();
+        for row in OPTIONS {
+            let flag = |verb: &str| {
+                let verb = root.find_subcommand(verb).unwrap();
+                verb.get_arguments().any(|arg| arg.get_long() == Some(row.word))
+            };
+            assert!(flag("serve"), "{}", row.word);
+            assert_eq!(flag("connect"), row.side.contains(Side::Connect), "{}", row.word);
+        }
+    }
+
+    #[test]
+    fn help_fits_into_eighty_columns() {
+        for verb in ["", "serve ", "connect "] {
+            let Err(Stop::Shown(help)) = read(&format!("levada {verb}--help")) else {
+                panic!("no help for `{verb}`")
+            };
+            for line in help.to_string().lines() {
+                assert!(line.chars().count() <= 80, "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn serve_takes_its_words() {
+        let line = "levada serve --listen a --to b --listen c --drain 5s --deadline-idle 1s \
+                    --cert x --cert y --log json --max-connections 7";
+        let Request::Serve(args) = read(&line.replace("  ", "")).unwrap() else { panic!() };
+        assert_eq!((args.listen, args.to), (vec!["a".into(), "c".into()], vec!["b".into()]));
+        assert_eq!((args.drain, args.format), (TimeLimit::secs(5), Format::Json));
+        assert_eq!((args.max_connections, args.max_handshakes), (Some(7), 1024));
+        assert_eq!(args.flags.first_of(&["cert"]), Some("cert"));
+    }
+
+    #[test]
+    fn wrong_words_are_refused() {
+        for line in [
+            "levada",
+            "levada dance",
+            "levada connect",
+            "levada connect a b",
+            "levada connect a --client-ca x",
+            "levada connect a --ca x --ca y",
+            "levada serve --max-connections 0",
+            "levada serve --drain 5",
+        ] {
+            assert!(matches!(read(line), Err(Stop::Words(_))), "{line}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! A listener of `levada serve`, and where it leads.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use levada::{Dialer, Endpoint, Listener, SetupError};
+use levada_address::Address;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::exit::{Stop, fail};
+use crate::house::House;
+use crate::log::Record;
+use crate::plan::Bridge;
+
+/// A listener whose queue gives nothing for this long has none left: the runtime asks the system for
+/// news before a timer fires.
+const QUEUE_IS_EMPTY: Duration = Duration::from_millis(10);
+
+/// The most that is taken in from one listener's queue after the signal, for clients that never stop
+/// to come.
+const LAST_CLIENTS: usize = 4096;
+
+/// A listener, and the way from there. Nobody else holds the listener: with its loop it is closed,
+/// though streams are still on their way.
+#[derive(Debug)]
+pub(crate) struct Door {
+    listener: Listener,
+    way: Arc<Way>,
+}
+
+/// What a stream needs to know once it is accepted.
+#[derive(Debug)]
+pub(crate) struct Way {
+    pub(crate) dialer: Dialer,
+    /// Where it begins, and where it leads, as the log shows them.
+    pub(crate) on: String,
+    pub(crate) to: String,
+}
+
+impl Door {
+    /// Reads what both addresses name, and listens.
+    pub(crate) async fn open(bridge: &Bridge, max_handshakes: usize) -> Result<Self, CannotOpen> {
+        let dialer = Dialer::new(&bridge.to).map_err(|error| CannotOpen { flag: "--to", error })?;
+        let listener = levada::listen(&bridge.listen).await;
+        let listener = listener.map_err(|error| CannotOpen { flag: "--listen", error })?;
+        let on = shown(&bridge.listen, listener.local().as_ref());
+        let to = shown(&bridge.to, None);
+        let listener = listener.limit_handshakes(max_handshakes);
+        Ok(Self { listener, way: Arc::new(Way { dialer, on, to }) })
+    }
+
+    /// What the log says of it.
+    pub(crate) fn record(&self) -> Record<'_> {
+        Record::Listening { on: &self.way.on, to: &self.way.to }
+    }
+
+    /// Accepts until it is told to close, and then what has already come; whether the listener is sound.
+    pub(crate) async fn accept(
+        self,
+        house: Arc<House>,
+        mut closing: watch::Receiver<bool>,
+    ) -> bool {
+        loop {
+            // No room is taken before somebody comes: other listeners may need it first.
+            let next = async {
+                house.has_room().await;
+                self.listener.accept().await
+            };
+            let accepted = tokio::select! {
+                accepted = next => accepted,
+                // An error says that nobody can close it any more: the process ends.
+                _ = closing.wait_for(|closing| *closing) => break,
+            };
+            match accepted {
+                Ok(client) => house.admit(&self.way, client).await,
+                Err(error) => {
+                    let error = error.to_string();
+                    house.log.tell(&Record::ListenerBroken { on: &self.way.on, error: &error });
+                    return false;
+                }
+            }
+            if self.opens_once() {
+                return true;
+            }
+        }
+        // Who has come before the signal is served, though nobody had opened yet.
+        for _ in 0..LAST_CLIENTS {
+            match timeout(QUEUE_IS_EMPTY, self.listener.accept()).await {
+                Ok(Ok(client)) => house.admit(&self.way, client).await,
+                _ => break,
+            }
+        }
+        true
+    }
+
+    /// Standard input and output come once.
+    fn opens_once(&self) -> bool {
+        self.listener.local() == Some(Endpoint::Stdio)
+    }
+}
+
+/// An address without its options, with the port that the system chose.
+fn shown(address: &Address, local: Option<&Endpoint>) -> String {
+    if let Some(Endpoint::Ip(local)) = local {
+        return format!("{}://{local}", address.scheme());
+    }
+    let mut text = address.to_string();
+    text.truncate(text.find('?').unwrap_or(text.len()));
+    text
+}
+
+/// Why a bridge cannot be opened.
+#[derive(Debug)]
+pub(crate) struct CannotOpen {
+    flag: &'static str,
+    pub(crate) error: SetupError,
+}
+
+impl CannotOpen {
+    pub(crate) fn stop(&self) -> Stop {
+        let Self { flag, error } = self;
+        let hint = match error {
+            SetupError::Listen { error, .. } => match error.kind() {
+                io::ErrorKind::AddrInUse => {
+                    "\n    something else listens there: stop it (`ss -ltnp` shows it), or choose \
+                     another address"
+                }
+                io::ErrorKind::AddrNotAvailable => "\n    that is no address of this machine",
+                io::ErrorKind::PermissionDenied => {
+                    "\n    this user may not listen there: ports below 1024 are root's, or take \
+                     CAP_NET_BIND_SERVICE"
+                }
+                _ => "",
+            },
+            _ => "",
+        };
+        fail(format!("{flag}: {error}{hint}"))
+    }
+}

@@ -1,0 +1,89 @@
+//! How the command ends: a number for scripts, and words for people where there is no stream whose
+//! ending says it.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use levada::{Ended, Ending};
+
+/// The exit code. The numbers are a promise to scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// All went well, and nothing was lost.
+    Clean = 0,
+    /// What was asked for cannot be done: wrong words, a file that is missing, a port that is taken.
+    Usage = 1,
+    /// The stream was never established.
+    NeverEstablished = 2,
+    /// A stream was established and ended badly, or was cut.
+    EndedBadly = 3,
+}
+
+impl Exit {
+    /// The code for a stream that ended like this.
+    pub(crate) fn of(ended: &Ended) -> Self {
+        let never = matches!(ended.ending, Ending::ConnectFailed(_));
+        if ended.is_clean() {
+            Self::Clean
+        } else if never || ended.phase.is_before_established() {
+            Self::NeverEstablished
+        } else {
+            Self::EndedBadly
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// The end of the command before, or instead of, its work.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// Help or the version: what was asked for.
+    Shown(clap::Error),
+    /// The words are wrong; `clap` says how.
+    Words(clap::Error),
+    /// Something else stands in the way.
+    Trouble(String),
+}
+
+/// The end for a reason, given in words: what is wrong, then how to mend it.
+pub(crate) fn fail(why: impl Into<String>) -> Stop {
+    Stop::Trouble(why.into())
+}
+
+impl Stop {
+    /// Tells the user, and gives the exit code.
+    pub(crate) fn tell(self) -> ExitCode {
+        // Nobody is left to tell where these writes fail.
+        match self {
+            Self::Shown(text) => {
+                let _ = text.print();
+                Exit::Clean
+            }
+            Self::Words(error) => {
+                let _ = error.print();
+                Exit::Usage
+            }
+            Self::Trouble(why) => {
+                say(&format!("levada: {why}"));
+                Exit::Usage
+            }
+        }
+        .into()
+    }
+}
+
+impl From<clap::Error> for Stop {
+    fn from(error: clap::Error) -> Self {
+        if error.use_stderr() { Self::Words(error) } else { Self::Shown(error) }
+    }
+}
+
+/// Writes a line to standard error, in one piece. A reader that is gone is no reason to stop.
+pub(crate) fn say(line: &str) {
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+}

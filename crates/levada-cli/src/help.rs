@@ -1,0 +1,88 @@
+//! What the command says about itself: examples first.
+
+/// The help of a command: `examples` come before the flags, for they answer most questions.
+pub(crate) fn template(examples: &str, rest: &str) -> String {
+    format!("{{about-with-newline}}\nUsage:\n  {{usage}}\n\n{examples}\n\n{rest}\n")
+}
+
+pub(crate) const ABOUT: &str =
+    "One secure duplex byte stream whose whole life can be watched: TCP, Unix, TLS.";
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  Try it: a TLS server that sends back what it gets, with a certificate of its
+  own making, and the commands to talk to it.
+      levada serve
+
+  Put TLS in front of a plain server.
+      levada serve --listen 'tls://:443?cert=site.pem' --to tcp://127.0.0.1:80
+
+  Talk to a TLS server.
+      levada connect tls://example.org:443
+
+Addresses:
+  tcp://HOST:PORT  tls://HOST:PORT  unix:PATH  unix:@NAME  stdio:  echo:
+  Options follow a `?`, with `&` between them: tls://a.org:443?ca=ca.pem&alpn=h2
+  Each is a flag, too: --ca ca.pem. What an address says itself wins.
+  The shell knows `?` and `&` as well: put such an address in quotes.";
+
+pub(crate) const SERVE_ABOUT: &str =
+    "Listen, and bridge every stream that comes to another address";
+
+pub(crate) const SERVE_EXAMPLES: &str = "\
+Examples:
+  Try it: makes a development CA and an identity for localhost, listens on
+  tls://127.0.0.1:8443, and prints the commands to talk to it.
+      levada serve
+
+  Put TLS in front of a plain server. The file holds certificate and key.
+      levada serve --listen 'tls://:443?cert=site.pem' --to tcp://127.0.0.1:80
+
+  Ask clients for a certificate; log as JSON.
+      levada serve --listen tls://:443 --cert site.pem --key site.key \\
+          --client-ca clients.pem --to unix:/run/app.sock --log json
+
+  Give a program without TLS a way to a TLS server.
+      levada serve --listen tcp://127.0.0.1:5000 --to tls://example.org:443
+
+  Two bridges in one process: the first --to serves the first --listen, …
+      levada serve --listen tcp://:5000 --to unix:/run/a.sock \\
+          --listen tcp://:5001 --to unix:/run/b.sock
+
+SIGTERM or Ctrl-C stops listening and lets the streams end by themselves, for as
+long as --drain says; a second one ends them at once. Each stream that ends is
+one line on standard error.
+
+Exit codes:
+  0  stopped, and nothing was cut
+  1  could not start: wrong words, a missing file, a port that is taken
+  3  streams were cut, or a listener broke";
+
+pub(crate) const CONNECT_ABOUT: &str = "Join standard input and output to a stream";
+
+pub(crate) const CONNECT_EXAMPLES: &str = "\
+Examples:
+  Talk to a TLS server; the system's authorities vouch for it.
+      levada connect tls://example.org:443
+
+  Ask and get the answer to its end: the end of the input is passed on, and the
+  answer still comes.
+      printf 'GET / HTTP/1.0\\r\\n\\r\\n' | levada connect tls://example.org:443
+
+  Trust a CA of your own; verify another name than the host's.
+      levada connect tls://10.0.0.7:8443 --ca ca.pem --name app.internal
+
+  Show who we are; watch the life of the stream.
+      levada connect tls://app.internal:8443 --cert me.pem --key me.key -v
+
+  A Unix socket, with an end to silence.
+      levada connect unix:/run/app.sock --deadline-idle 30s
+
+At a terminal the session ends when the peer says goodbye. A pipe or file goes
+on to its own end.
+
+Exit codes:
+  0  both ends said goodbye, and nothing was lost
+  1  wrong words, or a missing file
+  2  never established: not found, refused, not trusted, …
+  3  established, and ended badly: data may be missing";

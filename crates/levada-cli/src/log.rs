@@ -1,0 +1,330 @@
+//! The log: one structured line for each thing worth a line, on standard error.
+//!
+//! A thread of its own writes it, so that a reader who stalls stops no stream. What does not fit into
+//! its queue is lost, and counted.
+
+use std::fmt::{self, Write as _};
+use std::io::{self, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+use levada::{Ended, Ending};
+use serde::Serialize;
+use time::OffsetDateTime;
+
+/// Lines that wait for a slow reader at most.
+const QUEUE: usize = 4096;
+
+/// How long the last lines may take to go out when the command ends.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How a line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// `TIME level event key=value …`
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// One line of the log.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(crate) enum Record<'a> {
+    /// Streams can come now.
+    Listening { on: &'a str, to: &'a str },
+    /// A pair of streams has ended.
+    Ended(EndedPair<'a>),
+    /// As many streams as there may be: no more are taken for now.
+    Full { connections: usize },
+    /// A listener takes no more streams, and that for ever.
+    ListenerBroken { on: &'a str, error: &'a str },
+    /// A signal came: nothing is listened at any more.
+    Draining { signal: &'a str, streams: u64, deadline_ms: Option<u64> },
+    /// Every stream has ended, but for those that were cut.
+    Stopped { cut: u64 },
+}
+
+/// How a client's stream and the one to its target ended.
+#[derive(Debug, Serialize)]
+pub(crate) struct EndedPair<'a> {
+    /// The number of the pair in this process, from 1 on.
+    pub(crate) stream: u64,
+    /// Where the client came to.
+    pub(crate) on: &'a str,
+    /// Where it was joined to.
+    pub(crate) to: &'a str,
+    /// Whether the end of the command cut it off.
+    pub(crate) cut: bool,
+    pub(crate) client: &'a Ended,
+    /// `None` where the client ended before the target was dialled.
+    pub(crate) target: Option<&'a Ended>,
+}
+
+impl Record<'_> {
+    fn level(&self) -> &'static str {
+        let good = |ended: &Ended| ended.is_clean();
+        match self {
+            Self::Listening { .. } | Self::Draining { .. } | Self::Stopped { cut: 0 } => "info",
+            Self::Ended(pair) if good(pair.client) && pair.target.is_none_or(good) => "info",
+            Self::ListenerBroken { .. } => "error",
+            Self::Ended(_) | Self::Full { .. } | Self::Stopped { .. } => "warn",
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut line = Line::default();
+        match self {
+            Self::Listening { on, to } => line.word("listening").pair("on", on).pair("to", to),
+            Self::Ended(pair) => pair.text(line.word("ended")),
+            Self::Full { connections } => line.word("full").pair("connections", connections),
+            Self::ListenerBroken { on, error } => {
+                line.word("listener_broken").pair("on", on).pair("error", error)
+            }
+            Self::Draining { signal, streams, deadline_ms } => {
+                let line = line.word("draining").pair("signal", signal).pair("streams", streams);
+                match deadline_ms {
+                    Some(time) => line.pair("deadline_ms", time),
+                    None => line,
+                }
+            }
+            Self::Stopped { cut } => line.word("stopped").pair("cut", cut),
+        };
+        line.0
+    }
+}
+
+impl EndedPair<'_> {
+    fn text<'l>(&self, line: &'l mut Line) -> &'l mut Line {
+        line.pair("stream", self.stream).pair("client", self.client.code());
+        line.pair("target", self.target.map_or("none", Ended::code));
+        if self.cut {
+            line.pair("cut", true);
+        }
+        let facts = &self.client.facts;
+        if let Some(peer) = &facts.peer {
+            line.pair("peer", peer);
+        }
+        line.pair("on", self.on).pair("to", self.to);
+        if let Some(tls) = &facts.tls {
+            let words = [("tls", tls.version), ("sni", tls.sni.as_deref())];
+            for (key, value) in words.into_iter().chain([("alpn", tls.alpn.as_deref())]) {
+                if let Some(value) = value {
+                    line.pair(key, value);
+                }
+            }
+        }
+        line.pair("read", facts.bytes.read).pair("written", facts.bytes.written);
+        if let Some(time) = facts.times.total {
+            line.pair("ms", format_args!("{:.1}", time.as_secs_f64() * 1000.0));
+        }
+        // A side that we only dropped has no reason of its own.
+        let has_reason = |ended: &&Ended| !ended.is_clean() && ended.ending != Ending::Aborted;
+        for (side, ended) in [("client", Some(self.client)), ("target", self.target)] {
+            if let Some(ended) = ended.filter(has_reason) {
+                line.pair(&format!("{side}.cause"), ended.ending.cause_code());
+                line.pair(&format!("{side}.message"), &ended.ending);
+                line.pair(&format!("{side}.hint"), ended.hint());
+            }
+        }
+        line
+    }
+}
+
+/// A line of words and pairs, with quotes where a value needs them.
+#[derive(Default)]
+struct Line(String);
+
+impl Line {
+    fn word(&mut self, word: &str) -> &mut Self {
+        self.0.push_str(word);
+        self
+    }
+
+    fn pair(&mut self, key: &str, value: impl fmt::Display) -> &mut Self {
+        let value = value.to_string();
+        let plain = |c: char| !c.is_whitespace() && !c.is_control() && c != '"';
+        // Writing to a String cannot fail.
+        let _ = if !value.is_empty() && value.chars().all(plain) {
+            write!(self.0, " {key}={value}")
+        } else {
+            write!(self.0, " {key}=\"{}\"", escaped(&value))
+        };
+        self
+    }
+}
+
+/// A value as it stands between quotes: nothing in it ends them, or the line, or steers a terminal.
+fn escaped(value: &str) -> String {
+    let escape = |c: char| c == '"' || c == '\\' || c.is_control();
+    let each = |c: char| if escape(c) { c.escape_debug().to_string() } else { c.to_string() };
+    value.chars().map(each).collect()
+}
+
+/// Where lines are told. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Log {
+    format: Format,
+    lines: SyncSender<String>,
+    lost: Arc<AtomicU64>,
+}
+
+/// The thread that writes.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    finished: Receiver<()>,
+}
+
+impl Log {
+    /// Starts to write to standard error.
+    pub(crate) fn start(format: Format) -> io::Result<(Self, Writer)> {
+        let (lines, waiting) = sync_channel::<String>(QUEUE);
+        let (last, finished) = sync_channel(1);
+        std::thread::Builder::new().name("levada-log".to_owned()).spawn(move || {
+            for line in waiting {
+                // Nobody reads: there is nobody to tell.
+                let _ = io::stderr().write_all(line.as_bytes());
+            }
+            let _ = last.send(());
+        })?;
+        Ok((Self { format, lines, lost: Arc::default() }, Writer { finished }))
+    }
+
+    /// Tells one thing. Never waits.
+    pub(crate) fn tell(&self, record: &Record<'_>) {
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        let line = line(self.format, OffsetDateTime::now_utc(), record, lost);
+        if self.lines.try_send(line).is_err() {
+            self.lost.fetch_add(lost + 1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Writer {
+    /// Waits until all that was told is written, but not for a reader who stalls. Every [`Log`] has to
+    /// be dropped before.
+    pub(crate) fn finish(self) {
+        let _ = self.finished.recv_timeout(PATIENCE);
+    }
+}
+
+#[derive(Serialize)]
+struct JsonLine<'a> {
+    time: &'a str,
+    level: &'a str,
+    #[serde(skip_serializing_if = "is_zero")]
+    lost_lines: u64,
+    #[serde(flatten)]
+    record: &'a Record<'a>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+fn line(format: Format, now: OffsetDateTime, record: &Record<'_>, lost: u64) -> String {
+    let (time, level) = (rfc3339(now), record.level());
+    let mut line = match format {
+        Format::Text => {
+            let lost = if lost == 0 { String::new() } else { format!(" lost_lines={lost}") };
+            format!("{time} {level} {}{lost}", record.text())
+        }
+        Format::Json => {
+            let line = JsonLine { time: &time, level, lost_lines: lost, record };
+            // Every part of a record is a struct, a string or a number.
+            serde_json::to_string(&line).unwrap_or_default()
+        }
+    };
+    line.push('\n');
+    line
+}
+
+/// The time in UTC, with milliseconds (RFC 3339).
+fn rfc3339(time: OffsetDateTime) -> String {
+    let (hour, minute, second, milli) = time.time().as_hms_milli();
+    let date = format!("{:04}-{:02}-{:02}", time.year(), u8::from(time.month()), time.day());
+    format!("{date}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use levada::{Endpoint, Facts, OsError, State};
+
+    const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+
+    fn ended(ending: Ending, phase: State) -> Ended {
+        let peer = Some(Endpoint::Ip(([127, 0, 0, 1], 5000).into()));
+        Ended { ending, phase, facts: Arc::new(Facts { peer, ..Facts::default() }) }
+    }
+
+    #[test]
+    fn a_bad_pair_is_told_with_both_ends_and_what_to_do() {
+        let refused = OsError::from(&io::Error::from_raw_os_error(111));
+        let failed = Ending::SocketError(refused).before_established();
+        let (client, target) =
+            (ended(Ending::Aborted, State::Established), ended(failed, State::Connecting));
+        let record = Record::Ended(EndedPair {
+            stream: 7,
+            on: "tcp://*:1",
+            to: "tcp://b:2",
+            cut: false,
+            client: &client,
+            target: Some(&target),
+        });
+        let text = line(Format::Text, NOW, &record, 0);
+        assert!(
+            text.starts_with(
+                "1970-01-01T00:00:00.000Z warn ended stream=7 client=aborted target=connectFailed \
+                 peer=127.0.0.1:5000 on=tcp://*:1 to=tcp://b:2 read=0 written=0 target.cause="
+            ),
+            "{text}"
+        );
+        assert!(text.contains(".cause=ECONNREFUSED target.message=\"never established: "));
+        assert!(text.ends_with("check address and port\"\n"), "{text}");
+
+        let json = line(Format::Json, NOW, &record, 3);
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["event"], "ended");
+        assert_eq!(json["level"], "warn");
+        assert_eq!(json["lost_lines"], 3);
+        assert_eq!(json["client"]["code"], "aborted");
+        assert_eq!(json["target"]["cause"], "ECONNREFUSED");
+        assert_eq!(json["target"]["facts"]["peer"], "127.0.0.1:5000");
+    }
+
+    #[test]
+    fn a_clean_pair_is_one_short_line() {
+        let clean = ended(Ending::Finished, State::Closing);
+        let record = Record::Ended(EndedPair {
+            stream: 1,
+            on: "unix:a b",
+            to: "echo:",
+            cut: false,
+            client: &clean,
+            target: Some(&clean),
+        });
+        assert_eq!(
+            line(Format::Text, NOW, &record, 0),
+            "1970-01-01T00:00:00.000Z info ended stream=1 client=finished target=finished \
+             peer=127.0.0.1:5000 on=\"unix:a b\" to=echo: read=0 written=0\n"
+        );
+    }
+
+    #[test]
+    fn no_value_can_break_its_line() {
+        let text = line(
+            Format::Text,
+            NOW,
+            &Record::ListenerBroken { on: "", error: "it's \"b\"\nc\u{1b}[31m" },
+            0,
+        );
+        assert_eq!(
+            text.split_once("listener_broken").unwrap().1,
+            " on=\"\" error=\"it's \\\"b\\\"\\nc\\u{1b}[31m\"\n"
+        );
+    }
+}

@@ -1,0 +1,54 @@
+//! One client and its target: from the accept to both endings.
+
+use std::future::Future;
+
+use levada::{Dialer, Ended, Socket};
+
+/// How a pair ended.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// Whether `cut` was why it ended.
+    pub(crate) cut: bool,
+    pub(crate) client: Ended,
+    /// `None` where the client ended before the target was dialled.
+    pub(crate) target: Option<Ended>,
+}
+
+/// Bridges `client` to what `dialer` dials once the client is established, until both have ended, or
+/// aborts both when `cut` resolves.
+pub(crate) async fn bridge(
+    mut client: Socket,
+    dialer: &Dialer,
+    cut: impl Future<Output = ()>,
+) -> Outcome {
+    let mut target = None;
+    let was_cut = tokio::select! {
+        () = join(&mut client, &mut target, dialer) => false,
+        () = cut => true,
+    };
+    let target = match target {
+        Some(target) => Some(ended(target).await),
+        None => None,
+    };
+    Outcome { cut: was_cut, client: ended(client).await, target }
+}
+
+/// Nothing is read from the client before its target is established: what it sends waits in the
+/// kernel, and a half-close waits with it.
+async fn join(client: &mut Socket, target: &mut Option<Socket>, dialer: &Dialer) {
+    if client.established().await.is_err() {
+        return;
+    }
+    // No random bytes: as bad as a target that fails, which the drop of the client tells.
+    let Ok(dialled) = dialer.dial() else { return };
+    let target = target.insert(dialled);
+    if target.established().await.is_ok() {
+        levada::relay(client, target).await;
+    }
+}
+
+/// The ending of a socket that has ended, or ends now without a goodbye.
+async fn ended(mut socket: Socket) -> Ended {
+    socket.abort();
+    socket.closed().await
+}

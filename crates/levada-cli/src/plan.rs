@@ -1,0 +1,233 @@
+//! What the words mean together: every address is parsed, completed by the flags and checked for its
+//! side, before anything is opened.
+
+use levada_address::{Address, AddressError, Endpoint, Fault, Scheme, TimeLimit};
+
+use crate::args::{ConnectArgs, Request, ServeArgs};
+use crate::exit::{Stop, fail};
+use crate::flags::Flags;
+use crate::log::Format;
+
+/// What is going to be done.
+#[derive(Debug)]
+pub(crate) enum Plan {
+    Serve(ServePlan),
+    Connect(ConnectPlan),
+}
+
+#[derive(Debug)]
+pub(crate) struct ServePlan {
+    pub(crate) service: Service,
+    pub(crate) drain: TimeLimit,
+    /// For each listener.
+    pub(crate) max_handshakes: usize,
+    /// `None` for what the limit of open files allows.
+    pub(crate) max_connections: Option<usize>,
+    pub(crate) format: Format,
+}
+
+/// Who is served.
+#[derive(Debug)]
+pub(crate) enum Service {
+    /// Nobody was named: a demonstration, with an identity that is made for it.
+    Development(Bridge),
+    /// These.
+    Bridges(Vec<Bridge>),
+}
+
+/// Whoever comes to `listen` is joined to `to`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Bridge {
+    pub(crate) listen: Address,
+    pub(crate) to: Address,
+}
+
+#[derive(Debug)]
+pub(crate) struct ConnectPlan {
+    pub(crate) address: Address,
+    pub(crate) verbose: bool,
+    pub(crate) format: Format,
+}
+
+/// Where `levada serve` listens when it is told nothing.
+pub(crate) const DEVELOPMENT: &str = "tls://127.0.0.1:8443";
+
+/// Plans what was asked for.
+///
+/// # Errors
+///
+/// When an address is wrong, for itself or for its side, and when the words contradict each other.
+pub(crate) fn plan(request: &Request) -> Result<Plan, Stop> {
+    match request {
+        Request::Serve(args) => serve(args).map(Plan::Serve),
+        Request::Connect(args) => connect(args).map(Plan::Connect),
+    }
+}
+
+fn serve(args: &ServeArgs) -> Result<ServePlan, Stop> {
+    let service = match (args.listen.is_empty(), args.to.is_empty()) {
+        (true, true) => Service::Development(development(&args.flags)?),
+        (true, false) => {
+            return Err(fail(
+                "--to has no --listen: say where streams come from, as in\n    \
+                             --listen tcp://127.0.0.1:8080",
+            ));
+        }
+        (false, true) => {
+            return Err(fail(
+                "--listen has no --to: say where streams go, as in\n    \
+                             --to tcp://127.0.0.1:80, or --to echo: to send all back",
+            ));
+        }
+        (false, false) => Service::Bridges(bridges(args)?),
+    };
+    let &ServeArgs { drain, max_handshakes, max_connections, format, .. } = args;
+    Ok(ServePlan { service, drain, max_handshakes, max_connections, format })
+}
+
+fn development(flags: &Flags) -> Result<Bridge, Stop> {
+    if let Some(word) = flags.first_of(&["cert", "key", "passphrase-file"]) {
+        return Err(fail(format!(
+            "--{word} is for a listener of your own: add --listen {DEVELOPMENT} --to echo:"
+        )));
+    }
+    let mut listen = [parse("--listen", DEVELOPMENT)?];
+    let mut to = [parse("--to", "echo:")?];
+    flags.set(&mut listen, &mut to).map_err(|error| fail(error.to_string()))?;
+    let ([listen], [to]) = (listen, to);
+    Ok(Bridge { listen, to })
+}
+
+fn bridges(args: &ServeArgs) -> Result<Vec<Bridge>, Stop> {
+    let mut listen = parse_all("--listen", &args.listen)?;
+    let mut to = parse_all("--to", &args.to)?;
+    if to.len() != 1 && to.len() != listen.len() {
+        let (listens, targets) = (listen.len(), to.len());
+        return Err(fail(format!(
+            "{targets} --to for {listens} --listen: give one --to for all of them, or one for each"
+        )));
+    }
+    args.flags.set(&mut listen, &mut to).map_err(|error| fail(error.to_string()))?;
+    for address in &listen {
+        address.for_listening().map_err(|error| cannot_listen(address, &error))?;
+    }
+    for address in &to {
+        address.for_connecting().map_err(|error| in_flag("--to", &error))?;
+        if *address.endpoint() == Endpoint::Stdio {
+            return Err(fail(
+                "--to stdio: can serve one stream only, and `serve` has many: \
+                 use `levada connect` the other way round",
+            ));
+        }
+    }
+    let stdio = listen.iter().filter(|address| *address.endpoint() == Endpoint::Stdio);
+    if stdio.count() > 1 {
+        return Err(fail("--listen stdio: is there twice, but there is only one standard input"));
+    }
+    let targets = to.iter().cycle();
+    let pairs = listen.into_iter().zip(targets);
+    Ok(pairs.map(|(listen, to)| Bridge { listen, to: to.clone() }).collect())
+}
+
+fn cannot_listen(address: &Address, error: &AddressError) -> Stop {
+    let alone = match error.fault() {
+        Fault::OptionNeeded("cert", _) if address.scheme() == Scheme::Tls => {
+            "\n    to try without one: `levada serve` alone makes an identity for localhost"
+        }
+        _ => "",
+    };
+    fail(format!("--listen: {error}{alone}"))
+}
+
+fn connect(args: &ConnectArgs) -> Result<ConnectPlan, Stop> {
+    let mut address = [parse("ADDR", &args.address)?];
+    args.flags.set(&mut [], &mut address).map_err(|error| fail(error.to_string()))?;
+    let [address] = address;
+    address.for_connecting().map_err(|error| fail(error.to_string()))?;
+    if *address.endpoint() == Endpoint::Stdio {
+        return Err(fail(
+            "stdio: is already this end of `levada connect`: give the address of another end",
+        ));
+    }
+    Ok(ConnectPlan { address, verbose: args.verbose, format: args.format })
+}
+
+fn parse_all(flag: &str, texts: &[String]) -> Result<Vec<Address>, Stop> {
+    texts.iter().map(|text| parse(flag, text)).collect()
+}
+
+fn parse(flag: &str, text: &str) -> Result<Address, Stop> {
+    text.parse().map_err(|error| in_flag(flag, &error))
+}
+
+fn in_flag(flag: &str, error: &AddressError) -> Stop {
+    fail(format!("{flag}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args;
+
+    fn planned(line: &str) -> Result<Plan, String> {
+        let request = args::parse(line.split(' ').map(Into::into)).unwrap();
+        plan(&request).map_err(|stop| match stop {
+            Stop::Trouble(why) => why,
+            other => panic!("{other:?}"),
+        })
+    }
+
+    fn bridged(line: &str) -> Vec<String> {
+        match planned(line).unwrap() {
+            Plan::Serve(ServePlan { service: Service::Bridges(all), .. }) => {
+                all.iter().map(|bridge| format!("{} {}", bridge.listen, bridge.to)).collect()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_nth_listener_has_the_nth_target() {
+        assert_eq!(
+            bridged("levada serve --listen unix:a --listen unix:b --to echo: --to unix:c"),
+            ["unix:a echo:", "unix:b unix:c"]
+        );
+        assert_eq!(
+            bridged("levada serve --listen unix:a --listen unix:b --to echo:"),
+            ["unix:a echo:", "unix:b echo:"]
+        );
+    }
+
+    #[test]
+    fn nothing_said_is_the_development_service() {
+        let Plan::Serve(plan) = planned("levada serve --deadline-idle 5s").unwrap() else {
+            panic!()
+        };
+        let Service::Development(bridge) = plan.service else { panic!() };
+        assert_eq!(bridge.listen.to_string(), "tls://127.0.0.1:8443?deadline-idle=5s");
+        assert_eq!(bridge.to.to_string(), "echo:?deadline-idle=5s");
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        for (line, words) in [
+            ("levada serve --to echo:", "--to has no --listen"),
+            ("levada serve --listen unix:a", "--listen has no --to"),
+            (
+                "levada serve --listen unix:a --listen unix:b --listen unix:c --to echo: --to echo:",
+                "2 --to for 3 --listen",
+            ),
+            ("levada serve --listen tls://:1 --to echo:", "`cert` is needed for listening"),
+            ("levada serve --listen tls://:1 --to echo:", "`levada serve` alone makes an identity"),
+            ("levada serve --listen unix:a --to stdio:", "one stream only"),
+            ("levada serve --listen stdio: --listen stdio: --to echo:", "only one standard input"),
+            ("levada serve --cert a.pem", "--cert is for a listener of your own"),
+            ("levada connect stdio:", "already this end"),
+            ("levada connect tcp://a", "ADDR: the port is missing"),
+            ("levada connect tcp://a:1 --ca b", "--ca means nothing here"),
+        ] {
+            let why = planned(line).unwrap_err();
+            assert!(why.contains(words), "{line}: {why}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! `levada serve`: listeners, each with a target, until a signal comes and the streams have ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::door::Door;
+use crate::exit::{Exit, Stop, fail};
+use crate::house::House;
+use crate::limits;
+use crate::log::{Log, Record};
+use crate::plan::{ServePlan, Service};
+use crate::signals::Signals;
+use crate::welcome::Welcome;
+
+/// How long streams that are cut may take to notice.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+
+/// Serves until a signal comes, or every listener has ended.
+///
+/// # Errors
+///
+/// When it cannot start.
+pub(crate) async fn run(plan: ServePlan) -> Result<Exit, Stop> {
+    let open_files = limits::raise_open_files();
+    let signals = Signals::listen().map_err(|error| fail(format!("signals: {error}")))?;
+    let (bridges, welcome) = match plan.service {
+        Service::Bridges(bridges) => (bridges, None),
+        Service::Development(bridge) => {
+            let (bridge, welcome) = Welcome::prepare(bridge)?;
+            (vec![bridge], Some(welcome))
+        }
+    };
+    let mut doors = Vec::new();
+    for bridge in &bridges {
+        let door = Door::open(bridge, plan.max_handshakes).await;
+        doors.push(door.map_err(|error| match &welcome {
+            Some(welcome) => welcome.cannot_listen(&error),
+            None => error.stop(),
+        })?);
+    }
+    let (log, writer) = Log::start(plan.format).map_err(|error| fail(format!("log: {error}")))?;
+    let connections = plan.max_connections;
+    let connections = connections.unwrap_or_else(|| limits::default_connections(open_files));
+    let house = House::new(log, connections);
+    for door in &doors {
+        house.log.tell(&door.record());
+    }
+    if let Some(welcome) = welcome {
+        welcome.print();
+    }
+    let exit = serve(&house, doors, signals, plan.drain.duration()).await;
+    drop(house);
+    writer.finish();
+    Ok(exit)
+}
+
+async fn serve(
+    house: &Arc<House>,
+    doors: Vec<Door>,
+    mut signals: Signals,
+    drain: Option<Duration>,
+) -> Exit {
+    let (closing, closed) = watch::channel(false);
+    let mut accepting = JoinSet::new();
+    for door in doors {
+        accepting.spawn(door.accept(Arc::clone(house), closed.clone()));
+    }
+    let mut broken = false;
+    let signal = loop {
+        let is_open = !accepting.is_empty();
+        tokio::select! {
+            signal = signals.next() => break Some(signal),
+            Some(result) = accepting.join_next(), if is_open => {
+                broken |= !matches!(result, Ok(true));
+            }
+            // Nobody can come any more, and everybody has gone.
+            () = house.empty(), if !is_open => break None,
+        }
+    };
+    if let Some(signal) = signal {
+        // Each loop has its own receiver: it lives as long as the loop.
+        let _ = closing.send(true);
+        let deadline_ms = drain.map(|time| time.as_millis() as u64);
+        house.log.tell(&Record::Draining { signal, streams: house.streams(), deadline_ms });
+    }
+
+    let mut drained = Box::pin(async {
+        while accepting.join_next().await.is_some() {}
+        house.empty().await;
+    });
+    let in_time = tokio::select! {
+        () = &mut drained => true,
+        () = deadline(drain) => false,
+        _ = signals.next() => false,
+    };
+    if !in_time {
+        house.cut();
+        let _ = timeout(LAST_MOMENT, drained).await;
+    }
+    let cut = house.was_cut();
+    house.log.tell(&Record::Stopped { cut });
+    if broken || cut > 0 { Exit::EndedBadly } else { Exit::Clean }
+}
+
+async fn deadline(time: Option<Duration>) {
+    match time {
+        Some(time) => sleep(time).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,24 @@
+//! The close contract, cell for cell: every way in which a stream can end, on every carrier, in every
+//! version, with the ends swapped, against a peer that does exactly what its script says.
+//!
+//! The table is in [`table`]; the page `docs/contract.md` shows it as these tests prove it.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+// Helpers: what there is to combine, the peer under our control, and our side under watch.
+mod ours;
+mod peer;
+mod table;
+mod wire;
+mod world;
+
+mod alerts;
+mod cancel;
+mod cells;
+mod deadlines;
+mod docs;
+mod giving_up;
+mod half_close;
+mod memory;
+mod model;
+mod oracle;
+mod wakes;

@@ -1,0 +1,122 @@
+//! After 10,000 connections, good and bad, the process holds as many descriptors as before.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+
+use levada::Dialer;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::harness::{PATIENCE, Pki, Serve, reset};
+
+const CONNECTIONS: usize = 10_000;
+const THREADS: usize = 8;
+
+/// Where the clients go: to an echo, plain and through TLS, and to a target that nobody listens at.
+struct Doors {
+    plain: SocketAddr,
+    tls: SocketAddr,
+    nowhere: SocketAddr,
+    dialer: Dialer,
+}
+
+fn dial(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// Talks until both ends have said goodbye.
+fn talk(mut stream: TcpStream) {
+    stream.write_all(b"hello").unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut got = Vec::new();
+    stream.read_to_end(&mut got).unwrap();
+    assert_eq!(got, b"hello");
+}
+
+async fn talk_tls(dialer: &Dialer, to_the_end: bool) {
+    let mut stream = dialer.dial().unwrap();
+    stream.write_all(b"hello").await.unwrap();
+    let mut got = [0; 5];
+    stream.read_exact(&mut got).await.unwrap();
+    assert_eq!(&got, b"hello");
+    if to_the_end {
+        stream.shutdown().await.unwrap();
+        assert!(stream.closed().await.is_clean());
+    }
+}
+
+impl Doors {
+    /// One life of many sorts.
+    fn visit(&self, number: usize, runtime: &tokio::runtime::Runtime) {
+        match number % 20 {
+            0 => runtime.block_on(talk_tls(&self.dialer, true)),
+            1 => runtime.block_on(talk_tls(&self.dialer, false)),
+            2 => drop(dial(self.tls)),
+            3 => dial(self.tls).write_all(b"\x16\x03\x01\x02\x00\x01\x00").unwrap(),
+            4 => {
+                let mut stream = dial(self.tls);
+                stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+                // It is told that this is no TLS.
+                let _ = stream.read_to_end(&mut Vec::new());
+            }
+            5 => {
+                let _ = dial(self.nowhere).read(&mut [0]);
+            }
+            6 => reset(dial(self.plain)),
+            7 => drop(dial(self.plain)),
+            _ => talk(dial(self.plain)),
+        }
+    }
+}
+
+#[test]
+fn over_ten_thousand_connections() {
+    let pki = Pki::new();
+    let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let nobody = format!("tcp://{nobody}");
+    let any = "127.0.0.1:0";
+    let (tcp, tls) = (format!("tcp://{any}"), format!("tls://{any}"));
+    let listen = ["--listen", &tcp, "--listen", &tls, "--listen", &tcp];
+    let to = ["--to", "echo:", "--to", "echo:", "--to", &nobody, "--cert", &pki.localhost];
+    let mut serve = Serve::start(listen.iter().chain(&to));
+    let url = format!("tls://{}?ca={}", serve.nth(1), pki.ca);
+    let doors = Arc::new(Doors {
+        plain: serve.nth(0),
+        tls: serve.nth(1),
+        nowhere: serve.nth(2),
+        dialer: Dialer::new(&url.parse().unwrap()).unwrap(),
+    });
+
+    // What is opened once, such as the runtime's threads, is opened by now.
+    visit_all(&doors, 200);
+    all_ended(&mut serve, 200);
+    let before = serve.descriptors();
+    visit_all(&doors, CONNECTIONS);
+    all_ended(&mut serve, CONNECTIONS);
+    assert_eq!(serve.descriptors(), before);
+}
+
+fn visit_all(doors: &Arc<Doors>, count: usize) {
+    let visitors = (0..THREADS).map(|thread| {
+        let doors = Arc::clone(doors);
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.unwrap();
+            (thread..count).step_by(THREADS).for_each(|number| doors.visit(number, &runtime));
+        })
+    });
+    for visitor in visitors.collect::<Vec<_>>() {
+        visitor.join().unwrap();
+    }
+}
+
+/// Waits until as many streams have ended as were begun.
+fn all_ended(serve: &mut Serve, count: usize) {
+    let mut ended = 0;
+    while ended < count as u64 {
+        let record = serve.next("ended");
+        ended += 1 + record["lost_lines"].as_u64().unwrap_or_default();
+    }
+}

@@ -1,0 +1,77 @@
+//! The command under test, its peers, and the wires between them.
+//!
+//! Nothing here sleeps: whoever waits, waits for an event, and gives up after [`PATIENCE`].
+
+mod command;
+mod openssl;
+mod pki;
+mod plain;
+mod serve;
+mod wire;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+pub(crate) use command::{Command, Running, connect, levada};
+pub(crate) use openssl::{Client, Server, VERSIONS};
+pub(crate) use pki::Pki;
+pub(crate) use plain::{Backend, reset};
+pub(crate) use serve::{Record, Serve};
+pub(crate) use wire::Wire;
+
+/// How long anything may take before its test has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A folder that goes with the test.
+#[derive(Debug)]
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("levada-promise-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) -> String {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().expect("the folder's name is ASCII").to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Bytes that are nowhere twice the same for long: digits only, which no peer takes for a command.
+pub(crate) fn digits(count: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(count + 8);
+    let mut number = 0_u32;
+    while bytes.len() < count {
+        bytes.extend_from_slice(format!("{number:07}").as_bytes());
+        number += 1;
+    }
+    bytes.truncate(count);
+    bytes
+}
+
+/// Panics unless both are the same, without printing megabytes.
+#[track_caller]
+pub(crate) fn assert_same(got: &[u8], wanted: &[u8]) {
+    if got != wanted {
+        let same = got.iter().zip(wanted).take_while(|(one, other)| one == other).count();
+        let (got, wanted) = (got.len(), wanted.len());
+        panic!("got {got} bytes, wanted {wanted}; the first {same} are the same");
+    }
+}

@@ -1,0 +1,70 @@
+//! A wire between two TCP peers that sees every byte, and can be cut.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, mpsc};
+
+use super::PATIENCE;
+
+/// A wire. Each connection to `address` goes on to the far end.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    pub(crate) address: SocketAddr,
+    cables: mpsc::Receiver<[TcpStream; 2]>,
+    seen: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Wire {
+    pub(crate) fn to(far: SocketAddr) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (sender, cables) = mpsc::channel();
+        let seen = Arc::<Mutex<Vec<u8>>>::default();
+        let all = Arc::clone(&seen);
+        std::thread::spawn(move || {
+            for near in listener.incoming() {
+                let (near, far) = (near.unwrap(), TcpStream::connect(far).unwrap());
+                for (from, to) in [(&near, &far), (&far, &near)] {
+                    let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                    let all = Arc::clone(&all);
+                    std::thread::spawn(move || pump(from, to, &all));
+                }
+                if sender.send([near, far]).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { address, cables, seen }
+    }
+
+    /// Its address, to connect to.
+    pub(crate) fn tls_url(&self) -> String {
+        format!("tls://{}", self.address)
+    }
+
+    /// Ends the next connection on both sides, as a peer that dies does: with a FIN below the TLS.
+    #[track_caller]
+    pub(crate) fn cut(&self) {
+        let ends = self.cables.recv_timeout(PATIENCE).expect("somebody connects");
+        for end in ends {
+            // One side may be gone already.
+            let _ = end.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// All bytes that went over it so far, both ways.
+    pub(crate) fn seen(&self) -> Vec<u8> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+fn pump(mut from: TcpStream, mut to: TcpStream, seen: &Mutex<Vec<u8>>) {
+    let mut room = vec![0; 64 * 1024];
+    while let Ok(count @ 1..) = from.read(&mut room) {
+        seen.lock().unwrap().extend_from_slice(&room[..count]);
+        if to.write_all(&room[..count]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Write);
+}

@@ -1,0 +1,18 @@
+//! What we promise to operators, one promise a file, each shown on the real command with real peers.
+
+#![expect(clippy::unwrap_used, reason = "what a test leans on panics as a test does")]
+
+mod harness;
+
+mod a_relay_never_turns_bad_into_good;
+mod a_stalled_client_cannot_stop_accepts;
+mod a_stalled_log_stops_nobody;
+mod connect_exit_codes;
+mod descriptors_never_leak;
+mod drain_loses_nothing;
+mod no_tail_lost_on_half_close;
+mod queued_writes_never_leave_in_plaintext;
+mod secrets_never_in_logs;
+mod serve_alone_works_as_printed;
+mod stdin_is_left_as_it_was;
+mod truncation_is_never_clean;
