@@ -1,7 +1,8 @@
 //! A byte stream over WebSocket, relative to the raw carrier: `cargo bench -p levada --bench ws`.
 //!
-//! A plain program. Each cell is the median ratio of rounds that measure both sides in turn (A B A B),
-//! in one thread, over a pipe in memory: what is seen is the codec and the stream, not the kernel.
+//! A plain program. Each cell is the median ratio of the CPU time of rounds that measure both sides in
+//! turn (A B A B), in one thread, over a pipe in memory: what is seen is the codec and the stream, not
+//! the kernel, nor what else the machine does.
 //! tokio-tungstenite is measured beside it, used as a stream of messages, because it stands in this
 //! crate's tests anyway. The last table is the round trip of 64 bytes over TCP.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
@@ -31,8 +32,10 @@ const ROOM: usize = 256 << 10;
 
 fn main() -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    println!("throughput over a pipe in memory, raw pipe = 1, median of {ROUNDS} pairs (spread)");
-    println!("{:34}{:>16}{:>16}{:>16}{:>16}", "", "1 KiB", "16 KiB", "64 KiB", "1 MiB");
+    println!(
+        "bytes per CPU second over a pipe in memory, raw pipe = 1, median of {ROUNDS} pairs (spread)"
+    );
+    println!("{:36}{:>18}{:>18}{:>18}{:>18}", "", "1 KiB", "16 KiB", "64 KiB", "1 MiB");
     for (name, sender) in [("client to server", Role::Client), ("server to client", Role::Server)] {
         row(
             &format!("WsStream, {name}"),
@@ -65,7 +68,7 @@ fn main() -> io::Result<()> {
 }
 
 fn row(name: &str, mut one: impl FnMut(usize) -> Duration, mut raw: impl FnMut(usize) -> Duration) {
-    print!("{name:34}");
+    print!("{name:36}");
     for size in SIZES {
         one(size);
         raw(size);
@@ -73,7 +76,7 @@ fn row(name: &str, mut one: impl FnMut(usize) -> Duration, mut raw: impl FnMut(u
             (0..ROUNDS).map(|_| raw(size).as_secs_f64() / one(size).as_secs_f64()).collect();
         let middle = median(&mut ratios);
         let cell = format!("{middle:.2} ({:.2}-{:.2})", ratios[0], ratios[ROUNDS - 1]);
-        print!("{cell:>16}");
+        print!("{cell:>18}");
     }
     println!();
 }
@@ -88,6 +91,13 @@ fn raw(runtime: &tokio::runtime::Runtime, size: usize) -> Duration {
         let (from, to) = duplex(PIPE);
         bytes(from, to, size).await
     })
+}
+
+/// The CPU time of this thread so far.
+fn cpu() -> Duration {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux tells it");
+    let spent = text.split(' ').next().expect("it is the first number");
+    Duration::from_nanos(spent.parse().expect("it is a number"))
 }
 
 fn ends(sender: Role) -> (WsStream<DuplexStream>, WsStream<DuplexStream>) {
@@ -107,7 +117,7 @@ async fn bytes(
 ) -> Duration {
     let data = vec![7; size];
     let mut room = vec![0; ROOM];
-    let start = Instant::now();
+    let start = cpu();
     let write = async {
         for _ in 0..ROUND / size {
             from.write_all(&data).await.expect("it is open");
@@ -121,7 +131,7 @@ async fn bytes(
         }
     };
     tokio::join!(write, read);
-    start.elapsed()
+    cpu() - start
 }
 
 async fn messages(sender: Role, size: usize) -> Duration {
@@ -133,7 +143,7 @@ async fn messages(sender: Role, size: usize) -> Duration {
     let mut from = WebSocketStream::from_raw_socket(from, ours, None).await;
     let mut to = WebSocketStream::from_raw_socket(to, theirs, None).await;
     let data = vec![7; size];
-    let start = Instant::now();
+    let start = cpu();
     let write = async {
         for _ in 0..ROUND / size {
             from.feed(Message::Binary(data.clone().into())).await.expect("it is open");
@@ -147,7 +157,7 @@ async fn messages(sender: Role, size: usize) -> Duration {
         }
     };
     tokio::join!(write, read);
-    start.elapsed()
+    cpu() - start
 }
 
 async fn tcp() -> io::Result<[TcpStream; 2]> {

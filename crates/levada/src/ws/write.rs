@@ -14,7 +14,7 @@ use super::keys::mask_key;
 use super::{PRESENT, WsStream, room};
 
 /// A write from this size on is not gathered: its frames go to the carrier at once.
-const LARGE: usize = 32 * 1024;
+const LARGE: usize = 16 * 1024;
 
 /// Frames in one vectored call.
 const FRAMES: usize = 16;
