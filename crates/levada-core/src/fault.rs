@@ -34,6 +34,8 @@ pub enum Fault {
     NoCertificate,
     /// No identity of ours fits the name that the client asked for; `None`: it asked for none.
     UnknownName(Option<String>),
+    /// The opening handshake of WebSocket failed (RFC 6455 section 4); the text says why.
+    WsHandshake(String),
     /// Our private key could not sign; the text says why.
     Signer(String),
     /// Something of ours failed; the text says what.
@@ -103,6 +105,7 @@ impl fmt::Display for Fault {
                 write!(f, "no identity for the name \"{}\"", OneLine(name))
             }
             Self::UnknownName(None) => f.write_str("the client asked for no name"),
+            Self::WsHandshake(why) => write!(f, "no WebSocket was opened: {}", OneLine(why)),
             Self::Signer(why) => write!(f, "the private key could not sign: {}", OneLine(why)),
             Self::Internal(what) => write!(f, "internal error: {what}"),
         }

@@ -55,6 +55,7 @@ mod socket;
 mod split;
 mod stdio;
 mod wakers;
+pub mod ws;
 
 pub use carrier::Carrier;
 pub use events::Events;
@@ -79,3 +80,4 @@ pub use relay::relay;
 pub use resolve::{IpVersion, Resolve, Resolving, SystemResolver};
 pub use socket::{Options, Socket, TcpOptions, UpgradeError};
 pub use split::{NotOneSocket, ReadHalf, WriteHalf};
+pub use ws::WsStream;
