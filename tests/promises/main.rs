@@ -10,6 +10,7 @@ mod a_stalled_log_stops_nobody;
 mod connect_exit_codes;
 mod descriptors_never_leak;
 mod drain_loses_nothing;
+mod gnutls_is_understood;
 mod no_tail_lost_on_half_close;
 mod queued_writes_never_leave_in_plaintext;
 mod secrets_never_in_logs;

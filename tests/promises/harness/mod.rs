@@ -3,6 +3,7 @@
 //! Nothing here sleeps: whoever waits, waits for an event, and gives up after [`PATIENCE`].
 
 mod command;
+mod gnutls;
 mod openssl;
 mod pki;
 mod plain;
@@ -14,6 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 pub(crate) use command::{Command, Running, connect, levada};
+pub(crate) use gnutls::Gnutls;
 pub(crate) use openssl::{Client, Server, VERSIONS};
 pub(crate) use pki::Pki;
 pub(crate) use plain::{Backend, reset};
