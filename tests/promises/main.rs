@@ -12,6 +12,7 @@ mod descriptors_never_leak;
 mod drain_loses_nothing;
 mod gnutls_is_understood;
 mod no_tail_lost_on_half_close;
+mod old_tls_is_refused_in_words;
 mod queued_writes_never_leave_in_plaintext;
 mod secrets_never_in_logs;
 mod serve_alone_works_as_printed;
