@@ -10,6 +10,7 @@ mod a_stalled_log_stops_nobody;
 mod connect_exit_codes;
 mod descriptors_never_leak;
 mod drain_loses_nothing;
+mod files_go_through_intact;
 mod gnutls_is_understood;
 mod no_tail_lost_on_half_close;
 mod old_tls_is_refused_in_words;

@@ -4,6 +4,7 @@
 
 mod command;
 mod gnutls;
+mod nginx;
 mod openssl;
 mod pki;
 mod plain;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 pub(crate) use command::{Command, Running, connect, levada};
 pub(crate) use gnutls::Gnutls;
+pub(crate) use nginx::Nginx;
 pub(crate) use openssl::{Client, Server, VERSIONS};
 pub(crate) use pki::Pki;
 pub(crate) use plain::{Backend, reset};
