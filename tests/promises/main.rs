@@ -20,3 +20,4 @@ mod secrets_never_in_logs;
 mod serve_alone_works_as_printed;
 mod stdin_is_left_as_it_was;
 mod truncation_is_never_clean;
+mod two_thousand_streams_at_once;
