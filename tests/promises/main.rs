@@ -5,6 +5,7 @@
 mod harness;
 
 mod a_killed_peer_is_a_bad_ending;
+mod a_paused_reader_costs_a_bounded_room;
 mod a_relay_never_turns_bad_into_good;
 mod a_stalled_client_cannot_stop_accepts;
 mod a_stalled_log_stops_nobody;
