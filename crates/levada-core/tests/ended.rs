@@ -152,7 +152,7 @@ fn an_ended_is_shown_in_words() {
             not_tls().before_established(),
             State::Handshaking,
             nothing(),
-            "never established: the peer does not speak TLS: it sent \"220 mail\\r\\n\", \
+            "never established: the peer does not speak TLS: it begins \"220\", \
              while handshaking",
         ),
         (

@@ -131,7 +131,7 @@ async fn bytes(
         }
     };
     tokio::join!(write, read);
-    cpu() - start
+    cpu().saturating_sub(start)
 }
 
 async fn messages(sender: Role, size: usize) -> Duration {
@@ -157,7 +157,7 @@ async fn messages(sender: Role, size: usize) -> Duration {
         }
     };
     tokio::join!(write, read);
-    cpu() - start
+    cpu().saturating_sub(start)
 }
 
 async fn tcp() -> io::Result<[TcpStream; 2]> {
