@@ -4,15 +4,21 @@
 
 mod harness;
 
+mod a_killed_peer_is_a_bad_ending;
+mod a_paused_reader_costs_a_bounded_room;
 mod a_relay_never_turns_bad_into_good;
 mod a_stalled_client_cannot_stop_accepts;
 mod a_stalled_log_stops_nobody;
 mod connect_exit_codes;
 mod descriptors_never_leak;
 mod drain_loses_nothing;
+mod files_go_through_intact;
+mod gnutls_is_understood;
 mod no_tail_lost_on_half_close;
+mod old_tls_is_refused_in_words;
 mod queued_writes_never_leave_in_plaintext;
 mod secrets_never_in_logs;
 mod serve_alone_works_as_printed;
 mod stdin_is_left_as_it_was;
 mod truncation_is_never_clean;
+mod two_thousand_streams_at_once;

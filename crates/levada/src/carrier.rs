@@ -7,6 +7,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use levada_core::Endpoint;
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::RecvFlags;
 use socket2::{Domain, SockRef};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -154,6 +156,29 @@ impl Carrier {
         }
     }
 
+    /// As [`Carrier::poll_read`], but asks the system at once, whatever the runtime has learned of it so
+    /// far: once writing has failed, what the peer said before is there, or never will be.
+    pub(crate) fn poll_read_now(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let socket = match &self.0 {
+            Kind::Tcp(tcp) => tcp.as_fd(),
+            Kind::Unix(unix) => unix.as_fd(),
+            Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) => return self.poll_read(cx, buf),
+        };
+        let room = buf.initialize_unfilled();
+        match retry_on_intr(|| rustix::net::recv(socket, &mut *room, RecvFlags::DONTWAIT)) {
+            Ok((count, _)) => {
+                buf.advance(count);
+                Poll::Ready(Ok(()))
+            }
+            Err(Errno::AGAIN) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error.into())),
+        }
+    }
+
     pub(crate) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -168,7 +193,7 @@ impl Carrier {
         }
     }
 
-    fn poll_write_vectored(
+    pub(crate) fn poll_write_vectored(
         &mut self,
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],

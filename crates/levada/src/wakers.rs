@@ -22,16 +22,22 @@ pub(crate) struct Wakers {
 }
 
 impl Wakers {
+    /// Notes who waits for `half`.
+    pub(crate) fn note(&mut self, half: Half, waker: &Waker) {
+        let place = &mut self.waiting[half as usize];
+        if !place.as_ref().is_some_and(|old| old.will_wake(waker)) {
+            *place = Some(waker.clone());
+        }
+    }
+
     /// Notes who waits for `half`, and gives the waker that the transport is to be polled with.
     pub(crate) fn wait(&mut self, half: Half, waker: &Waker) -> Waker {
-        let [mine, other] = match half {
-            Half::Read => [0, 1],
-            Half::Write => [1, 0],
+        self.note(half, waker);
+        let other = match half {
+            Half::Read => Half::Write,
+            Half::Write => Half::Read,
         };
-        if !self.waiting[mine].as_ref().is_some_and(|old| old.will_wake(waker)) {
-            self.waiting[mine] = Some(waker.clone());
-        }
-        if self.waiting[other].as_ref().is_none_or(|other| other.will_wake(waker)) {
+        if self.waiting[other as usize].as_ref().is_none_or(|other| other.will_wake(waker)) {
             return waker.clone();
         }
         let both = self.both.get_or_insert_default();
@@ -42,6 +48,11 @@ impl Wakers {
     /// Notes that nobody waits for `half`: its last call was answered.
     pub(crate) fn answered(&mut self, half: Half) {
         self.waiting[half as usize] = None;
+    }
+
+    /// Whether somebody waits for `half`.
+    pub(crate) fn is_waiting(&self, half: Half) -> bool {
+        self.waiting[half as usize].is_some()
     }
 
     /// Wakes whoever waits for `half`.

@@ -107,7 +107,7 @@ impl Socket {
             && let Transport::Up(carrier) = &mut self.transport
         {
             // Writing failed, but the kernel may hold what the peer said before.
-            let read = carrier.poll_read(cx, buf);
+            let read = carrier.poll_read_now(cx, buf);
             if matches!(read, Poll::Ready(Ok(()))) && buf.filled().len() > before {
                 return Ok(());
             }
@@ -120,6 +120,11 @@ impl Socket {
     /// Reads once from the transport and lets the session open what came, into `plain`. Ready with
     /// the plain bytes, which may be none where only the handshake, or the end, has moved.
     pub(super) fn poll_take_in(&mut self, cx: &mut Context<'_>, plain: &mut [u8]) -> Poll<usize> {
+        // It came right behind what was handed out last.
+        self.notice_goodbye();
+        if self.goodbyes.theirs() {
+            return Poll::Ready(0);
+        }
         let (Some(session), Transport::Up(carrier)) = (&mut self.session, &mut self.transport)
         else {
             return Poll::Ready(0);
@@ -138,7 +143,11 @@ impl Socket {
             }
             let end = (held + plain.len() + RECORD_ROOM).min(SCRATCH);
             let mut buf = ReadBuf::new(&mut scratch[held..end]);
-            if let Err(error) = ready!(carrier.poll_read(cx, &mut buf)) {
+            let read = match self.write_error {
+                None => carrier.poll_read(cx, &mut buf),
+                Some(_) => carrier.poll_read_now(cx, &mut buf),
+            };
+            if let Err(error) = ready!(read) {
                 return Poll::Ready(Err(Some(error)));
             }
             let came = buf.filled().len();

@@ -11,4 +11,15 @@ mod table;
 mod wire;
 mod world;
 
+mod alerts;
+mod cancel;
 mod cells;
+mod deadlines;
+mod docs;
+mod giving_up;
+mod half_close;
+mod memory;
+mod model;
+mod oracle;
+mod wakes;
+mod writes;

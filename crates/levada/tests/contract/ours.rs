@@ -1,12 +1,12 @@
 //! Our side under watch: one socket, used by several futures of one task.
 
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::Pin;
-use std::task::Poll;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 
-use levada::{Ended, Event, Events, Facts, Socket};
+use levada::{Ended, Event, Events, Facts, Mode, Socket, State};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
@@ -50,6 +50,31 @@ impl Ours {
 
     pub(crate) fn facts(&self) -> Facts {
         self.with(|socket| socket.facts())
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.with(|socket| socket.state())
+    }
+
+    pub(crate) fn facts_mode(&self) -> Mode {
+        self.with(|socket| socket.mode())
+    }
+
+    pub(crate) fn abort(&self) {
+        self.with(|mut socket| socket.abort());
+    }
+
+    /// Polls once for the stream to be established.
+    pub(crate) fn poll_once_up(&self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        let flushed = self.with(|socket| socket.poll_flush(&mut cx));
+        assert!(flushed.is_pending());
+    }
+
+    /// Says goodbye on an established stream.
+    pub(crate) async fn shutdown_when_up(&self) {
+        self.flush().await.unwrap();
+        self.shutdown().await.unwrap();
     }
 
     pub(crate) async fn read(&self, room: &mut [u8]) -> io::Result<usize> {
@@ -155,9 +180,9 @@ impl Ours {
         result
     }
 
-    #[expect(clippy::await_holding_refcell_ref, reason = "all else has settled when it is called")]
+    /// Waits for the end. Each poll asks anew, which cancel safety allows.
     pub(crate) async fn closed(&self) -> Ended {
-        self.socket.borrow_mut().as_mut().unwrap().closed().await
+        poll_fn(|cx| self.with(|socket| pin!(socket.get_mut().closed()).poll(cx))).await
     }
 
     pub(crate) fn ended(&self) -> Option<Ended> {

@@ -71,7 +71,7 @@ impl Peer {
 
     /// Reads once from the wire and opens what came; `false` at its end.
     pub(crate) async fn take(&mut self) -> bool {
-        let mut buffer = [0; 16 * 1024];
+        let mut buffer = vec![0; 16 * 1024];
         let Some(wire) = &mut self.wire else { return false };
         let count = match wire.read(&mut buffer).await {
             Ok(0) => {
@@ -222,6 +222,17 @@ impl Peer {
                     return Some(flight);
                 }
                 self.send(&flight).await;
+            }
+            assert!(self.take().await, "the other end ended in the handshake");
+        }
+    }
+
+    /// As [`Peer::last_flight`] of a server, or in TLS 1.2 its first one, with its certificate.
+    pub(crate) async fn last_or_only_flight(&mut self) -> Vec<u8> {
+        loop {
+            let flight = self.says();
+            if !flight.is_empty() {
+                return flight;
             }
             assert!(self.take().await, "the other end ended in the handshake");
         }

@@ -13,7 +13,7 @@ use tokio::net::{TcpStream, UnixStream};
 /// The sockets of the system are used as they are; only memory, which has no other, is a plain
 /// [`Socket`].
 pub(crate) enum Wire {
-    Memory(Socket),
+    Memory(Box<Socket>),
     Tcp(TcpStream),
     Unix(UnixStream),
 }

@@ -98,7 +98,7 @@ impl Setup {
         match self.moved {
             Moved::Memory => {
                 let (near, far) = Pipe::pair(buffer);
-                (near.into(), Wire::Memory(Socket::adopt(far, None, patient())))
+                (near.into(), Wire::Memory(Socket::adopt(far, None, patient()).into()))
             }
             Moved::Tcp => {
                 let (near, far) = tcp_pair().await;
@@ -155,9 +155,11 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
-    fn generate() -> Self {
-        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-        Self { certificate: made.cert.pem(), key: made.signing_key.serialize_pem() }
+    fn generate(subject: &str) -> Self {
+        let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, subject);
+        let key = rcgen::KeyPair::generate().unwrap();
+        Self { certificate: params.self_signed(&key).unwrap().pem(), key: key.serialize_pem() }
     }
 
     pub(crate) fn identity(&self) -> Identity {
@@ -171,9 +173,10 @@ impl Credentials {
 }
 
 /// Whom everybody trusts.
-pub(crate) static KNOWN: LazyLock<Credentials> = LazyLock::new(Credentials::generate);
+pub(crate) static KNOWN: LazyLock<Credentials> = LazyLock::new(|| Credentials::generate("known"));
 /// Whom nobody trusts.
-pub(crate) static STRANGER: LazyLock<Credentials> = LazyLock::new(Credentials::generate);
+pub(crate) static STRANGER: LazyLock<Credentials> =
+    LazyLock::new(|| Credentials::generate("stranger"));
 
 /// The session of a well-behaved end.
 pub(crate) fn session(layer: Layer, role: Role) -> Option<Session> {
