@@ -74,7 +74,7 @@ impl Door {
                 _ = closing.wait_for(|closing| *closing) => break,
             };
             match accepted {
-                Ok(client) => house.admit(&self.way, client).await,
+                Ok(client) => house.admit(&self.way, Box::new(client)).await,
                 Err(error) => {
                     let error = error.to_string();
                     house.log.tell(&Record::ListenerBroken { on: &self.way.on, error: &error });
@@ -88,7 +88,7 @@ impl Door {
         // Who has come before the signal is served, though nobody had opened yet.
         for _ in 0..LAST_CLIENTS {
             match timeout(QUEUE_IS_EMPTY, self.listener.accept()).await {
-                Ok(Ok(client)) => house.admit(&self.way, client).await,
+                Ok(Ok(client)) => house.admit(&self.way, Box::new(client)).await,
                 _ => break,
             }
         }

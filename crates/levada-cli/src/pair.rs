@@ -16,8 +16,11 @@ pub(crate) struct Outcome {
 
 /// Bridges `client` to what `dialer` dials once the client is established, until both have ended, or
 /// aborts both when `cut` resolves.
+///
+/// The sockets are boxed: a future has room for each of its values in each function that one is
+/// handed through, and an idle pair owns this future.
 pub(crate) async fn bridge(
-    mut client: Socket,
+    mut client: Box<Socket>,
     dialer: &Dialer,
     cut: impl Future<Output = ()>,
 ) -> Outcome {
@@ -35,20 +38,20 @@ pub(crate) async fn bridge(
 
 /// Nothing is read from the client before its target is established: what it sends waits in the
 /// kernel, and a half-close waits with it.
-async fn join(client: &mut Socket, target: &mut Option<Socket>, dialer: &Dialer) {
+async fn join(client: &mut Socket, target: &mut Option<Box<Socket>>, dialer: &Dialer) {
     if client.established().await.is_err() {
         return;
     }
     // No random bytes: as bad as a target that fails, which the drop of the client tells.
     let Ok(dialled) = dialer.dial() else { return };
-    let target = target.insert(dialled);
+    let target = target.insert(Box::new(dialled));
     if target.established().await.is_ok() {
         levada::relay(client, target).await;
     }
 }
 
 /// The ending of a socket that has ended, or ends now without a goodbye.
-async fn ended(mut socket: Socket) -> Ended {
+async fn ended(mut socket: Box<Socket>) -> Ended {
     socket.abort();
     socket.closed().await
 }
