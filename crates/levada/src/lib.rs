@@ -35,7 +35,7 @@ pub use levada_tls::{
 };
 pub use listener::Listener;
 pub use memory::Pipe;
-pub use open::{Dialer, SetupError, connect, listen};
+pub use open::{Binder, Dialer, SetupError, connect, listen};
 pub use relay::relay;
 pub use resolve::{IpVersion, Resolve, Resolving, SystemResolver};
 pub use socket::{Options, Socket, TcpOptions, UpgradeError};
