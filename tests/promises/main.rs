@@ -4,6 +4,8 @@
 
 mod harness;
 
+mod a_bad_config_changes_nothing;
+mod a_config_runs_as_it_was_checked;
 mod a_relay_never_turns_bad_into_good;
 mod a_stalled_client_cannot_stop_accepts;
 mod a_stalled_log_stops_nobody;
