@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 
 mod args;
+#[cfg(test)]
+mod book;
 mod check;
 mod config_file;
 mod connect;

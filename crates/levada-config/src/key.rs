@@ -23,9 +23,9 @@ pub const KEYS: &[KeySpec] = &[
     },
     KeySpec {
         word: "drain",
-        value: "\"TIME\"",
+        value: "\"TIME\" or \"off\"",
         default: "`\"30s\"`",
-        help: "how long streams may go on after the first signal, or `\"off\"`",
+        help: "how long streams may go on after the first signal",
     },
     KeySpec {
         word: "max-handshakes",

@@ -39,3 +39,8 @@ pub use open::{Binder, Dialer, SetupError, connect, listen};
 pub use relay::relay;
 pub use resolve::{IpVersion, Resolve, Resolving, SystemResolver};
 pub use socket::{Options, Socket, TcpOptions, UpgradeError};
+
+/// The book's page about the library: its examples run with the tests of the docs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/library.md")]
+mod book {}
