@@ -22,7 +22,7 @@ usage: cargo xtask COMMAND
   test [--all]    install the peers that tests talk to, then run every test;
                   --all adds the slow suites, in release mode, and the fuzz targets
   ci              format, clippy, rustdoc, cargo-deny, then `test`
-  bench           the microbenchmarks, as a table
+  bench           the microbenchmarks of the crates
   bench peers [--quick] [--rounds N] [--only LOAD,...]
                   install the peers of `levada serve`, measure it beside them (root, Debian), and
                   write docs/benchmarks.md; what is --quick or --only a part goes to target/bench

@@ -15,11 +15,33 @@ pub(crate) struct Peer {
     pub(crate) purpose: &'static str,
 }
 
-const PEERS: &[Peer] = &[Peer {
-    program: "openssl",
-    package: "openssl",
-    purpose: "the other end of TLS that shares no code with ours",
-}];
+const PEERS: &[Peer] = &[
+    Peer {
+        program: "openssl",
+        package: "openssl",
+        purpose: "the other end of TLS that shares no code with ours",
+    },
+    Peer {
+        program: "gnutls-cli",
+        package: "gnutls-bin",
+        purpose: "a client by a second implementation of TLS, with half-close of its own",
+    },
+    Peer {
+        program: "gnutls-serv",
+        package: "gnutls-bin",
+        purpose: "a server by a second implementation of TLS",
+    },
+    Peer {
+        program: "curl",
+        package: "curl",
+        purpose: "the client that most of the world's transfers are made with",
+    },
+    Peer {
+        program: "nginx",
+        package: "nginx",
+        purpose: "the server that most bridges stand in front of, with WebDAV to upload to",
+    },
+];
 
 /// Makes sure that every peer is there, by installing it where we may.
 pub(crate) fn ensure() -> Outcome {

@@ -46,6 +46,14 @@ fn words(event: &Event) -> Option<String> {
         Event::TransportFailed(error) => {
             format!("the transport failed after both goodbyes, nothing is lost: {error}")
         }
+        Event::Ping(_) => "the peer pinged".to_owned(),
+        Event::Pong(_) => "the peer answered a ping".to_owned(),
+        Event::TextRefused => "the peer sent text, which is refused".to_owned(),
+        Event::CloseFrame { code: Some(code), reason } => {
+            format!("the peer closed with code {code}: {}", reason.escape_debug())
+        }
+        Event::CloseFrame { code: None, .. } => "the peer closed without a code".to_owned(),
+        Event::WsViolation { code, cause } => format!("the peer broke the rules ({code}): {cause}"),
         Event::Lost(count) => format!("({count} events are not shown)"),
     })
 }

@@ -231,6 +231,7 @@ const fn blame_of_fault(fault: &Fault) -> Blame {
         | Fault::NoAlpn
         | Fault::NoCertificate
         | Fault::UnknownName(_)
+        | Fault::WsHandshake(_)
         | Fault::Certificate(
             CertificateFault::UnknownIssuer
             | CertificateFault::WrongName { .. }
@@ -268,6 +269,9 @@ fn hint_of_fault(fault: &Fault) -> Cow<'static, str> {
         Fault::UnknownName(_) => "add an identity for that name, or a default one",
         Fault::Protocol(_) => "the peer's TLS is faulty, or something on the way alters the data",
         Fault::BadRecord => "something on the way alters the data, or the peer's TLS is faulty",
+        Fault::WsHandshake(_) => {
+            "check host, path, origin and subprotocol, and whether the server is one for WebSocket"
+        }
         Fault::Signer(_) => "check the private key, or what holds it",
         Fault::Internal(_) => "please report this with the log line",
         Fault::Certificate(fault) => match fault {

@@ -1,6 +1,7 @@
 //! What can be watched in the life of a stream.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use crate::alert::AlertDescription;
@@ -35,6 +36,27 @@ pub enum Event {
     Goodbye(Party),
     /// The transport failed after both goodbyes: no data is lost by it.
     TransportFailed(OsError),
+    /// A WebSocket ping came; its pong is queued, unless our Close frame already is.
+    Ping(Vec<u8>),
+    /// A WebSocket pong came, asked for or not.
+    Pong(Vec<u8>),
+    /// A WebSocket text message came where only bytes are taken. It is dropped, and a Close frame with
+    /// code 1003 goes out; not fatal to what is under way.
+    TextRefused,
+    /// The peer's Close frame came, behind all its data; the code and the reason in it.
+    CloseFrame {
+        /// The code, if there is one.
+        code: Option<u16>,
+        /// The reason; often empty.
+        reason: String,
+    },
+    /// The peer broke RFC 6455 or a limit of ours. Fatal: nothing more is read, and the ending follows.
+    WsViolation {
+        /// The Close code that answers it.
+        code: u16,
+        /// What it did, in words.
+        cause: String,
+    },
     /// A slow listener lost this many events, all older than the ones that follow.
     Lost(u64),
     /// The end. Nothing follows.

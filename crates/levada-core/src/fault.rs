@@ -13,7 +13,9 @@ use crate::text::OneLine;
 pub enum Fault {
     /// The peer's first bytes are no TLS record.
     NotTls {
-        /// What the peer sent, up to 16 bytes of it.
+        /// What the peer sent, up to 16 bytes of it. Logs show the first word alone, up to 8 bytes: what
+        /// follows may be a secret that was meant for another port.
+        #[cfg_attr(feature = "serde", serde(serialize_with = "first_word_alone"))]
         first: Vec<u8>,
     },
     /// The peer offers or chose a protocol version older than TLS 1.2.
@@ -32,6 +34,8 @@ pub enum Fault {
     NoCertificate,
     /// No identity of ours fits the name that the client asked for; `None`: it asked for none.
     UnknownName(Option<String>),
+    /// The opening handshake of WebSocket failed (RFC 6455 section 4); the text says why.
+    WsHandshake(String),
     /// Our private key could not sign; the text says why.
     Signer(String),
     /// Something of ours failed; the text says what.
@@ -88,7 +92,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotTls { first } => {
-                write!(f, "the peer does not speak TLS: it sent \"{}\"", first.escape_ascii())
+                write!(f, "the peer does not speak TLS: it begins \"{}\"", first_word(first))
             }
             Self::OldVersion => f.write_str("the peer speaks only SSL 3, TLS 1.0 or TLS 1.1"),
             Self::NothingInCommon(what) => write!(f, "the two ends have no {what} in common"),
@@ -101,6 +105,7 @@ impl fmt::Display for Fault {
                 write!(f, "no identity for the name \"{}\"", OneLine(name))
             }
             Self::UnknownName(None) => f.write_str("the client asked for no name"),
+            Self::WsHandshake(why) => write!(f, "no WebSocket was opened: {}", OneLine(why)),
             Self::Signer(why) => write!(f, "the private key could not sign: {}", OneLine(why)),
             Self::Internal(what) => write!(f, "internal error: {what}"),
         }
@@ -140,4 +145,15 @@ impl fmt::Display for CertificateFault {
             Self::Other(why) => OneLine(why).fmt(f),
         }
     }
+}
+
+/// The first word of what a peer sent, in printable form.
+fn first_word(first: &[u8]) -> impl fmt::Display {
+    let end = first.iter().position(u8::is_ascii_whitespace).unwrap_or(first.len());
+    first[..end.min(8)].escape_ascii()
+}
+
+#[cfg(feature = "serde")]
+fn first_word_alone<S: serde::Serializer>(first: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&first_word(first))
 }

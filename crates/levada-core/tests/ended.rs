@@ -152,7 +152,7 @@ fn an_ended_is_shown_in_words() {
             not_tls().before_established(),
             State::Handshaking,
             nothing(),
-            "never established: the peer does not speak TLS: it sent \"220 mail\\r\\n\", \
+            "never established: the peer does not speak TLS: it begins \"220\", \
              while handshaking",
         ),
         (
@@ -189,6 +189,7 @@ fn whatever_a_peer_chose_an_ended_is_one_printable_line() {
         ws_close(Some(3000), evil),
         fault(Fault::NotTls { first: evil.as_bytes().to_vec() }),
         fault(Fault::Protocol(name())),
+        fault(Fault::WsHandshake(name())),
         fault(Fault::UnknownName(Some(name()))),
         fault(Fault::Certificate(CertificateFault::Other(name()))),
         fault(Fault::Certificate(CertificateFault::WrongName {

@@ -137,6 +137,7 @@ fn fatal_error_gives_every_write_the_original_error() {
         (Fault::Protocol(text()), Peer),
         (Fault::BadRecord, Network),
         (Fault::Signer(text()), Local),
+        (Fault::WsHandshake(text()), Config),
         (Fault::Internal(text()), Local),
         (certificate(CertificateFault::UnknownIssuer), Config),
         (certificate(CertificateFault::WrongName { wanted: text(), presented: vec![] }), Config),

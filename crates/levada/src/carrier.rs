@@ -193,7 +193,7 @@ impl Carrier {
         }
     }
 
-    fn poll_write_vectored(
+    pub(crate) fn poll_write_vectored(
         &mut self,
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],

@@ -14,7 +14,7 @@ use std::time::Duration;
 use levada_address::{ConnectEndpoint, Family, Host, UnixName};
 use levada_core::{ConnectFailure, Deadline, Deadlines, Ending, OsError};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use crate::carrier::Carrier;
 use crate::memory::Pipe;
@@ -68,18 +68,19 @@ impl Dialing {
         self.outcome.as_mut().poll(cx)
     }
 
-    pub(crate) fn news(&mut self) -> Vec<News> {
+    /// What has happened since the last call, and when.
+    pub(crate) fn news(&mut self) -> Vec<(Instant, News)> {
         std::mem::take(&mut *self.news.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 /// Where the dialling future leaves its news for the stream.
 #[derive(Clone, Default)]
-struct Board(Arc<Mutex<Vec<News>>>);
+struct Board(Arc<Mutex<Vec<(Instant, News)>>>);
 
 impl Board {
     fn pin(&self, news: News) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(news);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), news));
     }
 }
 
@@ -303,7 +304,6 @@ async fn connect(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::time::Instant;
 
     fn at(text: &str) -> SocketAddr {
         text.parse().unwrap()
@@ -382,7 +382,7 @@ mod tests {
         let board = Board::default();
         race(&mut candidates, attempt, &board).await.unwrap_err();
         assert_eq!(*starts.lock().unwrap(), [0, 250, 350, 350]);
-        let failed = |news: &&News| matches!(news, News::AttemptFailed(..));
+        let failed = |news: &&(Instant, News)| matches!(news.1, News::AttemptFailed(..));
         assert_eq!(board.0.lock().unwrap().iter().filter(failed).count(), 4);
     }
 }

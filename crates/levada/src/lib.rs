@@ -1,4 +1,40 @@
-//! One secure duplex byte stream whose whole life can be watched.
+//! One secure duplex byte stream whose whole life can be watched: over TCP, Unix sockets, pipes in
+//! memory and standard input and output, plain or under TLS.
+//!
+//! Every stream is a [`Socket`]: it has the same [states](State), the same [events](Event), the same
+//! close contract and exactly one typed ending, the [`Ended`]. [`connect`] dials an [`Address`],
+//! [`listen`] accepts at one, and [`relay()`] joins two streams.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use levada::Ended;
+//! use tokio::io::AsyncReadExt;
+//!
+//! let listener = levada::listen(&"tcp://127.0.0.1:0".parse()?).await?;
+//! let here = listener.local().expect("it listens");
+//! let mut client = levada::connect(&format!("tcp://{here}").parse()?).await?;
+//!
+//! // The other end goes away without a goodbye: that cannot be taken for the end of the data.
+//! drop(listener.accept().await?);
+//! let error = client.read(&mut [0; 16]).await.unwrap_err();
+//! let ended = Ended::of(&error).expect("each failing call tells how the stream ended");
+//! assert_eq!(ended.code(), "ECONNRESET");
+//! assert!(!ended.is_clean());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The close contract
+//!
+//! - The peer's goodbye (the FIN of a plain stream, the close_notify of TLS) reads as end of file,
+//!   after all data before it. Writing goes on until our own [`shutdown`](Socket::shutdown), unless
+//!   [`ClosePolicy::Both`] is set.
+//! - A transport that ends without the goodbye is [`Ending::SocketClose`]: truncation is an error.
+//! - What is written before the handshake is done waits, within a bound, and leaves only under TLS.
+//! - Data that had arrived is read before the error that followed it.
+//! - A write that waits at the end fails once with the reason; every later one fails too.
+//! - Dropping a socket aborts it: it blocks nowhere, and the peer cannot take it for a clean end.
 #![forbid(unsafe_code)]
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 compile_error!("Levada runs on Linux, on x86-64 and aarch64.");
@@ -7,6 +43,8 @@ mod alarm;
 mod carrier;
 mod dial;
 mod events;
+#[cfg(feature = "futures-io")]
+mod futures_io;
 mod listener;
 mod memory;
 mod open;
@@ -14,8 +52,10 @@ mod relay;
 mod resolve;
 mod scratch;
 mod socket;
+mod split;
 mod stdio;
 mod wakers;
+pub mod ws;
 
 pub use carrier::Carrier;
 pub use events::Events;
@@ -39,6 +79,8 @@ pub use open::{Binder, Dialer, SetupError, connect, listen};
 pub use relay::relay;
 pub use resolve::{IpVersion, Resolve, Resolving, SystemResolver};
 pub use socket::{Options, Socket, TcpOptions, UpgradeError};
+pub use split::{NotOneSocket, ReadHalf, WriteHalf};
+pub use ws::WsStream;
 
 /// The book's page about the library: its examples run with the tests of the docs.
 #[cfg(doctest)]

@@ -10,10 +10,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::scratch::with_plain;
 use crate::socket::Socket;
 
+/// Rounds of both directions before other tasks of the thread have their turn.
+const ROUNDS: usize = 8;
+
+/// Steps of one direction, each of up to 256 KiB, before the other one has its turn.
+const STEPS: usize = 8;
+
 /// Where one direction of a relay is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Phase {
     /// Bytes flow.
+    #[default]
     Flowing,
     /// The source has said goodbye: it is passed on behind the bytes.
     Ending,
@@ -38,7 +45,7 @@ pub async fn relay(left: &mut Socket, right: &mut Socket) -> (Ended, Ended) {
     let (mut there, mut back) = (Lane::default(), Lane::default());
     poll_fn(|cx| {
         // A step of one direction may set the other free: go on until neither moves.
-        loop {
+        for _ in 0..ROUNDS {
             let moved = there.step(cx, left, right) | back.step(cx, right, left);
             if let (Some(left), Some(right)) = (left.ended(), right.ended()) {
                 return Poll::Ready((left.clone(), right.clone()));
@@ -55,29 +62,26 @@ pub async fn relay(left: &mut Socket, right: &mut Socket) -> (Ended, Ended) {
                 return Poll::Pending;
             }
         }
+        // Two fast ends must not keep the thread from its other streams.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     })
     .await
 }
 
 /// One direction of a relay.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Lane {
     phase: Phase,
     /// Bytes read that the other side has not taken; freed when empty.
     left_over: Vec<u8>,
 }
 
-impl Default for Lane {
-    fn default() -> Self {
-        Self { phase: Phase::Flowing, left_over: Vec::new() }
-    }
-}
-
 impl Lane {
     /// Moves what can be moved without waiting; whether anything did.
     fn step(&mut self, cx: &mut Context<'_>, from: &mut Socket, to: &mut Socket) -> bool {
         let mut moved = false;
-        loop {
+        for _ in 0..STEPS {
             let step = match self.phase {
                 Phase::Flowing if self.left_over.is_empty() => self.move_on(cx, from, to),
                 Phase::Flowing | Phase::Ending if !self.left_over.is_empty() => {
@@ -100,6 +104,7 @@ impl Lane {
             }
             moved = true;
         }
+        moved
     }
 
     /// Reads as much as one call gives, and hands it on.

@@ -11,10 +11,11 @@ pub use options::{Options, TcpOptions};
 pub use upgrade::UpgradeError;
 
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use levada_address::{ConnectEndpoint, Host};
 use levada_core::{
@@ -153,7 +154,7 @@ impl Socket {
     /// # Errors
     ///
     /// The socket itself, unless it is plain, established, open both ways, and all that was written
-    /// has left ([flush](tokio::io::AsyncWriteExt::flush) it first).
+    /// has left (flush it first).
     pub fn into_carrier(mut self) -> Result<(Carrier, Vec<u8>), Box<Self>> {
         let open = self.goodbyes.ours() == Ours::Open && !self.goodbyes.theirs();
         let plain = self.state() == State::Established && self.session.is_none();
@@ -350,10 +351,9 @@ impl Socket {
         self.facts.bytes.wire_read + self.facts.bytes.wire_written
     }
 
-    /// The time since the phase began; the next one begins now.
-    fn end_of_phase(&mut self) -> std::time::Duration {
-        let now = Instant::now();
-        now - std::mem::replace(&mut self.phase_began, now)
+    /// How long the phase took that ended at this moment; the next one begins with it.
+    fn end_of_phase(&mut self, at: Instant) -> Duration {
+        at - std::mem::replace(&mut self.phase_began, at)
     }
 
     /// The transport, while there is one.
@@ -389,15 +389,27 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         self.poll_half(Half::Write, cx, |socket, cx| {
-            let result = socket.poll_give(cx, buf);
+            let result = socket.poll_give(cx, bufs);
             socket.write_waits = result.is_pending();
             result
         })
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -50,6 +50,11 @@ impl Wakers {
         self.waiting[half as usize] = None;
     }
 
+    /// Whether somebody waits for `half`.
+    pub(crate) fn is_waiting(&self, half: Half) -> bool {
+        self.waiting[half as usize].is_some()
+    }
+
     /// Wakes whoever waits for `half`.
     pub(crate) fn wake(&mut self, half: Half) {
         if let Some(waker) = self.waiting[half as usize].take() {

@@ -1,6 +1,8 @@
 //! TLS put on a running stream, taken off again, and plaintext where TLS was expected.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::io::IoSlice;
+
 use levada::{
     Ended, Ending, Event, Fault, Identities, Identity, Mode, Options, Pipe, SessionName, Socket,
     State, TlsClient, TlsServer, UpgradeError, Verification, WhyPlain,
@@ -42,7 +44,8 @@ async fn starttls_both_ways_and_back_to_plaintext() {
         assert!(client.start_client_encryption(&tls_client, &name).unwrap());
         assert_eq!((client.state(), client.mode()), (State::Handshaking, Mode::TlsClient));
         assert!(!client.start_client_encryption(&tls_client, &name).unwrap(), "no effect");
-        client.write_all(b"secret\n").await.unwrap();
+        let parts = [IoSlice::new(b"sec"), IoSlice::new(b"ret\n")];
+        assert_eq!(client.write_vectored(&parts).await.unwrap(), 7, "queued, in order");
         assert_eq!(line(&mut client).await, "secret too\n");
         assert_eq!(client.facts().tls.unwrap().version, Some("1.3"));
         assert!(client.end_tls());
@@ -58,7 +61,8 @@ async fn starttls_both_ways_and_back_to_plaintext() {
         server.write_all(b"go ahead\n").await.unwrap();
         assert!(server.start_server_encryption(&tls_server).unwrap());
         assert_eq!(line(&mut server).await, "secret\n");
-        server.write_all(b"secret too\n").await.unwrap();
+        let parts = [IoSlice::new(b"secret "), IoSlice::new(b""), IoSlice::new(b"too\n")];
+        assert_eq!(server.write_vectored(&parts).await.unwrap(), 11, "sealed, in order");
         server.flush().await.unwrap();
         assert!(server.end_tls());
         assert_eq!(line(&mut server).await, "plain again\n");

@@ -129,6 +129,11 @@ impl Running {
         self.wait()
     }
 
+    /// Waits for its end, whatever it still writes.
+    pub(crate) fn join(&mut self) {
+        let _ = self.child.wait();
+    }
+
     /// Waits for its end.
     pub(crate) fn wait(mut self) -> Finished {
         let stdout = self.stdout.rest();

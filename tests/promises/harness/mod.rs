@@ -3,6 +3,8 @@
 //! Nothing here sleeps: whoever waits, waits for an event, and gives up after [`PATIENCE`].
 
 mod command;
+mod gnutls;
+mod nginx;
 mod openssl;
 mod pki;
 mod plain;
@@ -14,6 +16,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 pub(crate) use command::{Command, Finished, Running, connect, levada};
+pub(crate) use gnutls::Gnutls;
+pub(crate) use nginx::Nginx;
 pub(crate) use openssl::{Client, Server, VERSIONS};
 pub(crate) use pki::Pki;
 pub(crate) use plain::{Backend, reset};

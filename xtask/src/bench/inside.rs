@@ -41,13 +41,11 @@ pub(crate) fn run(target: &Path, plan: &Plan) -> Result<String, String> {
         }
     }
     set_up_network()?;
-    let sizes = fs::read_to_string(setting("tcp_wmem")).map_err(|error| error.to_string())?;
     let mut bench = Bench::new(target)?;
     let runs = runs_file(target);
     let mut runs = File::create(&runs).map_err(|error| format!("{}: {error}", runs.display()))?;
     for load in LOADS.iter().filter(|load| plan.has(load.name)) {
-        let sizes = if load.has_small_sockets { SMALL_SOCKETS } else { &sizes };
-        set("tcp_wmem", sizes)?;
+        set("tcp_wmem", if load.has_small_sockets { SMALL_SOCKETS } else { SOCKETS })?;
         let subjects = bench.subjects(load)?;
         for subject in subjects.iter().filter(|subject| subject.running.is_some()) {
             // A failure shows again in the first round.
@@ -71,6 +69,7 @@ fn set_up_network() -> Result<(), String> {
     run_command(Command::new("ip").args(["link", "set", "lo", "up"]))?;
     // BBR, the default of some systems, paces even on loopback and hides every difference.
     set("tcp_congestion_control", "reno")?;
+    set("tcp_rmem", RECEIVING_SOCKETS)?;
     // Thousands of short connections, each of which keeps its port for a while.
     set("ip_local_port_range", "10000 65000")?;
     set("tcp_tw_reuse", "1")
@@ -78,16 +77,20 @@ fn set_up_network() -> Result<(), String> {
 
 /// A setting of our own network; it concerns nobody else.
 fn set(name: &str, value: &str) -> Result<(), String> {
-    let file = setting(name);
+    let file = format!("/proc/sys/net/ipv4/{name}");
     fs::write(&file, value).map_err(|error| format!("{file}: {error}"))
 }
 
-fn setting(name: &str) -> String {
-    format!("/proc/sys/net/ipv4/{name}")
-}
-
 /// Least, first and greatest size in bytes of what a socket holds to be sent.
+///
+/// The greatest is not the system's: where a terminator is faster than the load, dozens of MiB would
+/// wait between them, and what is measured then is memory that no cache holds and that a virtual
+/// machine first has to get.
+const SOCKETS: &str = "4096 16384 1048576";
 const SMALL_SOCKETS: &str = "4096 16384 131072";
+
+/// The same of what has come.
+const RECEIVING_SOCKETS: &str = "4096 131072 1048576";
 
 struct Bench {
     work: PathBuf,

@@ -4,6 +4,7 @@ use std::task::{Context, Poll, ready};
 
 use levada_core::{Deadline, Ending, Event, Fault, Mode, Ours, State, Step};
 use levada_tls::Engine;
+use tokio::time::Instant;
 
 use super::{Socket, Transport};
 use crate::carrier::Carrier;
@@ -27,12 +28,12 @@ impl Socket {
     fn poll_dial(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Transport::Dialing(dialing) = &mut self.transport else { return Poll::Ready(()) };
         let outcome = dialing.poll(cx);
-        for news in dialing.news() {
-            self.take_news(news);
+        for (at, news) in dialing.news() {
+            self.take_news(at, news);
         }
         match ready!(outcome) {
             Ok(carrier) => {
-                self.facts.times.connect = Some(self.end_of_phase());
+                self.facts.times.connect = Some(self.end_of_phase(Instant::now()));
                 self.carried(carrier);
             }
             Err(ending) => self.end(ending),
@@ -40,19 +41,19 @@ impl Socket {
         Poll::Ready(())
     }
 
-    fn take_news(&mut self, news: News) {
+    fn take_news(&mut self, at: Instant, news: News) {
         match news {
             News::Resolving => {
-                self.end_of_phase();
+                self.end_of_phase(at);
                 self.step(Step::Resolve);
             }
             News::Found { name, addresses } => {
-                self.facts.times.lookup = Some(self.end_of_phase());
+                self.facts.times.lookup = Some(self.end_of_phase(at));
                 self.tell(|| Event::HostFound { name, addresses });
             }
             News::Attempt(address) => {
                 if self.life.state() != State::Connecting {
-                    self.end_of_phase();
+                    self.end_of_phase(at);
                     self.step(Step::Connect);
                 }
                 if let Some(address) = address {
@@ -70,7 +71,7 @@ impl Socket {
         self.facts.local = carrier.local();
         self.facts.peer = carrier.peer();
         self.transport = Transport::Up(carrier);
-        self.end_of_phase();
+        self.end_of_phase(Instant::now());
         self.step(Step::Carry);
         match self.session {
             None => self.establish(),
@@ -94,7 +95,7 @@ impl Socket {
                 return Poll::Ready(());
             }
             if !session.is_handshaking() {
-                self.facts.times.handshake = Some(self.end_of_phase());
+                self.facts.times.handshake = Some(self.end_of_phase(Instant::now()));
                 self.establish();
                 return Poll::Ready(());
             }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use levada_core::{Deadline, Mode, Ours, Role, State, Step, WhyPlain};
 use levada_tls::{Engine, Session, SessionName, TlsClient, TlsConfigError, TlsServer};
+use tokio::time::Instant;
 
 use super::Socket;
 
@@ -109,7 +110,7 @@ impl Socket {
     fn wrap(&mut self, session: Session) {
         self.facts.plain = None;
         self.session = Some(session);
-        self.end_of_phase();
+        self.end_of_phase(Instant::now());
         self.begin_handshake();
     }
 

@@ -1,13 +1,14 @@
 //! Writing: from the caller, through the layer, to the transport; and our goodbye behind it.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
 
 use levada_core::{Deadline, Ending, Event, OsError, Ours, Party, Step};
-use levada_tls::Engine;
+use levada_tls::{Engine, Session};
 
 use super::{Socket, Transport};
 use crate::carrier::Writer;
+use crate::scratch::with_wire;
 
 /// Plain bytes accepted before the layers are up.
 const QUEUE: usize = 64 * 1024;
@@ -16,13 +17,14 @@ const QUEUE: usize = 64 * 1024;
 const SEAL: usize = 128 * 1024;
 
 impl Socket {
-    /// Accepts plain bytes, up to a bound.
+    /// Accepts plain bytes, of all the buffers in order, up to a bound.
     pub(super) fn poll_give(
         &mut self,
         cx: &mut Context<'_>,
-        buf: &[u8],
+        bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.life.ended().is_none() && self.goodbyes.ours() != Ours::Open {
+        let had_ended = self.life.ended().is_some();
+        if !had_ended && self.goodbyes.ours() != Ours::Open {
             if self.goodbyes.is_cut() {
                 // The peer has ended us: the error is to tell so, once our reply is out.
                 ready!(self.poll_push(cx))?;
@@ -32,31 +34,34 @@ impl Socket {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::BrokenPipe, text)));
         }
         let up = self.poll_up(cx);
-        if let Some(error) = self.write_error_of_end() {
+        if let Some(error) = self.write_error_of_end(had_ended) {
             return Poll::Ready(Err(error));
         }
-        if buf.is_empty() {
+        let offered: usize = bufs.iter().map(|buf| buf.len()).sum();
+        if offered == 0 {
             return Poll::Ready(Ok(0));
         }
         if up.is_pending() || (self.ending_tls && self.poll_end_tls(cx).is_pending()) {
-            let count = buf.len().min(QUEUE - self.queue.len());
+            let count = offered.min(QUEUE - self.queue.len());
             if count == 0 {
                 // Whoever reads takes TLS off; a writer alone must not take what is the reader's.
                 return Poll::Pending;
             }
-            self.queue.extend_from_slice(&buf[..count]);
+            for buf in front(bufs, count) {
+                self.queue.extend_from_slice(buf);
+            }
             return Poll::Ready(Ok(self.gave(count)));
         }
         self.poll_alarm(cx);
         let owed = self.poll_owed(cx);
-        if let Some(error) = self.write_error_of_end() {
+        if let Some(error) = self.write_error_of_end(had_ended) {
             return Poll::Ready(Err(error));
         }
         ready!(owed);
         let count = match (&mut self.session, &mut self.transport) {
             (Some(session), _) => {
-                let count = buf.len().min(SEAL);
-                if !session.seal(&buf[..count])
+                let count = offered.min(SEAL);
+                if !seal(session, bufs, count)
                     && let Err(ending) = session.open(&[], &mut [])
                 {
                     ready!(self.poll_die_of(cx, ending));
@@ -66,7 +71,7 @@ impl Socket {
                 let _ = self.poll_write_wire(cx);
                 count
             }
-            (None, Transport::Up(carrier)) => match ready!(carrier.poll_write(cx, buf)) {
+            (None, Transport::Up(carrier)) => match ready!(carrier.poll_write_vectored(cx, bufs)) {
                 Ok(count) => {
                     self.facts.bytes.wire_written += count as u64;
                     count
@@ -92,12 +97,14 @@ impl Socket {
 
     /// Resolves when all that was accepted has left for the kernel.
     pub(super) fn poll_push(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let had_ended = self.life.ended().is_some();
         ready!(self.poll_up(cx));
         self.poll_alarm(cx);
         let owed = self.poll_owed(cx);
         if let Some(ended) = self.life.ended() {
             let lost = !ended.is_clean() && self.goodbyes.ours() != Ours::Sent;
-            return Poll::Ready(if lost { Err(self.pending_write_error()) } else { Ok(()) });
+            let error = self.write_error_of_end(had_ended).filter(|_| lost);
+            return Poll::Ready(error.map_or(Ok(()), Err));
         }
         ready!(owed);
         match self.carrier().map_or(Poll::Ready(Ok(())), |carrier| carrier.poll_flush(cx)) {
@@ -245,10 +252,11 @@ impl Socket {
         }
     }
 
-    /// The error of a write on a stream that has ended: the original one if it waited, once.
-    fn write_error_of_end(&mut self) -> Option<io::Error> {
+    /// The error of a call of the writer on a stream that has ended: the original one, once, if it
+    /// waited or has met the end itself.
+    fn write_error_of_end(&mut self, had_ended: bool) -> Option<io::Error> {
         let ended = self.life.ended()?;
-        let waited = std::mem::take(&mut self.write_waits);
+        let waited = std::mem::take(&mut self.write_waits) || !had_ended;
         Some(if waited { ended.pending_write_error() } else { ended.later_write_error() })
     }
 
@@ -259,4 +267,29 @@ impl Socket {
             None => io::ErrorKind::BrokenPipe.into(),
         }
     }
+}
+
+/// The first `count` bytes of the buffers, buffer by buffer.
+fn front<'a>(bufs: &'a [IoSlice<'a>], count: usize) -> impl Iterator<Item = &'a [u8]> {
+    let mut left = count;
+    bufs.iter().map(move |buf| {
+        let part = &buf[..left.min(buf.len())];
+        left -= part.len();
+        part
+    })
+}
+
+/// Seals the first `count` bytes of the buffers, at most [`SEAL`]: small ones share a record.
+fn seal(session: &mut Session, bufs: &[IoSlice<'_>], count: usize) -> bool {
+    if let Some(first) = bufs.first().filter(|first| first.len() >= count) {
+        return session.seal(&first[..count]);
+    }
+    with_wire(|scratch| {
+        let mut end = 0;
+        for part in front(bufs, count) {
+            scratch[end..end + part.len()].copy_from_slice(part);
+            end += part.len();
+        }
+        session.seal(&scratch[..end])
+    })
 }

@@ -5,7 +5,7 @@
 use std::io;
 use std::time::Duration;
 
-use levada::{AlertDescription, Deadline, Ended, Event, Options, Party, Role, Session, State};
+use levada::{AlertDescription, Ended, Event, Options, Party, Role, Session, State};
 
 use crate::ours::{Ours, Read};
 use crate::peer::{Peer, WireEnd};
@@ -117,7 +117,7 @@ impl Cell {
         }
         let ended = ours.closed().await;
         let again = ours.read_all().await;
-        assert_eq!(kind(&again.error), kind(&read.error), "every read gives it");
+        assert_eq!(kind(again.error.as_ref()), kind(read.error.as_ref()), "every read gives it");
         assert!(again.bytes.is_empty());
         read.error = read.error.or(again.error);
         let later = [ours.write(b"late").await, ours.write(b"later").await].map(Result::unwrap_err);
@@ -302,14 +302,14 @@ impl Cell {
 
         // What had come before is read, and then the ending.
         assert_eq!(told.read.bytes, if never { &[][..] } else { BEFORE });
-        assert_eq!(kind(&told.read.error), ends.read());
+        assert_eq!(kind(told.read.error.as_ref()), ends.read());
         let errors = told.read.error.iter().chain(&told.pending).chain(&told.later);
         for error in errors {
             assert_eq!(Ended::of(error), Some(ended), "it travels in band");
         }
         // A write that waited fails once, and later ones as those do.
         let waited = self.writes != Writes::None;
-        assert_eq!(kind(&told.pending), if waited { ends.pending() } else { None });
+        assert_eq!(kind(told.pending.as_ref()), if waited { ends.pending() } else { None });
         for later in &told.later {
             assert_eq!(later.kind(), ends.later());
         }
@@ -319,8 +319,8 @@ impl Cell {
         if trigger == Trigger::Reset {
             return;
         }
-        assert!(!contains(&peer.raw, QUEUED) && !contains(&peer.raw, b"wwwwwwww") || !self.row.tls);
-        // Nothing that was queued was said, and nothing that was said was lost.
+        let leaks = [QUEUED, b"wwwwwwww"].iter().any(|plain| contains(&peer.raw, plain));
+        assert!(!leaks || !self.row.tls, "what is written leaves through the layer alone");
         let exact = self.writes != Writes::Draining;
         match ends.we_send() {
             WeSend::Nothing if exact => assert_eq!(theirs.after, 0, "we send nothing"),
@@ -344,7 +344,7 @@ impl Cell {
     }
 
     fn expected_events(self, sent: Option<AlertDescription>) -> Vec<String> {
-        let Row { when, ends, trigger, tls, .. } = *self.row;
+        let Row { when, ends, tls, .. } = *self.row;
         let mut events = Vec::new();
         let mut tell = |event: Event| events.push(format!("{event:?}"));
         if tls && !when.is_before_established() {
@@ -374,7 +374,6 @@ impl Cell {
             }
             _ => {}
         }
-        let _ = trigger;
         events
     }
 }
@@ -411,8 +410,8 @@ async fn write_all(ours: &Ours, mut bytes: &[u8]) -> io::Result<()> {
     ours.flush().await
 }
 
-fn kind(error: &Option<io::Error>) -> Option<io::ErrorKind> {
-    error.as_ref().map(io::Error::kind)
+fn kind(error: Option<&io::Error>) -> Option<io::ErrorKind> {
+    error.map(io::Error::kind)
 }
 
 fn contains(all: &[u8], part: &[u8]) -> bool {
@@ -490,5 +489,4 @@ fn the_table_has_no_row_twice_and_every_ending_is_in_it() {
     for ends in Ends::ALL {
         assert!(TABLE.iter().any(|row| row.ends == ends), "{ends:?}");
     }
-    let _ = (Deadline::ALL, When::ALL, Trigger::ALL);
 }

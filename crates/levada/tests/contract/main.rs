@@ -22,3 +22,4 @@ mod memory;
 mod model;
 mod oracle;
 mod wakes;
+mod writes;

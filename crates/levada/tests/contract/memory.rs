@@ -4,7 +4,7 @@ use levada::Ending;
 
 use crate::ours::Ours;
 use crate::peer::Peer;
-use crate::world::{BUFFER, Moved, Setup, patient};
+use crate::world::{Moved, Setup, patient};
 
 /// Accepted before the stream is established.
 const QUEUE: usize = 64 * 1024;
@@ -26,7 +26,7 @@ async fn t18_t24_a_queue_before_the_handshake_is_bounded_and_goes_out_whole() {
         let them = async {
             peer.handshake().await;
             peer.take_until(Peer::has_goodbye).await;
-            assert_eq!(peer.plain, [b'q'; QUEUE]);
+            assert_eq!(peer.plain, vec![b'q'; QUEUE]);
             peer.say_goodbye().await;
         };
         let (ended, ()) = tokio::join!(us, them);
@@ -87,11 +87,10 @@ async fn t35_a_consumer_that_stops_stops_the_transport() {
         };
         let them = async {
             peer.handshake().await;
-            peer.send_plain(&[b'f'; FLOOD]).await;
+            peer.send_plain(&vec![b'f'; FLOOD]).await;
             peer.say_goodbye().await;
         };
         let (rest, ()) = tokio::join!(us, them);
         assert!((FLOOD - 100..FLOOD).contains(&rest), "{setup:?}: {rest}");
     }
-    assert!(BUFFER < FLOOD);
 }

@@ -1,0 +1,416 @@
+//! A WebSocket that is a byte stream (RFC 6455), over any carrier.
+//!
+//! [`WsStream`] is the stream; what its opening handshake asks and answers stands in
+//! [`ClientOptions`] and [`ServerOptions`], how it behaves afterwards in [`WsOptions`].
+
+mod end;
+#[cfg(feature = "futures-io")]
+mod futures;
+mod keys;
+mod open;
+mod options;
+mod outbox;
+mod read;
+mod room;
+mod tick;
+mod traits;
+mod write;
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use levada_core::{Ended, Ending, Event, Facts, Life, Party, Role, State, Step};
+pub use levada_ws::connection::{CloseReply, Counters, Keepalive, TextPolicy};
+use levada_ws::connection::{Connection, Ending as WsEnding};
+pub use levada_ws::frame::{PayloadTooLong, SizeLimits};
+pub use levada_ws::handshake::{
+    Answer, AnswerError, Field, FieldError, Limits, Offer, OfferError, OriginPattern,
+    OriginPatternError, Origins, Paths, Refusal, Rejection, Request, Response, Rules,
+};
+pub use levada_ws::{CloseCode, CloseFrame, ForbiddenCloseCode, ReasonTooLong};
+pub use open::{HandshakeError, Incoming};
+pub use options::{ClientOptions, ServerOptions, WsOptions};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+
+use crate::events::{Events, Teller};
+use crate::socket::Socket;
+use crate::wakers::{Half, Wakers};
+use end::Farewell;
+use outbox::Outbox;
+use read::Inbox;
+use tick::Ticker;
+
+/// A WebSocket that is a byte stream: binary messages without their borders, over any carrier that
+/// speaks tokio's traits.
+///
+/// It is polled in line: no task runs for it. Payload is read straight into the reader's buffer as it
+/// arrives, whatever length its frame claims; small writes are gathered into frames of up to 64 KiB.
+///
+/// ```
+/// use levada::ws::{ClientOptions, ServerOptions};
+/// use levada::WsStream;
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// // In earnest: a `levada::Socket`, plain or TLS, or any other stream.
+/// let (near, far) = tokio::io::duplex(4096);
+/// let client = async {
+///     let options = ClientOptions::new("example.org", "/channel").expect("both can be sent");
+///     let mut stream = WsStream::connect(near, options).await?;
+///     stream.write_all(b"over a kept channel").await?;
+///     stream.shutdown().await?;
+///     // The end of the stream: both Close frames have passed, and the server has ended the carrier.
+///     assert_eq!(stream.read(&mut [0; 10]).await?, 0);
+///     std::io::Result::Ok(stream.closed().await)
+/// };
+/// let server = async {
+///     let mut stream = WsStream::accept(far, ServerOptions::default()).await?;
+///     let mut text = String::new();
+///     stream.read_to_string(&mut text).await?;
+///     std::io::Result::Ok(text)
+/// };
+/// let (ended, text) = tokio::try_join!(client, server)?;
+/// assert_eq!(text, "over a kept channel");
+/// assert!(ended.is_clean());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # What is written, and when it leaves
+///
+/// A write is accepted while less than 64 KiB wait inside; one large write may bring that to 128 KiB
+/// and the frames' headers. Small writes are gathered, and leave on flush, on shutdown, when a frame
+/// is full, and whenever a read finds nothing. An empty write puts nothing on the wire.
+///
+/// # How it ends
+///
+/// Exactly one [`Ended`] tells how: inside the error of the call that meets it ([`Ended::of`]), as the
+/// last of its [events](WsStream::events), and from [`WsStream::closed`]. `read` gives end of file
+/// only after a closing handshake; an end of the carrier without one is `UnexpectedEof`, a breach of
+/// the protocol `InvalidData`. Once either side has closed, writes fail with `NotConnected`.
+///
+/// **Read on until the end of file, also after [`shutdown`](WsStream::close)**: a reader alone drives
+/// the closing handshake, answers pings and watches the deadlines. A client's end of file comes when
+/// the server has ended the carrier (RFC 6455 section 7.1.1).
+///
+/// Dropping it before that sends what was written and a Close frame with 1001, if all of it can go
+/// without waiting; else the peer sees a stream that was cut.
+///
+/// # Cancel safety
+///
+/// All its futures and polls can be dropped at any time: nothing is lost by it. Its halves can be used
+/// by two tasks through `tokio::io::split`; neither takes the other's wake-ups.
+#[derive(Debug)]
+pub struct WsStream<S = Socket> {
+    /// There until it is [given back](WsStream::into_inner).
+    io: Option<S>,
+    connection: Connection,
+    inbox: Inbox,
+    outbox: Outbox,
+    /// Whether the carrier may hold bytes of ours that it has not been flushed of.
+    dirty: bool,
+    /// The carrier's failure on writing, while what came before it is read.
+    write_error: Option<Ending>,
+    /// Whether a write waited when the stream ended: it fails with the original error, once.
+    write_waits: bool,
+    /// What is left to do for the carrier before the ending that is certain is told.
+    farewell: Option<Farewell>,
+    /// Whether our Close frame has left, and that is told.
+    goodbye_left: bool,
+    /// What this poll has moved, for the other half's sake.
+    moved: Moved,
+    opening: Option<Box<Opening>>,
+    life: Life,
+    facts: Facts,
+    teller: Teller,
+    wakers: Wakers,
+    ticker: Ticker,
+    born: Instant,
+    /// What dropping the stream does: [`WsStream::leave`], which `Drop` cannot name.
+    leave: fn(&mut Self),
+}
+
+/// Whether a poll has set the other half free.
+#[derive(Clone, Copy, Debug, Default)]
+struct Moved {
+    /// There is something to read that was not there, or a deadline to watch.
+    input: bool,
+    /// There is room to write that was not there.
+    output: bool,
+}
+
+/// What the opening handshake said.
+#[derive(Clone, Debug)]
+enum Opening {
+    Request(Request, Option<String>),
+    Response(Response),
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
+    /// Takes over a WebSocket whose opening handshake somebody else has made.
+    ///
+    /// `prefix` is what was read of the connection behind the handshake, and not used yet: none of it
+    /// is lost. `role` is the end that we are: a client masks what it sends.
+    ///
+    /// # Moving from hyper
+    ///
+    /// `hyper::upgrade::Upgraded::downcast` gives the carrier together with its `read_buf`, and
+    /// `hyper_util::rt::TokioIo::into_inner` makes it speak tokio's traits:
+    ///
+    /// ```text
+    /// let upgraded = hyper::upgrade::on(request).await?;
+    /// let parts = upgraded.downcast::<TokioIo<TcpStream>>().expect("it is what was served");
+    /// let tcp = parts.io.into_inner();
+    /// let stream = WsStream::after_upgrade(tcp, parts.read_buf, Role::Server, WsOptions::default());
+    /// ```
+    ///
+    /// # Moving from tungstenite
+    ///
+    /// Where `tokio_tungstenite::accept_async(tcp)` stood, `WsStream::accept(tcp, options)` does the
+    /// whole handshake. To keep the one of `tungstenite::handshake`, take its stream and its tail:
+    ///
+    /// ```
+    /// use levada::ws::WsOptions;
+    /// use levada::{Role, WsStream};
+    /// use tokio::io::AsyncReadExt;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let (tcp, _client) = tokio::io::duplex(64);
+    /// // What a handshake of somebody else's has read too far: an unfinished frame of a client.
+    /// let tail = b"\x82\x85\0\0\0\0hel".to_vec();
+    /// let mut stream = WsStream::after_upgrade(tcp, tail, Role::Server, WsOptions::default());
+    ///
+    /// let mut text = [0; 3];
+    /// stream.read_exact(&mut text).await?;
+    /// assert_eq!(text, *b"hel");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn after_upgrade(
+        io: S,
+        prefix: impl Into<Vec<u8>>,
+        role: Role,
+        options: WsOptions,
+    ) -> Self {
+        let mut life = Life::new();
+        for step in [Step::Carry, Step::Establish] {
+            let _ = life.step(step);
+        }
+        Self::opened(io, prefix.into(), role, options, life, Instant::now())
+    }
+
+    /// A stream whose opening handshake is done.
+    fn opened(
+        io: S,
+        prefix: Vec<u8>,
+        role: Role,
+        options: WsOptions,
+        life: Life,
+        born: Instant,
+    ) -> Self {
+        let side = match role {
+            Role::Client => levada_ws::Role::Client,
+            Role::Server => levada_ws::Role::Server,
+        };
+        let ticker = Ticker::new(options.deadlines);
+        let connection = Connection::new(side, options.config(), ticker.now());
+        let mut facts = options.facts;
+        facts.role.get_or_insert(role);
+        // What the carrier counted are not this stream's bytes, but for those read ahead.
+        facts.bytes = levada_core::Bytes::default();
+        facts.bytes.wire_read = prefix.len() as u64;
+        facts.first_goodbye = None;
+        Self {
+            io: Some(io),
+            connection,
+            inbox: Inbox::new(prefix),
+            outbox: Outbox::default(),
+            dirty: false,
+            write_error: None,
+            write_waits: false,
+            farewell: None,
+            goodbye_left: false,
+            moved: Moved::default(),
+            opening: None,
+            life,
+            facts,
+            teller: Teller::default(),
+            wakers: Wakers::default(),
+            ticker,
+            born,
+            leave: Self::leave,
+        }
+    }
+}
+
+impl<S> WsStream<S> {
+    /// Where in its life the stream is.
+    pub const fn state(&self) -> State {
+        self.life.state()
+    }
+
+    /// How the stream ended; `None` while it lives.
+    pub const fn ended(&self) -> Option<&Ended> {
+        self.life.ended()
+    }
+
+    /// What is known about the stream so far.
+    pub fn facts(&self) -> &Facts {
+        self.life.ended().map_or(&self.facts, |ended| &ended.facts)
+    }
+
+    /// What has passed, in payload bytes and data frames.
+    pub fn counters(&self) -> Counters {
+        self.connection.counters()
+    }
+
+    /// Bytes that are accepted or encoded and that the carrier has not taken yet.
+    pub fn buffered(&self) -> usize {
+        self.outbox.wire().len() + self.outbox.gathered()
+    }
+
+    /// The subprotocol that the opening handshake agreed on.
+    pub fn subprotocol(&self) -> Option<&str> {
+        match &**self.opening.as_ref()? {
+            Opening::Request(_, chosen) => chosen.as_deref(),
+            Opening::Response(response) => response.subprotocol(),
+        }
+    }
+
+    /// The client's request, on a server that read it itself.
+    pub fn request(&self) -> Option<&Request> {
+        match &**self.opening.as_ref()? {
+            Opening::Request(request, _) => Some(request),
+            Opening::Response(_) => None,
+        }
+    }
+
+    /// The server's response, on a client that read it itself.
+    pub fn response(&self) -> Option<&Response> {
+        match &**self.opening.as_ref()? {
+            Opening::Response(response) => Some(response),
+            Opening::Request(..) => None,
+        }
+    }
+
+    /// A listener for what happens from now on. It never stops the data: one that is too slow loses
+    /// the oldest events, and is told how many.
+    pub fn events(&mut self) -> Events {
+        self.teller.listen()
+    }
+
+    /// Queues a ping of at most 125 bytes, in place of one that has not gone yet; it leaves with the
+    /// next flush or read. Once either side has closed it is dropped, since nobody would answer.
+    ///
+    /// # Errors
+    ///
+    /// When the payload is longer.
+    pub fn ping(&mut self, payload: &[u8]) -> Result<(), PayloadTooLong> {
+        self.connection.ping(payload)?;
+        self.wakers.wake(Half::Read);
+        Ok(())
+    }
+
+    /// Asks for our Close frame behind all that was written, without waiting for anything: whoever
+    /// reads, flushes or shuts down next sends it. `false` when it was asked for before.
+    pub fn start_close(&mut self, frame: CloseFrame) -> bool {
+        if self.life.ended().is_some() || !self.connection.can_write() {
+            return false;
+        }
+        self.seal();
+        self.connection.close(self.ticker.now(), frame);
+        self.begin_goodbye(Party::Local);
+        self.wakers.wake(Half::Read);
+        true
+    }
+
+    /// The carrier.
+    #[expect(clippy::missing_panics_doc, reason = "it is there as long as there is a stream")]
+    pub fn get_ref(&self) -> &S {
+        self.io.as_ref().expect(PRESENT)
+    }
+
+    /// Gives the carrier back, together with every byte that was read from it and not delivered: raw
+    /// bytes, which a WebSocket at the border of two frames, or what follows it, begins with. What
+    /// `poll_fill_buf` has shown counts as delivered.
+    ///
+    /// What was not flushed is lost, and the WebSocket with it unless somebody goes on with it.
+    #[expect(clippy::missing_panics_doc, reason = "it is there as long as there is a stream")]
+    pub fn into_inner(mut self) -> (S, Vec<u8>) {
+        let io = self.io.take().expect(PRESENT);
+        (io, self.inbox.take_raw())
+    }
+
+    fn tell(&mut self, event: impl FnOnce() -> Event) {
+        if self.teller.is_heard() && self.life.ended().is_none() {
+            self.teller.tell(&event());
+        }
+    }
+}
+
+const PRESENT: &str = "the carrier is there until it is given back";
+
+impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
+    /// Closes with this code and reason (cut to 123 bytes, between characters) behind all that was
+    /// written, and resolves when both have left: it does not wait for the peer. Go on reading until
+    /// the end of file. When we have closed already, what was said first stands.
+    ///
+    /// `shutdown` does the same with 1000 and no reason.
+    ///
+    /// # Errors
+    ///
+    /// The [`Ended`] inside, if the stream ended badly before that.
+    ///
+    /// # Cancel safety
+    ///
+    /// The Close frame stays asked for: any later poll, of reads too, goes on with it.
+    pub async fn close(&mut self, code: CloseCode, reason: &str) -> io::Result<()> {
+        self.start_close(CloseFrame::with_cut_reason(code, reason));
+        poll_fn(|cx| Pin::new(&mut *self).poll_shutdown(cx)).await
+    }
+
+    /// Waits for the end, and drives it: what we owe goes out, and what still comes is dropped,
+    /// counted in [`Bytes::discarded`](levada_core::Bytes::discarded).
+    ///
+    /// This does not close: without a [`close`](WsStream::close) it waits for the peer's.
+    pub async fn closed(&mut self) -> Ended {
+        poll_fn(|cx| self.poll_half(Half::Read, cx, Self::poll_closed)).await
+    }
+
+    /// Ends the stream at once. What was written and a Close frame with 1001 go if they can go
+    /// without waiting; else the peer sees a stream that was cut. The carrier ends when the stream is
+    /// dropped.
+    pub fn abort(&mut self) {
+        self.leave();
+    }
+
+    /// Polls for what `work` waits for, on behalf of one half of the stream.
+    fn poll_half<R>(
+        &mut self,
+        half: Half,
+        cx: &mut Context<'_>,
+        work: impl FnOnce(&mut Self, &mut Context<'_>) -> Poll<R>,
+    ) -> Poll<R> {
+        let waker = self.wakers.wait(half, cx.waker());
+        let result = work(self, &mut Context::from_waker(&waker));
+        if result.is_ready() {
+            self.wakers.answered(half);
+        }
+        let moved = std::mem::take(&mut self.moved);
+        match half {
+            Half::Read if moved.output => self.wakers.wake(Half::Write),
+            Half::Write if moved.input => self.wakers.wake(Half::Read),
+            _ => {}
+        }
+        result
+    }
+
+    fn io(&mut self) -> Pin<&mut S> {
+        Pin::new(self.io.as_mut().expect(PRESENT))
+    }
+}

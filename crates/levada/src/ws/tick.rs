@@ -1,0 +1,129 @@
+//! Time: one timer for all deadlines of a stream, touched only when it fires or comes too late.
+
+use std::pin::Pin;
+use std::task::Context;
+use std::time::Duration;
+
+use levada_core::{Deadline, Deadlines, Ending, State};
+use levada_ws::CloseCode;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::{WsEnding, WsStream};
+
+/// The clock of one stream, and its timer.
+#[derive(Debug)]
+pub(super) struct Ticker {
+    origin: Instant,
+    sleep: Option<Pin<Box<Sleep>>>,
+    idle: Option<Idle>,
+}
+
+/// The deadline of silence, which begins anew with every byte.
+#[derive(Debug)]
+struct Idle {
+    time: Duration,
+    since: Instant,
+    moved: u64,
+}
+
+impl Ticker {
+    pub(super) fn new(deadlines: Deadlines) -> Self {
+        let origin = Instant::now();
+        let idle = deadlines.of(Deadline::Idle);
+        Self { origin, sleep: None, idle: idle.map(|time| Idle { time, since: origin, moved: 0 }) }
+    }
+
+    /// The time since the stream began, as the codec counts it.
+    pub(super) fn now(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    /// Whether `at` has come; if not, the task is woken then, or before.
+    fn poll_at(&mut self, cx: &mut Context<'_>, at: Instant) -> bool {
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(at)));
+        if sleep.deadline() > at {
+            sleep.as_mut().reset(at);
+        }
+        loop {
+            if sleep.as_mut().poll(cx).is_pending() {
+                return false;
+            }
+            // It is not moved with every byte: when it fires it learns how long it still has.
+            if at <= Instant::now() {
+                return true;
+            }
+            sleep.as_mut().reset(at);
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
+    /// Does what is due by now, and sees to it that the task is woken for what is due next. To be
+    /// called before a poll gives `Pending`.
+    pub(super) fn tick(&mut self, cx: &mut Context<'_>) {
+        while self.life.ended().is_none() {
+            let Some(at) = self.next_deadline() else {
+                self.ticker.sleep = None;
+                return;
+            };
+            if !self.ticker.poll_at(cx, at) {
+                return;
+            }
+            if self.farewell.is_some() {
+                self.end_farewell();
+            } else if self.idle_at().is_some_and(|at| at <= Instant::now()) {
+                self.time_out(cx, Deadline::Idle);
+            } else {
+                self.seal();
+                match self.connection.handle_timeout(self.ticker.now()) {
+                    Some(levada_ws::connection::Event::Closed(WsEnding::TimedOut(deadline))) => {
+                        let deadline = match deadline {
+                            levada_ws::connection::Deadline::Pong => Deadline::Idle,
+                            levada_ws::connection::Deadline::Close => Deadline::Close,
+                        };
+                        self.time_out(cx, deadline);
+                    }
+                    // Both Close frames had passed, or the peer broke the protocol: that stands.
+                    Some(levada_ws::connection::Event::Closed(ending)) => {
+                        self.end(Self::ending_of(ending));
+                    }
+                    // A ping is due.
+                    _ => {
+                        let _ = self.poll_send(cx);
+                    }
+                }
+            }
+        }
+    }
+
+    fn next_deadline(&mut self) -> Option<Instant> {
+        if let Some(farewell) = &self.farewell {
+            return Some(farewell.until);
+        }
+        let connection = self.connection.poll_timeout().map(|at| self.ticker.origin + at);
+        [connection, self.idle_at()].into_iter().flatten().min()
+    }
+
+    /// When silence has lasted too long, on a stream that nobody closes yet.
+    fn idle_at(&mut self) -> Option<Instant> {
+        let moved = self.facts.bytes.wire_read + self.facts.bytes.wire_written;
+        let idle = self.ticker.idle.as_mut()?;
+        if idle.moved != moved {
+            idle.moved = moved;
+            idle.since = Instant::now();
+        }
+        (self.life.state() == State::Established).then_some(idle.since + idle.time)
+    }
+
+    /// A deadline has passed: a Close frame goes if it can go without waiting.
+    fn time_out(&mut self, cx: &mut Context<'_>, deadline: Deadline) {
+        self.seal();
+        self.connection.close(self.ticker.now(), CloseCode::INTERNAL.into());
+        let _ = self.connection.abort();
+        if self.poll_send(cx).is_ready() {
+            let _ = self.io().poll_shutdown(cx);
+        }
+        self.end(Ending::TimedOut(deadline));
+    }
+}

@@ -1,0 +1,148 @@
+//! The opening handshake over carriers.
+
+use std::io::ErrorKind;
+
+use levada::ws::{
+    Answer, ClientOptions, HandshakeError, Incoming, Limits, OriginPattern, Origins, Paths,
+    Refusal, Rejection, ServerOptions, WsOptions,
+};
+use levada::{Options, Role, Socket, WsStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::support::{Over, kind};
+
+fn client() -> ClientOptions {
+    let mut options = ClientOptions::new("example.org", "/vnc?room=1").unwrap();
+    options.offer = options.offer.with_subprotocol("binary").unwrap();
+    options.offer = options.offer.with_origin("https://example.org").unwrap();
+    options
+}
+
+fn server() -> ServerOptions {
+    let mut options = ServerOptions::default();
+    options.rules.paths = Paths::Listed(vec!["/vnc".to_owned()]);
+    options.rules.subprotocols = vec!["binary".to_owned()];
+    let patterns = vec![OriginPattern::new("https://example.org").unwrap()];
+    options.rules.origins = Origins::Listed { patterns, allow_absent: false };
+    options
+}
+
+/// Over every carrier, with data behind it at once.
+#[tokio::test]
+async fn b1_a_websocket_opens_over_every_carrier() {
+    for over in Over::ALL {
+        let [near, far] = over.carriers();
+        let (ours, theirs) = tokio::join!(
+            async {
+                let mut stream = WsStream::connect(near, client()).await.unwrap();
+                assert_eq!(stream.subprotocol(), Some("binary"));
+                assert!(stream.response().is_some());
+                stream.write_all(b"hello").await.unwrap();
+                stream.shutdown().await.unwrap();
+                stream.closed().await
+            },
+            async {
+                let mut stream = WsStream::accept(far, server()).await.unwrap();
+                assert_eq!(stream.request().unwrap().path(), "/vnc");
+                assert_eq!(stream.subprotocol(), Some("binary"));
+                let mut text = String::new();
+                stream.read_to_string(&mut text).await.unwrap();
+                text
+            }
+        );
+        assert!(ours.is_clean(), "{over:?}: {ours}");
+        assert!(ours.facts.times.handshake.is_some());
+        assert_eq!(theirs, "hello");
+    }
+}
+
+/// The client's first frames may come together with its request, the server's with its response.
+#[tokio::test]
+async fn c14_bytes_behind_a_head_are_the_first_of_the_stream() {
+    let (mut peer, far) = tokio::io::duplex(4096);
+    peer.write_all(
+        b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n\
+          \x82\x85\0\0\0\0early",
+    )
+    .await
+    .unwrap();
+    let mut stream = WsStream::accept(far, ServerOptions::default()).await.unwrap();
+    let mut room = [0; 5];
+    stream.read_exact(&mut room).await.unwrap();
+    assert_eq!(&room, b"early");
+}
+
+/// A refusal is read by the client, with its status, and typed on both sides.
+#[tokio::test]
+async fn x1_a_refusal_is_told_on_both_sides() {
+    let (near, far) = tokio::io::duplex(4096);
+    let mut wrong = client();
+    wrong.offer = ClientOptions::new("example.org", "/elsewhere").unwrap().offer;
+    let (ours, theirs) =
+        tokio::join!(WsStream::connect(near, wrong), WsStream::accept(far, server()));
+    let (ours, theirs) = (ours.unwrap_err(), theirs.unwrap_err());
+    assert!(matches!(&ours, HandshakeError::Rejected(Rejection::Status { status: 404, .. }, _)));
+    assert!(matches!(&theirs, HandshakeError::Refused(Refusal::Path, _)));
+    assert_eq!(ours.ended().code(), "connectFailed");
+    assert!(ours.to_string().contains("the server answered with status 404"), "{ours}");
+    assert_eq!(kind(&ours.into()), ErrorKind::InvalidData);
+}
+
+/// A server may take its time and decide by itself.
+#[tokio::test]
+async fn a_server_may_decide_by_itself() {
+    let (near, far) = tokio::io::duplex(4096);
+    let (ours, theirs) = tokio::join!(WsStream::connect(near, client()), async {
+        let incoming = Incoming::read(far, Limits::default(), WsOptions::default()).await.unwrap();
+        tokio::task::yield_now().await;
+        let refusal = Refusal::Application { status: 503, fields: Vec::new() };
+        assert_eq!(incoming.request().host(), "example.org");
+        incoming.refuse(refusal).await
+    });
+    assert!(matches!(
+        ours.unwrap_err(),
+        HandshakeError::Rejected(Rejection::Status { status: 503, .. }, _)
+    ));
+    assert!(matches!(theirs, HandshakeError::Refused(Refusal::Application { .. }, _)));
+
+    // An answer that the client cannot take is our own mistake, and it is told so.
+    let (near, far) = tokio::io::duplex(4096);
+    let (ours, theirs) = tokio::join!(WsStream::connect(near, client()), async {
+        let incoming = Incoming::read(far, Limits::default(), WsOptions::default()).await.unwrap();
+        let subprotocol = Some("other".to_owned());
+        incoming.accept(Answer { subprotocol, fields: Vec::new() }).await.unwrap_err()
+    });
+    assert!(ours.is_err());
+    assert!(matches!(theirs, HandshakeError::Refused(..)));
+}
+
+/// The carrier's end before the head's, and a peer that speaks something else.
+#[tokio::test]
+async fn c4_an_end_inside_the_handshake_is_told() {
+    let (mut near, far) = tokio::io::duplex(4096);
+    near.write_all(b"GET / HT").await.unwrap();
+    drop(near);
+    let error = WsStream::accept(far, ServerOptions::default()).await.unwrap_err();
+    assert_eq!(error.ended().ending.cause_code(), "ERR_TLS_SOCKET_CLOSE");
+
+    let (near, mut far) = tokio::io::duplex(4096);
+    far.write_all(b"SSH-2.0-OpenSSH\r\n\r\n").await.unwrap();
+    let error = WsStream::connect(near, client()).await.unwrap_err();
+    assert!(matches!(error, HandshakeError::Rejected(Rejection::BadHead, _)), "{error}");
+}
+
+/// Whoever has a socket by its default type parameter needs to name no type.
+#[tokio::test]
+async fn a_socket_is_the_default_carrier() {
+    let (near, far) = levada::Pipe::pair(4096);
+    let [near, far] = [near, far].map(|pipe| Socket::adopt(pipe, None, Options::default()));
+    let mut options = client();
+    options.stream.facts = near.facts();
+    let (ours, theirs) =
+        tokio::join!(WsStream::connect(near, options), WsStream::accept(far, server()));
+    let stream: WsStream = ours.unwrap();
+    assert_eq!(stream.facts().role, Some(Role::Client));
+    assert!(stream.facts().peer.is_some());
+    drop(theirs);
+}

@@ -1,0 +1,154 @@
+//! B1 as a property, over the whole stack: any writes, any reads, both ways at once.
+
+use levada::ws::WsOptions;
+use levada::{Role, WsStream};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::support::{End, Over, Peer, Trickle, pair};
+
+#[derive(Clone, Debug)]
+struct Plan {
+    writes: Vec<usize>,
+    reads: Vec<usize>,
+    flushes: bool,
+}
+
+fn plan() -> impl Strategy<Value = Plan> {
+    let size = prop_oneof![0..4_usize, 120..130_usize, 1000..5000_usize, 65_530..65_540_usize];
+    (vec(size, 1..6), vec(1..9000_usize, 1..6), any::<bool>())
+        .prop_map(|(writes, reads, flushes)| Plan { writes, reads, flushes })
+}
+
+/// Writes and reads by plan; the writer closes only when the peer has everything, since a Close frame
+/// ends both directions.
+async fn run<S: crate::support::Io>(
+    end: WsStream<S>,
+    plan: &Plan,
+    expected: usize,
+    done: &tokio::sync::Barrier,
+) -> Vec<u8> {
+    let (mut reader, mut writer) = tokio::io::split(end);
+    let write = async {
+        for (index, &size) in plan.writes.iter().enumerate() {
+            writer.write_all(&vec![index as u8; size]).await.unwrap();
+            if plan.flushes {
+                writer.flush().await.unwrap();
+            }
+        }
+        writer.flush().await.unwrap();
+        done.wait().await;
+        writer.shutdown().await.unwrap();
+    };
+    let read = async {
+        let mut got = Vec::new();
+        let mut sizes = plan.reads.iter().cycle();
+        while got.len() < expected {
+            let mut room = vec![0; *sizes.next().unwrap()];
+            let count = reader.read(&mut room).await.unwrap();
+            assert!(count > 0);
+            got.extend_from_slice(&room[..count]);
+        }
+        done.wait().await;
+        assert_eq!(reader.read(&mut [0; 10]).await.unwrap(), 0);
+        got
+    };
+    tokio::join!(write, read).1
+}
+
+fn bytes(plan: &Plan) -> Vec<u8> {
+    plan.writes.iter().enumerate().flat_map(|(index, &size)| vec![index as u8; size]).collect()
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// B1: over memory and over TLS.
+    #[test]
+    fn b1_both_ways(one in plan(), other in plan(), over in 0..2_usize) {
+        let over = [Over::Memory, Over::Tls][over];
+        runtime().block_on(async {
+            let [client, server]: [End; 2] = pair(over);
+            let done = tokio::sync::Barrier::new(4);
+            let (ones, others) = (bytes(&one), bytes(&other));
+            let (from_server, from_client) = tokio::join!(
+                run(client, &one, others.len(), &done),
+                run(server, &other, ones.len(), &done)
+            );
+            assert!(from_server == others && from_client == ones);
+        });
+    }
+
+    /// B1, K1: over a carrier that waits before any number of bytes.
+    #[test]
+    fn b1_k1_over_a_carrier_that_waits(
+        one in plan(), other in plan(), step in 1..40_usize, room in 1..200_usize,
+    ) {
+        // Every byte costs polls: fewer of them.
+        let small = |mut plan: Plan| {
+            for size in &mut plan.writes {
+                *size %= 700;
+            }
+            plan
+        };
+        let (one, other) = (small(one), small(other));
+        runtime().block_on(async {
+            let (near, far) = tokio::io::duplex(room);
+            let [near, far] = [near, far].map(|io| Trickle::new(io, step));
+            let client = WsStream::after_upgrade(near, [], Role::Client, WsOptions::default());
+            let server = WsStream::after_upgrade(far, [], Role::Server, WsOptions::default());
+            let done = tokio::sync::Barrier::new(4);
+            let (ones, others) = (bytes(&one), bytes(&other));
+            let (from_server, from_client) = tokio::join!(
+                run(client, &one, others.len(), &done),
+                run(server, &other, ones.len(), &done)
+            );
+            assert!(from_server == others && from_client == ones);
+        });
+    }
+
+    /// X2, X4: no bytes of a peer's make it panic, hang or spin.
+    #[test]
+    fn x2_no_input_is_too_much(
+        wire in vec(any::<u8>(), 0..300), client in any::<bool>(), size in 1..6000_usize,
+    ) {
+        let role = if client { Role::Client } else { Role::Server };
+        runtime().block_on(async {
+            let (near, mut far) = tokio::io::duplex(4096);
+            let mut stream = WsStream::after_upgrade(near, [], role, WsOptions::default());
+            far.write_all(&wire).await.unwrap();
+            far.shutdown().await.unwrap();
+            let mut room = vec![0; size];
+            while !matches!(stream.read(&mut room).await, Ok(0) | Err(_)) {}
+            prop_assert!(stream.ended().is_some());
+            let _ = stream.write(b"x").await.unwrap_err();
+            Ok(())
+        })?;
+    }
+
+    /// X2: nor any frames.
+    #[test]
+    fn x2_no_frames_are_too_much(
+        frames in vec((0..16_u8, any::<bool>(), vec(any::<u8>(), 0..20)), 0..20),
+        size in 1..6000_usize,
+    ) {
+        runtime().block_on(async {
+            let (near, far) = tokio::io::duplex(4096);
+            let mut stream = WsStream::after_upgrade(near, [], Role::Server, WsOptions::default());
+            let mut peer = Peer::new(far, Role::Server);
+            for (opcode, fin, payload) in &frames {
+                peer.send(opcode | if *fin { 0x80 } else { 0 }, payload).await;
+            }
+            peer.io.shutdown().await.unwrap();
+            let mut room = vec![0; size];
+            while !matches!(stream.read(&mut room).await, Ok(0) | Err(_)) {}
+            prop_assert!(stream.ended().is_some());
+            Ok(())
+        })?;
+    }
+}

@@ -1,0 +1,188 @@
+//! A reader that pauses stops its writer, and what waits in between takes a bounded room.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use crate::harness::{Backend, PATIENCE, Pki, Serve};
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+
+/// What each writer has to say: far more than the bound and the system's buffers.
+const TOTAL: u64 = 64 * MIB;
+
+/// A writer that gets rid of nothing for so long stands still. Were it wrong about that, the test would
+/// show less, and not fail.
+const STANDSTILL: Duration = Duration::from_millis(300);
+
+/// Scratch buffers of a thread, on either side of a layer.
+const SCRATCH: u64 = 2 * 256 * KIB;
+/// Read from one side, and not yet taken by the other; one direction.
+const LEFT_OVER: u64 = 256 * KIB;
+/// Sealed, and not yet taken by the transport, with what the records add; one direction.
+const SEALED: u64 = 130 * KIB;
+/// The beginning of a record whose rest has not come; one direction.
+const RECORD: u64 = 18 * KIB;
+/// What the allocator keeps beside what is in use, and what else a process does meanwhile.
+const SLACK: u64 = 2 * MIB;
+
+/// The most that a process grows by.
+const fn bound(threads: u64, streams: u64) -> u64 {
+    SLACK + threads * SCRATCH + streams * 2 * (LEFT_OVER + SEALED + RECORD)
+}
+
+#[test]
+fn as_the_page_says() {
+    let text = format!(
+        "growth ≤ {} MiB + threads × {} KiB + streams × 2 × ({} + {} + {}) KiB",
+        SLACK / MIB,
+        SCRATCH / KIB,
+        LEFT_OVER / KIB,
+        SEALED / KIB,
+        RECORD / KIB
+    );
+    levada_testkit::docs::assert_rendered(
+        "docs/limits.md",
+        "memory",
+        &format!("```text\n{text}\n```"),
+    );
+}
+
+#[test]
+fn of_the_client() {
+    paused(2, Way::Down);
+}
+
+#[test]
+fn of_the_target() {
+    paused(2, Way::Up);
+}
+
+#[test]
+fn of_many() {
+    if levada_testkit::skip::slow_runs("of_many") {
+        for way in [Way::Down, Way::Up] {
+            paused(16, way);
+        }
+    }
+}
+
+/// Where the bytes go.
+#[derive(Clone, Copy)]
+enum Way {
+    /// From the target to the client.
+    Down,
+    Up,
+}
+
+/// Sends through two bridges, of which one puts TLS on and the other takes it off: either is measured.
+fn paused(streams: u64, way: Way) {
+    let (pki, backend) = (Pki::new(), Backend::new());
+    let inner = Serve::tls(&pki, &backend.url());
+    let outer = ["--listen", "tcp://127.0.0.1:0", "--to", &inner.tls_url(), "--ca", &pki.ca];
+    let outer = Serve::start(outer);
+    let pair = || {
+        let client = outer.dial();
+        let target = backend.accept();
+        match way {
+            Way::Down => (target, client),
+            Way::Up => (client, target),
+        }
+    };
+
+    // What is made once is made by now.
+    transfer(vec![pair()], MIB);
+    let bridges = [&outer, &inner].map(|bridge| Memory::of(bridge.process.id()));
+    transfer((0..streams).map(|_| pair()).collect(), TOTAL);
+    for memory in bridges {
+        let (growth, bound) = (memory.growth(), bound(memory.threads(), streams));
+        assert!(growth <= bound, "it grew by {growth} bytes, which is more than {bound}");
+    }
+}
+
+/// Moves `total` bytes from the first to the second of each pair, all at once. No reader goes on behind
+/// the first byte before every writer stands still, or is done.
+fn transfer(pairs: Vec<(TcpStream, TcpStream)>, total: u64) {
+    let mut standing = Vec::new();
+    let mut threads = Vec::new();
+    let mut going = Vec::new();
+    for (writer, reader) in pairs {
+        let (stands, is_standing) = channel();
+        let (go, may_go) = channel();
+        standing.push(is_standing);
+        going.push(go);
+        threads.push(std::thread::spawn(move || write_all(writer, total, &stands)));
+        threads.push(std::thread::spawn(move || read_all(reader, total, &may_go)));
+    }
+    for standing in standing {
+        let sent = standing.recv_timeout(PATIENCE).expect("it writes as much as it can");
+        assert!(sent < TOTAL, "the reader's pause has not stopped the writer");
+    }
+    drop(going);
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
+
+/// Writes `total` bytes, and tells how many are written when they stop to go out.
+fn write_all(mut stream: TcpStream, total: u64, stands: &Sender<u64>) {
+    stream.set_write_timeout(Some(STANDSTILL)).unwrap();
+    let chunk = vec![b'm'; 256 * KIB as usize];
+    let mut sent = 0;
+    while sent < total {
+        let count = chunk.len().min((total - sent) as usize);
+        match stream.write(&chunk[..count]) {
+            Ok(count) => sent += count as u64,
+            // Nobody may listen any more: it stood still before.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => drop(stands.send(sent)),
+            Err(error) => panic!("behind {sent} bytes: {error}"),
+        }
+    }
+    let _ = stands.send(sent);
+}
+
+/// Reads one byte, pauses until the other end of `may_go` is gone, and reads the rest.
+fn read_all(mut stream: TcpStream, total: u64, may_go: &Receiver<()>) {
+    let mut room = vec![0; 256 * KIB as usize];
+    stream.read_exact(&mut room[..1]).unwrap();
+    let _ = may_go.recv();
+    let mut got = 1;
+    loop {
+        match stream.read(&mut room).unwrap() {
+            0 => break assert_eq!(got, total),
+            count => got += count as u64,
+        }
+    }
+}
+
+/// The memory of a process from one moment on.
+struct Memory {
+    process: u32,
+    before: u64,
+}
+
+impl Memory {
+    fn of(process: u32) -> Self {
+        // Its peak is measured from here on: proc_pid_clear_refs(5).
+        std::fs::write(format!("/proc/{process}/clear_refs"), "5").unwrap();
+        Self { process, before: status(process, "VmRSS:") * KIB }
+    }
+
+    /// Bytes by which its peak lies above where it was, all pages counted.
+    fn growth(&self) -> u64 {
+        (status(self.process, "VmHWM:") * KIB).saturating_sub(self.before)
+    }
+
+    fn threads(&self) -> u64 {
+        status(self.process, "Threads:")
+    }
+}
+
+/// A number that the system tells of a process: proc_pid_status(5).
+fn status(process: u32, name: &str) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("it is told");
+    line.split_whitespace().next().and_then(|word| word.parse().ok()).expect("it is a number")
+}

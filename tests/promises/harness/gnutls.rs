@@ -1,0 +1,66 @@
+//! A second TLS that shares no code with ours, nor with OpenSSL's.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use super::Pki;
+use super::command::{Command, Running};
+
+/// `gnutls-cli`.
+pub(crate) struct Gnutls;
+
+impl Gnutls {
+    /// The versions of TLS that it is held to: what it calls each, and what our facts do.
+    pub(crate) const VERSIONS: [(&str, &str); 2] = [("VERS-TLS1.2", "1.2"), ("VERS-TLS1.3", "1.3")];
+
+    /// Connects, verifies the server, and passes bytes; the end of its input is a close_notify.
+    pub(crate) fn client(pki: &Pki, to: SocketAddr, version: &str) -> Running {
+        // What it says of itself goes there: its standard output is the stream's alone.
+        let log = pki.folder.path().join(format!("gnutls-{}.log", to.port()));
+        Command::new("gnutls-cli")
+            .args([&to.ip().to_string(), "--port", &to.port().to_string()])
+            .args(["--verify-hostname", "localhost", "--sni-hostname", "localhost"])
+            .args(["--x509cafile", &pki.ca, "--priority", &only(version)])
+            .args(["--logfile", log.to_str().unwrap()])
+            .start()
+    }
+
+    /// `gnutls-serv` that sends back what comes, and where it listens.
+    #[track_caller]
+    pub(crate) fn echo(pki: &Pki, version: &str) -> (Running, SocketAddr) {
+        let mut process = Command::new("gnutls-serv")
+            .args(["--echo", "--quiet", "--port", "0", "--priority", &only(version)])
+            .args(["--x509certfile", &pki.localhost, "--x509keyfile", &pki.localhost])
+            .start();
+        // It says the port that it asked for, not the one that it got.
+        loop {
+            let line = process.stderr.line().expect("it says that it listens");
+            if line.contains("listening on IPv4") && line.ends_with("done") {
+                break;
+            }
+        }
+        let port = listening_port(process.id()).expect("it listens");
+        (process, SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+    }
+}
+
+fn only(version: &str) -> String {
+    format!("NORMAL:-VERS-ALL:+{version}")
+}
+
+/// The port that a process listens at on IPv4, as the system tells it: proc_net_tcp(5).
+fn listening_port(process: u32) -> Option<u16> {
+    const LISTENING: &str = "0A";
+    let held: Vec<String> = std::fs::read_dir(format!("/proc/{process}/fd"))
+        .unwrap()
+        .filter_map(|file| std::fs::read_link(file.unwrap().path()).ok())
+        .filter_map(|link| Some(link.to_str()?.strip_prefix("socket:[")?.replace(']', "")))
+        .collect();
+    let table = std::fs::read_to_string(format!("/proc/{process}/net/tcp")).unwrap();
+    table.lines().skip(1).find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (local, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
+        let (_, port) = local.split_once(':')?;
+        let ours = *state == LISTENING && held.iter().any(|held| held == inode);
+        u16::from_str_radix(port, 16).ok().filter(|_| ours)
+    })
+}
