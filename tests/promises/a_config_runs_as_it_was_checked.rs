@@ -52,8 +52,8 @@ deadline-idle = "off"
     let serve = Serve::config(&config, 2);
     // The first route, in plain.
     let sent = digits(1 << 20);
-    let mut plain = serve.dial();
-    let mut writer = plain.try_clone().unwrap();
+    let mut stream = serve.dial();
+    let mut writer = stream.try_clone().unwrap();
     let writing = {
         let sent = sent.clone();
         std::thread::spawn(move || {
@@ -62,7 +62,7 @@ deadline-idle = "off"
         })
     };
     let mut got = Vec::new();
-    plain.read_to_end(&mut got).unwrap();
+    stream.read_to_end(&mut got).unwrap();
     writing.join().unwrap();
     assert_same(&got, &sent);
     // The second one, in TLS, where the client shows who it is.

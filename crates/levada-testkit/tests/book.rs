@@ -22,7 +22,8 @@ fn links(page: &str) -> Vec<String> {
 fn pages() -> BTreeSet<String> {
     let files = fs::read_dir(folder()).expect("the book is part of the repository");
     let names = files.filter_map(|file| file.ok()?.file_name().into_string().ok());
-    names.filter(|name| name.ends_with(".md") && name != "SUMMARY.md").collect()
+    let is_page = |name: &String| name.strip_suffix(".md").is_some_and(|name| name != "SUMMARY");
+    names.filter(is_page).collect()
 }
 
 #[test]
