@@ -4,6 +4,8 @@
 
 mod harness;
 
+mod a_bad_config_changes_nothing;
+mod a_config_runs_as_it_was_checked;
 mod a_killed_peer_is_a_bad_ending;
 mod a_paused_reader_costs_a_bounded_room;
 mod a_relay_never_turns_bad_into_good;

@@ -4,11 +4,12 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::str::FromStr;
 
 use crate::error::Wrong;
 use crate::{
-    AddressError, Endpoint, Fault, MAX_LEN, Options, Repeat, Scheme, Side, parse, percent,
+    AddressError, Endpoint, Fault, MAX_LEN, Options, Repeat, Scheme, Side, UnixName, parse, percent,
 };
 
 /// One end of a stream, as a person writes it.
@@ -114,6 +115,39 @@ impl Address {
             return Err(too_long(word));
         }
         Ok(true)
+    }
+
+    /// Lets every relative path begin at `folder`: those of files, and that of a Unix socket. So a
+    /// configuration can name what lies beside it.
+    ///
+    /// ```
+    /// # use levada_address::Address;
+    /// let mut address: Address = "tls://:8443?cert=site.pem".parse()?;
+    /// address.begin_paths_at("/etc/levada".as_ref())?;
+    /// assert_eq!(address.to_string(), "tls://*:8443?cert=/etc/levada/site.pem");
+    /// # Ok::<(), levada_address::AddressError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the socket's name or the address gets too long. The address is then as it was before.
+    pub fn begin_paths_at(&mut self, folder: &Path) -> Result<(), AddressError> {
+        let mut whole = self.clone();
+        whole.options.begin_paths_at(folder);
+        if let Endpoint::Unix(UnixName::Path(path)) = &mut whole.endpoint {
+            *path = folder.join(&*path);
+            let len = path.as_os_str().len();
+            if len > UnixName::MAX_LEN {
+                let hint = "a path that is absolute may be shorter";
+                return Err(self.wrong(Part::End, Fault::UnixLong { len }, Some(hint)));
+            }
+        }
+        let text = whole.write().text;
+        if text.len() > MAX_LEN {
+            return Err(too_long(&text));
+        }
+        *self = whole;
+        Ok(())
     }
 
     /// Checks what both sides have in common: that the scheme and each word fit `side`.

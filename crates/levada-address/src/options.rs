@@ -70,6 +70,15 @@ impl Options {
         self.0.extend(values.into_iter().map(|value| Entry { spec, value, own: false }));
     }
 
+    /// Puts `folder` before every path that is relative.
+    pub(crate) fn begin_paths_at(&mut self, folder: &Path) {
+        for entry in &mut self.0 {
+            if let Value::Path(path) = &mut entry.value {
+                *path = folder.join(&*path);
+            }
+        }
+    }
+
     pub(crate) fn path(&self, word: &str) -> Option<PathBuf> {
         self.paths(word).next().map(Path::to_owned)
     }

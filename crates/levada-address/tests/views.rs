@@ -219,3 +219,20 @@ fn every_word_of_the_table_reaches_the_view() {
         }
     }
 }
+
+#[test]
+fn paths_begin_at_a_folder() {
+    let begun = |text: &str, folder: &str| {
+        let mut address: Address = text.parse().unwrap();
+        address.begin_paths_at(folder.as_ref()).map(|()| address.to_string())
+    };
+    assert_eq!(begun("unix:a", "/x").unwrap(), "unix:/x/a");
+    assert_eq!(begun("unix:/a", "/x").unwrap(), "unix:/a");
+    assert_eq!(begun("unix:@a", "/x").unwrap(), "unix:@a");
+    assert_eq!(begun("tcp://a:1", "/x").unwrap(), "tcp://a:1");
+    assert_eq!(begun("tls://a:1?ca=b&cert=/c", "").unwrap(), "tls://a:1?ca=b&cert=/c");
+    assert_eq!(begun("tls://a:1?ca=b&cert=/c", "d").unwrap(), "tls://a:1?ca=d/b&cert=/c");
+    let long = format!("/{}", "x".repeat(106));
+    assert_eq!(begun("unix:a", &long).unwrap_err().fault(), &Fault::UnixLong { len: 109 });
+    assert_eq!(begun("tls://a:1?ca=b", &"x".repeat(9000)).unwrap_err().fault(), &Fault::TooLong);
+}

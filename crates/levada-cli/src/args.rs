@@ -1,13 +1,17 @@
 //! The words of the command line.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
-use clap::builder::PossibleValuesParser;
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command, ValueEnum as _, value_parser};
+use clap_complete::Shell;
 use levada_address::{Side, TimeLimit};
 
 use crate::exit::Stop;
 use crate::flags::{self, Flags};
+use crate::generate::Printed;
 use crate::help;
 use crate::log::Format;
 
@@ -18,10 +22,23 @@ pub(crate) enum Request {
     Serve(ServeArgs),
     /// `levada connect`
     Connect(ConnectArgs),
+    /// `levada check`
+    Check { file: PathBuf, json: bool },
+    /// `levada man`, `levada completions`
+    Print(Printed),
 }
+
+/// How long streams may go on after the first signal, where nobody says otherwise.
+pub(crate) const DRAIN: TimeLimit = TimeLimit::secs(30);
+
+/// TLS handshakes at once for each listener, where nobody says otherwise.
+pub(crate) const MAX_HANDSHAKES: usize = 1024;
 
 #[derive(Debug)]
 pub(crate) struct ServeArgs {
+    pub(crate) config: Option<PathBuf>,
+    /// A flag that was given, and that `config` does not go with.
+    pub(crate) beside_config: Option<String>,
     pub(crate) listen: Vec<String>,
     pub(crate) to: Vec<String>,
     pub(crate) flags: Flags,
@@ -48,13 +65,27 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
     let mut matches = command().try_get_matches_from(args)?;
     Ok(match matches.remove_subcommand() {
         Some((verb, matches)) if verb == "serve" => Request::Serve(serve_args(matches)),
-        Some((_, matches)) => Request::Connect(connect_args(matches)),
+        Some((verb, matches)) if verb == "connect" => Request::Connect(connect_args(matches)),
+        Some((verb, mut matches)) if verb == "check" => Request::Check {
+            // `clap` was told that it is required.
+            file: matches.remove_one("file").unwrap_or_default(),
+            json: matches.get_flag("json"),
+        },
+        Some((verb, mut matches)) if verb == "man" => {
+            Request::Print(Printed::Man(matches.remove_one("folder")))
+        }
+        Some((_, mut matches)) => {
+            // `clap` was told that it is required.
+            let shell = matches.remove_one("shell").unwrap_or(Shell::Bash);
+            Request::Print(Printed::Completions(shell))
+        }
         // `clap` was told that a command is required.
         None => return Err(command().error(clap::error::ErrorKind::MissingSubcommand, "").into()),
     })
 }
 
-fn command() -> Command {
+/// Every word that the command line knows. Help, man pages and completions come from it.
+pub(crate) fn command() -> Command {
     Command::new("levada")
         .version(env!("CARGO_PKG_VERSION"))
         .about(help::ABOUT)
@@ -68,12 +99,22 @@ fn command() -> Command {
         .disable_help_subcommand(true)
         .subcommand(serve())
         .subcommand(connect())
+        .subcommand(check())
+        .subcommand(man())
+        .subcommand(completions())
 }
 
 fn serve() -> Command {
     let command = Command::new("serve")
         .about(help::SERVE_ABOUT)
         .help_template(help::template(help::SERVE_EXAMPLES, "{all-args}"))
+        .arg(
+            Arg::new("config")
+                .long("config")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .help("TOML file that says all that the flags say, for many routes"),
+        )
         .arg(
             Arg::new("listen")
                 .long("listen")
@@ -134,6 +175,54 @@ fn connect() -> Command {
     flags::add(command, &[Side::Connect])
 }
 
+fn check() -> Command {
+    Command::new("check")
+        .about(help::CHECK_ABOUT)
+        .help_template(help::template(help::CHECK_EXAMPLES, "{all-args}"))
+        .arg(
+            Arg::new("file")
+                .value_name("FILE")
+                .required(true)
+                .value_parser(value_parser!(PathBuf))
+                .help("the configuration"),
+        )
+        .arg(
+            Arg::new("json")
+                .long("json")
+                .action(ArgAction::SetTrue)
+                .help("print the plan as one JSON object"),
+        )
+}
+
+fn man() -> Command {
+    Command::new("man")
+        .about(help::MAN_ABOUT)
+        .help_template(help::template(help::MAN_EXAMPLES, "{all-args}"))
+        .arg(
+            Arg::new("folder")
+                .value_name("DIR")
+                .value_parser(value_parser!(PathBuf))
+                .help("where to write all pages; without it, levada(1) is printed"),
+        )
+}
+
+fn completions() -> Command {
+    Command::new("completions")
+        .about(help::COMPLETIONS_ABOUT)
+        .help_template(help::template(help::COMPLETIONS_EXAMPLES, "{all-args}"))
+        .arg(
+            Arg::new("shell")
+                .value_name("bash|zsh|fish")
+                .required(true)
+                .hide_possible_values(true)
+                .value_parser(
+                    PossibleValuesParser::new(["bash", "zsh", "fish"])
+                        .map(|name| Shell::from_str(&name, false).unwrap_or(Shell::Bash)),
+                )
+                .help("the shell that is to complete"),
+        )
+}
+
 fn format(help: &'static str) -> Arg {
     Arg::new("log")
         .long("log")
@@ -153,12 +242,19 @@ fn count(text: &str) -> Result<usize, &'static str> {
 }
 
 fn serve_args(mut matches: ArgMatches) -> ServeArgs {
+    let given = |id: &&clap::Id| {
+        id.as_str() != "config"
+            && matches.value_source(id.as_str()) == Some(ValueSource::CommandLine)
+    };
+    let beside_config = matches.ids().find(given).map(ToString::to_string);
     ServeArgs {
+        config: matches.remove_one("config"),
+        beside_config,
         listen: matches.remove_many("listen").into_iter().flatten().collect(),
         to: matches.remove_many("to").into_iter().flatten().collect(),
         flags: Flags::of(&mut matches),
-        drain: matches.remove_one("drain").unwrap_or(TimeLimit::secs(30)),
-        max_handshakes: matches.remove_one("max-handshakes").unwrap_or(1024),
+        drain: matches.remove_one("drain").unwrap_or(DRAIN),
+        max_handshakes: matches.remove_one("max-handshakes").unwrap_or(MAX_HANDSHAKES),
         max_connections: matches.remove_one("max-connections"),
         format: format_of(&mut matches),
     }
@@ -210,7 +306,7 @@ mod tests {
 
     #[test]
     fn help_fits_into_eighty_columns() {
-        for verb in ["", "serve ", "connect "] {
+        for verb in ["", "serve ", "connect ", "check ", "man ", "completions "] {
             let Err(Stop::Shown(help)) = read(&format!("levada {verb}--help")) else {
                 panic!("no help for `{verb}`")
             };

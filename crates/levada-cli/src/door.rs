@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::exit::{Stop, fail};
 use crate::house::House;
 use crate::log::Record;
-use crate::plan::Bridge;
+use crate::prepared::Prepared;
 
 /// A listener whose queue gives nothing for this long has none left: the runtime asks the system for
 /// news before a timer fires.
@@ -40,13 +40,12 @@ pub(crate) struct Way {
 }
 
 impl Door {
-    /// Reads what both addresses name, and listens.
-    pub(crate) async fn open(bridge: &Bridge, max_handshakes: usize) -> Result<Self, CannotOpen> {
-        let dialer = Dialer::new(&bridge.to).map_err(|error| CannotOpen { flag: "--to", error })?;
-        let listener = levada::listen(&bridge.listen).await;
-        let listener = listener.map_err(|error| CannotOpen { flag: "--listen", error })?;
-        let on = shown(&bridge.listen, listener.local().as_ref());
-        let to = shown(&bridge.to, None);
+    /// Listens.
+    pub(crate) async fn open(route: Prepared, max_handshakes: usize) -> Result<Self, CannotOpen> {
+        let Prepared { listen, to, binder, dialer, place } = route;
+        let listener = binder.bind().await.map_err(|error| CannotOpen { place, error })?;
+        let on = shown(&listen, listener.local().as_ref());
+        let to = shown(&to, None);
         let listener = listener.limit_handshakes(max_handshakes);
         Ok(Self { listener, way: Arc::new(Way { dialer, on, to }) })
     }
@@ -102,7 +101,7 @@ impl Door {
 }
 
 /// An address without its options, with the port that the system chose.
-fn shown(address: &Address, local: Option<&Endpoint>) -> String {
+pub(crate) fn shown(address: &Address, local: Option<&Endpoint>) -> String {
     if let Some(Endpoint::Ip(local)) = local {
         return format!("{}://{local}", address.scheme());
     }
@@ -111,16 +110,21 @@ fn shown(address: &Address, local: Option<&Endpoint>) -> String {
     text
 }
 
-/// Why a bridge cannot be opened.
+/// Why a route cannot be opened.
 #[derive(Debug)]
 pub(crate) struct CannotOpen {
-    flag: &'static str,
+    place: String,
     pub(crate) error: SetupError,
 }
 
 impl CannotOpen {
+    /// What is wrong with `place`, in the words of the user.
+    pub(crate) fn new(place: impl Into<String>, error: SetupError) -> Self {
+        Self { place: place.into(), error }
+    }
+
     pub(crate) fn stop(&self) -> Stop {
-        let Self { flag, error } = self;
+        let Self { place, error } = self;
         let hint = match error {
             SetupError::Listen { error, .. } => match error.kind() {
                 io::ErrorKind::AddrInUse => {
@@ -136,6 +140,6 @@ impl CannotOpen {
             },
             _ => "",
         };
-        fail(format!("{flag}: {error}{hint}"))
+        fail(format!("{place}: {error}{hint}"))
     }
 }

@@ -20,6 +20,10 @@ Examples:
   Talk to a TLS server.
       levada connect tls://example.org:443
 
+  See what a configuration would do, and run it.
+      levada check levada.toml
+      levada serve --config levada.toml
+
 Addresses:
   tcp://HOST:PORT  tls://HOST:PORT  unix:PATH  unix:@NAME  stdio:  echo:
   Options follow a `?`, with `&` between them: tls://a.org:443?ca=ca.pem&alpn=h2
@@ -48,6 +52,9 @@ Examples:
   Two bridges in one process: the first --to serves the first --listen, …
       levada serve --listen tcp://:5000 --to unix:/run/a.sock \\
           --listen tcp://:5001 --to unix:/run/b.sock
+
+  Many bridges, from a file; `levada check` says before what it would do.
+      levada serve --config /etc/levada/levada.toml
 
 SIGTERM or Ctrl-C stops listening and lets the streams end by themselves, for as
 long as --drain says; a second one ends them at once. Each stream that ends is
@@ -86,3 +93,48 @@ Exit codes:
   1  wrong words, or a missing file
   2  never established: not found, refused, not trusted, …
   3  established, and ended badly: data may be missing";
+
+pub(crate) const CHECK_ABOUT: &str = "Look through a configuration, and say what it would do";
+
+pub(crate) const CHECK_EXAMPLES: &str = "\
+Examples:
+  Read the file and all that it names, and print the plan. Nothing is opened,
+  no name is looked up, and nothing is changed.
+      levada check /etc/levada/levada.toml
+
+  The same for a program.
+      levada check levada.toml --json
+
+Exit codes:
+  0  `levada serve --config` would begin to listen
+  1  something is wrong: each thing is told with its line";
+
+pub(crate) const MAN_ABOUT: &str = "Print or write the manual pages";
+
+pub(crate) const MAN_EXAMPLES: &str = "\
+Examples:
+  Read the page of the command.
+      levada man | man -l -
+
+  Write the pages of all commands to where man(1) finds them.
+      levada man /usr/local/share/man/man1";
+
+pub(crate) const COMPLETIONS_ABOUT: &str = "Print completions for a shell";
+
+pub(crate) const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+      levada completions bash > /etc/bash_completion.d/levada
+      levada completions zsh > /usr/local/share/zsh/site-functions/_levada
+      levada completions fish > ~/.config/fish/completions/levada.fish";
+
+/// The examples of the verb.
+pub(crate) fn examples(verb: &str) -> &'static str {
+    match verb {
+        "serve" => SERVE_EXAMPLES,
+        "connect" => CONNECT_EXAMPLES,
+        "check" => CHECK_EXAMPLES,
+        "man" => MAN_EXAMPLES,
+        "completions" => COMPLETIONS_EXAMPLES,
+        _ => EXAMPLES,
+    }
+}

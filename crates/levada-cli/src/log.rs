@@ -243,7 +243,7 @@ fn line(format: Format, now: OffsetDateTime, record: &Record<'_>, lost: u64) -> 
 }
 
 /// The time in UTC, with milliseconds (RFC 3339).
-fn rfc3339(time: OffsetDateTime) -> String {
+pub(crate) fn rfc3339(time: OffsetDateTime) -> String {
     let (hour, minute, second, milli) = time.time().as_hms_milli();
     let date = format!("{:04}-{:02}-{:02}", time.year(), u8::from(time.month()), time.day());
     format!("{date}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")

@@ -4,11 +4,16 @@
 #![forbid(unsafe_code)]
 
 mod args;
+#[cfg(test)]
+mod book;
+mod check;
+mod config_file;
 mod connect;
 mod dev_ca;
 mod door;
 mod exit;
 mod flags;
+mod generate;
 mod help;
 mod house;
 mod limits;
@@ -16,6 +21,7 @@ mod log;
 mod narrate;
 mod pair;
 mod plan;
+mod prepared;
 mod quote;
 mod serve;
 mod signals;
@@ -28,19 +34,25 @@ use crate::exit::{Exit, Stop};
 use crate::plan::Plan;
 
 fn main() -> ExitCode {
-    let plan = match args::parse(std::env::args_os()).and_then(|request| plan::plan(&request)) {
-        Ok(plan) => plan,
-        Err(stop) => return stop.tell(),
-    };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return exit::fail(format!("the system gives no threads: {error}")).tell(),
-    };
-    let exit = match plan {
-        Plan::Serve(plan) => runtime.block_on(serve::run(plan)),
-        Plan::Connect(plan) => runtime.block_on(connect::run(plan)),
-    };
+    let planned = args::parse(std::env::args_os()).and_then(|request| plan::plan(&request));
+    planned.and_then(run).map_or_else(Stop::tell, Exit::into)
+}
+
+fn run(plan: Plan) -> Result<Exit, Stop> {
+    match plan {
+        Plan::Serve(plan) => block_on(serve::run(plan)),
+        Plan::Connect(plan) => block_on(connect::run(plan)),
+        Plan::Check(plan) => check::run(&plan),
+        Plan::Print(what) => generate::run(&what),
+    }
+}
+
+fn block_on(work: impl Future<Output = Result<Exit, Stop>>) -> Result<Exit, Stop> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|error| exit::fail(format!("the system gives no threads: {error}")))?;
+    let exit = runtime.block_on(work);
     // Nobody waits for a lookup that hangs.
     runtime.shutdown_background();
-    exit.map_or_else(Stop::tell, Exit::into)
+    exit
 }

@@ -1,11 +1,16 @@
 //! What the words mean together: every address is parsed, completed by the flags and checked for its
 //! side, before anything is opened.
 
-use levada_address::{Address, AddressError, Endpoint, Fault, Scheme, TimeLimit};
+use std::path::Path;
 
-use crate::args::{ConnectArgs, Request, ServeArgs};
+use levada_address::{Address, AddressError, Endpoint, Fault, Scheme, TimeLimit};
+use levada_config::{Config, LogFormat};
+
+use crate::args::{ConnectArgs, DRAIN, MAX_HANDSHAKES, Request, ServeArgs};
+use crate::config_file::ConfigFile;
 use crate::exit::{Stop, fail};
 use crate::flags::Flags;
+use crate::generate::Printed;
 use crate::log::Format;
 
 /// What is going to be done.
@@ -13,6 +18,15 @@ use crate::log::Format;
 pub(crate) enum Plan {
     Serve(ServePlan),
     Connect(ConnectPlan),
+    Check(CheckPlan),
+    Print(Printed),
+}
+
+/// What `levada check` looks at.
+#[derive(Debug)]
+pub(crate) struct CheckPlan {
+    pub(crate) serve: ServePlan,
+    pub(crate) json: bool,
 }
 
 #[derive(Debug)]
@@ -33,6 +47,8 @@ pub(crate) enum Service {
     Development(Bridge),
     /// These.
     Bridges(Vec<Bridge>),
+    /// Those of a file.
+    Config(ConfigFile),
 }
 
 /// Whoever comes to `listen` is joined to `to`.
@@ -61,10 +77,25 @@ pub(crate) fn plan(request: &Request) -> Result<Plan, Stop> {
     match request {
         Request::Serve(args) => serve(args).map(Plan::Serve),
         Request::Connect(args) => connect(args).map(Plan::Connect),
+        Request::Check { file, json } => {
+            let serve = configured(file)?;
+            Ok(Plan::Check(CheckPlan { serve, json: *json }))
+        }
+        Request::Print(printed) => Ok(Plan::Print(printed.clone())),
     }
 }
 
 fn serve(args: &ServeArgs) -> Result<ServePlan, Stop> {
+    if let Some(file) = &args.config {
+        if let Some(other) = &args.beside_config {
+            return Err(fail(format!(
+                "--{other} beside --config: the file says all, so that `levada check` shows what \
+                 will run\n    write `{other}` into {}, or leave --config away",
+                file.display()
+            )));
+        }
+        return configured(file);
+    }
     let service = match (args.listen.is_empty(), args.to.is_empty()) {
         (true, true) => Service::Development(development(&args.flags)?),
         (true, false) => {
@@ -83,6 +114,23 @@ fn serve(args: &ServeArgs) -> Result<ServePlan, Stop> {
     };
     let &ServeArgs { drain, max_handshakes, max_connections, format, .. } = args;
     Ok(ServePlan { service, drain, max_handshakes, max_connections, format })
+}
+
+/// What the file says, and where it says nothing what the flags have as their defaults.
+fn configured(path: &Path) -> Result<ServePlan, Stop> {
+    let file = ConfigFile::read(path)?;
+    let Config { drain, max_handshakes, max_connections, log, .. } = file.config;
+    let format = match log {
+        Some(LogFormat::Json) => Format::Json,
+        Some(LogFormat::Text) | None => Format::Text,
+    };
+    Ok(ServePlan {
+        service: Service::Config(file),
+        drain: drain.unwrap_or(DRAIN),
+        max_handshakes: max_handshakes.unwrap_or(MAX_HANDSHAKES),
+        max_connections,
+        format,
+    })
 }
 
 fn development(flags: &Flags) -> Result<Bridge, Stop> {

@@ -7,12 +7,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::door::Door;
+use crate::door::{CannotOpen, Door};
 use crate::exit::{Exit, Stop, fail};
 use crate::house::House;
 use crate::limits;
 use crate::log::{Log, Record};
-use crate::plan::{ServePlan, Service};
+use crate::plan::{Bridge, ServePlan, Service};
+use crate::prepared::{Prepared, Unprepared};
 use crate::signals::Signals;
 use crate::welcome::Welcome;
 
@@ -27,16 +28,18 @@ const LAST_MOMENT: Duration = Duration::from_secs(1);
 pub(crate) async fn run(plan: ServePlan) -> Result<Exit, Stop> {
     let open_files = limits::raise_open_files();
     let signals = Signals::listen().map_err(|error| fail(format!("signals: {error}")))?;
-    let (bridges, welcome) = match plan.service {
-        Service::Bridges(bridges) => (bridges, None),
+    let (routes, welcome) = match plan.service {
+        Service::Bridges(bridges) => (prepare(&bridges)?, None),
+        Service::Config(file) => (file.prepare()?, None),
         Service::Development(bridge) => {
             let (bridge, welcome) = Welcome::prepare(bridge)?;
-            (vec![bridge], Some(welcome))
+            (prepare(&[bridge])?, Some(welcome))
         }
     };
+    // Every file is read by now. Where one listener cannot be opened, all that were are closed.
     let mut doors = Vec::new();
-    for bridge in &bridges {
-        let door = Door::open(bridge, plan.max_handshakes).await;
+    for route in routes {
+        let door = Door::open(route, plan.max_handshakes).await;
         doors.push(door.map_err(|error| match &welcome {
             Some(welcome) => welcome.cannot_listen(&error),
             None => error.stop(),
@@ -56,6 +59,21 @@ pub(crate) async fn run(plan: ServePlan) -> Result<Exit, Stop> {
     drop(house);
     writer.finish();
     Ok(exit)
+}
+
+/// Reads all files that the bridges name.
+fn prepare(bridges: &[Bridge]) -> Result<Vec<Prepared>, Stop> {
+    let read = |bridge: &Bridge| {
+        let read = Prepared::read(&bridge.listen, &bridge.to, "--listen".to_owned());
+        read.map_err(|wrong| {
+            let Unprepared { listen, to } = *wrong;
+            let listen = listen.map(|error| CannotOpen::new("--listen", error));
+            let first = listen.or_else(|| to.map(|error| CannotOpen::new("--to", error)));
+            // One of both is wrong.
+            first.map_or_else(|| fail("nothing can be opened"), |error| error.stop())
+        })
+    };
+    bridges.iter().map(read).collect()
 }
 
 async fn serve(

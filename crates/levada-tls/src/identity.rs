@@ -85,6 +85,10 @@ impl Identity {
     }
 
     /// What the certificate says, as a session's facts tell it.
+    pub fn certificate(&self) -> &ShownCertificate {
+        &self.shown
+    }
+
     pub(crate) fn shown(&self) -> Arc<ShownCertificate> {
         self.shown.clone()
     }

@@ -75,9 +75,14 @@ pub use levada_tls::{
 };
 pub use listener::Listener;
 pub use memory::Pipe;
-pub use open::{Dialer, SetupError, connect, listen};
+pub use open::{Binder, Dialer, SetupError, connect, listen};
 pub use relay::relay;
 pub use resolve::{IpVersion, Resolve, Resolving, SystemResolver};
 pub use socket::{Options, Socket, TcpOptions, UpgradeError};
 pub use split::{NotOneSocket, ReadHalf, WriteHalf};
 pub use ws::WsStream;
+
+/// The book's page about the library: its examples run with the tests of the docs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/library.md")]
+mod book {}

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use levada_address::{
     Address, AddressError, ClientCheck, ConnectAddress, ConnectEndpoint, ConnectTls, IdentityFiles,
-    ListenTls,
+    ListenAddress, ListenEndpoint, ListenTls,
 };
 use levada_tls::{
     Anchors, AnchorsError, ClientAuth, Identities, IdentitiesError, Identity, IdentityError,
@@ -55,12 +55,57 @@ pub async fn connect(address: &Address) -> io::Result<Socket> {
 ///
 /// Outside a tokio runtime that has io enabled.
 pub async fn listen(address: &Address) -> Result<Listener, SetupError> {
-    let on = address.for_listening()?;
-    let tls = on.tls.as_ref().map(server).transpose()?;
-    let options = Options { deadlines: on.deadlines, ..Options::default() };
-    Listener::bind(&on.endpoint, tls, options)
-        .await
-        .map_err(|error| SetupError::Listen { address: address.clone(), error })
+    Binder::new(address)?.bind().await
+}
+
+/// Listens at one address when the time has come; the files that it names are read before, so that
+/// what is wrong with them is known while nothing is open yet.
+#[derive(Clone, Debug)]
+pub struct Binder {
+    address: Address,
+    endpoint: ListenEndpoint,
+    tls: Option<TlsServer>,
+    identities: Vec<Identity>,
+    options: Options,
+}
+
+impl Binder {
+    /// Reads what `address` names.
+    ///
+    /// # Errors
+    ///
+    /// A [`SetupError`] when the address does not fit for listening, and when a file cannot be read
+    /// or used.
+    pub fn new(address: &Address) -> Result<Self, SetupError> {
+        let ListenAddress { endpoint, tls, deadlines } = address.for_listening()?;
+        let identities = match &tls {
+            Some(tls) => tls.identities.iter().map(identity).collect::<Result<_, _>>()?,
+            None => Vec::new(),
+        };
+        let tls = tls.as_ref().map(|tls| server(tls, &identities)).transpose()?;
+        let options = Options { deadlines, ..Options::default() };
+        Ok(Self { address: address.clone(), endpoint, tls, identities, options })
+    }
+
+    /// The identities, in the order of the address.
+    pub fn identities(&self) -> &[Identity] {
+        &self.identities
+    }
+
+    /// Listens.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::Listen`] when the system does not let us.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime that has io enabled.
+    pub async fn bind(&self) -> Result<Listener, SetupError> {
+        Listener::bind(&self.endpoint, self.tls.clone(), self.options)
+            .await
+            .map_err(|error| SetupError::Listen { address: self.address.clone(), error })
+    }
 }
 
 /// Dials one address as often as wanted; the files that it names are read once.
@@ -68,6 +113,7 @@ pub async fn listen(address: &Address) -> Result<Listener, SetupError> {
 pub struct Dialer {
     endpoint: ConnectEndpoint,
     tls: Option<(TlsClient, SessionName)>,
+    identity: Option<Identity>,
     options: Options,
 }
 
@@ -80,11 +126,18 @@ impl Dialer {
     /// or used.
     pub fn new(address: &Address) -> Result<Self, SetupError> {
         let ConnectAddress { endpoint, tls, deadlines } = address.for_connecting()?;
+        let files = tls.as_ref().and_then(|tls| tls.identity.as_ref());
+        let identity = files.map(identity).transpose()?;
         let tls = match &tls {
-            Some(tls) => Some((client(tls)?, session_name(tls)?)),
+            Some(tls) => Some((client(tls, identity.as_ref())?, session_name(tls)?)),
             None => None,
         };
-        Ok(Self { endpoint, tls, options: Options { deadlines, ..Options::default() } })
+        Ok(Self { endpoint, tls, identity, options: Options { deadlines, ..Options::default() } })
+    }
+
+    /// The identity that is shown to a peer who asks for one.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
     }
 
     /// Begins a stream. Nothing happens before its first poll.
@@ -101,13 +154,13 @@ impl Dialer {
     }
 }
 
-fn client(tls: &ConnectTls) -> Result<TlsClient, SetupError> {
+fn client(tls: &ConnectTls, identity: Option<&Identity>) -> Result<TlsClient, SetupError> {
     let mut builder = TlsClient::builder().alpn(tls.alpn.iter().cloned());
     if let Some(path) = &tls.ca {
         builder = builder.anchors(anchors(path)?);
     }
-    if let Some(files) = &tls.identity {
-        builder = builder.identity(identity(files)?);
+    if let Some(identity) = identity {
+        builder = builder.identity(identity.clone());
     }
     Ok(builder.build()?)
 }
@@ -120,16 +173,15 @@ fn session_name(tls: &ConnectTls) -> Result<SessionName, SetupError> {
     })
 }
 
-fn server(tls: &ListenTls) -> Result<TlsServer, SetupError> {
+fn server(tls: &ListenTls, ours: &[Identity]) -> Result<TlsServer, SetupError> {
     let mut identities = Identities::builder();
-    for (index, files) in tls.identities.iter().enumerate() {
-        let identity = identity(files)?;
+    for (index, (files, identity)) in tls.identities.iter().zip(ours).enumerate() {
         identities = identities
-            .with(&identity)
+            .with(identity)
             .map_err(|error| SetupError::Identities { path: files.cert.clone(), error })?;
         // Whoever asks for no name, or an unknown one, gets the first.
         if index == 0 {
-            identities = identities.with_default(&identity);
+            identities = identities.with_default(identity);
         }
     }
     let first = || tls.identities.first().map(|files| files.cert.clone()).unwrap_or_default();

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-pub(crate) use command::{Command, Running, connect, levada};
+pub(crate) use command::{Command, Finished, Running, connect, levada};
 pub(crate) use gnutls::Gnutls;
 pub(crate) use nginx::Nginx;
 pub(crate) use openssl::{Client, Server, VERSIONS};

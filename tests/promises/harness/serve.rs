@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::PATIENCE;
-use super::command::{Running, levada};
+use super::command::{Command, Running, levada};
 
 /// One line of the log.
 pub(crate) type Record = Value;
@@ -25,7 +25,18 @@ impl Serve {
     pub(crate) fn start<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Self {
         let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
         let listeners = args.iter().filter(|arg| *arg == "--listen").count();
-        let process = levada(["serve", "--log", "json"]).args(&args).start();
+        Self::listening(levada(["serve", "--log", "json"]).args(&args), listeners)
+    }
+
+    /// Starts it with this file, which asks for a log in JSON, and waits until it listens everywhere.
+    #[track_caller]
+    pub(crate) fn config(file: &str, listeners: usize) -> Self {
+        Self::listening(levada(["serve", "--config", file]), listeners)
+    }
+
+    #[track_caller]
+    fn listening(command: Command, listeners: usize) -> Self {
+        let process = command.start();
         let mut serve = Self { process, addresses: Vec::new() };
         while serve.addresses.len() < listeners {
             let record = serve.record().expect("it starts");

@@ -1,0 +1,241 @@
+//! `levada check`: what `levada serve --config` would do, told without doing it.
+
+use std::io::{self, Write as _};
+
+use levada::{Deadline, Deadlines, Identity};
+use levada_address::{ConnectTls, IdentityFiles, ListenTls};
+use serde::Serialize;
+use serde::ser::{SerializeMap as _, Serializer};
+use time::OffsetDateTime;
+
+use crate::door::shown;
+use crate::exit::{Exit, Stop, fail};
+use crate::limits;
+use crate::log::{Format, rfc3339};
+use crate::plan::{CheckPlan, ServePlan, Service};
+use crate::prepared::Prepared;
+
+/// The whole plan.
+#[derive(Debug, Serialize)]
+pub(crate) struct Checked {
+    routes: Vec<Route>,
+    #[serde(rename = "drain_ms")]
+    drain: Option<u64>,
+    max_handshakes: usize,
+    max_connections: usize,
+    log: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+struct Route {
+    listen: End,
+    to: End,
+}
+
+#[derive(Debug, Serialize)]
+struct End {
+    address: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    identities: Vec<ShownIdentity>,
+    /// Who vouches for the other end, in words; `None` where nobody has to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trusts: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    alpn: Vec<String>,
+    #[serde(rename = "deadlines_ms", serialize_with = "deadlines_ms")]
+    deadlines: Deadlines,
+}
+
+#[derive(Debug, Serialize)]
+struct ShownIdentity {
+    cert: String,
+    key: String,
+    names: Vec<String>,
+    /// The end of the validity (RFC 3339); `None` where the certificate tells none that can be read.
+    not_after: Option<String>,
+    /// Whole days until then; negative once it is over.
+    days_left: Option<i64>,
+}
+
+/// Reads all that the configuration names, and prints the plan.
+///
+/// # Errors
+///
+/// When `levada serve` would not begin to listen.
+pub(crate) fn run(plan: &CheckPlan) -> Result<Exit, Stop> {
+    let checked = check(&plan.serve, OffsetDateTime::now_utc())?;
+    let text = if plan.json {
+        // Every part is a struct, a list, a string or a number.
+        serde_json::to_string_pretty(&checked).unwrap_or_default()
+    } else {
+        checked.text()
+    };
+    let written = io::stdout().write_all(format!("{}\n", text.trim_end()).as_bytes());
+    written.map_err(|error| fail(format!("standard output: {error}")))?;
+    Ok(Exit::Clean)
+}
+
+fn check(plan: &ServePlan, now: OffsetDateTime) -> Result<Checked, Stop> {
+    let routes = match &plan.service {
+        Service::Config(file) => file.prepare()?,
+        // Only a file is checked.
+        Service::Bridges(_) | Service::Development(_) => Vec::new(),
+    };
+    let connections = || limits::default_connections(limits::raise_open_files());
+    Ok(Checked {
+        routes: routes.iter().map(|route| Route::of(route, now)).collect::<Result<_, _>>()?,
+        drain: plan.drain.duration().map(|time| time.as_millis() as u64),
+        max_handshakes: plan.max_handshakes,
+        max_connections: plan.max_connections.unwrap_or_else(connections),
+        log: match plan.format {
+            Format::Text => "text",
+            Format::Json => "json",
+        },
+    })
+}
+
+impl Route {
+    fn of(route: &Prepared, now: OffsetDateTime) -> Result<Self, Stop> {
+        let wrong = |error: levada::AddressError| fail(error.to_string());
+        let listen = route.listen.for_listening().map_err(wrong)?;
+        let to = route.to.for_connecting().map_err(wrong)?;
+        let ours = |files: &[IdentityFiles], identities: &[Identity]| {
+            let both = files.iter().zip(identities);
+            both.map(|(files, identity)| ShownIdentity::of(files, identity, now)).collect()
+        };
+        Ok(Self {
+            listen: End {
+                address: shown(&route.listen, None),
+                identities: match &listen.tls {
+                    Some(tls) => ours(&tls.identities, route.binder.identities()),
+                    None => Vec::new(),
+                },
+                trusts: listen.tls.as_ref().and_then(trusts_clients),
+                alpn: listen.tls.as_ref().map_or_else(Vec::new, |tls| texts(&tls.alpn)),
+                deadlines: listen.deadlines,
+            },
+            to: End {
+                address: shown(&route.to, None),
+                identities: match to.tls.as_ref().and_then(|tls| tls.identity.as_ref()) {
+                    Some(files) => {
+                        let identity =
+                            route.dialer.identity().map_or(&[][..], std::slice::from_ref);
+                        ours(std::slice::from_ref(files), identity)
+                    }
+                    None => Vec::new(),
+                },
+                trusts: to.tls.as_ref().map(trusts_target),
+                alpn: to.tls.as_ref().map_or_else(Vec::new, |tls| texts(&tls.alpn)),
+                deadlines: to.deadlines,
+            },
+        })
+    }
+}
+
+fn trusts_clients(tls: &ListenTls) -> Option<String> {
+    let client = tls.client.as_ref()?;
+    let whom = if client.required { "every client needs" } else { "a client may show" };
+    Some(format!("{whom} a certificate from {}", client.ca.display()))
+}
+
+fn trusts_target(tls: &ConnectTls) -> String {
+    let whom = match &tls.ca {
+        Some(ca) => ca.display().to_string(),
+        None => "the authorities of the system".to_owned(),
+    };
+    format!("{} needs a certificate from {whom}", tls.name)
+}
+
+fn texts(names: &[Vec<u8>]) -> Vec<String> {
+    names.iter().map(|name| name.escape_ascii().to_string()).collect()
+}
+
+impl ShownIdentity {
+    fn of(files: &IdentityFiles, identity: &Identity, now: OffsetDateTime) -> Self {
+        let facts = identity.certificate().read();
+        let end = facts.and_then(|facts| OffsetDateTime::from_unix_timestamp(facts.not_after).ok());
+        let mut names: Vec<_> = facts
+            .map_or_else(Vec::new, |facts| facts.names.iter().map(ToString::to_string).collect());
+        if let Some(facts) = facts
+            && facts.more_names > 0
+        {
+            names.push(format!("and {} more", facts.more_names));
+        }
+        Self {
+            cert: files.cert.display().to_string(),
+            key: files.key.display().to_string(),
+            names,
+            not_after: end.map(rfc3339),
+            days_left: end.map(|end| (end - now).whole_seconds().div_euclid(24 * 60 * 60)),
+        }
+    }
+
+    fn text(&self) -> String {
+        let key = if self.key == self.cert { String::new() } else { format!(" with {}", self.key) };
+        let left = match self.days_left {
+            Some(days @ ..=-1) => format!("EXPIRED {} days ago", -days),
+            Some(1) => "1 day left".to_owned(),
+            Some(days) => format!("{days} days left"),
+            None => "no validity that can be read".to_owned(),
+        };
+        format!("{}{key}: {}; {left}", self.cert, self.names.join(", "))
+    }
+}
+
+impl Checked {
+    fn text(&self) -> String {
+        let mut lines = Vec::new();
+        for route in &self.routes {
+            lines.push(format!("listen at {}", route.listen.address));
+            route.listen.text(&mut lines);
+            lines.push(format!("  to {}", route.to.address));
+            route.to.text(&mut lines);
+            lines.push(String::new());
+        }
+        let drain = self.drain.map_or("off".to_owned(), millis);
+        lines.push(format!("drain {drain}"));
+        lines.push(format!("max-handshakes {} for each listener", self.max_handshakes));
+        lines.push(format!("max-connections {}", self.max_connections));
+        lines.push(format!("log {}", self.log));
+        lines.join("\n")
+    }
+}
+
+impl End {
+    fn text(&self, lines: &mut Vec<String>) {
+        lines.extend(self.identities.iter().map(|identity| format!("    as {}", identity.text())));
+        lines.extend(self.trusts.iter().map(|whom| format!("    {whom}")));
+        if !self.alpn.is_empty() {
+            lines.push(format!("    alpn {}", self.alpn.join(",")));
+        }
+        let limits = each(&self.deadlines).map(|(deadline, time)| {
+            let time = time.map_or("off".to_owned(), millis);
+            format!("{} {time}", deadline.word().trim_start_matches("deadline-"))
+        });
+        lines.push(format!("    deadlines: {}", limits.collect::<Vec<_>>().join(", ")));
+    }
+}
+
+/// Each deadline with its milliseconds.
+fn each(deadlines: &Deadlines) -> impl Iterator<Item = (Deadline, Option<u64>)> {
+    let all = [
+        (Deadline::Lookup, deadlines.lookup),
+        (Deadline::Connect, deadlines.connect),
+        (Deadline::Handshake, deadlines.handshake),
+        (Deadline::Close, deadlines.close),
+        (Deadline::Idle, deadlines.idle),
+    ];
+    all.into_iter().map(|(deadline, time)| (deadline, time.map(|time| time.as_millis() as u64)))
+}
+
+fn deadlines_ms<S: Serializer>(deadlines: &Deadlines, to: S) -> Result<S::Ok, S::Error> {
+    let mut map = to.serialize_map(None)?;
+    for (deadline, time) in each(deadlines) {
+        map.serialize_entry(deadline.word().trim_start_matches("deadline-"), &time)?;
+    }
+    map.end()
+}
+
+fn millis(time: u64) -> String {
+    if time.is_multiple_of(1000) { format!("{}s", time / 1000) } else { format!("{time}ms") }
+}

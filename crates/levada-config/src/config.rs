@@ -1,0 +1,57 @@
+//! What a configuration says.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use levada_address::{Address, TimeLimit};
+
+/// What a configuration file says; `None` where it says nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The routes, at least one, in the order of the file.
+    pub routes: Vec<Route>,
+    /// How long streams may go on after the first signal.
+    pub drain: Option<TimeLimit>,
+    /// How the log is written.
+    pub log: Option<LogFormat>,
+    /// Streams at once, from 1.
+    pub max_connections: Option<usize>,
+    /// TLS handshakes at once for each listener, from 1.
+    pub max_handshakes: Option<usize>,
+}
+
+/// Whoever comes to `listen` is joined to `to`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Where streams come from: an address that is good for listening.
+    pub listen: End,
+    /// Where they go: an address that is good for connecting.
+    pub to: End,
+}
+
+/// One end of a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
+    /// The address with all its words, its paths as seen from the folder of the file.
+    pub address: Address,
+    /// Where it stands in the text, in bytes.
+    pub place: Range<usize>,
+    pub(crate) files: Vec<(PathBuf, Range<usize>)>,
+}
+
+impl End {
+    /// Where in the text `file` is named, in bytes; the place of the address if it is not.
+    pub fn place_of(&self, file: &Path) -> Range<usize> {
+        let found = self.files.iter().find(|(path, _)| path == file);
+        found.map_or(&self.place, |(_, place)| place).clone()
+    }
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
