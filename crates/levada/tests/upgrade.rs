@@ -168,3 +168,46 @@ async fn a_plain_socket_is_handed_out_with_what_was_read_ahead() {
     other.write_all(b"still here\n").await.unwrap();
     assert_eq!(line(&mut again).await, "still here\n");
 }
+
+#[tokio::test]
+async fn s20_there_is_no_fallback_once_the_first_byte_was_tls() {
+    let (_, tls_server, _) = tls();
+    let hello_cut_short = [&[22, 3, 1, 0, 9, 1, 0, 0, 5][..], b"plain"].concat();
+    let record_of_nonsense = [22, 3, 3, 0, 4, 99, 0, 0, 0].to_vec();
+    let alert = [21, 3, 3, 0, 2, 2, 40].to_vec();
+    for first in [hello_cut_short, record_of_nonsense, alert] {
+        let (near, far) = Pipe::pair(1000);
+        let mut options = Options::default();
+        options.danger_allow_plaintext = true;
+        let mut server = Socket::adopt(near, Some(tls_server.session()), options);
+        server.write_all(b"for your eyes only\n").await.unwrap();
+        let mut client = Socket::adopt(far, None, Options::default());
+        client.write_all(&first).await.unwrap();
+        client.write_all(b"GET / HTTP/1.0\n").await.unwrap();
+        let error = server.established().await.unwrap_err();
+        let cause = Ended::of(&error).unwrap().ending.cause_code();
+        assert!(["ERR_TLS_FATAL_ERROR", "ERR_TLS_FATAL_ALERT"].contains(&cause), "{cause}");
+        assert_eq!(server.mode(), Mode::TlsServer, "never plain");
+        drop(server);
+        let mut seen = Vec::new();
+        let _ = client.read_to_end(&mut seen).await;
+        assert!(!seen.windows(4).any(|part| part == b"eyes"), "{}", seen.escape_ascii());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s21_a_byte_and_then_silence_ends_by_the_deadline() {
+    let (_, tls_server, _) = tls();
+    for allowed in [true, false] {
+        let (near, far) = Pipe::pair(1000);
+        let mut options = Options::default();
+        options.danger_allow_plaintext = allowed;
+        let mut server = Socket::adopt(near, Some(tls_server.session()), options);
+        let mut client = Socket::adopt(far, None, Options::default());
+        client.write_all(&[22]).await.unwrap();
+        let began = tokio::time::Instant::now();
+        let error = server.established().await.unwrap_err();
+        assert_eq!(Ended::of(&error).unwrap().ending.cause_code(), "timeout_handshake");
+        assert_eq!(began.elapsed().as_secs(), 10);
+    }
+}
