@@ -14,6 +14,7 @@ mod a_stalled_log_stops_nobody;
 mod connect_exit_codes;
 mod descriptors_never_leak;
 mod drain_loses_nothing;
+mod every_ending_names_who_ended_it;
 mod files_go_through_intact;
 mod gnutls_is_understood;
 mod no_tail_lost_on_half_close;

@@ -52,6 +52,13 @@ impl Wire {
         }
     }
 
+    /// Writes into the next connection, towards the far end, as somebody on the way can.
+    #[track_caller]
+    pub(crate) fn inject(&self, bytes: &[u8]) {
+        let [_, mut far] = self.cables.recv_timeout(PATIENCE).expect("somebody connects");
+        far.write_all(bytes).unwrap();
+    }
+
     /// All bytes that went over it so far, both ways.
     pub(crate) fn seen(&self) -> Vec<u8> {
         self.seen.lock().unwrap().clone()
