@@ -2,7 +2,7 @@
 
 use std::io::IoSlice;
 
-use levada::{Ending, Options, Pipe, Socket};
+use levada::{Carrier, Ending, Event, Options, Pipe, Socket};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn pair(capacity: usize) -> (Socket, Socket) {
@@ -58,6 +58,57 @@ async fn b7_vectored_writes_keep_their_order_and_go_at_once() {
     let mut text = String::new();
     far.read_to_string(&mut text).await.unwrap();
     assert_eq!(text, "one two 3");
+}
+
+#[tokio::test]
+async fn a_descriptor_is_adopted_and_given_away_again() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let tcp = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let unix = std::os::unix::net::UnixStream::pair().unwrap();
+    let pairs: [(std::os::fd::OwnedFd, std::os::fd::OwnedFd); 2] =
+        [(tcp.into(), listener.accept().unwrap().0.into()), (unix.0.into(), unix.1.into())];
+    for (near, far) in pairs {
+        let adopt = |fd| Socket::adopt(Carrier::from_fd(fd).unwrap(), None, Options::default());
+        let (mut near, mut far) = (adopt(near), adopt(far));
+        near.write_all(b"first").await.unwrap();
+        let mut text = [0; 5];
+        far.read_exact(&mut text).await.unwrap();
+        let (carrier, ahead) = near.into_carrier().unwrap();
+        assert!(ahead.is_empty());
+        let mut again = adopt(carrier.into_fd().unwrap());
+        again.write_all(b"again").await.unwrap();
+        far.read_exact(&mut text).await.unwrap();
+        assert_eq!(&text, b"again");
+    }
+}
+
+#[tokio::test]
+async fn a_descriptor_that_is_no_stream_socket_is_refused_in_words() {
+    let datagrams = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let error = Carrier::from_fd(datagrams.into()).unwrap_err();
+    assert!(error.to_string().contains("no stream socket"), "{error}");
+    let file = std::fs::File::open("/dev/null").unwrap();
+    assert!(Carrier::from_fd(file.into()).is_err());
+}
+
+#[tokio::test]
+async fn a_listener_of_events_that_never_listens_stops_nothing_and_gets_the_last() {
+    let (mut near, mut far) = pair(10);
+    let mut events = near.events();
+    let sending = async {
+        near.write_all(&vec![1; 100_000]).await.unwrap();
+        near.shutdown().await.unwrap();
+        near.closed().await
+    };
+    let taking = async {
+        let count = tokio::io::copy(&mut far, &mut tokio::io::sink()).await.unwrap();
+        far.shutdown().await.unwrap();
+        count
+    };
+    let (ended, count) = tokio::join!(sending, taking);
+    assert_eq!((ended.ending, count), (Ending::Finished, 100_000));
+    let told: Vec<_> = std::iter::from_fn(|| events.try_next()).collect();
+    assert!(matches!(told.last(), Some(Event::Ended(_))));
 }
 
 #[cfg(feature = "futures-io")]

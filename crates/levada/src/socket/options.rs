@@ -24,6 +24,10 @@ pub struct Options {
 }
 
 /// How a TCP transport behaves.
+///
+/// `SO_LINGER` is not among it: with a time it would make the drop of a socket block its thread. To
+/// wait until the peer has everything, shut down and wait for [`closed`](crate::Socket::closed); to
+/// give up at once, [`abort`](crate::Socket::abort), which is a linger of zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TcpOptions {
