@@ -48,6 +48,7 @@ mod futures_io;
 mod listener;
 mod memory;
 mod open;
+mod per_address;
 mod relay;
 mod resolve;
 mod scratch;
