@@ -58,6 +58,13 @@ impl Drop for Folder {
     }
 }
 
+/// A number that the system tells of a process: proc_pid_status(5).
+pub(crate) fn status(process: u32, name: &str) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("it is told");
+    line.split_whitespace().next().and_then(|word| word.parse().ok()).expect("it is a number")
+}
+
 /// Bytes that are nowhere twice the same for long: digits only, which no peer takes for a command.
 pub(crate) fn digits(count: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(count + 8);
