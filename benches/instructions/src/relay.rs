@@ -39,8 +39,9 @@ async fn relayed(count: u64) -> Result<(), Box<dyn Error>> {
     };
     let ((one, other), talked) = tokio::join!(relay(&mut left, &mut right), talk);
     talked?;
-    match one.is_clean() && other.is_clean() {
-        true => Ok(()),
-        false => Err(format!("{one}; {other}").into()),
+    if one.is_clean() && other.is_clean() {
+        Ok(())
+    } else {
+        Err(format!("{one}; {other}").into())
     }
 }
