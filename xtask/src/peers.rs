@@ -41,6 +41,11 @@ const PEERS: &[Peer] = &[
         package: "nginx",
         purpose: "the server that most bridges stand in front of, with WebDAV to upload to",
     },
+    Peer {
+        program: "ip",
+        package: "iproute2",
+        purpose: "makes a network in which a name service never answers",
+    },
 ];
 
 /// Makes sure that every peer is there, by installing it where we may.

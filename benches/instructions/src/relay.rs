@@ -39,9 +39,5 @@ async fn relayed(count: u64) -> Result<(), Box<dyn Error>> {
     };
     let ((one, other), talked) = tokio::join!(relay(&mut left, &mut right), talk);
     talked?;
-    if one.is_clean() && other.is_clean() {
-        Ok(())
-    } else {
-        Err(format!("{one}; {other}").into())
-    }
+    if one.is_clean() && other.is_clean() { Ok(()) } else { Err(format!("{one}; {other}").into()) }
 }

@@ -9,6 +9,7 @@ mod openssl;
 mod pki;
 mod plain;
 mod serve;
+mod upgrader;
 mod wire;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ pub(crate) use openssl::{Client, Server, VERSIONS};
 pub(crate) use pki::Pki;
 pub(crate) use plain::{Backend, reset};
 pub(crate) use serve::{Record, Serve};
+pub(crate) use upgrader::{Served, Upgrader};
 pub(crate) use wire::Wire;
 
 /// How long anything may take before its test has failed.
