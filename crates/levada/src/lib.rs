@@ -84,6 +84,11 @@ pub use socket::{Options, Socket, TcpOptions, UpgradeError};
 pub use split::{NotOneSocket, ReadHalf, WriteHalf};
 pub use ws::WsStream;
 
+/// The book's page about TLS sessions.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/sessions.md")]
+mod sessions {}
+
 /// The book's page about the library: its examples run with the tests of the docs.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/library.md")]

@@ -250,7 +250,7 @@ fn identity(files: &IdentityFiles) -> Result<Identity, SetupError> {
     let chain = read(&files.cert)?;
     let key = if files.key == files.cert { None } else { Some(read(&files.key)?) };
     let identity = Identity::from_pem(&chain, key.as_deref(), passphrase.as_ref())
-        .map_err(|error| SetupError::Identity { files: files.clone(), error })?;
+        .map_err(|error| SetupError::Identity { files: Box::new(files.clone()), error })?;
     match &files.ocsp {
         None => Ok(identity),
         Some(path) => identity
@@ -297,7 +297,7 @@ pub enum SetupError {
     /// A certificate and key cannot be used.
     Identity {
         /// The files.
-        files: IdentityFiles,
+        files: Box<IdentityFiles>,
         /// The reason.
         error: IdentityError,
     },
