@@ -7,7 +7,7 @@
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use levada_tls::{Engine, TlsClient, TlsServer};
 use support::{End, Setup, VERSIONS};
@@ -50,21 +50,13 @@ fn row(name: &str, setup: &Setup, client: &TlsClient, server: &TlsServer, resume
 fn handshake(setup: &Setup, client: &TlsClient, server: &TlsServer) -> (Duration, bool) {
     let mut client = End::new(client.session(&setup.name).unwrap());
     let mut time = Duration::ZERO;
-    let mut timed = |work: &mut dyn FnMut()| {
-        let began = Instant::now();
-        work();
-        time += began.elapsed();
-    };
-    let mut session = None;
-    timed(&mut || session = Some(End::new(server.session())));
-    let mut server = session.unwrap();
+    let mut server = timed(&mut time, || End::new(server.session()));
     loop {
         let to_server = client.write();
         server.wire.extend(&to_server);
-        let mut to_client = Vec::new();
-        timed(&mut || {
+        let to_client = timed(&mut time, || {
             server.open(1024);
-            to_client = server.write();
+            server.write()
         });
         if to_server.is_empty() && to_client.is_empty() {
             return (time, server.session.facts().resumed.unwrap());
@@ -72,4 +64,13 @@ fn handshake(setup: &Setup, client: &TlsClient, server: &TlsServer) -> (Duration
         client.wire.extend(to_client);
         client.open(1024);
     }
+}
+
+/// Adds the time of `work` to `sum`.
+#[expect(clippy::disallowed_types, reason = "a benchmark measures the real clock, outside tokio")]
+fn timed<T>(sum: &mut Duration, work: impl FnOnce() -> T) -> T {
+    let start = std::time::Instant::now();
+    let done = work();
+    *sum += start.elapsed();
+    done
 }
