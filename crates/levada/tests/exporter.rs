@@ -45,6 +45,21 @@ impl Pki {
         }
     }
 
+    /// Shows a certificate as a server that OpenSSL makes and signs in this way.
+    fn signed_by_openssl(mut self, words: &[&str]) -> Self {
+        let mut command = Command::new("openssl");
+        command.args(["req", "-x509", "-nodes", "-days", "30", "-subj", "/CN=localhost"]);
+        command.args(["-addext", "subjectAltName=DNS:localhost"]).args(words);
+        let key = self.folder.join("key.pem");
+        let made = command.arg("-keyout").arg(&key).arg("-out").arg(&self.file).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let read = |file: &std::path::Path| std::fs::read(file).unwrap();
+        let identity = Identity::from_pem(&read(self.file.as_ref()), Some(&read(&key)), None);
+        let identity = Identities::one(&identity.unwrap());
+        self.server = TlsServer::builder(identity).build().unwrap();
+        self
+    }
+
     /// Our server's end of a connection from `peer`, which is told where to connect to.
     async fn serve(&self, peer: impl FnOnce(SocketAddr) -> Command) -> (Socket, Peer) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -175,6 +190,35 @@ async fn gnutls_has_the_same_channel_bindings() {
                 assert_eq!(ours, theirs, "{version} {binding:?}");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn gnutls_hashes_the_certificate_as_we_do_however_it_is_signed() {
+    let ec = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
+    let rsa = ["-newkey", "rsa:2048"];
+    let pss = ["-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:32"];
+    for words in [
+        [&ec[..], &["-sha512"]],
+        // For SHA-1 stands SHA-256.
+        [&ec, &["-sha1"]],
+        [&rsa, &["-sha384"]],
+        [&[&rsa[..], &pss].concat(), &["-sha256"]],
+        [&[&rsa[..], &pss].concat(), &["-sha384"]],
+    ] {
+        let words = words.concat();
+        let pki = Pki::new("signed").signed_by_openssl(&words);
+        let (_, _, priority) = VERSIONS[1];
+        let peer = |address| {
+            let mut command = pki.gnutls(address, priority);
+            // Whom it trusts does not matter here, and it does not trust SHA-1.
+            command.arg("--insecure");
+            command
+        };
+        let (socket, mut peer) = pki.serve(peer).await;
+        let ours = socket.channel_binding(ChannelBinding::TlsServerEndPoint).unwrap();
+        let theirs = peer.line("- 'tls-server-end-point': ");
+        assert_eq!(theirs, hexadecimal(ours.bytes()), "{words:?}");
     }
 }
 
