@@ -1,5 +1,8 @@
 //! A peer that was met before is known again, by its ticket alone: OpenSSL and GnuTLS come back to us,
-//! we come back to OpenSSL, and nobody does where it is turned off.
+//! we come back to both, and nobody does where it is turned off.
+
+use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
 
 use crate::harness::{Client, Command, Gnutls, Pki, Serve, Server, VERSIONS, levada};
 
@@ -71,27 +74,43 @@ fn gnutls_comes_back_to_us() {
     }
 }
 
+/// Comes to `server` twice over a bridge; what its log says of both.
+fn we_come_back(pki: &Pki, server: &str, resume: &str, answer: &[u8]) -> [bool; 2] {
+    let to = format!("{server}?ca={}&resume={resume}", pki.ca);
+    let mut serve = Serve::start(["--listen", "tcp://127.0.0.1:0", "--to", &to]);
+    [(); 2].map(|()| {
+        let mut stream = serve.dial();
+        stream.write_all(b"olleh\n").unwrap();
+        // It comes behind the tickets.
+        let mut answered = [0; 6];
+        stream.read_exact(&mut answered).unwrap();
+        assert_eq!(answered, answer);
+        stream.shutdown(Shutdown::Write).unwrap();
+        stream.read_to_end(&mut Vec::new()).unwrap();
+        let record = serve.next("ended");
+        record["target"]["facts"]["tls"]["resumed"].as_bool().unwrap()
+    })
+}
+
 #[test]
 fn we_come_back_to_openssl() {
     let pki = Pki::new();
     for version in VERSIONS {
         for (resume, expected) in [("on", [false, true]), ("off", [false, false])] {
             let server = Server::reversing(&pki, version);
-            let to = format!("{}?ca={}&resume={resume}", server.url(), pki.ca);
-            let mut serve = Serve::start(["--listen", "tcp://127.0.0.1:0", "--to", &to]);
-            let resumed = expected.map(|_| {
-                use std::io::{Read as _, Write as _};
+            let resumed = we_come_back(&pki, &server.url(), resume, b"hello\n");
+            assert_eq!(resumed, expected, "{version}");
+        }
+    }
+}
 
-                let mut stream = serve.dial();
-                stream.write_all(b"olleh\n").unwrap();
-                let mut answer = [0; 6];
-                stream.read_exact(&mut answer).unwrap();
-                assert_eq!(&answer, b"hello\n");
-                stream.shutdown(std::net::Shutdown::Write).unwrap();
-                stream.read_to_end(&mut Vec::new()).unwrap();
-                let record = serve.next("ended");
-                record["target"]["facts"]["tls"]["resumed"].as_bool().unwrap()
-            });
+#[test]
+fn we_come_back_to_gnutls() {
+    let pki = Pki::new();
+    for (version, _) in Gnutls::VERSIONS {
+        for (resume, expected) in [("on", [false, true]), ("off", [false, false])] {
+            let (_server, address) = Gnutls::echo(&pki, version);
+            let resumed = we_come_back(&pki, &format!("tls://{address}"), resume, b"olleh\n");
             assert_eq!(resumed, expected, "{version}");
         }
     }
