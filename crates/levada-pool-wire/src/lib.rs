@@ -8,8 +8,7 @@
 //! * [`Packet`] and [`body`]: the 388 bytes of every packet, every field typed, [`layout`] as data;
 //! * [`rules`]: who may send what, with which descriptor, and the code that answers a violation;
 //! * [`Exchanges`] for a pool and [`Calls`] for a client: which packet belongs to what;
-//! * [`Reassembler`]: packets and their descriptors from a byte stream;
-//! * [`Page`]: Levada's own command, for what V2 cannot tell of sessions.
+//! * [`Reassembler`]: packets and their descriptors from a byte stream.
 //!
 //! There is no io, no clock and no randomness in here: time is an argument ([`Moment`]), and keys
 //! are drawn by the caller. Every buffer and table has a stated bound.
@@ -69,7 +68,6 @@ mod exchanges;
 mod flags;
 mod frame;
 mod packet;
-mod page;
 mod secret;
 mod text;
 mod time;
@@ -86,7 +84,6 @@ pub use flags::{Facilities, LidentryFlags, Role, StartTlsFlags};
 pub use frame::{Framed, Overrun, Progress, Reassembler, Truncated};
 pub use layout::PACKET_SIZE;
 pub use packet::{CallbackId, Header, Message, Packet, RequestId};
-pub use page::{Document, NoPage, Page};
 pub use secret::{ControlKey, Secret};
 pub use text::{Identity, Text, TextError};
 pub use time::{HandshakeTimeout, Moment};
