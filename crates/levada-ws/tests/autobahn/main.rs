@@ -31,7 +31,7 @@ struct Suite {
 impl Suite {
     /// `None` where it is not installed, which is noted as a skip.
     fn start(test: &str, words: &[&str]) -> Option<Self> {
-        let (Some(python), Some(package)) = (peers::python(), peers::folder("autobahn")) else {
+        let (Some(python), Some(package)) = (peers::python(), peers::autobahn()) else {
             skip::cannot_run(test, peers::MISSING);
             return None;
         };
