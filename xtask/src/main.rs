@@ -4,6 +4,7 @@ mod bench;
 mod ci;
 mod fuzz;
 mod peers;
+mod registries;
 mod steps;
 mod tally;
 mod test;
@@ -21,6 +22,7 @@ usage: cargo xtask COMMAND
 
   test [--all]    install the peers that tests talk to, then run every test;
                   --all adds the slow suites, in release mode, and the fuzz targets
+  peers [--all]   install those peers, and no more
   ci              format, clippy, rustdoc, cargo-deny, then `test`
   bench           the microbenchmarks of the crates
   bench instructions [--bless]
@@ -43,6 +45,8 @@ fn main() -> ExitCode {
     match words[..] {
         ["test"] => test::run(&mut report, test::Extent::Fast),
         ["test", "--all"] => test::run(&mut report, test::Extent::All),
+        ["peers"] => test::peers(&mut report, test::Extent::Fast),
+        ["peers", "--all"] => test::peers(&mut report, test::Extent::All),
         ["ci"] => ci::run(&mut report),
         ["bench"] => bench::micro(&mut report),
         ["bench", which @ ("peers" | "inside"), ref words @ ..] => match Plan::parse(words) {
