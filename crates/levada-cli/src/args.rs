@@ -14,6 +14,7 @@ use crate::flags::{self, Flags};
 use crate::generate::Printed;
 use crate::help;
 use crate::log::Format;
+use crate::plan::DevCaPlan;
 
 /// What was asked for: words that are words, not yet addresses.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(crate) enum Request {
     Connect(ConnectArgs),
     /// `levada inspect`
     Inspect(InspectArgs),
+    /// `levada dev-ca`
+    DevCa(DevCaPlan),
     /// `levada check`
     Check { file: PathBuf, json: bool },
     /// `levada man`, `levada completions`
@@ -78,6 +81,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
         Some((verb, matches)) if verb == "serve" => Request::Serve(serve_args(matches)),
         Some((verb, matches)) if verb == "connect" => Request::Connect(connect_args(matches)),
         Some((verb, matches)) if verb == "inspect" => Request::Inspect(inspect_args(matches)),
+        Some((verb, matches)) if verb == "dev-ca" => Request::DevCa(dev_ca_args(matches)),
         Some((verb, mut matches)) if verb == "check" => Request::Check {
             // `clap` was told that it is required.
             file: matches.remove_one("file").unwrap_or_default(),
@@ -112,6 +116,7 @@ pub(crate) fn command() -> Command {
         .subcommand(serve())
         .subcommand(connect())
         .subcommand(inspect())
+        .subcommand(dev_ca())
         .subcommand(check())
         .subcommand(man())
         .subcommand(completions())
@@ -209,6 +214,39 @@ fn inspect() -> Command {
         )
         .arg(json("print the report as one JSON object"));
     flags::add(command, &[Side::Connect])
+}
+
+fn dev_ca() -> Command {
+    let switch = |word: &'static str, help: &'static str| {
+        Arg::new(word).long(word).action(ArgAction::SetTrue).help(help)
+    };
+    Command::new("dev-ca")
+        .about(help::DEV_CA_ABOUT)
+        .help_template(help::template(help::DEV_CA_EXAMPLES, "{all-args}"))
+        .arg(
+            Arg::new("names")
+                .value_name("NAME")
+                .num_args(0..)
+                .help("hosts and addresses of one identity, or what a client is called"),
+        )
+        .arg(switch("client", "the identity is a client's"))
+        .arg(
+            Arg::new("dir")
+                .long("dir")
+                .value_name("DIR")
+                .value_parser(value_parser!(PathBuf))
+                .help("where the files are [default: $XDG_STATE_HOME/levada]"),
+        )
+        .arg(
+            Arg::new("days")
+                .long("days")
+                .value_name("DAYS")
+                .default_value("397")
+                .value_parser(value_parser!(u16).range(1..=397))
+                .help("how long the identity is valid, from 1 to 397 days"),
+        )
+        .arg(switch("renew", "make anew what is there; without a NAME, all identities"))
+        .arg(switch("danger-any-name", "make a CA that can vouch for every name there is"))
 }
 
 fn check() -> Command {
@@ -317,6 +355,18 @@ fn inspect_args(mut matches: ArgMatches) -> InspectArgs {
     }
 }
 
+fn dev_ca_args(mut matches: ArgMatches) -> DevCaPlan {
+    DevCaPlan {
+        names: matches.remove_many("names").into_iter().flatten().collect(),
+        client: matches.get_flag("client"),
+        folder: matches.remove_one("dir"),
+        // It has a default.
+        days: matches.remove_one("days").unwrap_or_default(),
+        renew: matches.get_flag("renew"),
+        danger_any_name: matches.get_flag("danger-any-name"),
+    }
+}
+
 fn format_of(matches: &mut ArgMatches) -> Format {
     match matches.remove_one::<String>("log").as_deref() {
         Some("json") => Format::Json,
@@ -355,7 +405,9 @@ mod tests {
 
     #[test]
     fn help_fits_into_eighty_columns() {
-        for verb in ["", "serve ", "connect ", "inspect ", "check ", "man ", "completions "] {
+        for verb in
+            ["", "serve ", "connect ", "inspect ", "dev-ca ", "check ", "man ", "completions "]
+        {
             let Err(Stop::Shown(help)) = read(&format!("levada {verb}--help")) else {
                 panic!("no help for `{verb}`")
             };

@@ -126,6 +126,35 @@ Exit codes:
   5  the server's certificate is not trusted
   6  it works, but something needs to be mended: see the warnings";
 
+pub(crate) const DEV_CA_ABOUT: &str =
+    "Make certificates for development, and say how to trust them";
+
+pub(crate) const DEV_CA_EXAMPLES: &str = "\
+Examples:
+  A CA, once, and an identity for a server; then how to serve with it, and how
+  to trust it with curl, openssl, browsers and others.
+      levada dev-ca app.test '*.app.test' 10.0.0.7
+
+  An identity for a client, and how to let in such clients alone.
+      levada dev-ca --client alice
+
+  Renew what has less than 30 days left; nothing else is touched.
+      levada dev-ca
+
+  A CA of its own for a project.
+      levada dev-ca --dir certs app.test
+
+The CA vouches only for names that belong to nobody (localhost, and all that
+ends in .test, .example, .invalid, .internal, .local or .home.arpa) and for
+private addresses, and says so in its certificate: whoever trusts it can be
+fooled about no other server. `levada serve` alone uses the same CA.
+
+What is there and good is left as it is; --renew makes it anew.
+
+Exit codes:
+  0  all is there
+  1  wrong words, or something else has the place of a file";
+
 pub(crate) const CHECK_ABOUT: &str = "Look through a configuration, and say what it would do";
 
 pub(crate) const CHECK_EXAMPLES: &str = "\
@@ -165,6 +194,7 @@ pub(crate) fn examples(verb: &str) -> &'static str {
         "serve" => SERVE_EXAMPLES,
         "connect" => CONNECT_EXAMPLES,
         "inspect" => INSPECT_EXAMPLES,
+        "dev-ca" => DEV_CA_EXAMPLES,
         "check" => CHECK_EXAMPLES,
         "man" => MAN_EXAMPLES,
         "completions" => COMPLETIONS_EXAMPLES,

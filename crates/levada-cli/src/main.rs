@@ -45,6 +45,7 @@ fn run(plan: Plan) -> Result<Exit, Stop> {
         Plan::Serve(plan) => block_on(serve::run(plan)),
         Plan::Connect(plan) => block_on(connect::run(plan)),
         Plan::Inspect(plan) => block_on(inspect::run(plan)),
+        Plan::DevCa(plan) => dev_ca::run(&plan),
         Plan::Check(plan) => check::run(&plan),
         Plan::Print(what) => generate::run(&what),
     }

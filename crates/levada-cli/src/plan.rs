@@ -1,7 +1,7 @@
 //! What the words mean together: every address is parsed, completed by the flags and checked for its
 //! side, before anything is opened.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use levada_address::{Address, AddressError, Endpoint, Fault, Scheme, TimeLimit};
 use levada_config::{Config, LogFormat};
@@ -19,6 +19,7 @@ pub(crate) enum Plan {
     Serve(ServePlan),
     Connect(ConnectPlan),
     Inspect(InspectPlan),
+    DevCa(DevCaPlan),
     Check(CheckPlan),
     Print(Printed),
 }
@@ -76,6 +77,23 @@ pub(crate) struct InspectPlan {
     pub(crate) json: bool,
 }
 
+/// What `levada dev-ca` makes.
+#[derive(Clone, Debug)]
+pub(crate) struct DevCaPlan {
+    /// The names of one identity; none of them: the CA alone, and what is due is renewed.
+    pub(crate) names: Vec<String>,
+    /// The identity is a client's.
+    pub(crate) client: bool,
+    /// Where; `None` for the state directory.
+    pub(crate) folder: Option<PathBuf>,
+    /// How long an identity is valid.
+    pub(crate) days: u16,
+    /// What is there is made anew, though it is good.
+    pub(crate) renew: bool,
+    /// The CA is not limited to names that belong to nobody.
+    pub(crate) danger_any_name: bool,
+}
+
 /// Where `levada serve` listens when it is told nothing.
 pub(crate) const DEVELOPMENT: &str = "tls://127.0.0.1:8443";
 
@@ -93,6 +111,7 @@ pub(crate) fn plan(request: &Request) -> Result<Plan, Stop> {
             let address = dialled(&args.address, &args.flags)?;
             Ok(Plan::Inspect(InspectPlan { address, brief, warn_days, json }))
         }
+        Request::DevCa(plan) => Ok(Plan::DevCa(plan.clone())),
         Request::Check { file, json } => {
             let serve = configured(file)?;
             Ok(Plan::Check(CheckPlan { serve, json: *json }))

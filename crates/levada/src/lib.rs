@@ -71,7 +71,7 @@ pub use levada_core::{
 pub use levada_tls::{
     Anchors, AnchorsError, ClientAuth, Identities, IdentitiesBuilder, IdentitiesError, Identity,
     IdentityError, NameError, Passphrase, PemError, Session, SessionName, TlsClient,
-    TlsClientBuilder, TlsConfigError, TlsServer, TlsServerBuilder, TlsVersion,
+    TlsClientBuilder, TlsConfigError, TlsServer, TlsServerBuilder, TlsVersion, read_certificate,
 };
 pub use listener::Listener;
 pub use memory::Pipe;
