@@ -265,6 +265,7 @@ mod json {
                 verified_name: Some("example.org".into()),
                 resumed: Some(false),
                 identity: Some(Arc::new(client())),
+                identity_asked: true,
                 verification: Some(Verification::Verified),
                 peer_certificates: 2,
                 peer_chain: [server(), ShownCertificate::Unreadable { bytes: 812 }].into(),
@@ -322,6 +323,7 @@ mod json {
                         "spki_pin": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
                         "is_ca": false,
                     },
+                    "identity_asked": true,
                     "verification": "verified",
                     "peer_certificates": 2,
                     "peer_chain": [

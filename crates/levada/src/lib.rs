@@ -74,7 +74,7 @@ pub use levada_tls::{
     Anchors, AnchorsError, ChannelBinding, ClientAuth, DangerKeyLog, ExporterError, Identities,
     IdentitiesBuilder, IdentitiesError, Identity, IdentityError, KeyingMaterial, NameError,
     Passphrase, PemError, Session, SessionName, TicketKey, TicketKeys, TicketRing, TlsClient,
-    TlsClientBuilder, TlsConfigError, TlsServer, TlsServerBuilder, TlsVersion,
+    TlsClientBuilder, TlsConfigError, TlsServer, TlsServerBuilder, TlsVersion, read_certificate,
 };
 pub use listener::Listener;
 pub use memory::Pipe;
