@@ -19,7 +19,7 @@ use crate::provider::provider;
 use crate::session::Session;
 use crate::verify::{DangerNoVerification, OtherName};
 use crate::version::{TlsVersion, Versions};
-use crate::witness::{ClientIdentity, Witnessed};
+use crate::witness::{ClientIdentity, SecretsNoted, Witnessed};
 
 /// What all sessions of a client have in common. Cheap to clone; clones share the memory of
 /// sessions that can be resumed.
@@ -29,6 +29,8 @@ pub struct TlsClient {
     verifier: Arc<dyn ServerCertVerifier>,
     verifies: bool,
     identity: Option<Arc<ShownCertificate>>,
+    /// Whether its handshakes may have to wait for somebody.
+    may_block: bool,
     versions: Versions,
 }
 
@@ -74,7 +76,7 @@ impl TlsClient {
         let connection = ClientConnection::new(config, asked_for)
             .map_err(|error| TlsConfigError::Provider(error.to_string()))?;
         let known = Known::client(name, self.verifies, self.identity.clone());
-        Ok(Session::client(connection, self.versions, known))
+        Ok(Session::client(connection, self.versions, known, self.may_block))
     }
 }
 
@@ -163,6 +165,7 @@ impl TlsClientBuilder {
         };
         let verifier: Arc<dyn ServerCertVerifier> = Arc::new(Witnessed(verifier));
         let shown = self.identity.as_ref().map(Identity::shown);
+        let may_block = self.identity.as_ref().is_some_and(Identity::may_block);
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&self.versions.for_rustls()?)
             .map_err(|error| TlsConfigError::Provider(error.to_string()))?
@@ -174,11 +177,13 @@ impl TlsClientBuilder {
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = alpn;
+        config.key_log = Arc::new(SecretsNoted::CLIENT);
         Ok(TlsClient {
             config: Arc::new(config),
             verifier,
             verifies: self.verifies,
             identity: shown,
+            may_block,
             versions: self.versions,
         })
     }

@@ -25,6 +25,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod accepting;
 mod anchors;
 mod certificate;
 mod certificate_fault;
@@ -33,10 +34,12 @@ mod config_error;
 mod engine;
 mod facts;
 mod fault;
+mod hello;
 mod identities;
 mod identity;
 mod identity_error;
 mod name;
+mod offload;
 mod over;
 mod passphrase;
 mod pem;
@@ -45,8 +48,12 @@ mod record;
 mod running;
 mod server;
 mod session;
+mod signature_scheme;
+mod signer;
 mod verify;
 mod version;
+mod voice;
+mod waiting;
 mod witness;
 
 pub use anchors::{Anchors, AnchorsError};
@@ -54,12 +61,16 @@ pub use certificate::read_certificate;
 pub use client::{TlsClient, TlsClientBuilder};
 pub use config_error::TlsConfigError;
 pub use engine::{Engine, Opened};
+pub use hello::{ClientHello, HelloAnswer};
 pub use identities::{Identities, IdentitiesBuilder, IdentitiesError};
 pub use identity::Identity;
 pub use identity_error::IdentityError;
 pub use name::{NameError, SessionName};
+pub use offload::{Awaited, BlockingPool, Work};
 pub use passphrase::Passphrase;
 pub use pem::PemError;
 pub use server::{ClientAuth, TlsServer, TlsServerBuilder};
 pub use session::Session;
+pub use signature_scheme::SignatureScheme;
+pub use signer::{Signer, SignerError, Signing};
 pub use version::TlsVersion;

@@ -14,7 +14,7 @@ use crate::identities::Identities;
 use crate::provider::provider;
 use crate::session::Session;
 use crate::version::{TlsVersion, Versions};
-use crate::witness::Witnessed;
+use crate::witness::{SecretsNoted, ServerIdentity, Witnessed};
 
 /// What all sessions of a server have in common. Cheap to clone; clones share the keys of tickets.
 #[derive(Clone)]
@@ -133,7 +133,8 @@ impl TlsServerBuilder {
             .with_protocol_versions(&self.versions.for_rustls()?)
             .map_err(|error| failed(&error))?
             .with_client_cert_verifier(verifier)
-            .with_cert_resolver(self.identities.resolver());
+            .with_cert_resolver(Arc::new(ServerIdentity));
+        config.key_log = Arc::new(SecretsNoted::SERVER);
         config.ticketer = Ticketer::new().map_err(|error| failed(&error))?;
         config.alpn_protocols = alpn;
         Ok(TlsServer {

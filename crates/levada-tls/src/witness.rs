@@ -12,16 +12,26 @@ use rustls::client::ResolvesClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, KeyLog, SignatureScheme};
+use zeroize::Zeroizing;
 
 /// What was seen in the handshake of one session.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Notes {
+    /// Who we are as a server: chosen before rustls asks.
+    pub(crate) identity: Option<Arc<CertifiedKey>>,
     /// We have shown our certificate to a server that asked for one.
     pub(crate) identity_is_shown: bool,
     /// The peer's certificates, where they were refused.
     pub(crate) refused: Vec<CertificateDer<'static>>,
+    /// Whether the handshake may have to wait for somebody.
+    pub(crate) may_block: bool,
+    /// Why an external signer has not signed.
+    pub(crate) signer_failed: Option<String>,
+    /// The traffic secret of TLS 1.3 that our next record is sealed under, while that is the first.
+    pub(crate) secret: Option<Zeroizing<Vec<u8>>>,
 }
 
 impl Notes {
@@ -33,7 +43,7 @@ impl Notes {
         result
     }
 
-    fn note(write: impl FnOnce(&mut Self)) {
+    pub(crate) fn note(write: impl FnOnce(&mut Self)) {
         NOTES.with_borrow_mut(write);
     }
 
@@ -152,6 +162,38 @@ impl ClientCertVerifier for Witnessed<dyn ClientCertVerifier> {
 
     fn requires_raw_public_keys(&self) -> bool {
         self.0.requires_raw_public_keys()
+    }
+}
+
+/// The server's identity, as it was chosen for the session.
+#[derive(Debug)]
+pub(crate) struct ServerIdentity;
+
+impl ResolvesServerCert for ServerIdentity {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        NOTES.with_borrow(|notes| notes.identity.clone())
+    }
+}
+
+/// Notes the secrets that our records of a handshake are sealed under: those labels, in NSS's words.
+#[derive(Debug)]
+pub(crate) struct SecretsNoted(pub(crate) &'static [&'static str]);
+
+impl SecretsNoted {
+    pub(crate) const CLIENT: Self = Self(&["CLIENT_HANDSHAKE_TRAFFIC_SECRET"]);
+    pub(crate) const SERVER: Self =
+        Self(&["SERVER_HANDSHAKE_TRAFFIC_SECRET", "SERVER_TRAFFIC_SECRET_0"]);
+}
+
+impl KeyLog for SecretsNoted {
+    fn log(&self, label: &str, _client_random: &[u8], secret: &[u8]) {
+        if self.will_log(label) {
+            Notes::note(|notes| notes.secret = Some(Zeroizing::new(secret.to_vec())));
+        }
+    }
+
+    fn will_log(&self, label: &str) -> bool {
+        self.0.contains(&label)
     }
 }
 

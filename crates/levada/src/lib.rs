@@ -55,6 +55,7 @@ mod socket;
 mod split;
 mod stdio;
 mod wakers;
+mod workers;
 pub mod ws;
 
 pub use carrier::Carrier;
@@ -69,9 +70,10 @@ pub use levada_core::{
     Times, TlsFacts, Verification, WhyPlain, machine,
 };
 pub use levada_tls::{
-    Anchors, AnchorsError, ClientAuth, Identities, IdentitiesBuilder, IdentitiesError, Identity,
-    IdentityError, NameError, Passphrase, PemError, Session, SessionName, TlsClient,
-    TlsClientBuilder, TlsConfigError, TlsServer, TlsServerBuilder, TlsVersion,
+    Anchors, AnchorsError, ClientAuth, ClientHello, HelloAnswer, Identities, IdentitiesBuilder,
+    IdentitiesError, Identity, IdentityError, NameError, Passphrase, PemError, Session,
+    SessionName, SignatureScheme, Signer, SignerError, Signing, TlsClient, TlsClientBuilder,
+    TlsConfigError, TlsServer, TlsServerBuilder, TlsVersion,
 };
 pub use listener::Listener;
 pub use memory::Pipe;
