@@ -88,18 +88,22 @@ fn t27_a_failing_signer_makes_the_peer_see_alert_80() {
     blamed(failing, "no token in the slot");
 }
 
+fn explode() -> Vec<u8> {
+    panic!("on purpose")
+}
+
+/// Panics before there is a future.
+struct AtOnce;
+
+impl Signer for AtOnce {
+    fn sign(&self, _: SignatureScheme, _: Vec<u8>) -> levada_tls::Signing {
+        Box::pin(std::future::ready(Ok(explode())))
+    }
+}
+
 #[test]
 fn t27_a_panicking_signer_makes_the_peer_see_alert_80() {
-    fn explode() -> Vec<u8> {
-        panic!("on purpose")
-    }
     blamed(|_| |_, _| async { Ok(explode()) }, "the signer panicked");
-    struct AtOnce;
-    impl Signer for AtOnce {
-        fn sign(&self, _: SignatureScheme, _: Vec<u8>) -> levada_tls::Signing {
-            panic!("on purpose")
-        }
-    }
     blamed(|_| AtOnce, "the signer panicked");
 }
 
