@@ -5,6 +5,7 @@ mod options;
 mod read;
 mod up;
 mod upgrade;
+mod wait;
 mod write;
 
 pub use options::{Options, TcpOptions};
@@ -25,7 +26,7 @@ use levada_core::{
 use levada_tls::{ChannelBinding, Engine, ExporterError, KeyingMaterial, Session};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use crate::alarm::Alarm;
 use crate::carrier::Carrier;
@@ -81,6 +82,8 @@ pub struct Socket {
     write_waits: bool,
     options: Options,
     alarm: Option<Alarm>,
+    /// While a signature is on its way: when it is late.
+    signature_is_late: Option<Pin<Box<Sleep>>>,
     facts: Facts,
     born: Instant,
     phase_began: Instant,
@@ -194,6 +197,7 @@ impl Socket {
             write_waits: false,
             options,
             alarm: None,
+            signature_is_late: None,
             born: now,
             phase_began: now,
             teller: Teller::default(),

@@ -176,6 +176,8 @@ enums! {
         10 = WsHandshake(why);
         11 = Signer(why);
         12 = Internal(what);
+        13 = HelloRefused(name);
+        14 = Undecided(what);
     }
     CertificateFault {
         1 = UnknownIssuer;

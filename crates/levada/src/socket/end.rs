@@ -136,6 +136,9 @@ impl Socket {
             }
             Some(ending) => self.end(ending),
             None => {
+                if self.stop_waiting() {
+                    return;
+                }
                 if let Some(session) = &mut self.session {
                     session.close();
                     // A goodbye, if it can go without waiting.
