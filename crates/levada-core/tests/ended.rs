@@ -212,8 +212,8 @@ fn whatever_a_peer_chose_an_ended_is_one_printable_line() {
 mod json {
     use super::*;
     use levada_core::{
-        Bytes, CertificateFacts, Event, Mode, Party, Role, ShownCertificate, SubjectName, Times,
-        Verification, WhyPlain,
+        Bytes, CertificateFacts, Event, Mode, Party, Role, ShownCertificate, Staple, StapleStatus,
+        SubjectName, Times, Verification, WhyPlain,
     };
     use serde_json::{Value, json};
     use std::time::Duration;
@@ -265,9 +265,17 @@ mod json {
                 verified_name: Some("example.org".into()),
                 resumed: Some(false),
                 identity: Some(Arc::new(client())),
+                identity_asked: true,
                 verification: Some(Verification::Verified),
                 peer_certificates: 2,
                 peer_chain: [server(), ShownCertificate::Unreadable { bytes: 812 }].into(),
+                staple: Some(Staple {
+                    bytes: 300,
+                    status: StapleStatus::Good,
+                    serial: Some("0AFF".into()),
+                    this_update: Some(1_700_000_000),
+                    next_update: None,
+                }),
             }),
             first_goodbye: Some(Party::Peer),
             bytes: Bytes { read: 1, written: 2, wire_read: 3, wire_written: 4, discarded: 5 },
@@ -315,6 +323,7 @@ mod json {
                         "spki_pin": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
                         "is_ca": false,
                     },
+                    "identity_asked": true,
                     "verification": "verified",
                     "peer_certificates": 2,
                     "peer_chain": [
@@ -336,6 +345,13 @@ mod json {
                         },
                         { "unreadable": { "bytes": 812 } },
                     ],
+                    "staple": {
+                        "bytes": 300,
+                        "status": "good",
+                        "serial": "0AFF",
+                        "this_update": 1_700_000_000,
+                        "next_update": null,
+                    },
                 },
                 "first_goodbye": "peer",
                 "bytes": {
