@@ -160,6 +160,7 @@ impl fmt::Display for CertificateFault {
 
 /// The first word of what a peer sent, in printable form.
 fn first_word(first: &[u8]) -> impl fmt::Display {
+    let first = first.trim_ascii_start();
     let end = first.iter().position(u8::is_ascii_whitespace).unwrap_or(first.len());
     first[..end.min(8)].escape_ascii()
 }

@@ -151,7 +151,7 @@ fn fatal_error_gives_every_write_the_original_error() {
             Config,
         ),
         (certificate(CertificateFault::Revoked), Peer),
-        (certificate(CertificateFault::BadSignature), Peer),
+        (certificate(CertificateFault::BadSignature), Config),
         (certificate(CertificateFault::BadEncoding), Peer),
         (certificate(CertificateFault::Other(text())), Peer),
     ];
