@@ -5,15 +5,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use levada_address::{
-    Address, AddressError, ClientCheck, ConnectAddress, ConnectEndpoint, ConnectTls, IdentityFiles,
-    ListenAddress, ListenEndpoint, ListenTls,
+    Address, AddressError, ClientAuth as Wanted, ClientCheck, ConnectAddress, ConnectEndpoint,
+    ConnectPool, ConnectTls, Host, IdentityFiles, ListenAddress, ListenEndpoint, ListenPool,
+    ListenTls,
 };
+use levada_pool::TlsRequest;
+use levada_pool::wire::TextError;
 use levada_tls::{
     Anchors, AnchorsError, ClientAuth, Identities, IdentitiesError, Identity, IdentityError,
     NameError, Passphrase, SessionName, TlsClient, TlsConfigError, TlsServer,
 };
 
 use crate::listener::Listener;
+use crate::pool::{Layer, PoolSession, PoolTls, ServerLayer, client_certificate};
 use crate::socket::{Options, Socket};
 
 /// Connects to `address` and waits until the stream is established.
@@ -64,7 +68,7 @@ pub async fn listen(address: &Address) -> Result<Listener, SetupError> {
 pub struct Binder {
     address: Address,
     endpoint: ListenEndpoint,
-    tls: Option<TlsServer>,
+    layer: ServerLayer,
     identities: Vec<Identity>,
     options: Options,
 }
@@ -77,14 +81,18 @@ impl Binder {
     /// A [`SetupError`] when the address does not fit for listening, and when a file cannot be read
     /// or used.
     pub fn new(address: &Address) -> Result<Self, SetupError> {
-        let ListenAddress { endpoint, tls, deadlines } = address.for_listening()?;
+        let ListenAddress { endpoint, tls, pool, deadlines } = address.for_listening()?;
         let identities = match &tls {
             Some(tls) => tls.identities.iter().map(identity).collect::<Result<_, _>>()?,
             None => Vec::new(),
         };
-        let tls = tls.as_ref().map(|tls| server(tls, &identities)).transpose()?;
+        let layer = match (&tls, &pool) {
+            (Some(tls), _) => server(tls, &identities)?.into(),
+            (None, Some(pool)) => pool_server(pool)?.into(),
+            (None, None) => ServerLayer::default(),
+        };
         let options = Options { deadlines, ..Options::default() };
-        Ok(Self { address: address.clone(), endpoint, tls, identities, options })
+        Ok(Self { address: address.clone(), endpoint, layer, identities, options })
     }
 
     /// The identities, in the order of the address.
@@ -102,7 +110,7 @@ impl Binder {
     ///
     /// Outside a tokio runtime that has io enabled.
     pub async fn bind(&self) -> Result<Listener, SetupError> {
-        Listener::bind(&self.endpoint, self.tls.clone(), self.options)
+        Listener::bind(&self.endpoint, self.layer.clone(), self.options)
             .await
             .map_err(|error| SetupError::Listen { address: self.address.clone(), error })
     }
@@ -112,9 +120,17 @@ impl Binder {
 #[derive(Clone, Debug)]
 pub struct Dialer {
     endpoint: ConnectEndpoint,
-    tls: Option<(TlsClient, SessionName)>,
+    wrap: Wrap,
     identity: Option<Identity>,
     options: Options,
+}
+
+/// What every stream of a dialer is wrapped in.
+#[derive(Clone, Debug)]
+enum Wrap {
+    Plain,
+    Tls(TlsClient, SessionName),
+    Pool(PoolSession),
 }
 
 impl Dialer {
@@ -125,14 +141,15 @@ impl Dialer {
     /// A [`SetupError`] when the address does not fit for connecting, and when a file cannot be read
     /// or used.
     pub fn new(address: &Address) -> Result<Self, SetupError> {
-        let ConnectAddress { endpoint, tls, deadlines } = address.for_connecting()?;
+        let ConnectAddress { endpoint, tls, pool, deadlines } = address.for_connecting()?;
         let files = tls.as_ref().and_then(|tls| tls.identity.as_ref());
         let identity = files.map(identity).transpose()?;
-        let tls = match &tls {
-            Some(tls) => Some((client(tls, identity.as_ref())?, session_name(tls)?)),
-            None => None,
+        let wrap = match (&tls, &pool) {
+            (Some(tls), _) => Wrap::Tls(client(tls, identity.as_ref())?, session_name(tls)?),
+            (None, Some(pool)) => Wrap::Pool(pool_client(pool)?),
+            (None, None) => Wrap::Plain,
         };
-        Ok(Self { endpoint, tls, identity, options: Options { deadlines, ..Options::default() } })
+        Ok(Self { endpoint, wrap, identity, options: Options { deadlines, ..Options::default() } })
     }
 
     /// The identity that is shown to a peer who asks for one.
@@ -146,11 +163,12 @@ impl Dialer {
     ///
     /// [`SetupError::Tls`] when the system gives no random bytes.
     pub fn dial(&self) -> Result<Socket, SetupError> {
-        let session = match &self.tls {
-            Some((client, name)) => Some(client.session(name)?),
-            None => None,
+        let layer = match &self.wrap {
+            Wrap::Plain => Layer::default(),
+            Wrap::Tls(client, name) => client.session(name)?.into(),
+            Wrap::Pool(session) => session.clone().into(),
         };
-        Ok(Socket::dial(self.endpoint.clone(), session, self.options))
+        Ok(Socket::dial(self.endpoint.clone(), layer, self.options))
     }
 }
 
@@ -196,6 +214,30 @@ fn server(tls: &ListenTls, ours: &[Identity]) -> Result<TlsServer, SetupError> {
         });
     }
     Ok(builder.build()?)
+}
+
+fn pool_client(pool: &ConnectPool) -> Result<PoolSession, SetupError> {
+    let name = match &pool.name {
+        Host::Name(name) => name.clone(),
+        Host::Ip(ip) => ip.to_string(),
+    };
+    let request = TlsRequest::client(name.trim_end_matches('.')).map_err(SetupError::PoolName)?;
+    Ok(pool_at(pool.socket.as_deref())?.session(request.alpn(&pool.alpn)))
+}
+
+fn pool_server(pool: &ListenPool) -> Result<PoolSession, SetupError> {
+    let request = TlsRequest::server().alpn(&pool.alpn);
+    let request = match pool.client_auth {
+        Wanted::None => request,
+        Wanted::Requested => client_certificate(request, false),
+        Wanted::Required => client_certificate(request, true),
+    };
+    Ok(pool_at(pool.socket.as_deref())?.session(request))
+}
+
+fn pool_at(socket: Option<&Path>) -> Result<PoolTls, SetupError> {
+    let path = socket.map(Path::to_path_buf).or_else(levada_pool::standard_path);
+    path.map(PoolTls::at).ok_or(SetupError::NoPool)
 }
 
 fn anchors(path: &Path) -> Result<Anchors, SetupError> {
@@ -262,6 +304,10 @@ pub enum SetupError {
     },
     /// A name cannot be verified or asked for.
     Name(NameError),
+    /// A name is none that a pool can be asked for.
+    PoolName(TextError),
+    /// No TLS pool runs here, and the address names none.
+    NoPool,
     /// The TLS settings contradict each other.
     Tls(TlsConfigError),
     /// The system does not let us listen there.
@@ -287,6 +333,10 @@ impl fmt::Display for SetupError {
             }
             Self::Identities { path, error } => write!(f, "{}: {error}", path.display()),
             Self::Name(error) => write!(f, "{error}"),
+            Self::PoolName(error) => write!(f, "{error}"),
+            Self::NoPool => f.write_str(
+                "no TLS pool runs here: start one with \"levada pool\", or name its socket with `pool=PATH`",
+            ),
             Self::Tls(error) => write!(f, "{error}"),
             Self::Listen { address, error } => write!(f, "cannot listen at {address}: {error}"),
         }

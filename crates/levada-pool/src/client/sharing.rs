@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use levada_pool_wire::body::{Control as ControlBody, Ping, Prng, PrngRequest};
-use levada_pool_wire::{ControlKey, Document, Facilities, Identity, Message, Report};
+use levada_pool_wire::{ControlKey, Cut, Document, Facilities, Identity, Message, Report};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -254,6 +254,17 @@ impl SessionHandle {
     pub async fn detach(&self) -> Result<(), PoolError> {
         let body = ControlBody { flags: 0, control_key: self.control_key.clone() };
         soon(self.connection.exchange(Message::ControlDetach(body))).await.map(drop)
+    }
+
+    /// Has the session cut: without a goodbye to the peer, who cannot take it for a clean end.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`].
+    pub async fn cut(&self) -> Result<(), PoolError> {
+        soon(self.connection.exchange(Cut { control_key: self.control_key.clone() }.into()))
+            .await
+            .map(drop)
     }
 
     /// Derives `len` bytes (1 to 350) from the session's keys (RFC 5705, RFC 8446 section 7.5).
