@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod control;
+mod hangup;
 mod inquiries;
 mod names;
 mod notice;

@@ -31,7 +31,7 @@ pub struct PoolLimits {
     /// are refused. 64 by default.
     pub exchanges: usize,
     /// Sessions at once, handshakes among them; more are refused. 16384 by default, each of which
-    /// takes three descriptors.
+    /// takes four descriptors.
     pub sessions: usize,
     /// How long a handshake may take that states no time, the application's answers included. 40 s by
     /// default.

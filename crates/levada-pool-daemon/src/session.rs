@@ -10,6 +10,7 @@ use levada_pool_wire::{ErrorCode, Report};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Sleep, sleep};
 
+use crate::hangup::Hangup;
 use crate::plain::Probe;
 
 /// How long an application that has closed its control connection may take to close the plain side
@@ -54,6 +55,7 @@ pub(crate) struct Session {
     tls: Socket,
     plain: Socket,
     probe: Probe,
+    _hangup: Hangup,
     relay: Relay,
     inbox: mpsc::UnboundedReceiver<Inquiry>,
     handle: SessionHandle,
@@ -61,10 +63,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(tls: Socket, plain: Socket, probe: Probe) -> Self {
+    pub(crate) fn new(tls: Socket, hangup: Hangup, plain: Socket, probe: Probe) -> Self {
         let (sender, inbox) = mpsc::unbounded_channel();
         let handle = SessionHandle(sender);
-        Self { tls, plain, probe, relay: Relay::default(), inbox, handle, grace: None }
+        let relay = Relay::default();
+        Self { tls, plain, probe, _hangup: hangup, relay, inbox, handle, grace: None }
     }
 
     pub(crate) fn handle(&self) -> SessionHandle {

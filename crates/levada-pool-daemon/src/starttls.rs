@@ -13,6 +13,7 @@ use rustix::net::SocketType;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::control::Event;
+use crate::hangup::Hangup;
 use crate::names::verified;
 use crate::plain::{self, Probe};
 use crate::policy::{Asker, ClientCertificate, Policy};
@@ -85,9 +86,10 @@ impl Asks {
 impl Handshake {
     /// Protects the connection `network`.
     pub(crate) async fn run(mut self, network: OwnedFd) -> Result<Box<Protected>, Failed> {
+        let hangup = Hangup::of(&network).map_err(|error| unusable_network(&error))?;
         match self.protect(network).await {
             Ok((tls, plain, probe, names)) => {
-                let session = Session::new(tls, plain, probe);
+                let session = Session::new(tls, hangup, plain, probe);
                 let (local_id, remote_id) = names;
                 let key = self.place.key();
                 let reply = self.request.protected(self.role, local_id, remote_id, key);
@@ -239,18 +241,15 @@ fn options() -> Options {
 }
 
 fn network_carrier(fd: OwnedFd) -> Result<Carrier, Failed> {
-    let unusable = |error: std::io::Error| {
-        let why = format_args!("the passed descriptor cannot be used: {error}");
-        Failed::new(ErrorCode::CipherSocketNeeded, why)
-    };
-    let kind = rustix::net::sockopt::socket_type(&fd).map_err(|error| unusable(error.into()))?;
+    let kind = rustix::net::sockopt::socket_type(&fd);
+    let kind = kind.map_err(|error| unusable_network(&error.into()))?;
     if kind != SocketType::STREAM {
         let why = "TLS runs over stream sockets alone; there is no DTLS";
         return Err(Failed::new(ErrorCode::NotImplemented, why));
     }
     // On any other socket than one of TCP there is nothing to set.
     let _ = rustix::net::sockopt::set_tcp_nodelay(&fd, true);
-    Carrier::from_fd(fd).map_err(unusable)
+    Carrier::from_fd(fd).map_err(|error| unusable_network(&error))
 }
 
 fn handshake_failed(tls: &Socket, error: &std::io::Error) -> Failed {
@@ -258,6 +257,11 @@ fn handshake_failed(tls: &Socket, error: &std::io::Error) -> Failed {
     let why = ended.map_or_else(|| error.to_string(), ToString::to_string);
     let report = Some(Box::new(report(&tls.facts(), ended)));
     Failed { code: ErrorCode::HandshakeFailed, why, report }
+}
+
+fn unusable_network(error: &std::io::Error) -> Failed {
+    let why = format_args!("the passed descriptor cannot be used: {error}");
+    Failed::new(ErrorCode::CipherSocketNeeded, why)
 }
 
 fn unusable_plain(error: &std::io::Error) -> String {

@@ -45,6 +45,7 @@ mod dial;
 mod events;
 #[cfg(feature = "futures-io")]
 mod futures_io;
+mod key_log;
 mod listener;
 mod memory;
 mod open;
@@ -66,12 +67,13 @@ pub use levada_address::{
 pub use levada_core::{
     AlertDescription, Blame, Bytes, CertificateFacts, CertificateFault, ClosePolicy,
     ConnectFailure, Deadline, Deadlines, Ended, Ending, Endpoint, Event, Facts, Fault, LIFECYCLE,
-    Mode, OsError, OsErrorKind, Party, Role, Rule, ShownCertificate, State, Step, SubjectName,
-    Times, TlsFacts, Verification, WhyPlain, machine,
+    Mode, OsError, OsErrorKind, Party, Role, Rule, ShownCertificate, Staple, StapleStatus, State,
+    Step, SubjectName, Times, TlsFacts, Verification, WhyPlain, machine,
 };
 pub use levada_tls::{
-    Anchors, AnchorsError, ClientAuth, Identities, IdentitiesBuilder, IdentitiesError, Identity,
-    IdentityError, NameError, Passphrase, PemError, Session, SessionName, TlsClient,
+    Anchors, AnchorsError, ChannelBinding, ClientAuth, DangerKeyLog, ExporterError, Identities,
+    IdentitiesBuilder, IdentitiesError, Identity, IdentityError, KeyingMaterial, NameError,
+    Passphrase, PemError, Session, SessionName, TicketKey, TicketKeys, TicketRing, TlsClient,
     TlsClientBuilder, TlsConfigError, TlsServer, TlsServerBuilder, TlsVersion,
 };
 pub use listener::Listener;
@@ -83,6 +85,11 @@ pub use resolve::{IpVersion, Resolve, Resolving, SystemResolver};
 pub use socket::{Options, Socket, TcpOptions, UpgradeError};
 pub use split::{NotOneSocket, ReadHalf, WriteHalf};
 pub use ws::WsStream;
+
+/// The book's page about TLS sessions.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/sessions.md")]
+mod sessions {}
 
 /// The book's page about the library: its examples run with the tests of the docs.
 #[cfg(doctest)]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use levada_address::{
     Address, AddressError, ClientAuth as Wanted, ClientCheck, ConnectAddress, ConnectEndpoint,
     ConnectPool, ConnectTls, Host, IdentityFiles, ListenAddress, ListenEndpoint, ListenPool,
-    ListenTls,
+    ListenTls, SessionOptions,
 };
 use levada_pool::TlsRequest;
 use levada_pool::wire::TextError;
@@ -16,6 +16,7 @@ use levada_tls::{
     NameError, Passphrase, SessionName, TlsClient, TlsConfigError, TlsServer,
 };
 
+use crate::key_log::KeyLogFile;
 use crate::listener::Listener;
 use crate::pool::{Layer, PoolSession, PoolTls, ServerLayer, client_certificate};
 use crate::socket::{Options, Socket};
@@ -70,6 +71,7 @@ pub struct Binder {
     endpoint: ListenEndpoint,
     layer: ServerLayer,
     identities: Vec<Identity>,
+    key_log: Option<KeyLogFile>,
     options: Options,
 }
 
@@ -86,13 +88,14 @@ impl Binder {
             Some(tls) => tls.identities.iter().map(identity).collect::<Result<_, _>>()?,
             None => Vec::new(),
         };
+        let key_log = tls.as_ref().and_then(|tls| KeyLogFile::of(&tls.session));
         let layer = match (&tls, &pool) {
-            (Some(tls), _) => server(tls, &identities)?.into(),
+            (Some(tls), _) => server(tls, &identities, key_log.as_ref())?.into(),
             (None, Some(pool)) => pool_server(pool)?.into(),
             (None, None) => ServerLayer::default(),
         };
         let options = Options { deadlines, ..Options::default() };
-        Ok(Self { address: address.clone(), endpoint, layer, identities, options })
+        Ok(Self { address: address.clone(), endpoint, layer, identities, key_log, options })
     }
 
     /// The identities, in the order of the address.
@@ -104,12 +107,14 @@ impl Binder {
     ///
     /// # Errors
     ///
-    /// [`SetupError::Listen`] when the system does not let us.
+    /// [`SetupError::Listen`] when the system does not let us, [`SetupError::KeyLog`] when the file
+    /// for the secrets cannot be opened.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime that has io enabled.
     pub async fn bind(&self) -> Result<Listener, SetupError> {
+        self.key_log.as_ref().map_or(Ok(()), KeyLogFile::open)?;
         Listener::bind(&self.endpoint, self.layer.clone(), self.options)
             .await
             .map_err(|error| SetupError::Listen { address: self.address.clone(), error })
@@ -122,6 +127,7 @@ pub struct Dialer {
     endpoint: ConnectEndpoint,
     wrap: Wrap,
     identity: Option<Identity>,
+    key_log: Option<KeyLogFile>,
     options: Options,
 }
 
@@ -144,12 +150,16 @@ impl Dialer {
         let ConnectAddress { endpoint, tls, pool, deadlines } = address.for_connecting()?;
         let files = tls.as_ref().and_then(|tls| tls.identity.as_ref());
         let identity = files.map(identity).transpose()?;
+        let key_log = tls.as_ref().and_then(|tls| KeyLogFile::of(&tls.session));
         let wrap = match (&tls, &pool) {
-            (Some(tls), _) => Wrap::Tls(client(tls, identity.as_ref())?, session_name(tls)?),
+            (Some(tls), _) => {
+                Wrap::Tls(client(tls, identity.as_ref(), key_log.as_ref())?, session_name(tls)?)
+            }
             (None, Some(pool)) => Wrap::Pool(pool_client(pool)?),
             (None, None) => Wrap::Plain,
         };
-        Ok(Self { endpoint, wrap, identity, options: Options { deadlines, ..Options::default() } })
+        let options = Options { deadlines, ..Options::default() };
+        Ok(Self { endpoint, wrap, identity, key_log, options })
     }
 
     /// The identity that is shown to a peer who asks for one.
@@ -157,12 +167,24 @@ impl Dialer {
         self.identity.as_ref()
     }
 
+    /// Opens the file for the secrets of sessions, if the address has one (`danger-key-log`).
+    /// [`dial`](Self::dial) does it, too: this is for who wants to know before.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::KeyLog`] when it cannot be opened.
+    pub fn open_key_log(&self) -> Result<(), SetupError> {
+        self.key_log.as_ref().map_or(Ok(()), KeyLogFile::open)
+    }
+
     /// Begins a stream. Nothing happens before its first poll.
     ///
     /// # Errors
     ///
-    /// [`SetupError::Tls`] when the system gives no random bytes.
+    /// [`SetupError::Tls`] when the system gives no random bytes, [`SetupError::KeyLog`] when the
+    /// file for the secrets cannot be opened.
     pub fn dial(&self) -> Result<Socket, SetupError> {
+        self.open_key_log()?;
         let layer = match &self.wrap {
             Wrap::Plain => Layer::default(),
             Wrap::Tls(client, name) => client.session(name)?.into(),
@@ -172,8 +194,17 @@ impl Dialer {
     }
 }
 
-fn client(tls: &ConnectTls, identity: Option<&Identity>) -> Result<TlsClient, SetupError> {
-    let mut builder = TlsClient::builder().alpn(tls.alpn.iter().cloned());
+fn client(
+    tls: &ConnectTls,
+    identity: Option<&Identity>,
+    key_log: Option<&KeyLogFile>,
+) -> Result<TlsClient, SetupError> {
+    let SessionOptions { resume, max_record, .. } = tls.session;
+    let builder = TlsClient::builder().alpn(tls.alpn.iter().cloned()).max_record(max_record);
+    let mut builder = if resume { builder } else { builder.resume_servers(0) };
+    if let Some(key_log) = key_log {
+        builder = builder.danger_key_log(key_log.danger_key_log());
+    }
     if let Some(path) = &tls.ca {
         builder = builder.anchors(anchors(path)?);
     }
@@ -191,7 +222,11 @@ fn session_name(tls: &ConnectTls) -> Result<SessionName, SetupError> {
     })
 }
 
-fn server(tls: &ListenTls, ours: &[Identity]) -> Result<TlsServer, SetupError> {
+fn server(
+    tls: &ListenTls,
+    ours: &[Identity],
+    key_log: Option<&KeyLogFile>,
+) -> Result<TlsServer, SetupError> {
     let mut identities = Identities::builder();
     for (index, (files, identity)) in tls.identities.iter().zip(ours).enumerate() {
         identities = identities
@@ -205,7 +240,13 @@ fn server(tls: &ListenTls, ours: &[Identity]) -> Result<TlsServer, SetupError> {
     let first = || tls.identities.first().map(|files| files.cert.clone()).unwrap_or_default();
     let identities =
         identities.build().map_err(|error| SetupError::Identities { path: first(), error })?;
-    let mut builder = TlsServer::builder(identities).alpn(tls.alpn.iter().cloned());
+    let SessionOptions { resume, max_record, .. } = tls.session;
+    let builder =
+        TlsServer::builder(identities).alpn(tls.alpn.iter().cloned()).max_record(max_record);
+    let mut builder = if resume { builder } else { builder.without_tickets() };
+    if let Some(key_log) = key_log {
+        builder = builder.danger_key_log(key_log.danger_key_log());
+    }
     if let Some(ClientCheck { ca, required }) = &tls.client {
         let anchors = anchors(ca)?;
         builder = builder.client_auth(match required {
@@ -249,8 +290,14 @@ fn identity(files: &IdentityFiles) -> Result<Identity, SetupError> {
     let passphrase = files.passphrase_file.as_deref().map(passphrase).transpose()?;
     let chain = read(&files.cert)?;
     let key = if files.key == files.cert { None } else { Some(read(&files.key)?) };
-    Identity::from_pem(&chain, key.as_deref(), passphrase.as_ref())
-        .map_err(|error| SetupError::Identity { files: files.clone(), error })
+    let identity = Identity::from_pem(&chain, key.as_deref(), passphrase.as_ref())
+        .map_err(|error| SetupError::Identity { files: Box::new(files.clone()), error })?;
+    match &files.ocsp {
+        None => Ok(identity),
+        Some(path) => identity
+            .with_staple(&read(path)?)
+            .map_err(|error| SetupError::Staple { path: path.clone(), error }),
+    }
 }
 
 /// A passphrase file's first line, without the line's end.
@@ -291,9 +338,23 @@ pub enum SetupError {
     /// A certificate and key cannot be used.
     Identity {
         /// The files.
-        files: IdentityFiles,
+        files: Box<IdentityFiles>,
         /// The reason.
         error: IdentityError,
+    },
+    /// An OCSP response cannot be stapled to its certificate.
+    Staple {
+        /// The response.
+        path: PathBuf,
+        /// The reason.
+        error: IdentityError,
+    },
+    /// The file for the secrets of sessions cannot be opened.
+    KeyLog {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        error: io::Error,
     },
     /// Several identities do not go together.
     Identities {
@@ -330,6 +391,10 @@ impl fmt::Display for SetupError {
             }
             Self::Identity { files, error } => {
                 write!(f, "{} with {}: {error}", files.cert.display(), files.key.display())
+            }
+            Self::Staple { path, error } => write!(f, "{}: {error}", path.display()),
+            Self::KeyLog { path, error } => {
+                write!(f, "cannot write the key log {}: {error}", path.display())
             }
             Self::Identities { path, error } => write!(f, "{}: {error}", path.display()),
             Self::Name(error) => write!(f, "{error}"),

@@ -14,7 +14,8 @@ use core::net::IpAddr;
 
 use levada_core::{
     AlertDescription, CertificateFacts, CertificateFault, ConnectFailure, Deadline, Ending, Fault,
-    OsError, OsErrorKind, Party, Rule, ShownCertificate, SubjectName, TlsFacts, Verification,
+    OsError, OsErrorKind, Party, Rule, ShownCertificate, Staple, StapleStatus, SubjectName,
+    TlsFacts, Verification,
 };
 
 use self::codec::{Input, Value};
@@ -196,6 +197,7 @@ enums! {
         4 = Email(mailbox);
         5 = Other { kind, value };
     }
+    StapleStatus { 1 = Good; 2 = Revoked; 3 = Unknown; 4 = NoAnswer; 5 = Unreadable; }
     Verification { 1 = Verified; 2 = Danger; 3 = Refused; 4 = Anonymous; }
     IpAddr { 4 = V4(address); 6 = V6(address); }
 }
@@ -205,9 +207,10 @@ structs! {
     CertificateFacts {
         subject, issuer, names, more_names, not_before, not_after, serial, spki_pin, is_ca
     }
+    Staple { bytes, status, serial, this_update, next_update }
     TlsFacts {
         version, suite, group, alpn, sni, verified_name, resumed, identity, verification,
-        peer_certificates, peer_chain
+        peer_certificates, peer_chain, staple
     }
 }
 

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use levada_pool_wire::body::{Control as ControlBody, Ping, Prng, PrngRequest};
-use levada_pool_wire::{ControlKey, Cut, Document, Facilities, Identity, Message, Report};
+use levada_pool_wire::{
+    ControlKey, Cut, Document, ErrorCode, Facilities, Identity, Message, Report,
+};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -292,7 +294,7 @@ impl SessionHandle {
 
 /// A failed handshake's own story, where the pool tells it.
 async fn failure(connection: &Connection, key: ControlKey, error: PoolError) -> PoolError {
-    if !matches!(error, PoolError::Refused(_)) {
+    if error.code() != Some(ErrorCode::HandshakeFailed) {
         return error;
     }
     match report(connection, key).await {

@@ -103,7 +103,15 @@ impl Client {
         done(self.call(Message::ControlReattach(control), None))
     }
 
-    /// Whether the pool has closed the connection.
+    /// Whether the pool has closed the connection, without waiting for that.
+    pub(crate) fn is_closed_now(&mut self) -> bool {
+        let ping = Message::Ping(levada_pool_wire::body::Ping::default());
+        let packet = Packet { request: RequestId(1), callback: None, message: ping };
+        let sent = descriptors::send(self.stream.as_fd(), packet.encode().expose(), &[]);
+        sent.is_err() || self.stream.read_exact(&mut [0; 388]).is_err()
+    }
+
+    /// Waits until the pool has closed the connection.
     pub(crate) fn is_closed(&mut self) -> bool {
         matches!(self.stream.read(&mut [0]), Ok(0))
     }

@@ -1,5 +1,6 @@
 //! A pool that runs in a thread of its own, with a runtime of its own.
 
+use std::cell::Cell;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex};
@@ -10,6 +11,11 @@ use levada_pool_daemon::{Log, Notice, PolicySource, Pool, PoolLimits};
 use tokio::sync::oneshot;
 
 use super::{Client, Folder, PATIENCE, Pki, Spec};
+
+thread_local! {
+    /// How long the next pool of this test waits for its sessions when it stops.
+    static DRAIN: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
 
 /// A running pool. It stops when this is dropped.
 pub(crate) struct Daemon {
@@ -78,6 +84,7 @@ impl Daemon {
             heard.more.notify_all();
         });
         let pool = Pool::new(policy, limits, log);
+        let drain = DRAIN.get();
         let (stop, stopped) = oneshot::channel();
         let (served, path) = (pool.clone(), folder.path().join("socket"));
         let listener = std::os::unix::net::UnixListener::bind(path).unwrap();
@@ -91,7 +98,7 @@ impl Daemon {
             runtime.block_on(async {
                 let listener = tokio::net::UnixListener::from_std(listener).unwrap();
                 let stop = async { drop(stopped.await) };
-                served.serve(listener, stop, Some(Duration::ZERO)).await;
+                served.serve(listener, stop, Some(drain)).await;
             });
         });
         Self { pool, folder, pki, notices, stop: Some(stop), thread: Some(thread) }
@@ -105,9 +112,22 @@ impl Daemon {
         Client::new(UnixStream::connect(self.socket()).unwrap())
     }
 
-    /// Stops accepting and drains.
-    pub(crate) fn stop(&mut self) {
+    /// The same as [`Daemon::start`], and patient with its sessions when it stops.
+    pub(crate) fn draining(drain: Duration) -> Self {
+        DRAIN.set(drain);
+        let daemon = Self::start();
+        DRAIN.set(Duration::ZERO);
+        daemon
+    }
+
+    /// Has it stop, without waiting for it.
+    pub(crate) fn begin_stop(&mut self) {
         drop(self.stop.take());
+    }
+
+    /// Has it stop, and waits until it has.
+    pub(crate) fn stop(&mut self) {
+        self.begin_stop();
         if let Some(thread) = self.thread.take() {
             thread.join().unwrap();
         }

@@ -1,5 +1,4 @@
 //! A pool under test, a client that speaks raw packets, and TLS peers.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod client;
 mod daemon;

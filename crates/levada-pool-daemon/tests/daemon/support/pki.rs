@@ -1,5 +1,7 @@
 //! An authority, and whom it vouches for.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, SanType, date_time_ymd,
@@ -21,9 +23,12 @@ pub(crate) struct Spec<'a> {
 }
 
 impl Pki {
+    /// An authority by a name that no other has.
     pub(crate) fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("Test Authority {}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, "Test Authority");
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let key = KeyPair::generate().unwrap();
