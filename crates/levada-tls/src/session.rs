@@ -55,6 +55,8 @@ pub struct Session {
     /// We have said goodbye, or given up.
     closed: bool,
     peer_closed: bool,
+    /// Plaintext of different records is not joined.
+    records_apart: bool,
 }
 
 impl Session {
@@ -72,6 +74,7 @@ impl Session {
             is_fresh: true,
             closed: false,
             peer_closed: false,
+            records_apart: false,
         }
     }
 
@@ -89,6 +92,7 @@ impl Session {
             is_fresh: true,
             closed: false,
             peer_closed: false,
+            records_apart: false,
         }
     }
 
@@ -144,6 +148,18 @@ impl Session {
                 exporter::tls_server_end_point(server)
             }
         }
+    }
+
+    /// The peer's own certificate in DER, verified or not; `None` before it was shown, and behind the end.
+    pub fn peer_certificate(&self) -> Option<&[u8]> {
+        let Stage::Running(running) = &self.stage else { return None };
+        running.evidence().0.peer_certificates()?.first().map(AsRef::as_ref)
+    }
+
+    /// Has [`open`](Engine::open) give the plaintext of one record at most, so that what was sealed by
+    /// itself comes out by itself.
+    pub const fn keep_records_apart(&mut self) {
+        self.records_apart = true;
     }
 
     /// Whether nothing is to be taken in any more.
@@ -291,7 +307,7 @@ impl Engine for Session {
                 Stage::Accepting(_) => {}
                 Stage::Running(running) => {
                     opened.plain += running.read(&mut plain[opened.plain..]);
-                    if running.has_plaintext() {
+                    if running.has_plaintext() || (self.records_apart && opened.plain > 0) {
                         return Ok(opened);
                     }
                     if running.is_worn_out() {

@@ -14,7 +14,8 @@ use core::net::IpAddr;
 
 use levada_core::{
     AlertDescription, CertificateFacts, CertificateFault, ConnectFailure, Deadline, Ending, Fault,
-    OsError, OsErrorKind, Party, Rule, ShownCertificate, SubjectName, TlsFacts, Verification,
+    OsError, OsErrorKind, Party, Rule, ShownCertificate, Staple, StapleStatus, SubjectName,
+    TlsFacts, Verification,
 };
 
 use self::codec::{Input, Value};
@@ -188,6 +189,7 @@ enums! {
         9 = BadEncoding;
         10 = Other(why);
     }
+    StapleStatus { 1 = Good; 2 = Revoked; 3 = Unknown; 4 = NoAnswer; 5 = Unreadable; }
     ShownCertificate { 1 = Unreadable { bytes }; 2 = Read(facts); }
     SubjectName {
         1 = Dns(name);
@@ -205,9 +207,10 @@ structs! {
     CertificateFacts {
         subject, issuer, names, more_names, not_before, not_after, serial, spki_pin, is_ca
     }
+    Staple { bytes, status, serial, this_update, next_update }
     TlsFacts {
         version, suite, group, alpn, sni, verified_name, resumed, identity, verification,
-        peer_certificates, peer_chain
+        peer_certificates, peer_chain, staple
     }
 }
 
@@ -374,6 +377,13 @@ mod tests {
             verification: Some(Verification::Verified),
             peer_certificates: 1,
             peer_chain: Arc::from([ShownCertificate::Read(certificate)]),
+            staple: Some(Staple {
+                bytes: 300,
+                status: StapleStatus::Revoked,
+                serial: Some("01".to_string()),
+                this_update: Some(1),
+                next_update: None,
+            }),
             ..TlsFacts::default()
         }
     }
