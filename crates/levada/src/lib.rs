@@ -49,6 +49,7 @@ mod key_log;
 mod listener;
 mod memory;
 mod open;
+mod pool;
 mod relay;
 mod resolve;
 mod scratch;
@@ -78,6 +79,7 @@ pub use levada_tls::{
 pub use listener::Listener;
 pub use memory::Pipe;
 pub use open::{Binder, Dialer, SetupError, connect, listen};
+pub use pool::{Layer, PoolSession, PoolTls, ServerLayer};
 pub use relay::{Relay, relay};
 pub use resolve::{IpVersion, Resolve, Resolving, SystemResolver};
 pub use socket::{Options, Socket, TcpOptions, UpgradeError};

@@ -198,6 +198,7 @@ enums! {
         4 = Email(mailbox);
         5 = Other { kind, value };
     }
+    StapleStatus { 1 = Good; 2 = Revoked; 3 = Unknown; 4 = NoAnswer; 5 = Unreadable; }
     Verification { 1 = Verified; 2 = Danger; 3 = Refused; 4 = Anonymous; }
     IpAddr { 4 = V4(address); 6 = V6(address); }
 }
