@@ -189,7 +189,6 @@ enums! {
         9 = BadEncoding;
         10 = Other(why);
     }
-    StapleStatus { 1 = Good; 2 = Revoked; 3 = Unknown; 4 = NoAnswer; 5 = Unreadable; }
     ShownCertificate { 1 = Unreadable { bytes }; 2 = Read(facts); }
     SubjectName {
         1 = Dns(name);
@@ -378,13 +377,6 @@ mod tests {
             verification: Some(Verification::Verified),
             peer_certificates: 1,
             peer_chain: Arc::from([ShownCertificate::Read(certificate)]),
-            staple: Some(Staple {
-                bytes: 300,
-                status: StapleStatus::Revoked,
-                serial: Some("01".to_string()),
-                this_update: Some(1),
-                next_update: None,
-            }),
             ..TlsFacts::default()
         }
     }
