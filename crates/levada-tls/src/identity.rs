@@ -152,6 +152,12 @@ impl Identity {
         &self.shown
     }
 
+    /// The certificate itself, in DER.
+    pub fn certificate_der(&self) -> &[u8] {
+        // An identity has a certificate; without one it could not be made.
+        self.certified.cert.first().map_or(&[], AsRef::as_ref)
+    }
+
     pub(crate) fn shown(&self) -> Arc<ShownCertificate> {
         self.shown.clone()
     }

@@ -54,6 +54,8 @@ pub struct Session {
     /// We have said goodbye, or given up.
     closed: bool,
     pub(crate) peer_closed: bool,
+    /// Plaintext of different records is not joined.
+    records_apart: bool,
 }
 
 impl Session {
@@ -67,6 +69,7 @@ impl Session {
             is_fresh: true,
             closed: false,
             peer_closed: false,
+            records_apart: false,
         }
     }
 
@@ -88,6 +91,7 @@ impl Session {
             is_fresh: true,
             closed: false,
             peer_closed: false,
+            records_apart: false,
         }
     }
 
@@ -143,6 +147,18 @@ impl Session {
                 exporter::tls_server_end_point(server)
             }
         }
+    }
+
+    /// The peer's own certificate in DER, verified or not; `None` before it was shown, and behind the end.
+    pub fn peer_certificate(&self) -> Option<&[u8]> {
+        let Stage::Running(running) = &self.stage else { return None };
+        running.evidence().0.peer_certificates()?.first().map(AsRef::as_ref)
+    }
+
+    /// Has [`open`](Engine::open) give the plaintext of one record at most, so that what was sealed by
+    /// itself comes out by itself.
+    pub const fn keep_records_apart(&mut self) {
+        self.records_apart = true;
     }
 
     /// Has `hook` decide, once the whole ClientHello is there, who answers it. Its future is polled by
@@ -361,7 +377,7 @@ impl Engine for Session {
                 Stage::Accepting(_) => {}
                 Stage::Running(running) => {
                     opened.plain += running.read(&mut plain[opened.plain..]);
-                    if running.has_plaintext() {
+                    if running.has_plaintext() || (self.records_apart && opened.plain > 0) {
                         return Ok(opened);
                     }
                     if running.is_worn_out() {
