@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is sent at `/bye`.
 fn pattern() -> Vec<u8> {
-    (0..1 << 21).map(|at| at as u8).collect()
+    (0..1_u32 << 21).map(|at| at as u8).collect()
 }
 
 fn closed(code: u16, reason: &str, by: Party) -> Ending {
