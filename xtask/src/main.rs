@@ -25,6 +25,9 @@ usage: cargo xtask COMMAND
   peers [--all]   install those peers, and no more
   ci              format, clippy, rustdoc, cargo-deny, then `test`
   bench           the microbenchmarks of the crates
+  bench instructions [--bless]
+                  count the instructions of the data path's steps under callgrind, and compare them
+                  with benches/instructions/counts.json, or write that
   bench peers [--quick] [--rounds N] [--only LOAD,...]
                   install the peers of `levada serve`, measure it beside them (root, Debian), and
                   write docs/benchmarks.md; what is --quick or --only a part goes to target/bench
@@ -65,6 +68,12 @@ fn main() -> ExitCode {
                 return ExitCode::from(2);
             }
         },
+        ["bench", "instructions"] => {
+            report.step("instructions", || bench::instructions::run(false));
+        }
+        ["bench", "instructions", "--bless"] => {
+            report.step("instructions", || bench::instructions::run(true));
+        }
         ["fuzz"] => fuzz::run(&mut report, fuzz::SECONDS),
         ["fuzz", seconds] => match seconds.parse() {
             Ok(seconds) => fuzz::run(&mut report, seconds),

@@ -42,6 +42,11 @@ const PEERS: &[Peer] = &[
         purpose: "the server that most bridges stand in front of, with WebDAV to upload to",
     },
     Peer {
+        program: "ip",
+        package: "iproute2",
+        purpose: "makes a network in which a name service never answers",
+    },
+    Peer {
         program: "chromium-headless-shell",
         package: "chromium-headless-shell",
         purpose: "a browser, whose WebSockets are what most servers have to speak with",

@@ -58,8 +58,10 @@ pub enum DefaultValue {
 
 /// The schemes that speak TLS.
 const TLS: Schemes = Schemes::Only(&[Scheme::Tls]);
+/// The schemes that speak TLS, in this process or in a pool's.
+const ANY_TLS: Schemes = Schemes::Only(&[Scheme::Tls, Scheme::PoolTls]);
 /// The schemes that have a host and a port.
-const HOST: Schemes = Schemes::Only(&[Scheme::Tcp, Scheme::Tls]);
+const HOST: Schemes = Schemes::Only(&[Scheme::Tcp, Scheme::Tls, Scheme::PoolTls]);
 
 /// A deadline of the common life that every stream has, whatever carries it.
 const fn deadline(deadline: Deadline, help: &'static str, more: &'static str) -> OptionSpec {
@@ -114,6 +116,18 @@ pub static OPTIONS: &[OptionSpec] = &[
         more: "It serves every encrypted key of the address.",
     },
     OptionSpec {
+        word: "ocsp",
+        side: Sides::Listen,
+        schemes: TLS,
+        kind: ValueKind::Path,
+        repeat: Repeat::On(Side::Listen),
+        partner: Some("cert"),
+        default: DefaultValue::Absent,
+        help: "DER file with the OCSP response to staple to the certificate",
+        more: "The n-th response belongs to the n-th certificate; give one for each of them or for \
+               none. It is sent as it is: whoever asked the authority for it keeps it fresh.",
+    },
+    OptionSpec {
         word: "client-ca",
         side: Sides::Listen,
         schemes: TLS,
@@ -127,14 +141,15 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         word: "client-auth",
         side: Sides::Listen,
-        schemes: TLS,
+        schemes: ANY_TLS,
         kind: ValueKind::ClientAuth,
         repeat: Repeat::Never,
         partner: None,
         default: DefaultValue::Derived("`required` with `client-ca`, else `none`"),
         help: "whether a client is asked for a certificate",
         more: "`requested` also lets in clients without one, never one that fails the check. \
-               Both `requested` and `required` need `client-ca`.",
+               With `tls` both `requested` and `required` need `client-ca`; a pool has \
+               its own.",
     },
     OptionSpec {
         word: "ca",
@@ -150,7 +165,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         word: "name",
         side: Sides::Connect,
-        schemes: TLS,
+        schemes: ANY_TLS,
         kind: ValueKind::PeerName,
         repeat: Repeat::Never,
         partner: None,
@@ -172,13 +187,62 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         word: "alpn",
         side: Sides::Both,
-        schemes: TLS,
+        schemes: ANY_TLS,
         kind: ValueKind::Alpn,
         repeat: Repeat::Never,
         partner: None,
         default: DefaultValue::Absent,
         help: "application protocols, with commas between them, the preferred one first",
         more: "",
+    },
+    OptionSpec {
+        word: "pool",
+        side: Sides::Both,
+        schemes: Schemes::Only(&[Scheme::PoolTls]),
+        kind: ValueKind::Path,
+        repeat: Repeat::Never,
+        partner: None,
+        default: DefaultValue::Derived("`$LEVADA_POOL`, else the pool that runs here"),
+        help: "socket of the TLS pool",
+        more: "Without it and the variable, the first is taken that is there of \
+               `$XDG_RUNTIME_DIR/levada/pool.sock`, `/run/levada/pool.sock` and \
+               `/var/run/tlspool.sock`.",
+    },
+    OptionSpec {
+        word: "resume",
+        side: Sides::Both,
+        schemes: TLS,
+        kind: ValueKind::Switch,
+        repeat: Repeat::Never,
+        partner: None,
+        default: DefaultValue::Value(Value::Switch(true)),
+        help: "whether a peer that was met before needs no full handshake",
+        more: "A listener seals sessions into tickets, by keys in memory that change every 6 hours. \
+               Data is never sent before a handshake is over (no 0-RTT).",
+    },
+    OptionSpec {
+        word: "max-record",
+        side: Sides::Both,
+        schemes: TLS,
+        kind: ValueKind::RecordSize,
+        repeat: Repeat::Never,
+        partner: None,
+        default: DefaultValue::Value(Value::RecordSize(16384)),
+        help: "most plain bytes in one TLS record that we send",
+        more: "It is a limit of ours, for a peer with little room; nothing is negotiated, and what \
+               the peer sends is not limited by it.",
+    },
+    OptionSpec {
+        word: "danger-key-log",
+        side: Sides::Both,
+        schemes: TLS,
+        kind: ValueKind::Path,
+        repeat: Repeat::Never,
+        partner: None,
+        default: DefaultValue::Absent,
+        help: "file that gets the secrets of every session: who reads it reads all traffic",
+        more: "For Wireshark, in the form of SSLKEYLOGFILE, whose variable alone does nothing here. \
+               The file is made for its owner alone, and refused where others may read it.",
     },
     OptionSpec {
         word: "family",
@@ -260,7 +324,9 @@ mod tests {
                 assert_eq!(value.kind(), row.kind, "{word}: default");
             }
             if let Some(partner) = row.partner {
-                assert_eq!(OptionSpec::find(partner).unwrap().partner, Some(word));
+                // Those that come one for each certificate are partners of that.
+                let other = OptionSpec::find(partner).unwrap();
+                assert!(other.partner == Some(word) || other.word == "cert", "{word}");
             }
         }
     }

@@ -9,8 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use levada_address::{Family, Host, ListenEndpoint, UnixName};
-use levada_core::{Endpoint, Role};
-use levada_tls::TlsServer;
+use levada_core::{Endpoint, Role, Rule};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, UnixListener};
@@ -19,6 +18,8 @@ use tokio::time::sleep;
 
 use crate::carrier::Carrier;
 use crate::dial::kernel_name;
+use crate::per_address::PerAddress;
+use crate::pool::ServerLayer;
 use crate::socket::{Options, Socket, TcpOptions};
 
 /// Connections that the kernel holds for us until we accept them; it may hold fewer (`somaxconn`).
@@ -31,10 +32,11 @@ const BACKLOG: i32 = 4096;
 #[derive(Debug)]
 pub struct Listener {
     kind: Kind,
-    tls: Option<TlsServer>,
+    layer: ServerLayer,
     options: Options,
     handshakes: Option<Arc<Semaphore>>,
     connections: Option<Arc<Semaphore>>,
+    per_address: Option<Arc<PerAddress>>,
     accepting: watch::Sender<bool>,
 }
 
@@ -48,7 +50,7 @@ enum Kind {
 }
 
 impl Listener {
-    /// Listens at `endpoint`, and wraps what it accepts in TLS if there is `tls`.
+    /// Listens at `endpoint`, and wraps what it accepts in `layer` if there is one.
     ///
     /// A host name is looked up; its first usable address is listened at. A path whose socket nobody
     /// listens at any more is taken over. Standard input and output are accepted once.
@@ -62,7 +64,7 @@ impl Listener {
     /// Outside a tokio runtime that has io enabled.
     pub async fn bind(
         endpoint: &ListenEndpoint,
-        tls: Option<TlsServer>,
+        layer: impl Into<ServerLayer>,
         options: Options,
     ) -> io::Result<Self> {
         let kind = match endpoint {
@@ -87,10 +89,11 @@ impl Listener {
         };
         Ok(Self {
             kind,
-            tls,
+            layer: layer.into(),
             options,
             handshakes: None,
             connections: None,
+            per_address: None,
             accepting: watch::Sender::new(true),
         })
     }
@@ -109,6 +112,17 @@ impl Listener {
     #[must_use]
     pub fn limit_connections(mut self, count: usize) -> Self {
         self.connections = Some(Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS))));
+        self
+    }
+
+    /// Lets at most `count` accepted sockets of one client live at once. Those beyond have ended with
+    /// [`Rule::Limit`](levada_core::Rule::Limit) when [`accept`](Listener::accept) gives them.
+    ///
+    /// A client is known by its IPv4 address, or by the first 64 bits of an IPv6 one. One that has no
+    /// address, at a Unix socket, is not limited.
+    #[must_use]
+    pub fn limit_connections_per_address(mut self, count: usize) -> Self {
+        self.per_address = Some(PerAddress::new(count));
         self
     }
 
@@ -200,18 +214,24 @@ impl Listener {
     }
 
     fn take(&self, carrier: Carrier, permit: Option<OwnedSemaphorePermit>) -> Socket {
-        let session = self.tls.as_ref().map(TlsServer::session);
-        let mut socket = Socket::adopt(carrier, session, self.options);
+        let mut socket = Socket::adopt(carrier, self.layer.layer(), self.options);
         socket.set_role(Role::Server);
         if let Some(permit) = permit {
             socket.hold_until_ended(permit);
         }
+        if let (Some(all), Some(Endpoint::Ip(peer))) = (&self.per_address, socket.peer()) {
+            match all.admit(peer.ip()) {
+                Some(permit) => socket.hold_for_address(permit),
+                None => socket.refuse(Rule::Limit),
+            }
+        }
         if let Some(handshakes) = &self.handshakes
+            && socket.ended().is_none()
             && socket.state().is_before_established()
         {
             match Arc::clone(handshakes).try_acquire_owned() {
                 Ok(permit) => socket.hold_until_established(permit),
-                Err(_) => socket.refuse(levada_core::Rule::Limit),
+                Err(_) => socket.refuse(Rule::Limit),
             }
         }
         socket

@@ -2,18 +2,24 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use levada_address::{
-    Address, AddressError, ClientCheck, ConnectAddress, ConnectEndpoint, ConnectTls, IdentityFiles,
-    ListenAddress, ListenEndpoint, ListenTls,
+    Address, AddressError, ClientAuth as Wanted, ClientCheck, ConnectAddress, ConnectEndpoint,
+    ConnectPool, ConnectTls, Host, IdentityFiles, ListenAddress, ListenEndpoint, ListenPool,
+    ListenTls, SessionOptions,
 };
+use levada_pool::TlsRequest;
+use levada_pool::wire::TextError;
 use levada_tls::{
     Anchors, AnchorsError, ClientAuth, Identities, IdentitiesError, Identity, IdentityError,
     NameError, Passphrase, SessionName, TlsClient, TlsConfigError, TlsServer,
 };
 
+use crate::key_log::KeyLogFile;
 use crate::listener::Listener;
+use crate::pool::{Layer, PoolSession, PoolTls, ServerLayer, client_certificate};
 use crate::socket::{Options, Socket};
 
 /// Connects to `address` and waits until the stream is established.
@@ -64,8 +70,9 @@ pub async fn listen(address: &Address) -> Result<Listener, SetupError> {
 pub struct Binder {
     address: Address,
     endpoint: ListenEndpoint,
-    tls: Option<TlsServer>,
+    layer: ServerLayer,
     identities: Vec<Identity>,
+    key_log: Option<KeyLogFile>,
     options: Options,
 }
 
@@ -77,14 +84,19 @@ impl Binder {
     /// A [`SetupError`] when the address does not fit for listening, and when a file cannot be read
     /// or used.
     pub fn new(address: &Address) -> Result<Self, SetupError> {
-        let ListenAddress { endpoint, tls, deadlines } = address.for_listening()?;
+        let ListenAddress { endpoint, tls, pool, deadlines } = address.for_listening()?;
         let identities = match &tls {
             Some(tls) => tls.identities.iter().map(identity).collect::<Result<_, _>>()?,
             None => Vec::new(),
         };
-        let tls = tls.as_ref().map(|tls| server(tls, &identities)).transpose()?;
+        let key_log = tls.as_ref().and_then(|tls| KeyLogFile::of(&tls.session));
+        let layer = match (&tls, &pool) {
+            (Some(tls), _) => server(tls, &identities, key_log.as_ref())?.into(),
+            (None, Some(pool)) => pool_server(pool)?.into(),
+            (None, None) => ServerLayer::default(),
+        };
         let options = Options { deadlines, ..Options::default() };
-        Ok(Self { address: address.clone(), endpoint, tls, identities, options })
+        Ok(Self { address: address.clone(), endpoint, layer, identities, key_log, options })
     }
 
     /// The identities, in the order of the address.
@@ -96,13 +108,15 @@ impl Binder {
     ///
     /// # Errors
     ///
-    /// [`SetupError::Listen`] when the system does not let us.
+    /// [`SetupError::Listen`] when the system does not let us, [`SetupError::KeyLog`] when the file
+    /// for the secrets cannot be opened.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime that has io enabled.
     pub async fn bind(&self) -> Result<Listener, SetupError> {
-        Listener::bind(&self.endpoint, self.tls.clone(), self.options)
+        self.key_log.as_ref().map_or(Ok(()), KeyLogFile::open)?;
+        Listener::bind(&self.endpoint, self.layer.clone(), self.options)
             .await
             .map_err(|error| SetupError::Listen { address: self.address.clone(), error })
     }
@@ -112,9 +126,18 @@ impl Binder {
 #[derive(Clone, Debug)]
 pub struct Dialer {
     endpoint: ConnectEndpoint,
-    tls: Option<(TlsClient, SessionName)>,
+    wrap: Wrap,
     identity: Option<Identity>,
+    key_log: Option<KeyLogFile>,
     options: Options,
+}
+
+/// What every stream of a dialer is wrapped in.
+#[derive(Clone, Debug)]
+enum Wrap {
+    Plain,
+    Tls(TlsClient, SessionName),
+    Pool(PoolSession),
 }
 
 impl Dialer {
@@ -125,14 +148,19 @@ impl Dialer {
     /// A [`SetupError`] when the address does not fit for connecting, and when a file cannot be read
     /// or used.
     pub fn new(address: &Address) -> Result<Self, SetupError> {
-        let ConnectAddress { endpoint, tls, deadlines } = address.for_connecting()?;
+        let ConnectAddress { endpoint, tls, pool, deadlines } = address.for_connecting()?;
         let files = tls.as_ref().and_then(|tls| tls.identity.as_ref());
         let identity = files.map(identity).transpose()?;
-        let tls = match &tls {
-            Some(tls) => Some((client(tls, identity.as_ref())?, session_name(tls)?)),
-            None => None,
+        let key_log = tls.as_ref().and_then(|tls| KeyLogFile::of(&tls.session));
+        let wrap = match (&tls, &pool) {
+            (Some(tls), _) => {
+                Wrap::Tls(client(tls, identity.as_ref(), key_log.as_ref())?, session_name(tls)?)
+            }
+            (None, Some(pool)) => Wrap::Pool(pool_client(pool)?),
+            (None, None) => Wrap::Plain,
         };
-        Ok(Self { endpoint, tls, identity, options: Options { deadlines, ..Options::default() } })
+        let options = Options { deadlines, ..Options::default() };
+        Ok(Self { endpoint, wrap, identity, key_log, options })
     }
 
     /// The identity that is shown to a peer who asks for one.
@@ -140,22 +168,58 @@ impl Dialer {
         self.identity.as_ref()
     }
 
+    /// Opens the file for the secrets of sessions, if the address has one (`danger-key-log`).
+    /// [`dial`](Self::dial) does it, too: this is for who wants to know before.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::KeyLog`] when it cannot be opened.
+    pub fn open_key_log(&self) -> Result<(), SetupError> {
+        self.key_log.as_ref().map_or(Ok(()), KeyLogFile::open)
+    }
+
     /// Begins a stream. Nothing happens before its first poll.
     ///
     /// # Errors
     ///
-    /// [`SetupError::Tls`] when the system gives no random bytes.
+    /// [`SetupError::Tls`] when the system gives no random bytes, [`SetupError::KeyLog`] when the
+    /// file for the secrets cannot be opened.
     pub fn dial(&self) -> Result<Socket, SetupError> {
-        let session = match &self.tls {
-            Some((client, name)) => Some(client.session(name)?),
-            None => None,
+        self.open_key_log()?;
+        let layer = match &self.wrap {
+            Wrap::Plain => Layer::default(),
+            Wrap::Tls(client, name) => client.session(name)?.into(),
+            Wrap::Pool(session) => session.clone().into(),
         };
-        Ok(Socket::dial(self.endpoint.clone(), session, self.options))
+        Ok(Socket::dial(self.endpoint.clone(), layer, self.options))
+    }
+
+    /// Begins a stream to `ip` instead of any address that the host's name has; TLS still asks for the
+    /// name, and verifies it. Where there is no host, as on a Unix socket, it is as [`Dialer::dial`].
+    ///
+    /// # Errors
+    ///
+    /// As those of [`Dialer::dial`].
+    pub fn dial_at(&self, ip: IpAddr) -> Result<Socket, SetupError> {
+        let mut there = self.clone();
+        if let ConnectEndpoint::Tcp { host, .. } = &mut there.endpoint {
+            *host = Host::Ip(ip);
+        }
+        there.dial()
     }
 }
 
-fn client(tls: &ConnectTls, identity: Option<&Identity>) -> Result<TlsClient, SetupError> {
-    let mut builder = TlsClient::builder().alpn(tls.alpn.iter().cloned());
+fn client(
+    tls: &ConnectTls,
+    identity: Option<&Identity>,
+    key_log: Option<&KeyLogFile>,
+) -> Result<TlsClient, SetupError> {
+    let SessionOptions { resume, max_record, .. } = tls.session;
+    let builder = TlsClient::builder().alpn(tls.alpn.iter().cloned()).max_record(max_record);
+    let mut builder = if resume { builder } else { builder.resume_servers(0) };
+    if let Some(key_log) = key_log {
+        builder = builder.danger_key_log(key_log.danger_key_log());
+    }
     if let Some(path) = &tls.ca {
         builder = builder.anchors(anchors(path)?);
     }
@@ -173,7 +237,11 @@ fn session_name(tls: &ConnectTls) -> Result<SessionName, SetupError> {
     })
 }
 
-fn server(tls: &ListenTls, ours: &[Identity]) -> Result<TlsServer, SetupError> {
+fn server(
+    tls: &ListenTls,
+    ours: &[Identity],
+    key_log: Option<&KeyLogFile>,
+) -> Result<TlsServer, SetupError> {
     let mut identities = Identities::builder();
     for (index, (files, identity)) in tls.identities.iter().zip(ours).enumerate() {
         identities = identities
@@ -187,7 +255,13 @@ fn server(tls: &ListenTls, ours: &[Identity]) -> Result<TlsServer, SetupError> {
     let first = || tls.identities.first().map(|files| files.cert.clone()).unwrap_or_default();
     let identities =
         identities.build().map_err(|error| SetupError::Identities { path: first(), error })?;
-    let mut builder = TlsServer::builder(identities).alpn(tls.alpn.iter().cloned());
+    let SessionOptions { resume, max_record, .. } = tls.session;
+    let builder =
+        TlsServer::builder(identities).alpn(tls.alpn.iter().cloned()).max_record(max_record);
+    let mut builder = if resume { builder } else { builder.without_tickets() };
+    if let Some(key_log) = key_log {
+        builder = builder.danger_key_log(key_log.danger_key_log());
+    }
     if let Some(ClientCheck { ca, required }) = &tls.client {
         let anchors = anchors(ca)?;
         builder = builder.client_auth(match required {
@@ -196,6 +270,30 @@ fn server(tls: &ListenTls, ours: &[Identity]) -> Result<TlsServer, SetupError> {
         });
     }
     Ok(builder.build()?)
+}
+
+fn pool_client(pool: &ConnectPool) -> Result<PoolSession, SetupError> {
+    let name = match &pool.name {
+        Host::Name(name) => name.clone(),
+        Host::Ip(ip) => ip.to_string(),
+    };
+    let request = TlsRequest::client(name.trim_end_matches('.')).map_err(SetupError::PoolName)?;
+    Ok(pool_at(pool.socket.as_deref())?.session(request.alpn(&pool.alpn)))
+}
+
+fn pool_server(pool: &ListenPool) -> Result<PoolSession, SetupError> {
+    let request = TlsRequest::server().alpn(&pool.alpn);
+    let request = match pool.client_auth {
+        Wanted::None => request,
+        Wanted::Requested => client_certificate(request, false),
+        Wanted::Required => client_certificate(request, true),
+    };
+    Ok(pool_at(pool.socket.as_deref())?.session(request))
+}
+
+fn pool_at(socket: Option<&Path>) -> Result<PoolTls, SetupError> {
+    let path = socket.map(Path::to_path_buf).or_else(levada_pool::standard_path);
+    path.map(PoolTls::at).ok_or(SetupError::NoPool)
 }
 
 fn anchors(path: &Path) -> Result<Anchors, SetupError> {
@@ -207,8 +305,14 @@ fn identity(files: &IdentityFiles) -> Result<Identity, SetupError> {
     let passphrase = files.passphrase_file.as_deref().map(passphrase).transpose()?;
     let chain = read(&files.cert)?;
     let key = if files.key == files.cert { None } else { Some(read(&files.key)?) };
-    Identity::from_pem(&chain, key.as_deref(), passphrase.as_ref())
-        .map_err(|error| SetupError::Identity { files: files.clone(), error })
+    let identity = Identity::from_pem(&chain, key.as_deref(), passphrase.as_ref())
+        .map_err(|error| SetupError::Identity { files: Box::new(files.clone()), error })?;
+    match &files.ocsp {
+        None => Ok(identity),
+        Some(path) => identity
+            .with_staple(&read(path)?)
+            .map_err(|error| SetupError::Staple { path: path.clone(), error }),
+    }
 }
 
 /// A passphrase file's first line, without the line's end.
@@ -249,9 +353,23 @@ pub enum SetupError {
     /// A certificate and key cannot be used.
     Identity {
         /// The files.
-        files: IdentityFiles,
+        files: Box<IdentityFiles>,
         /// The reason.
         error: IdentityError,
+    },
+    /// An OCSP response cannot be stapled to its certificate.
+    Staple {
+        /// The response.
+        path: PathBuf,
+        /// The reason.
+        error: IdentityError,
+    },
+    /// The file for the secrets of sessions cannot be opened.
+    KeyLog {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        error: io::Error,
     },
     /// Several identities do not go together.
     Identities {
@@ -262,6 +380,10 @@ pub enum SetupError {
     },
     /// A name cannot be verified or asked for.
     Name(NameError),
+    /// A name is none that a pool can be asked for.
+    PoolName(TextError),
+    /// No TLS pool runs here, and the address names none.
+    NoPool,
     /// The TLS settings contradict each other.
     Tls(TlsConfigError),
     /// The system does not let us listen there.
@@ -285,8 +407,16 @@ impl fmt::Display for SetupError {
             Self::Identity { files, error } => {
                 write!(f, "{} with {}: {error}", files.cert.display(), files.key.display())
             }
+            Self::Staple { path, error } => write!(f, "{}: {error}", path.display()),
+            Self::KeyLog { path, error } => {
+                write!(f, "cannot write the key log {}: {error}", path.display())
+            }
             Self::Identities { path, error } => write!(f, "{}: {error}", path.display()),
             Self::Name(error) => write!(f, "{error}"),
+            Self::PoolName(error) => write!(f, "{error}"),
+            Self::NoPool => f.write_str(
+                "no TLS pool runs here: start one with \"levada pool\", or name its socket with `pool=PATH`",
+            ),
             Self::Tls(error) => write!(f, "{error}"),
             Self::Listen { address, error } => write!(f, "cannot listen at {address}: {error}"),
         }

@@ -5,6 +5,7 @@ mod options;
 mod read;
 mod up;
 mod upgrade;
+mod wait;
 mod write;
 
 pub use options::{Options, TcpOptions};
@@ -19,18 +20,20 @@ use std::time::Duration;
 
 use levada_address::{ConnectEndpoint, Host};
 use levada_core::{
-    Deadline, Ended, Ending, Event, Facts, Goodbyes, Life, Mode, OsError, Ours, Role, Rule, State,
-    Step, TlsFacts, WhyPlain,
+    Deadline, Ended, Ending, Endpoint, Event, Facts, Goodbyes, Life, Mode, OsError, Ours, Role,
+    Rule, State, Step, TlsFacts, WhyPlain,
 };
-use levada_tls::{Engine, Session};
+use levada_tls::{ChannelBinding, Engine, ExporterError, KeyingMaterial, Session};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use crate::alarm::Alarm;
 use crate::carrier::Carrier;
 use crate::dial::Dialing;
 use crate::events::{Events, Teller};
+use crate::per_address::AddressPermit;
+use crate::pool::{Entrusting, Layer, PoolSession, Wrapping};
 use crate::resolve::{Resolve, SystemResolver};
 use crate::wakers::{Half, Wakers};
 
@@ -59,6 +62,8 @@ use crate::wakers::{Half, Wakers};
 pub struct Socket {
     transport: Transport,
     session: Option<Session>,
+    /// The TLS that a pool is to put around the transport, until the transport is up.
+    pool: Option<PoolSession>,
     life: Life,
     goodbyes: Goodbyes,
     /// The ending that is certain, while its alert goes out.
@@ -80,6 +85,8 @@ pub struct Socket {
     write_waits: bool,
     options: Options,
     alarm: Option<Alarm>,
+    /// While a signature is on its way: when it is late.
+    signature_is_late: Option<Pin<Box<Sleep>>>,
     facts: Facts,
     born: Instant,
     phase_began: Instant,
@@ -89,28 +96,32 @@ pub struct Socket {
     handshake_permit: Option<OwnedSemaphorePermit>,
     /// Held until the socket has ended.
     permit: Option<OwnedSemaphorePermit>,
+    /// As that, for the client that it came from.
+    address_permit: Option<AddressPermit>,
 }
 
 #[derive(Debug)]
 enum Transport {
     Dialing(Dialing),
+    /// With the pool, which runs the handshake.
+    Entrusted(Entrusting),
     Up(Carrier),
     Gone,
 }
 
 impl Socket {
-    /// Begins to connect to `endpoint`, and wraps the connection in `session` if there is one.
+    /// Begins to connect to `endpoint`, and wraps the connection in `layer` if there is one.
     ///
     /// Nothing happens before the first poll: [`Socket::established`], a read, a write or a flush.
-    pub fn dial(endpoint: ConnectEndpoint, session: Option<Session>, options: Options) -> Self {
-        Self::dial_by(Arc::new(SystemResolver), endpoint, session, options)
+    pub fn dial(endpoint: ConnectEndpoint, layer: impl Into<Layer>, options: Options) -> Self {
+        Self::dial_by(Arc::new(SystemResolver), endpoint, layer, options)
     }
 
     /// Begins to connect as [`Socket::dial`] does, with a resolver of the caller's.
     pub fn dial_by(
         resolver: Arc<dyn Resolve>,
         endpoint: ConnectEndpoint,
-        session: Option<Session>,
+        layer: impl Into<Layer>,
         options: Options,
     ) -> Self {
         let host = match &endpoint {
@@ -118,31 +129,32 @@ impl Socket {
             _ => None,
         };
         let dialing = Dialing::new(endpoint, resolver, options.tcp, options.deadlines);
-        let mut socket = Self::new(Transport::Dialing(dialing), session, options);
+        let mut socket = Self::new(Transport::Dialing(dialing), layer.into(), options);
         socket.facts.host = host;
         socket.facts.role = Some(Role::Client);
         socket
     }
 
-    /// Takes over a transport that is up, and wraps it in `session` if there is one.
-    pub fn adopt(carrier: impl Into<Carrier>, session: Option<Session>, options: Options) -> Self {
-        let mut socket = Self::new(Transport::Gone, session, options);
+    /// Takes over a transport that is up, and wraps it in `layer` if there is one.
+    pub fn adopt(carrier: impl Into<Carrier>, layer: impl Into<Layer>, options: Options) -> Self {
+        let mut socket = Self::new(Transport::Gone, layer.into(), options);
         socket.carried(carrier.into());
         socket
     }
 
     /// Takes over a transport that is up and that `prefix` was read from already: it is the first that
-    /// the session, or without one the reader, gets.
+    /// the session, or without one the reader, gets. A pool cannot be given any: the socket ends then.
     pub fn adopt_with_prefix(
         carrier: impl Into<Carrier>,
         prefix: Vec<u8>,
-        session: Option<Session>,
+        layer: impl Into<Layer>,
         options: Options,
     ) -> Self {
-        let mut socket = Self::new(Transport::Gone, session, options);
-        match socket.session {
-            Some(_) => socket.wire = prefix,
-            None => socket.ahead = prefix,
+        let mut socket = Self::new(Transport::Gone, layer.into(), options);
+        if socket.is_bare() {
+            socket.ahead = prefix;
+        } else {
+            socket.wire = prefix;
         }
         socket.carried(carrier.into());
         socket
@@ -157,7 +169,7 @@ impl Socket {
     /// has left (flush it first).
     pub fn into_carrier(mut self) -> Result<(Carrier, Vec<u8>), Box<Self>> {
         let open = self.goodbyes.ours() == Ours::Open && !self.goodbyes.theirs();
-        let plain = self.state() == State::Established && self.session.is_none();
+        let plain = self.state() == State::Established && self.mode() == Mode::Plain;
         if !open || !plain || !self.below.is_empty() {
             return Err(Box::new(self));
         }
@@ -170,15 +182,19 @@ impl Socket {
         }
     }
 
-    fn new(transport: Transport, session: Option<Session>, options: Options) -> Self {
+    fn new(transport: Transport, layer: Layer, options: Options) -> Self {
         let now = Instant::now();
+        let (session, pool) = match layer.0 {
+            Wrapping::None => (None, None),
+            Wrapping::Session(session) => (Some(session), None),
+            Wrapping::Pool(pool) => (None, Some(pool)),
+        };
+        let bare = session.is_none() && pool.is_none();
         Self {
             transport,
-            facts: Facts {
-                plain: session.is_none().then_some(WhyPlain::Disabled),
-                ..Facts::default()
-            },
+            facts: Facts { plain: bare.then_some(WhyPlain::Disabled), ..Facts::default() },
             session,
+            pool,
             life: Life::new(),
             goodbyes: Goodbyes::new(options.close),
             dying: None,
@@ -191,12 +207,14 @@ impl Socket {
             write_waits: false,
             options,
             alarm: None,
+            signature_is_late: None,
             born: now,
             phase_began: now,
             teller: Teller::default(),
             wakers: Wakers::default(),
             handshake_permit: None,
             permit: None,
+            address_permit: None,
         }
     }
 
@@ -226,8 +244,42 @@ impl Socket {
         facts
     }
 
+    /// Whether no layer is, or is to be, around the transport.
+    fn is_bare(&self) -> bool {
+        self.session.is_none() && self.pool.is_none() && self.mode() == Mode::Plain
+    }
+
     fn tls_facts(&self) -> Option<TlsFacts> {
         self.session.as_ref().map(Engine::facts)
+    }
+
+    /// Derives `length` bytes that both ends of the TLS session have, and nobody else (RFC 5705, RFC
+    /// 8446 section 7.5), for `label` (of ASCII, beginning with `EXPORTER-`) and `context`.
+    ///
+    /// # Errors
+    ///
+    /// [`ExporterError`], for what cannot be derived, and when there is no session: before the stream
+    /// is established, behind its end, and where it is plain.
+    pub fn export_keying_material(
+        &self,
+        label: &str,
+        context: Option<&[u8]>,
+        length: usize,
+    ) -> Result<KeyingMaterial, ExporterError> {
+        let session = self.session.as_ref().ok_or(ExporterError::NoSession)?;
+        session.export_keying_material(label, context, length)
+    }
+
+    /// What binds a login on this stream to its TLS session, or to the server's certificate.
+    ///
+    /// # Errors
+    ///
+    /// [`ExporterError`], where the binding is not defined, and when there is no session.
+    pub fn channel_binding(
+        &self,
+        binding: ChannelBinding,
+    ) -> Result<KeyingMaterial, ExporterError> {
+        self.session.as_ref().ok_or(ExporterError::NoSession)?.channel_binding(binding)
     }
 
     /// A listener for what happens from now on. A socket without one does no work for it.
@@ -360,7 +412,7 @@ impl Socket {
     fn carrier(&mut self) -> Option<&mut Carrier> {
         match &mut self.transport {
             Transport::Up(carrier) => Some(carrier),
-            Transport::Dialing(_) | Transport::Gone => None,
+            Transport::Dialing(_) | Transport::Entrusted(_) | Transport::Gone => None,
         }
     }
 
@@ -370,6 +422,15 @@ impl Socket {
 
     pub(crate) fn hold_until_ended(&mut self, permit: OwnedSemaphorePermit) {
         self.permit = Some(permit);
+    }
+
+    pub(crate) fn hold_for_address(&mut self, permit: AddressPermit) {
+        self.address_permit = Some(permit);
+    }
+
+    /// Who is at the other end of the transport.
+    pub(crate) const fn peer(&self) -> Option<&Endpoint> {
+        self.facts.peer.as_ref()
     }
 
     pub(crate) fn set_role(&mut self, role: Role) {
