@@ -8,12 +8,14 @@ use rustls::{ClientConnection, Error};
 
 use crate::accepting::Accepting;
 use crate::engine::{Engine, Opened};
+use crate::exporter::{self, ChannelBinding, ExporterError, KeyingMaterial};
 use crate::facts::Known;
 use crate::fault::fault_of;
 use crate::hello::{ClientHello, HelloAnswer};
 use crate::offload::{Awaited, BlockingPool};
 use crate::over::Over;
-use crate::record::{self, Front};
+use crate::peer_hello::PeerHello;
+use crate::record::{self, Front, RecordSize};
 use crate::running::{Processed, Running};
 use crate::server::TlsServer;
 use crate::version::Versions;
@@ -45,6 +47,7 @@ pub struct Session {
     pub(crate) stage: Stage,
     pub(crate) versions: Versions,
     pub(crate) known: Known,
+    peer_hello: PeerHello,
     /// Nothing of the peer was taken yet.
     is_fresh: bool,
     /// We have said goodbye, or given up.
@@ -58,6 +61,7 @@ impl Session {
             versions: server.versions(),
             stage: Stage::Accepting(Box::new(Accepting::new(server))),
             known: Known::server(),
+            peer_hello: PeerHello::new(),
             is_fresh: true,
             closed: false,
             peer_closed: false,
@@ -67,15 +71,17 @@ impl Session {
     pub(crate) fn client(
         connection: ClientConnection,
         versions: Versions,
+        record_size: RecordSize,
         known: Known,
         may_block: bool,
     ) -> Self {
         let notes = Notes { may_block, ..Notes::default() };
-        let running = Running::new(connection.into(), notes);
+        let running = Running::new(connection.into(), notes, record_size);
         Self {
             stage: Stage::Running(Box::new(running)),
             versions,
             known,
+            peer_hello: PeerHello::new(),
             is_fresh: true,
             closed: false,
             peer_closed: false,
@@ -165,6 +171,55 @@ impl Session {
         std::mem::replace(&mut self.stage, Stage::PassedOn(Vec::new()))
     }
 
+    /// Derives `length` bytes that both ends of this session have, and nobody else (RFC 5705, RFC 8446
+    /// section 7.5). Other labels and contexts give other bytes; on TLS 1.2 no context is another one
+    /// than an empty context, on TLS 1.3 they are the same.
+    ///
+    /// # Errors
+    ///
+    /// [`ExporterError`], for what cannot be derived, and when the session is not established or has
+    /// failed.
+    pub fn export_keying_material(
+        &self,
+        label: &str,
+        context: Option<&[u8]>,
+        length: usize,
+    ) -> Result<KeyingMaterial, ExporterError> {
+        let Stage::Running(running) = &self.stage else { return Err(ExporterError::NoSession) };
+        exporter::export(running.evidence().0, label, context, length)
+    }
+
+    /// What binds a login to this session, or to its server.
+    ///
+    /// # Errors
+    ///
+    /// [`ExporterError`], where the binding is not defined, and when the session is not established or
+    /// has failed.
+    pub fn channel_binding(
+        &self,
+        binding: ChannelBinding,
+    ) -> Result<KeyingMaterial, ExporterError> {
+        let Stage::Running(running) = &self.stage else { return Err(ExporterError::NoSession) };
+        if running.is_handshaking() {
+            return Err(ExporterError::NoSession);
+        }
+        let (connection, _) = running.evidence();
+        match binding {
+            ChannelBinding::TlsExporter => {
+                let is_unique = self.peer_hello.has_extended_master_secret();
+                exporter::tls_exporter(connection, is_unique)
+            }
+            ChannelBinding::TlsServerEndPoint => {
+                let chain = match &self.known.own_chain {
+                    Some(identity) => Some(&identity.cert[..]),
+                    None => connection.peer_certificates(),
+                };
+                let server = chain.and_then(<[_]>::first).ok_or(ExporterError::NoSession)?;
+                exporter::tls_server_end_point(server)
+            }
+        }
+    }
+
     /// Whether nothing is to be taken in any more.
     fn is_deaf(&self) -> bool {
         // Who gives up a handshake does not go on with it.
@@ -174,6 +229,7 @@ impl Session {
     /// Takes in one record, or a header that none can have.
     fn take(&mut self, record: &[u8]) {
         self.is_fresh = false;
+        self.peer_hello.take(record);
         match &mut self.stage {
             Stage::Accepting(_) => self.accept(record),
             Stage::Running(running) if running.may_block() => self.send_away(record.to_vec()),
@@ -207,7 +263,7 @@ impl Session {
     /// Goes on with what has become of a step.
     pub(crate) fn come_back(&mut self, done: Done) {
         match done {
-            Done::Answered(answered, notes) => self.answered(*answered, notes),
+            Done::Answered(answered) => self.answered(answered),
             Done::Processed(mut running, processed) => {
                 if let Some(why) = running.signer_failed() {
                     return self.fail_waiting(Fault::Signer(why));

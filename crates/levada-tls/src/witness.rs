@@ -14,16 +14,22 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{DigitallySignedStruct, DistinguishedName, Error, KeyLog, SignatureScheme};
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, KeyLog, NoKeyLog, SignatureScheme};
 use zeroize::Zeroizing;
+
+use crate::key_log::DangerKeyLog;
 
 /// What was seen in the handshake of one session.
 #[derive(Default)]
 pub(crate) struct Notes {
     /// Who we are as a server: chosen before rustls asks.
     pub(crate) identity: Option<Arc<CertifiedKey>>,
+    /// The server has asked for a certificate of ours.
+    pub(crate) identity_is_asked: bool,
     /// We have shown our certificate to a server that asked for one.
     pub(crate) identity_is_shown: bool,
+    /// The OCSP response that the server has stapled to its certificate.
+    pub(crate) staple: Option<Box<[u8]>>,
     /// The peer's certificates, where they were refused.
     pub(crate) refused: Vec<CertificateDer<'static>>,
     /// Whether the handshake may have to wait for somebody.
@@ -79,6 +85,9 @@ impl ServerCertVerifier for Witnessed<dyn ServerCertVerifier> {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        if !ocsp_response.is_empty() {
+            Notes::note(|notes| notes.staple = Some(ocsp_response.into()));
+        }
         let verdict =
             self.0.verify_server_cert(end_entity, intermediates, name, ocsp_response, now);
         Notes::judge(verdict, end_entity, intermediates)
@@ -175,31 +184,48 @@ impl ResolvesServerCert for ServerIdentity {
     }
 }
 
-/// Notes the secrets that our records of a handshake are sealed under: those labels, in NSS's words.
+/// Notes the secrets that our records of a handshake are sealed under, and shows all of them to who
+/// is to have them.
 #[derive(Debug)]
-pub(crate) struct SecretsNoted(pub(crate) &'static [&'static str]);
+pub(crate) struct SecretsNoted {
+    /// In the words of NSS.
+    ours: &'static [&'static str],
+    outer: Arc<dyn KeyLog>,
+}
 
 impl SecretsNoted {
-    pub(crate) const CLIENT: Self = Self(&["CLIENT_HANDSHAKE_TRAFFIC_SECRET"]);
-    pub(crate) const SERVER: Self =
-        Self(&["SERVER_HANDSHAKE_TRAFFIC_SECRET", "SERVER_TRAFFIC_SECRET_0"]);
+    pub(crate) fn client(outer: Option<&DangerKeyLog>) -> Arc<Self> {
+        Self::new(&["CLIENT_HANDSHAKE_TRAFFIC_SECRET"], outer)
+    }
+
+    pub(crate) fn server(outer: Option<&DangerKeyLog>) -> Arc<Self> {
+        Self::new(&["SERVER_HANDSHAKE_TRAFFIC_SECRET", "SERVER_TRAFFIC_SECRET_0"], outer)
+    }
+
+    fn new(ours: &'static [&'static str], outer: Option<&DangerKeyLog>) -> Arc<Self> {
+        let outer = outer.map_or_else(|| Arc::new(NoKeyLog) as _, DangerKeyLog::for_rustls);
+        Arc::new(Self { ours, outer })
+    }
 }
 
 impl KeyLog for SecretsNoted {
-    fn log(&self, label: &str, _client_random: &[u8], secret: &[u8]) {
-        if self.will_log(label) {
+    fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
+        if self.ours.contains(&label) {
             Notes::note(|notes| notes.secret = Some(Zeroizing::new(secret.to_vec())));
+        }
+        if self.outer.will_log(label) {
+            self.outer.log(label, client_random, secret);
         }
     }
 
     fn will_log(&self, label: &str) -> bool {
-        self.0.contains(&label)
+        self.ours.contains(&label) || self.outer.will_log(label)
     }
 }
 
-/// A client's identity, noted when it is shown.
+/// A client's identity, if it has one; noted when it is asked for, and when it is shown.
 #[derive(Debug)]
-pub(crate) struct ClientIdentity(pub(crate) Arc<CertifiedKey>);
+pub(crate) struct ClientIdentity(pub(crate) Option<Arc<CertifiedKey>>);
 
 impl ResolvesClientCert for ClientIdentity {
     fn resolve(
@@ -207,13 +233,15 @@ impl ResolvesClientCert for ClientIdentity {
         _authorities: &[&[u8]],
         schemes: &[SignatureScheme],
     ) -> Option<Arc<CertifiedKey>> {
+        Notes::note(|notes| notes.identity_is_asked = true);
+        let identity = self.0.as_ref()?;
         // rustls shows nothing when the key cannot sign as the server wants.
-        self.0.key.choose_scheme(schemes)?;
+        identity.key.choose_scheme(schemes)?;
         Notes::note(|notes| notes.identity_is_shown = true);
-        Some(self.0.clone())
+        Some(identity.clone())
     }
 
     fn has_certs(&self) -> bool {
-        true
+        self.0.is_some()
     }
 }

@@ -20,10 +20,10 @@ use std::time::Duration;
 
 use levada_address::{ConnectEndpoint, Host};
 use levada_core::{
-    Deadline, Ended, Ending, Event, Facts, Goodbyes, Life, Mode, OsError, Ours, Role, Rule, State,
-    Step, TlsFacts, WhyPlain,
+    Deadline, Ended, Ending, Endpoint, Event, Facts, Goodbyes, Life, Mode, OsError, Ours, Role,
+    Rule, State, Step, TlsFacts, WhyPlain,
 };
-use levada_tls::{Engine, Session};
+use levada_tls::{ChannelBinding, Engine, ExporterError, KeyingMaterial, Session};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep};
@@ -32,6 +32,7 @@ use crate::alarm::Alarm;
 use crate::carrier::Carrier;
 use crate::dial::Dialing;
 use crate::events::{Events, Teller};
+use crate::per_address::AddressPermit;
 use crate::resolve::{Resolve, SystemResolver};
 use crate::wakers::{Half, Wakers};
 
@@ -92,6 +93,8 @@ pub struct Socket {
     handshake_permit: Option<OwnedSemaphorePermit>,
     /// Held until the socket has ended.
     permit: Option<OwnedSemaphorePermit>,
+    /// As that, for the client that it came from.
+    address_permit: Option<AddressPermit>,
 }
 
 #[derive(Debug)]
@@ -201,6 +204,7 @@ impl Socket {
             wakers: Wakers::default(),
             handshake_permit: None,
             permit: None,
+            address_permit: None,
         }
     }
 
@@ -232,6 +236,35 @@ impl Socket {
 
     fn tls_facts(&self) -> Option<TlsFacts> {
         self.session.as_ref().map(Engine::facts)
+    }
+
+    /// Derives `length` bytes that both ends of the TLS session have, and nobody else (RFC 5705, RFC
+    /// 8446 section 7.5), for `label` (of ASCII, beginning with `EXPORTER-`) and `context`.
+    ///
+    /// # Errors
+    ///
+    /// [`ExporterError`], for what cannot be derived, and when there is no session: before the stream
+    /// is established, behind its end, and where it is plain.
+    pub fn export_keying_material(
+        &self,
+        label: &str,
+        context: Option<&[u8]>,
+        length: usize,
+    ) -> Result<KeyingMaterial, ExporterError> {
+        let session = self.session.as_ref().ok_or(ExporterError::NoSession)?;
+        session.export_keying_material(label, context, length)
+    }
+
+    /// What binds a login on this stream to its TLS session, or to the server's certificate.
+    ///
+    /// # Errors
+    ///
+    /// [`ExporterError`], where the binding is not defined, and when there is no session.
+    pub fn channel_binding(
+        &self,
+        binding: ChannelBinding,
+    ) -> Result<KeyingMaterial, ExporterError> {
+        self.session.as_ref().ok_or(ExporterError::NoSession)?.channel_binding(binding)
     }
 
     /// A listener for what happens from now on. A socket without one does no work for it.
@@ -374,6 +407,15 @@ impl Socket {
 
     pub(crate) fn hold_until_ended(&mut self, permit: OwnedSemaphorePermit) {
         self.permit = Some(permit);
+    }
+
+    pub(crate) fn hold_for_address(&mut self, permit: AddressPermit) {
+        self.address_permit = Some(permit);
+    }
+
+    /// Who is at the other end of the transport.
+    pub(crate) const fn peer(&self) -> Option<&Endpoint> {
+        self.facts.peer.as_ref()
     }
 
     pub(crate) fn set_role(&mut self, role: Role) {
