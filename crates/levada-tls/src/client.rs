@@ -91,7 +91,8 @@ impl TlsClient {
         let connection = ClientConnection::new(config, asked_for)
             .map_err(|error| TlsConfigError::Provider(error.to_string()))?;
         let known = Known::client(name, self.verifies, self.identity.clone());
-        Ok(Session::client(connection, self.versions, self.record_size, known, self.may_block))
+        let record_size = self.record_size;
+        Ok(Session::client(connection, self.versions, record_size, known, self.may_block))
     }
 
     /// The configuration that asks for one name and verifies another.
@@ -234,8 +235,8 @@ impl TlsClientBuilder {
         };
         let verifier: Arc<dyn ServerCertVerifier> = Arc::new(Witnessed(verifier));
         let shown = self.identity.as_ref().map(Identity::shown);
-        let identity = self.identity.as_ref().map(Identity::certified_key);
         let may_block = self.identity.as_ref().is_some_and(Identity::may_block);
+        let identity = self.identity.map(|identity| identity.certified_key());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&self.versions.for_rustls()?)
             .map_err(|error| TlsConfigError::Provider(error.to_string()))?
@@ -245,7 +246,7 @@ impl TlsClientBuilder {
         config.alpn_protocols = alpn;
         config.resumption = resumption(self.resume_servers);
         config.max_fragment_size = self.record_size.for_rustls()?;
-        config.key_log = Arc::new(SecretsNoted::of_client(self.key_log.as_ref()));
+        config.key_log = SecretsNoted::client(self.key_log.as_ref());
         Ok(TlsClient {
             config: Arc::new(config),
             verifier,

@@ -167,6 +167,11 @@ impl Identity {
         self.may_block
     }
 
+    /// Whether `other` is a clone of this one.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.certified, &other.certified)
+    }
+
     pub(crate) fn certified_key(&self) -> Arc<CertifiedKey> {
         self.certified.clone()
     }

@@ -211,9 +211,9 @@ impl TlsServerBuilder {
             config.ticketer = keys.ticketer(scope);
             config.send_tls13_tickets = TICKETS;
         }
-        config.key_log = Arc::new(SecretsNoted::of_server(self.key_log.as_ref()));
         config.alpn_protocols = alpn;
         config.max_fragment_size = self.record_size.for_rustls()?;
+        config.key_log = SecretsNoted::server(self.key_log.as_ref());
         Ok(TlsServer {
             config: Arc::new(config),
             identities: self.identities,
