@@ -55,6 +55,7 @@ mod socket;
 mod split;
 mod stdio;
 mod wakers;
+mod watch;
 pub mod ws;
 
 pub use carrier::Carrier;

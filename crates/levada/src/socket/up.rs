@@ -13,7 +13,7 @@ use crate::dial::News;
 impl Socket {
     /// Ready when the socket is established, or has ended before it was.
     pub(super) fn poll_up(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while self.life.state().is_before_established() {
+        while self.watch.state().is_before_established() {
             self.poll_alarm(cx);
             match &mut self.transport {
                 Transport::Dialing(_) => ready!(self.poll_dial(cx)),
@@ -33,7 +33,7 @@ impl Socket {
         }
         match ready!(outcome) {
             Ok(carrier) => {
-                self.facts.times.connect = Some(self.end_of_phase(Instant::now()));
+                self.watch.facts.times.connect = Some(self.watch.end_of_phase(Instant::now()));
                 self.carried(carrier);
             }
             Err(ending) => self.end(ending),
@@ -44,35 +44,35 @@ impl Socket {
     fn take_news(&mut self, at: Instant, news: News) {
         match news {
             News::Resolving => {
-                self.end_of_phase(at);
-                self.step(Step::Resolve);
+                self.watch.end_of_phase(at);
+                self.watch.step(Step::Resolve);
             }
             News::Found { name, addresses } => {
-                self.facts.times.lookup = Some(self.end_of_phase(at));
-                self.tell(|| Event::HostFound { name, addresses });
+                self.watch.facts.times.lookup = Some(self.watch.end_of_phase(at));
+                self.watch.tell(|| Event::HostFound { name, addresses });
             }
             News::Attempt(address) => {
-                if self.life.state() != State::Connecting {
-                    self.end_of_phase(at);
-                    self.step(Step::Connect);
+                if self.watch.state() != State::Connecting {
+                    self.watch.end_of_phase(at);
+                    self.watch.step(Step::Connect);
                 }
                 if let Some(address) = address {
-                    self.tell(|| Event::Attempt(address));
+                    self.watch.tell(|| Event::Attempt(address));
                 }
             }
             News::AttemptFailed(address, error) => {
-                self.tell(|| Event::AttemptFailed(address, error));
+                self.watch.tell(|| Event::AttemptFailed(address, error));
             }
         }
     }
 
     /// The transport is up: a plain stream is established by that.
     pub(super) fn carried(&mut self, carrier: Carrier) {
-        self.facts.local = carrier.local();
-        self.facts.peer = carrier.peer();
+        self.watch.facts.local = carrier.local();
+        self.watch.facts.peer = carrier.peer();
         self.transport = Transport::Up(carrier);
-        self.end_of_phase(Instant::now());
-        self.step(Step::Carry);
+        self.watch.end_of_phase(Instant::now());
+        self.watch.step(Step::Carry);
         match self.session {
             None => self.establish(),
             Some(_) => self.begin_handshake(),
@@ -91,11 +91,11 @@ impl Socket {
                 return self.poll_die(cx);
             }
             let Some(session) = &mut self.session else { return Poll::Ready(()) };
-            if self.life.ended().is_some() {
+            if self.watch.ended().is_some() {
                 return Poll::Ready(());
             }
             if !session.is_handshaking() {
-                self.facts.times.handshake = Some(self.end_of_phase(Instant::now()));
+                self.watch.facts.times.handshake = Some(self.watch.end_of_phase(Instant::now()));
                 self.establish();
                 return Poll::Ready(());
             }
@@ -117,7 +117,7 @@ impl Socket {
     }
 
     pub(super) fn establish(&mut self) {
-        self.step(Step::Establish);
+        self.watch.step(Step::Establish);
         self.handshake_permit = None;
         self.set_alarm(Deadline::Idle);
         let queue = std::mem::take(&mut self.queue);
