@@ -8,12 +8,14 @@ use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 use time::OffsetDateTime;
 
+use crate::danger::Danger;
 use crate::door::shown;
 use crate::exit::{Exit, Stop, fail};
 use crate::limits;
 use crate::log::{Format, rfc3339};
 use crate::plan::{CheckPlan, ServePlan, Service};
 use crate::prepared::Prepared;
+use crate::validity;
 
 /// The whole plan.
 #[derive(Debug, Serialize)]
@@ -23,6 +25,8 @@ pub(crate) struct Checked {
     drain: Option<u64>,
     max_handshakes: usize,
     max_connections: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_connections_per_address: Option<usize>,
     log: &'static str,
 }
 
@@ -42,6 +46,8 @@ struct End {
     trusts: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     alpn: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    dangers: Vec<Danger>,
     #[serde(rename = "deadlines_ms", serialize_with = "deadlines_ms")]
     deadlines: Deadlines,
 }
@@ -87,6 +93,7 @@ fn check(plan: &ServePlan, now: OffsetDateTime) -> Result<Checked, Stop> {
         drain: plan.drain.duration().map(|time| time.as_millis() as u64),
         max_handshakes: plan.max_handshakes,
         max_connections: plan.max_connections.unwrap_or_else(connections),
+        max_connections_per_address: plan.max_connections_per_address,
         log: match plan.format {
             Format::Text => "text",
             Format::Json => "json",
@@ -112,6 +119,7 @@ impl Route {
                 },
                 trusts: listen.tls.as_ref().and_then(trusts_clients),
                 alpn: listen.tls.as_ref().map_or_else(Vec::new, |tls| texts(&tls.alpn)),
+                dangers: Danger::all_of(&route.listen),
                 deadlines: listen.deadlines,
             },
             to: End {
@@ -126,6 +134,7 @@ impl Route {
                 },
                 trusts: to.tls.as_ref().map(trusts_target),
                 alpn: to.tls.as_ref().map_or_else(Vec::new, |tls| texts(&tls.alpn)),
+                dangers: Danger::all_of(&route.to),
                 deadlines: to.deadlines,
             },
         })
@@ -166,16 +175,14 @@ impl ShownIdentity {
             key: files.key.display().to_string(),
             names,
             not_after: end.map(rfc3339),
-            days_left: end.map(|end| (end - now).whole_seconds().div_euclid(24 * 60 * 60)),
+            days_left: end.map(|end| validity::days_left(end, now)),
         }
     }
 
     fn text(&self) -> String {
         let key = if self.key == self.cert { String::new() } else { format!(" with {}", self.key) };
         let left = match self.days_left {
-            Some(days @ ..=-1) => format!("EXPIRED {} days ago", -days),
-            Some(1) => "1 day left".to_owned(),
-            Some(days) => format!("{days} days left"),
+            Some(days) => validity::in_words(days),
             None => "no validity that can be read".to_owned(),
         };
         format!("{}{key}: {}; {left}", self.cert, self.names.join(", "))
@@ -196,6 +203,9 @@ impl Checked {
         lines.push(format!("drain {drain}"));
         lines.push(format!("max-handshakes {} for each listener", self.max_handshakes));
         lines.push(format!("max-connections {}", self.max_connections));
+        if let Some(count) = self.max_connections_per_address {
+            lines.push(format!("max-connections-per-address {count} for each listener"));
+        }
         lines.push(format!("log {}", self.log));
         lines.join("\n")
     }
@@ -208,6 +218,7 @@ impl End {
         if !self.alpn.is_empty() {
             lines.push(format!("    alpn {}", self.alpn.join(",")));
         }
+        lines.extend(self.dangers.iter().map(|danger| format!("    {danger}")));
         let limits = each(&self.deadlines).map(|(deadline, time)| {
             let time = time.map_or("off".to_owned(), millis);
             format!("{} {time}", deadline.word().trim_start_matches("deadline-"))

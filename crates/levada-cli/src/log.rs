@@ -14,8 +14,16 @@ use levada::{Ended, Ending};
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use crate::danger::Danger;
+
 /// Lines that wait for a slow reader at most.
 const QUEUE: usize = 4096;
+
+/// Bytes that are written at once, but for the last line of them.
+const GATHERED: usize = 64 * 1024;
+
+/// How long lines gather once all that waited are written.
+const GATHERING: Duration = Duration::from_millis(5);
 
 /// How long the last lines may take to go out when the command ends.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -35,6 +43,8 @@ pub(crate) enum Format {
 pub(crate) enum Record<'a> {
     /// Streams can come now.
     Listening { on: &'a str, to: &'a str },
+    /// An option takes security away.
+    Danger(&'a Danger),
     /// A pair of streams has ended.
     Ended(EndedPair<'a>),
     /// As many streams as there may be: no more are taken for now.
@@ -70,7 +80,7 @@ impl Record<'_> {
             Self::Listening { .. } | Self::Draining { .. } | Self::Stopped { cut: 0 } => "info",
             Self::Ended(pair) if good(pair.client) && pair.target.is_none_or(good) => "info",
             Self::ListenerBroken { .. } => "error",
-            Self::Ended(_) | Self::Full { .. } | Self::Stopped { .. } => "warn",
+            Self::Danger(_) | Self::Ended(_) | Self::Full { .. } | Self::Stopped { .. } => "warn",
         }
     }
 
@@ -78,6 +88,11 @@ impl Record<'_> {
         let mut line = Line::default();
         match self {
             Self::Listening { on, to } => line.word("listening").pair("on", on).pair("to", to),
+            Self::Danger(danger) => line
+                .word("danger")
+                .pair("address", danger.address())
+                .pair("option", danger.option())
+                .pair("message", danger.message()),
             Self::Ended(pair) => pair.text(line.word("ended")),
             Self::Full { connections } => line.word("full").pair("connections", connections),
             Self::ListenerBroken { on, error } => {
@@ -183,10 +198,7 @@ impl Log {
         let (lines, waiting) = sync_channel::<String>(QUEUE);
         let (last, finished) = sync_channel(1);
         std::thread::Builder::new().name("levada-log".to_owned()).spawn(move || {
-            for line in waiting {
-                // Nobody reads: there is nobody to tell.
-                let _ = io::stderr().write_all(line.as_bytes());
-            }
+            write_out(&waiting);
             let _ = last.send(());
         })?;
         Ok((Self { format, lines, lost: Arc::default() }, Writer { finished }))
@@ -198,6 +210,25 @@ impl Log {
         let line = line(self.format, OffsetDateTime::now_utc(), record, lost);
         if self.lines.try_send(line).is_err() {
             self.lost.fetch_add(lost + 1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Writes lines until nobody can tell any more.
+#[expect(clippy::disallowed_methods, reason = "this thread is the log's own")]
+fn write_out(waiting: &Receiver<String>) {
+    while let Ok(mut lines) = waiting.recv() {
+        while lines.len() < GATHERED
+            && let Ok(line) = waiting.try_recv()
+        {
+            lines.push_str(&line);
+        }
+        // Nobody reads: there is nobody to tell.
+        let _ = io::stderr().write_all(lines.as_bytes());
+        // Who tells something wakes this thread only if it waits: under load that would be a twentieth
+        // of what a short stream takes.
+        if lines.len() < GATHERED {
+            std::thread::sleep(GATHERING);
         }
     }
 }

@@ -191,6 +191,8 @@ fn whatever_a_peer_chose_an_ended_is_one_printable_line() {
         fault(Fault::Protocol(name())),
         fault(Fault::WsHandshake(name())),
         fault(Fault::UnknownName(Some(name()))),
+        fault(Fault::HelloRefused(Some(name()))),
+        fault(Fault::Undecided(name())),
         fault(Fault::Certificate(CertificateFault::Other(name()))),
         fault(Fault::Certificate(CertificateFault::WrongName {
             wanted: name(),
@@ -212,8 +214,8 @@ fn whatever_a_peer_chose_an_ended_is_one_printable_line() {
 mod json {
     use super::*;
     use levada_core::{
-        Bytes, CertificateFacts, Event, Mode, Party, Role, ShownCertificate, SubjectName, Times,
-        Verification, WhyPlain,
+        Bytes, CertificateFacts, Event, Mode, Party, Role, ShownCertificate, Staple, StapleStatus,
+        SubjectName, Times, Verification, WhyPlain,
     };
     use serde_json::{Value, json};
     use std::time::Duration;
@@ -265,9 +267,17 @@ mod json {
                 verified_name: Some("example.org".into()),
                 resumed: Some(false),
                 identity: Some(Arc::new(client())),
+                identity_asked: true,
                 verification: Some(Verification::Verified),
                 peer_certificates: 2,
                 peer_chain: [server(), ShownCertificate::Unreadable { bytes: 812 }].into(),
+                staple: Some(Staple {
+                    bytes: 300,
+                    status: StapleStatus::Good,
+                    serial: Some("0AFF".into()),
+                    this_update: Some(1_700_000_000),
+                    next_update: None,
+                }),
             }),
             first_goodbye: Some(Party::Peer),
             bytes: Bytes { read: 1, written: 2, wire_read: 3, wire_written: 4, discarded: 5 },
@@ -276,6 +286,55 @@ mod json {
         };
         let ending = expired().before_established();
         let end = Ended { ending, phase: State::Handshaking, facts: facts.into() };
+        let tls = json!({
+            "version": "1.3",
+            "suite": "TLS_AES_128_GCM_SHA256",
+            "group": "X25519MLKEM768",
+            "alpn": "h2",
+            "sni": "example.org",
+            "verified_name": "example.org",
+            "resumed": false,
+            "identity": {
+                "subject": "CN=client",
+                "issuer": "CN=ca,O=Example",
+                "names": [{ "uri": "spiffe://example.org/client" }],
+                "more_names": 0,
+                "not_before": 1_600_000_000,
+                "not_after": 1_900_000_000,
+                "serial": "0AFF",
+                "spki_pin": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+                "is_ca": false,
+            },
+            "identity_asked": true,
+            "verification": "verified",
+            "peer_certificates": 2,
+            "peer_chain": [
+                {
+                    "subject": "",
+                    "issuer": "CN=ca,O=Example",
+                    "names": [
+                        { "dns": "example.org" },
+                        { "ip": "192.0.2.7" },
+                        { "email": "a@example.org" },
+                        { "other": { "kind": "directoryName", "value": "CN=x" } },
+                    ],
+                    "more_names": 3,
+                    "not_before": 1_600_000_000,
+                    "not_after": 1_900_000_000,
+                    "serial": "0AFF",
+                    "spki_pin": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+                    "is_ca": false,
+                },
+                { "unreadable": { "bytes": 812 } },
+            ],
+            "staple": {
+                "bytes": 300,
+                "status": "good",
+                "serial": "0AFF",
+                "this_update": 1_700_000_000,
+                "next_update": null,
+            },
+        });
         let wanted = json!({
             "code": "connectFailed",
             "cause": "ERR_TLS_FATAL_ERROR",
@@ -296,47 +355,7 @@ mod json {
                 "local": "[2001:db8::1]:50000",
                 "peer": "192.0.2.7:443",
                 "plain": null,
-                "tls": {
-                    "version": "1.3",
-                    "suite": "TLS_AES_128_GCM_SHA256",
-                    "group": "X25519MLKEM768",
-                    "alpn": "h2",
-                    "sni": "example.org",
-                    "verified_name": "example.org",
-                    "resumed": false,
-                    "identity": {
-                        "subject": "CN=client",
-                        "issuer": "CN=ca,O=Example",
-                        "names": [{ "uri": "spiffe://example.org/client" }],
-                        "more_names": 0,
-                        "not_before": 1_600_000_000,
-                        "not_after": 1_900_000_000,
-                        "serial": "0AFF",
-                        "spki_pin": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
-                        "is_ca": false,
-                    },
-                    "verification": "verified",
-                    "peer_certificates": 2,
-                    "peer_chain": [
-                        {
-                            "subject": "",
-                            "issuer": "CN=ca,O=Example",
-                            "names": [
-                                { "dns": "example.org" },
-                                { "ip": "192.0.2.7" },
-                                { "email": "a@example.org" },
-                                { "other": { "kind": "directoryName", "value": "CN=x" } },
-                            ],
-                            "more_names": 3,
-                            "not_before": 1_600_000_000,
-                            "not_after": 1_900_000_000,
-                            "serial": "0AFF",
-                            "spki_pin": "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
-                            "is_ca": false,
-                        },
-                        { "unreadable": { "bytes": 812 } },
-                    ],
-                },
+                "tls": tls,
                 "first_goodbye": "peer",
                 "bytes": {
                     "read": 1, "written": 2, "wire_read": 3, "wire_written": 4, "discarded": 5,

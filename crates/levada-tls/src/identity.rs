@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use levada_core::ShownCertificate;
+use levada_core::{ShownCertificate, StapleStatus};
 use pkcs8::EncryptedPrivateKeyInfoRef;
 use pkcs8::der::{self, AnyRef, Decode};
 use pkcs8::pkcs5;
@@ -20,6 +20,8 @@ use crate::fault::in_words;
 use crate::identity_error::IdentityError;
 use crate::passphrase::Passphrase;
 use crate::pem::{self, Block};
+use crate::signer::{ExternalKey, Signer};
+use crate::staple::read_staple;
 
 /// Who we are: a certificate chain and the private key of its first certificate. Cheap to clone.
 ///
@@ -31,6 +33,8 @@ pub struct Identity {
     names: Arc<[String]>,
     /// What the own certificate says, read once for all sessions.
     shown: Arc<ShownCertificate>,
+    /// Whether signing may have to wait for somebody.
+    may_block: bool,
 }
 
 impl Identity {
@@ -55,6 +59,34 @@ impl Identity {
         Self::new(certificates, key)
     }
 
+    /// An identity whose private key is elsewhere: the PEM text `chain` is as in
+    /// [`from_pem`](Self::from_pem), and `signer` signs with the key of its first certificate.
+    ///
+    /// ```
+    /// use levada_tls::{Identity, SignatureScheme};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let chain = include_bytes!("../tests/data/ec-cert.pem");
+    /// let identity = Identity::with_signer(chain, |scheme: SignatureScheme, message: Vec<u8>| async move {
+    ///     let _to_sign = (scheme, message);
+    ///     Err("the smart card is not plugged in".into())
+    /// })?;
+    /// assert_eq!(identity.names(), ["host.example", "*.host.example"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError`], which says what is wrong with the chain. Whether the signer has the right
+    /// key shows with its first signature.
+    pub fn with_signer(chain: &[u8], signer: impl Signer + 'static) -> Result<Self, IdentityError> {
+        let chain = certificates(&blocks(chain)?)?;
+        let Some(leaf) = chain.first() else { return Err(IdentityError::NoCertificate) };
+        let key = Arc::new(ExternalKey::new(leaf, Arc::new(signer))?);
+        Ok(Self { may_block: true, ..Self::new(chain, key)? })
+    }
+
     fn new(
         chain: Vec<CertificateDer<'static>>,
         key: Arc<dyn SigningKey>,
@@ -75,7 +107,38 @@ impl Identity {
         let names = leaf.valid_dns_names().map(str::to_ascii_lowercase).collect();
         let shown = Arc::new(read_certificate(&leaf.der()));
         drop(parsed);
-        Ok(Self { certified: Arc::new(CertifiedKey::new(chain, key)), names, shown })
+        Ok(Self {
+            certified: Arc::new(CertifiedKey::new(chain, key)),
+            names,
+            shown,
+            may_block: false,
+        })
+    }
+
+    /// The same, with a response of its authority that it is not revoked, to be stapled to the
+    /// certificate for clients that ask for it (OCSP, RFC 6066 section 8). It is DER, as
+    /// `openssl ocsp -respout` writes it, and is renewed by whoever made it: it is sent as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError::BadStaple`] when it is no OCSP response, or one without an answer, or about
+    /// another certificate.
+    pub fn with_staple(&self, der: &[u8]) -> Result<Self, IdentityError> {
+        let staple = read_staple(der);
+        let serial = self.shown.read().map(|facts| facts.serial.as_str());
+        let why = match staple.status {
+            StapleStatus::Unreadable => "it is no OCSP response in DER",
+            StapleStatus::NoAnswer => "the responder gave no answer in it",
+            _ if serial.is_some() && staple.serial.as_deref() != serial => {
+                "it is about another certificate"
+            }
+            _ => {
+                let mut certified = CertifiedKey::clone(&self.certified);
+                certified.ocsp = Some(der.to_vec());
+                return Ok(Self { certified: Arc::new(certified), ..self.clone() });
+            }
+        };
+        Err(IdentityError::BadStaple(why))
     }
 
     /// The DNS names that the certificate is for (its subject alternative names), in lower case; a
@@ -91,6 +154,11 @@ impl Identity {
 
     pub(crate) fn shown(&self) -> Arc<ShownCertificate> {
         self.shown.clone()
+    }
+
+    /// Whether signing may have to wait for somebody.
+    pub(crate) const fn may_block(&self) -> bool {
+        self.may_block
     }
 
     pub(crate) fn certified_key(&self) -> Arc<CertifiedKey> {

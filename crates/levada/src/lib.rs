@@ -45,9 +45,11 @@ mod dial;
 mod events;
 #[cfg(feature = "futures-io")]
 mod futures_io;
+mod key_log;
 mod listener;
 mod memory;
 mod open;
+mod per_address;
 mod relay;
 mod resolve;
 mod scratch;
@@ -56,6 +58,7 @@ mod split;
 mod stdio;
 mod wakers;
 mod watch;
+mod workers;
 pub mod ws;
 
 pub use carrier::Carrier;
@@ -66,22 +69,29 @@ pub use levada_address::{
 pub use levada_core::{
     AlertDescription, Blame, Bytes, CertificateFacts, CertificateFault, ClosePolicy,
     ConnectFailure, Deadline, Deadlines, Ended, Ending, Endpoint, Event, Facts, Fault, LIFECYCLE,
-    Mode, OsError, OsErrorKind, Party, Role, Rule, ShownCertificate, State, Step, SubjectName,
-    Times, TlsFacts, Verification, WhyPlain, machine,
+    Mode, OsError, OsErrorKind, Party, Role, Rule, ShownCertificate, Staple, StapleStatus, State,
+    Step, SubjectName, Times, TlsFacts, Verification, WhyPlain, machine,
 };
 pub use levada_tls::{
-    Anchors, AnchorsError, ClientAuth, Identities, IdentitiesBuilder, IdentitiesError, Identity,
-    IdentityError, NameError, Passphrase, PemError, Session, SessionName, TlsClient,
-    TlsClientBuilder, TlsConfigError, TlsServer, TlsServerBuilder, TlsVersion,
+    Anchors, AnchorsError, ChannelBinding, ClientAuth, ClientHello, DangerKeyLog, ExporterError,
+    HelloAnswer, Identities, IdentitiesBuilder, IdentitiesError, Identity, IdentityError,
+    KeyingMaterial, NameError, Passphrase, PemError, Session, SessionName, SignatureScheme, Signer,
+    SignerError, Signing, TicketKey, TicketKeys, TicketRing, TlsClient, TlsClientBuilder,
+    TlsConfigError, TlsServer, TlsServerBuilder, TlsVersion, read_certificate,
 };
 pub use listener::Listener;
 pub use memory::Pipe;
 pub use open::{Binder, Dialer, SetupError, connect, listen};
-pub use relay::relay;
+pub use relay::{Relay, relay};
 pub use resolve::{IpVersion, Resolve, Resolving, SystemResolver};
 pub use socket::{Options, Socket, TcpOptions, UpgradeError};
 pub use split::{NotOneSocket, ReadHalf, WriteHalf};
 pub use ws::WsStream;
+
+/// The book's page about TLS sessions.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/sessions.md")]
+mod sessions {}
 
 /// The book's page about the library: its examples run with the tests of the docs.
 #[cfg(doctest)]

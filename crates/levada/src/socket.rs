@@ -5,6 +5,7 @@ mod options;
 mod read;
 mod up;
 mod upgrade;
+mod wait;
 mod write;
 
 pub use options::{Options, TcpOptions};
@@ -18,17 +19,19 @@ use std::task::{Context, Poll};
 
 use levada_address::{ConnectEndpoint, Host};
 use levada_core::{
-    Deadline, Ended, Ending, Facts, Goodbyes, Mode, OsError, Ours, Role, Rule, State, TlsFacts,
-    WhyPlain,
+    Deadline, Ended, Ending, Endpoint, Facts, Goodbyes, Mode, OsError, Ours, Role, Rule, State,
+    TlsFacts, WhyPlain,
 };
-use levada_tls::{Engine, Session};
+use levada_tls::{ChannelBinding, Engine, ExporterError, KeyingMaterial, Session};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Sleep;
 
 use crate::alarm::Alarm;
 use crate::carrier::Carrier;
 use crate::dial::Dialing;
 use crate::events::Events;
+use crate::per_address::AddressPermit;
 use crate::resolve::{Resolve, SystemResolver};
 use crate::wakers::Half;
 use crate::watch::Watch;
@@ -77,10 +80,14 @@ pub struct Socket {
     ahead: Vec<u8>,
     options: Options,
     alarm: Option<Alarm>,
+    /// While a signature is on its way: when it is late.
+    signature_is_late: Option<Pin<Box<Sleep>>>,
     /// Held until the socket is established or has ended.
     handshake_permit: Option<OwnedSemaphorePermit>,
     /// Held until the socket has ended.
     permit: Option<OwnedSemaphorePermit>,
+    /// As that, for the client that it came from.
+    address_permit: Option<AddressPermit>,
 }
 
 #[derive(Debug)]
@@ -178,8 +185,10 @@ impl Socket {
             ahead: Vec::new(),
             options,
             alarm: None,
+            signature_is_late: None,
             handshake_permit: None,
             permit: None,
+            address_permit: None,
         }
     }
 
@@ -211,6 +220,35 @@ impl Socket {
 
     fn tls_facts(&self) -> Option<TlsFacts> {
         self.session.as_ref().map(Engine::facts)
+    }
+
+    /// Derives `length` bytes that both ends of the TLS session have, and nobody else (RFC 5705, RFC
+    /// 8446 section 7.5), for `label` (of ASCII, beginning with `EXPORTER-`) and `context`.
+    ///
+    /// # Errors
+    ///
+    /// [`ExporterError`], for what cannot be derived, and when there is no session: before the stream
+    /// is established, behind its end, and where it is plain.
+    pub fn export_keying_material(
+        &self,
+        label: &str,
+        context: Option<&[u8]>,
+        length: usize,
+    ) -> Result<KeyingMaterial, ExporterError> {
+        let session = self.session.as_ref().ok_or(ExporterError::NoSession)?;
+        session.export_keying_material(label, context, length)
+    }
+
+    /// What binds a login on this stream to its TLS session, or to the server's certificate.
+    ///
+    /// # Errors
+    ///
+    /// [`ExporterError`], where the binding is not defined, and when there is no session.
+    pub fn channel_binding(
+        &self,
+        binding: ChannelBinding,
+    ) -> Result<KeyingMaterial, ExporterError> {
+        self.session.as_ref().ok_or(ExporterError::NoSession)?.channel_binding(binding)
     }
 
     /// A listener for what happens from now on. A socket without one does no work for it.
@@ -330,6 +368,15 @@ impl Socket {
 
     pub(crate) fn hold_until_ended(&mut self, permit: OwnedSemaphorePermit) {
         self.permit = Some(permit);
+    }
+
+    pub(crate) fn hold_for_address(&mut self, permit: AddressPermit) {
+        self.address_permit = Some(permit);
+    }
+
+    /// Who is at the other end of the transport.
+    pub(crate) const fn peer(&self) -> Option<&Endpoint> {
+        self.watch.facts.peer.as_ref()
     }
 
     pub(crate) fn set_role(&mut self, role: Role) {
