@@ -50,6 +50,7 @@ mod listener;
 mod memory;
 mod open;
 mod per_address;
+mod pool;
 mod relay;
 mod resolve;
 mod scratch;
@@ -82,6 +83,7 @@ pub use levada_tls::{
 pub use listener::Listener;
 pub use memory::Pipe;
 pub use open::{Binder, Dialer, SetupError, connect, listen};
+pub use pool::{Layer, PoolSession, PoolTls, ServerLayer};
 pub use relay::{Relay, relay};
 pub use resolve::{IpVersion, Resolve, Resolving, SystemResolver};
 pub use socket::{Options, Socket, TcpOptions, UpgradeError};

@@ -32,6 +32,7 @@ use crate::carrier::Carrier;
 use crate::dial::Dialing;
 use crate::events::Events;
 use crate::per_address::AddressPermit;
+use crate::pool::{Entrusting, Layer, PoolSession, Wrapping};
 use crate::resolve::{Resolve, SystemResolver};
 use crate::wakers::Half;
 use crate::watch::Watch;
@@ -61,6 +62,8 @@ use crate::watch::Watch;
 pub struct Socket {
     transport: Transport,
     session: Option<Session>,
+    /// The TLS that a pool is to put around the transport, until the transport is up.
+    pool: Option<PoolSession>,
     watch: Watch,
     goodbyes: Goodbyes,
     /// The ending that is certain, while its alert goes out.
@@ -93,23 +96,25 @@ pub struct Socket {
 #[derive(Debug)]
 enum Transport {
     Dialing(Dialing),
+    /// With the pool, which runs the handshake.
+    Entrusted(Entrusting),
     Up(Carrier),
     Gone,
 }
 
 impl Socket {
-    /// Begins to connect to `endpoint`, and wraps the connection in `session` if there is one.
+    /// Begins to connect to `endpoint`, and wraps the connection in `layer` if there is one.
     ///
     /// Nothing happens before the first poll: [`Socket::established`], a read, a write or a flush.
-    pub fn dial(endpoint: ConnectEndpoint, session: Option<Session>, options: Options) -> Self {
-        Self::dial_by(Arc::new(SystemResolver), endpoint, session, options)
+    pub fn dial(endpoint: ConnectEndpoint, layer: impl Into<Layer>, options: Options) -> Self {
+        Self::dial_by(Arc::new(SystemResolver), endpoint, layer, options)
     }
 
     /// Begins to connect as [`Socket::dial`] does, with a resolver of the caller's.
     pub fn dial_by(
         resolver: Arc<dyn Resolve>,
         endpoint: ConnectEndpoint,
-        session: Option<Session>,
+        layer: impl Into<Layer>,
         options: Options,
     ) -> Self {
         let host = match &endpoint {
@@ -117,31 +122,32 @@ impl Socket {
             _ => None,
         };
         let dialing = Dialing::new(endpoint, resolver, options.tcp, options.deadlines);
-        let mut socket = Self::new(Transport::Dialing(dialing), session, options);
+        let mut socket = Self::new(Transport::Dialing(dialing), layer.into(), options);
         socket.watch.facts.host = host;
         socket.watch.facts.role = Some(Role::Client);
         socket
     }
 
-    /// Takes over a transport that is up, and wraps it in `session` if there is one.
-    pub fn adopt(carrier: impl Into<Carrier>, session: Option<Session>, options: Options) -> Self {
-        let mut socket = Self::new(Transport::Gone, session, options);
+    /// Takes over a transport that is up, and wraps it in `layer` if there is one.
+    pub fn adopt(carrier: impl Into<Carrier>, layer: impl Into<Layer>, options: Options) -> Self {
+        let mut socket = Self::new(Transport::Gone, layer.into(), options);
         socket.carried(carrier.into());
         socket
     }
 
     /// Takes over a transport that is up and that `prefix` was read from already: it is the first that
-    /// the session, or without one the reader, gets.
+    /// the session, or without one the reader, gets. A pool cannot be given any: the socket ends then.
     pub fn adopt_with_prefix(
         carrier: impl Into<Carrier>,
         prefix: Vec<u8>,
-        session: Option<Session>,
+        layer: impl Into<Layer>,
         options: Options,
     ) -> Self {
-        let mut socket = Self::new(Transport::Gone, session, options);
-        match socket.session {
-            Some(_) => socket.wire = prefix,
-            None => socket.ahead = prefix,
+        let mut socket = Self::new(Transport::Gone, layer.into(), options);
+        if socket.is_bare() {
+            socket.ahead = prefix;
+        } else {
+            socket.wire = prefix;
         }
         socket.carried(carrier.into());
         socket
@@ -156,7 +162,7 @@ impl Socket {
     /// has left (flush it first).
     pub fn into_carrier(mut self) -> Result<(Carrier, Vec<u8>), Box<Self>> {
         let open = self.goodbyes.ours() == Ours::Open && !self.goodbyes.theirs();
-        let plain = self.state() == State::Established && self.session.is_none();
+        let plain = self.state() == State::Established && self.mode() == Mode::Plain;
         if !open || !plain || !self.below.is_empty() {
             return Err(Box::new(self));
         }
@@ -169,12 +175,19 @@ impl Socket {
         }
     }
 
-    fn new(transport: Transport, session: Option<Session>, options: Options) -> Self {
-        let plain = session.is_none().then_some(WhyPlain::Disabled);
+    fn new(transport: Transport, layer: Layer, options: Options) -> Self {
+        let (session, pool) = match layer.0 {
+            Wrapping::None => (None, None),
+            Wrapping::Session(session) => (Some(session), None),
+            Wrapping::Pool(pool) => (None, Some(pool)),
+        };
+        let bare = session.is_none() && pool.is_none();
+        let plain = bare.then_some(WhyPlain::Disabled);
         Self {
             transport,
             watch: Watch::new(Facts { plain, ..Facts::default() }),
             session,
+            pool,
             goodbyes: Goodbyes::new(options.close),
             dying: None,
             write_error: None,
@@ -216,6 +229,11 @@ impl Socket {
         facts.first_goodbye = self.goodbyes.first();
         facts.tls = self.tls_facts().or(facts.tls);
         facts
+    }
+
+    /// Whether no layer is, or is to be, around the transport.
+    fn is_bare(&self) -> bool {
+        self.session.is_none() && self.pool.is_none() && self.mode() == Mode::Plain
     }
 
     fn tls_facts(&self) -> Option<TlsFacts> {
@@ -358,7 +376,7 @@ impl Socket {
     fn carrier(&mut self) -> Option<&mut Carrier> {
         match &mut self.transport {
             Transport::Up(carrier) => Some(carrier),
-            Transport::Dialing(_) | Transport::Gone => None,
+            Transport::Dialing(_) | Transport::Entrusted(_) | Transport::Gone => None,
         }
     }
 
