@@ -238,7 +238,10 @@ const fn blame_of_fault(fault: &Fault) -> Blame {
             | CertificateFault::CaAsEndEntity
             | CertificateFault::WrongUsage { .. }
             | CertificateFault::Expired { .. }
-            | CertificateFault::NotYetValid { .. },
+            | CertificateFault::NotYetValid { .. }
+            | CertificateFault::RevocationUnknown(_)
+            | CertificateFault::NotPinned { .. }
+            | CertificateFault::NotAllowed { .. },
         ) => Blame::Config,
         Fault::Protocol(_) | Fault::Certificate(_) => Blame::Peer,
         Fault::BadRecord => Blame::Network,
@@ -294,8 +297,15 @@ fn hint_of_fault(fault: &Fault) -> Cow<'static, str> {
             }
             CertificateFault::NotYetValid { .. } => "check the clocks of both machines",
             CertificateFault::Revoked => "the peer must get a new certificate",
+            CertificateFault::RevocationUnknown(_) => {
+                "give a current revocation list of each issuer with crl=FILE"
+            }
             CertificateFault::CaAsEndEntity => {
-                "give the peer a certificate of its own, issued by that CA"
+                "give the peer a certificate of its own, issued by that CA; or pin this one"
+            }
+            CertificateFault::NotPinned { .. } => "pin the peer's key, if it is to be let in",
+            CertificateFault::NotAllowed { .. } => {
+                "add the peer's name to the allowed names, if it is to be let in"
             }
             CertificateFault::WrongUsage { .. } => {
                 "get a certificate with the extended key usage for this role"

@@ -76,6 +76,11 @@ impl fmt::Display for Ended {
             if let Some(alpn) = &tls.alpn {
                 fact("ALPN", &OneLine(alpn))?;
             }
+            let told = self.ending.certificate_fault();
+            let failed = tls.checks.iter().flat_map(|checks| checks.failed());
+            for (_, fault) in failed.filter(|(_, fault)| told != Some(*fault)) {
+                fact("certificate:", fault)?;
+            }
         }
         Ok(())
     }
