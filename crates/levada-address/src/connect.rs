@@ -9,7 +9,8 @@ use levada_core::Deadlines;
 use crate::address::Part;
 use crate::deadline::deadlines;
 use crate::{
-    Address, AddressError, Endpoint, Family, Fault, Host, IdentityFiles, Side, UnixName, Value,
+    Address, AddressError, Endpoint, Family, Fault, Host, IdentityFiles, SessionOptions, Side,
+    UnixName, Value,
 };
 
 /// What an address says to whoever connects to it, every default filled in.
@@ -60,6 +61,8 @@ pub struct ConnectTls {
     pub identity: Option<IdentityFiles>,
     /// The application protocols, the preferred one first; empty when none is spoken of.
     pub alpn: Vec<Vec<u8>>,
+    /// What holds of every session.
+    pub session: SessionOptions,
 }
 
 impl Address {
@@ -145,6 +148,7 @@ impl Address {
             ca: options.path("ca"),
             identity,
             alpn: options.alpn(),
+            session: options.session(),
         })
     }
 }

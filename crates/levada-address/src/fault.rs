@@ -86,6 +86,13 @@ pub enum Fault {
         /// How many keys there are.
         keys: usize,
     },
+    /// Not as many OCSP responses as certificates.
+    StapleCount {
+        /// How many certificates there are.
+        certs: usize,
+        /// How many responses there are.
+        staples: usize,
+    },
     /// The host, `bind` and `family` are not of the same version of IP.
     FamilyConflict,
 }
@@ -146,6 +153,8 @@ pub enum ValueFault {
     DurationZero,
     /// More than 365 days.
     DurationLong,
+    /// No number of bytes that a record can be limited to.
+    RecordSize,
 }
 
 impl From<HostFault> for Fault {
@@ -203,6 +212,10 @@ impl fmt::Display for Fault {
                 let s = |count: &usize| if *count == 1 { "" } else { "s" };
                 write!(f, "{keys} key{} for {certs} certificate{}", s(keys), s(certs))
             }
+            Self::StapleCount { certs, staples } => {
+                let s = |count: &usize| if *count == 1 { "" } else { "s" };
+                write!(f, "{staples} response{} for {certs} certificate{}", s(staples), s(certs))
+            }
             Self::FamilyConflict => f.write_str("the versions of IP contradict each other"),
         }
     }
@@ -244,6 +257,7 @@ impl fmt::Display for ValueFault {
             Self::DurationUnit => "a time ends with its unit",
             Self::DurationZero => "a deadline of zero can never be met",
             Self::DurationLong => "a deadline has at most 365 days",
+            Self::RecordSize => "a record can be limited to a number of bytes from 64 to 16384",
         })
     }
 }

@@ -79,7 +79,7 @@ pub use fault::{Fault, HostFault, ValueFault};
 pub use host::Host;
 pub use listen::{ClientCheck, ListenAddress, ListenEndpoint, ListenTls};
 pub use option::{DefaultValue, OPTIONS, OptionSpec, Repeat, Schemes};
-pub use options::{IdentityFiles, Options};
+pub use options::{IdentityFiles, Options, SessionOptions};
 pub use parse::MAX_LEN;
 pub use scheme::{Form, SCHEMES, Scheme, SchemeSpec};
 pub use side::{Side, Sides};

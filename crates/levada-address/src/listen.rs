@@ -7,8 +7,8 @@ use levada_core::Deadlines;
 use crate::address::Part;
 use crate::deadline::deadlines;
 use crate::{
-    Address, AddressError, ClientAuth, Endpoint, Family, Fault, Host, IdentityFiles, Side,
-    UnixName, Value,
+    Address, AddressError, ClientAuth, Endpoint, Family, Fault, Host, IdentityFiles,
+    SessionOptions, Side, UnixName, Value,
 };
 
 /// What an address says to a listener, every default filled in.
@@ -50,6 +50,8 @@ pub struct ListenTls {
     pub client: Option<ClientCheck>,
     /// The application protocols, the preferred one first; empty when none is spoken of.
     pub alpn: Vec<Vec<u8>>,
+    /// What holds of every session.
+    pub session: SessionOptions,
 }
 
 /// How clients prove who they are.
@@ -115,6 +117,12 @@ impl Address {
             let fault = Fault::KeyCount { certs, keys };
             return Err(self.wrong(Part::Word("key"), fault, Some(hint)));
         }
+        let staples = options.values("ocsp").count();
+        if staples != 0 && staples != certs {
+            let hint = "the n-th response is for the n-th certificate";
+            let fault = Fault::StapleCount { certs, staples };
+            return Err(self.wrong(Part::Word("ocsp"), fault, Some(hint)));
+        }
         let ca = options.path("client-ca");
         let client = match (options.get("client-auth"), ca) {
             (Some(Value::ClientAuth(ClientAuth::None)), _) | (None, None) => None,
@@ -128,6 +136,6 @@ impl Address {
                 return Err(self.wrong(Part::Word("client-auth"), fault, Some(hint)));
             }
         };
-        Ok(ListenTls { identities, client, alpn: options.alpn() })
+        Ok(ListenTls { identities, client, alpn: options.alpn(), session: options.session() })
     }
 }

@@ -114,6 +114,18 @@ pub static OPTIONS: &[OptionSpec] = &[
         more: "It serves every encrypted key of the address.",
     },
     OptionSpec {
+        word: "ocsp",
+        side: Sides::Listen,
+        schemes: TLS,
+        kind: ValueKind::Path,
+        repeat: Repeat::On(Side::Listen),
+        partner: Some("cert"),
+        default: DefaultValue::Absent,
+        help: "DER file with the OCSP response to staple to the certificate",
+        more: "The n-th response belongs to the n-th certificate; give one for each of them or for \
+               none. It is sent as it is: whoever asked the authority for it keeps it fresh.",
+    },
+    OptionSpec {
         word: "client-ca",
         side: Sides::Listen,
         schemes: TLS,
@@ -179,6 +191,42 @@ pub static OPTIONS: &[OptionSpec] = &[
         default: DefaultValue::Absent,
         help: "application protocols, with commas between them, the preferred one first",
         more: "",
+    },
+    OptionSpec {
+        word: "resume",
+        side: Sides::Both,
+        schemes: TLS,
+        kind: ValueKind::Switch,
+        repeat: Repeat::Never,
+        partner: None,
+        default: DefaultValue::Value(Value::Switch(true)),
+        help: "whether a peer that was met before needs no full handshake",
+        more: "A listener seals sessions into tickets, by keys in memory that change every 6 hours. \
+               Data is never sent before a handshake is over (no 0-RTT).",
+    },
+    OptionSpec {
+        word: "max-record",
+        side: Sides::Both,
+        schemes: TLS,
+        kind: ValueKind::RecordSize,
+        repeat: Repeat::Never,
+        partner: None,
+        default: DefaultValue::Value(Value::RecordSize(16384)),
+        help: "most plain bytes in one TLS record that we send",
+        more: "It is a limit of ours, for a peer with little room; nothing is negotiated, and what \
+               the peer sends is not limited by it.",
+    },
+    OptionSpec {
+        word: "danger-key-log",
+        side: Sides::Both,
+        schemes: TLS,
+        kind: ValueKind::Path,
+        repeat: Repeat::Never,
+        partner: None,
+        default: DefaultValue::Absent,
+        help: "file that gets the secrets of every session: who reads it reads all traffic",
+        more: "For Wireshark, in the form of SSLKEYLOGFILE, whose variable alone does nothing here. \
+               The file is made for its owner alone, and refused where others may read it.",
     },
     OptionSpec {
         word: "family",
@@ -260,7 +308,9 @@ mod tests {
                 assert_eq!(value.kind(), row.kind, "{word}: default");
             }
             if let Some(partner) = row.partner {
-                assert_eq!(OptionSpec::find(partner).unwrap().partner, Some(word));
+                // Those that come one for each certificate are partners of that.
+                let other = OptionSpec::find(partner).unwrap();
+                assert!(other.partner == Some(word) || other.word == "cert", "{word}");
             }
         }
     }

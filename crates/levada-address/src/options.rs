@@ -97,6 +97,17 @@ impl Options {
         }
     }
 
+    pub(crate) fn session(&self) -> SessionOptions {
+        SessionOptions {
+            resume: self.or_default("resume") != Some(&Value::Switch(false)),
+            max_record: match self.or_default("max-record") {
+                Some(Value::RecordSize(bytes)) => usize::from(*bytes),
+                _ => 16384,
+            },
+            danger_key_log: self.path("danger-key-log"),
+        }
+    }
+
     pub(crate) fn family(&self) -> Family {
         match self.or_default("family") {
             Some(Value::Family(family)) => *family,
@@ -114,11 +125,13 @@ impl Options {
     /// The identities in the order of their certificates; as many as there are `cert` words.
     pub(crate) fn identities(&self) -> Vec<IdentityFiles> {
         let mut keys = self.paths("key");
+        let mut staples = self.paths("ocsp");
         let passphrase_file = self.path("passphrase-file");
         let identity = |cert: &Path| IdentityFiles {
             cert: cert.to_owned(),
             key: keys.next().unwrap_or(cert).to_owned(),
             passphrase_file: passphrase_file.clone(),
+            ocsp: staples.next().map(Path::to_owned),
         };
         self.paths("cert").map(identity).collect()
     }
@@ -140,4 +153,17 @@ pub struct IdentityFiles {
     pub key: PathBuf,
     /// The file whose first line opens the key, if that is encrypted.
     pub passphrase_file: Option<PathBuf>,
+    /// DER: the OCSP response to staple to the certificate.
+    pub ocsp: Option<PathBuf>,
+}
+
+/// What holds of every TLS session of an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionOptions {
+    /// Whether sessions are resumed.
+    pub resume: bool,
+    /// The most plain bytes in one record that we send, from 64 to 16384.
+    pub max_record: usize,
+    /// The file that gets the secrets of every session.
+    pub danger_key_log: Option<PathBuf>,
 }

@@ -30,6 +30,10 @@ pub enum ValueKind {
     Bind,
     /// A [`TimeLimit`].
     Deadline,
+    /// `on` or `off`.
+    Switch,
+    /// Plain bytes of a TLS record, from 64 to 16384.
+    RecordSize,
 }
 
 /// The value of a word.
@@ -52,6 +56,10 @@ pub enum Value {
     Bind(SocketAddr),
     /// Of [`ValueKind::Deadline`].
     Deadline(TimeLimit),
+    /// Of [`ValueKind::Switch`].
+    Switch(bool),
+    /// Of [`ValueKind::RecordSize`].
+    RecordSize(u16),
 }
 
 /// Whether a listener asks its clients for a certificate.
@@ -81,6 +89,7 @@ const CLIENT_AUTH: &[(&str, ClientAuth)] = &[
     ("requested", ClientAuth::Requested),
     ("required", ClientAuth::Required),
 ];
+const SWITCH: &[(&str, bool)] = &[("on", true), ("off", false)];
 const FAMILY: &[(&str, Family)] = &[("4", Family::V4), ("6", Family::V6), ("any", Family::Any)];
 
 impl Family {
@@ -106,13 +115,15 @@ impl ValueKind {
             Self::Family => "4|6|any",
             Self::Bind => "IP[:PORT]",
             Self::Deadline => "TIME|off",
+            Self::Switch => "on|off",
+            Self::RecordSize => "BYTES",
         }
     }
 
     /// The values to choose from; none where there are too many to list.
     pub fn choices(self) -> impl Iterator<Item = &'static str> {
         let chosen = match self {
-            Self::ClientAuth | Self::Family => self.placeholder(),
+            Self::ClientAuth | Self::Family | Self::Switch => self.placeholder(),
             _ => "",
         };
         chosen.split('|').filter(|choice| !choice.is_empty())
@@ -140,7 +151,17 @@ impl ValueKind {
             Self::Family => choice(text()?, self, FAMILY).map(Value::Family),
             Self::Bind => bind(text()?).map(Value::Bind),
             Self::Deadline => TimeLimit::parse(text()?).map(Value::Deadline),
+            Self::Switch => choice(text()?, self, SWITCH).map(Value::Switch),
+            Self::RecordSize => record_size(text()?),
         }
+    }
+}
+
+fn record_size(text: &str) -> Result<Value, Wrong> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    match text.parse() {
+        Ok(bytes @ 64..=16384) if is_plain => Ok(Value::RecordSize(bytes)),
+        _ => Err(Wrong::new(0..text.len(), ValueFault::RecordSize)),
     }
 }
 
@@ -208,6 +229,8 @@ impl Value {
             Self::Family(_) => ValueKind::Family,
             Self::Bind(_) => ValueKind::Bind,
             Self::Deadline(_) => ValueKind::Deadline,
+            Self::Switch(_) => ValueKind::Switch,
+            Self::RecordSize(_) => ValueKind::RecordSize,
         }
     }
 
@@ -230,6 +253,8 @@ impl Value {
                 .into()
             }
             Self::Deadline(deadline) => deadline.to_string().into_bytes().into(),
+            Self::Switch(on) => written(*on, SWITCH).into(),
+            Self::RecordSize(bytes) => bytes.to_string().into_bytes().into(),
         }
     }
 }
@@ -260,6 +285,8 @@ mod tests {
             (ValueKind::Family, &["4", "6", "any"]),
             (ValueKind::Bind, &["10.0.0.1", "10.0.0.1:65535", "[::1]", "[::1]:1"]),
             (ValueKind::Deadline, &["off", "1s"]),
+            (ValueKind::Switch, &["on", "off"]),
+            (ValueKind::RecordSize, &["64", "16384"]),
         ] {
             for text in texts {
                 let value = kind.parse(text.as_bytes()).unwrap_or_else(|w| panic!("{text}: {w:?}"));
@@ -286,6 +313,10 @@ mod tests {
         assert_eq!(fault(ValueKind::DnsName, b"[::1]"), (ValueFault::NotName.into(), 0..5));
         assert_eq!(fault(ValueKind::Bind, b"eth0:1"), (ValueFault::NotIp.into(), 0..4));
         assert_eq!(fault(ValueKind::Bind, b"1.1.1.1:x"), (Fault::Port, 8..9));
+        for bytes in [&b"63"[..], b"16385", b"99999", b"0100", b"+100", b"1k"] {
+            let range = 0..bytes.len();
+            assert_eq!(fault(ValueKind::RecordSize, bytes), (ValueFault::RecordSize.into(), range));
+        }
         assert_eq!(fault(ValueKind::Bind, b"::1"), (HostFault::Brackets.into(), 0..3));
     }
 }

@@ -40,6 +40,7 @@ fn value(kind: ValueKind) -> BoxedStrategy<Vec<u8>> {
         ValueKind::DnsName => text("[a-z]{1,9}(\\.[a-z]{1,9}){0,3}"),
         ValueKind::Alpn => text("[ -+\\--~]{1,9}(,[ -+\\--~]{1,9}){0,3}"),
         ValueKind::Bind => text("10\\.0\\.0\\.[0-9](:[1-9][0-9]{0,3})?|\\[::1\\]:[1-9]"),
+        ValueKind::RecordSize => text("[1-9][0-9]{2,3}|64"),
         ValueKind::Deadline => text("off|[1-9][0-9]{0,5}(ms|s)"),
         choice => prop::sample::select(choice.choices().collect::<Vec<_>>())
             .prop_map(|choice| choice.as_bytes().to_vec())

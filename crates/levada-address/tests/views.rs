@@ -21,7 +21,7 @@ fn connect_tls(text: &str) -> ConnectTls {
 }
 
 fn identity(cert: &str, key: &str) -> IdentityFiles {
-    IdentityFiles { cert: cert.into(), key: key.into(), passphrase_file: None }
+    IdentityFiles { cert: cert.into(), key: key.into(), passphrase_file: None, ocsp: None }
 }
 use levada_core::Deadlines;
 
@@ -200,6 +200,8 @@ fn every_word_of_the_table_reaches_the_view() {
         ValueKind::Family => "6",
         ValueKind::Bind => "10.9.9.9",
         ValueKind::Deadline => "77s",
+        ValueKind::Switch => "off",
+        ValueKind::RecordSize => "777",
         other => panic!("no sample of {other:?}"),
     };
     let view = |address: &Address, side| match side {

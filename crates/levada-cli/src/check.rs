@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 use time::OffsetDateTime;
 
+use crate::danger::Danger;
 use crate::door::shown;
 use crate::exit::{Exit, Stop, fail};
 use crate::limits;
@@ -42,6 +43,8 @@ struct End {
     trusts: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     alpn: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    dangers: Vec<Danger>,
     #[serde(rename = "deadlines_ms", serialize_with = "deadlines_ms")]
     deadlines: Deadlines,
 }
@@ -112,6 +115,7 @@ impl Route {
                 },
                 trusts: listen.tls.as_ref().and_then(trusts_clients),
                 alpn: listen.tls.as_ref().map_or_else(Vec::new, |tls| texts(&tls.alpn)),
+                dangers: Danger::all_of(&route.listen),
                 deadlines: listen.deadlines,
             },
             to: End {
@@ -126,6 +130,7 @@ impl Route {
                 },
                 trusts: to.tls.as_ref().map(trusts_target),
                 alpn: to.tls.as_ref().map_or_else(Vec::new, |tls| texts(&tls.alpn)),
+                dangers: Danger::all_of(&route.to),
                 deadlines: to.deadlines,
             },
         })
@@ -208,6 +213,7 @@ impl End {
         if !self.alpn.is_empty() {
             lines.push(format!("    alpn {}", self.alpn.join(",")));
         }
+        lines.extend(self.dangers.iter().map(|danger| format!("    {danger}")));
         let limits = each(&self.deadlines).map(|(deadline, time)| {
             let time = time.map_or("off".to_owned(), millis);
             format!("{} {time}", deadline.word().trim_start_matches("deadline-"))

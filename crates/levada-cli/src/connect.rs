@@ -3,6 +3,7 @@
 use levada::{Address, AddressError, Dialer, Ended, Socket};
 use serde::Serialize;
 
+use crate::danger::Danger;
 use crate::exit::{Exit, Stop, fail, say};
 use crate::log::Format;
 use crate::narrate::narrate;
@@ -20,6 +21,12 @@ const STDIO: &str = "stdio:?deadline-close=off";
 pub(crate) async fn run(plan: ConnectPlan) -> Result<Exit, Stop> {
     let mut signals = Signals::listen().map_err(|error| fail(format!("signals: {error}")))?;
     let mut peer = dial(&plan.address)?;
+    for danger in Danger::all_of(&plan.address) {
+        say(&match plan.format {
+            Format::Json => serde_json::json!({ "danger": danger }).to_string(),
+            Format::Text => format!("levada: {danger}"),
+        });
+    }
     let narrator = plan.verbose.then(|| tokio::spawn(narrate(peer.events(), plan.format)));
     let ours = tokio::select! {
         ours = join(&mut peer) => ours?,

@@ -9,6 +9,7 @@ use levada_address::Address;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::danger::Danger;
 use crate::exit::{Stop, fail};
 use crate::house::House;
 use crate::log::Record;
@@ -28,6 +29,7 @@ const LAST_CLIENTS: usize = 4096;
 pub(crate) struct Door {
     listener: Listener,
     way: Arc<Way>,
+    dangers: Vec<Danger>,
 }
 
 /// What a stream needs to know once it is accepted.
@@ -43,11 +45,21 @@ impl Door {
     /// Listens.
     pub(crate) async fn open(route: Prepared, max_handshakes: usize) -> Result<Self, CannotOpen> {
         let Prepared { listen, to, binder, dialer, place } = route;
-        let listener = binder.bind().await.map_err(|error| CannotOpen { place, error })?;
+        let listener = match dialer.open_key_log() {
+            Ok(()) => binder.bind().await,
+            Err(error) => Err(error),
+        };
+        let listener = listener.map_err(|error| CannotOpen { place, error })?;
+        let dangers = [&listen, &to].into_iter().flat_map(Danger::all_of).collect();
         let on = shown(&listen, listener.local().as_ref());
         let to = shown(&to, None);
         let listener = listener.limit_handshakes(max_handshakes);
-        Ok(Self { listener, way: Arc::new(Way { dialer, on, to }) })
+        Ok(Self { listener, way: Arc::new(Way { dialer, on, to }), dangers })
+    }
+
+    /// What its addresses take away of security.
+    pub(crate) fn dangers(&self) -> &[Danger] {
+        &self.dangers
     }
 
     /// What the log says of it.

@@ -14,6 +14,8 @@ use levada::{Ended, Ending};
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use crate::danger::Danger;
+
 /// Lines that wait for a slow reader at most.
 const QUEUE: usize = 4096;
 
@@ -35,6 +37,8 @@ pub(crate) enum Format {
 pub(crate) enum Record<'a> {
     /// Streams can come now.
     Listening { on: &'a str, to: &'a str },
+    /// An option takes security away.
+    Danger(&'a Danger),
     /// A pair of streams has ended.
     Ended(EndedPair<'a>),
     /// As many streams as there may be: no more are taken for now.
@@ -70,7 +74,7 @@ impl Record<'_> {
             Self::Listening { .. } | Self::Draining { .. } | Self::Stopped { cut: 0 } => "info",
             Self::Ended(pair) if good(pair.client) && pair.target.is_none_or(good) => "info",
             Self::ListenerBroken { .. } => "error",
-            Self::Ended(_) | Self::Full { .. } | Self::Stopped { .. } => "warn",
+            Self::Danger(_) | Self::Ended(_) | Self::Full { .. } | Self::Stopped { .. } => "warn",
         }
     }
 
@@ -78,6 +82,11 @@ impl Record<'_> {
         let mut line = Line::default();
         match self {
             Self::Listening { on, to } => line.word("listening").pair("on", on).pair("to", to),
+            Self::Danger(danger) => line
+                .word("danger")
+                .pair("address", danger.address())
+                .pair("option", danger.option())
+                .pair("message", danger.message()),
             Self::Ended(pair) => pair.text(line.word("ended")),
             Self::Full { connections } => line.word("full").pair("connections", connections),
             Self::ListenerBroken { on, error } => {

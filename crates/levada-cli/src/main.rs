@@ -9,6 +9,7 @@ mod book;
 mod check;
 mod config_file;
 mod connect;
+mod danger;
 mod dev_ca;
 mod door;
 mod exit;

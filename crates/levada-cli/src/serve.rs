@@ -51,6 +51,9 @@ pub(crate) async fn run(plan: ServePlan) -> Result<Exit, Stop> {
     let house = House::new(log, connections);
     for door in &doors {
         house.log.tell(&door.record());
+        for danger in door.dangers() {
+            house.log.tell(&Record::Danger(danger));
+        }
     }
     if let Some(welcome) = welcome {
         welcome.print();

@@ -118,6 +118,9 @@ pub struct TlsFacts {
     /// first, the issuers that it sends behind it (RFC 8446 section 4.4.2). That is what was sent, not
     /// the path to an anchor that verification found. They are told when they are refused, too.
     pub peer_chain: Arc<[ShownCertificate]>,
+    /// What the OCSP response says that the server has stapled to its certificate (RFC 6066 section
+    /// 8), as client; never on a resumed session. It is told, not verified.
+    pub staple: Option<Staple>,
 }
 
 impl TlsFacts {
@@ -128,6 +131,39 @@ impl TlsFacts {
     pub fn peer_certificate(&self) -> Option<&CertificateFacts> {
         self.peer_chain.first().and_then(ShownCertificate::read)
     }
+}
+
+/// What a stapled OCSP response says (RFC 6960 section 4.2.1) of the first certificate in it. Its
+/// signature is not verified: these are the server's words, for whoever looks for a fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Staple {
+    /// How long it is.
+    pub bytes: usize,
+    /// What it says.
+    pub status: StapleStatus,
+    /// The certificate's serial number, as [`CertificateFacts::serial`] tells it.
+    pub serial: Option<String>,
+    /// As of when that is so, in seconds since 1970-01-01 UTC.
+    pub this_update: Option<i64>,
+    /// When there will be news at the latest, in seconds since 1970-01-01 UTC.
+    pub next_update: Option<i64>,
+}
+
+/// What a stapled OCSP response says of the certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+pub enum StapleStatus {
+    /// It is not revoked.
+    Good,
+    /// It is revoked.
+    Revoked,
+    /// The responder does not know it.
+    Unknown,
+    /// The responder gave no answer, only an error.
+    NoAnswer,
+    /// It is no OCSP response that can be read.
+    Unreadable,
 }
 
 /// How far the peer's certificates were verified.

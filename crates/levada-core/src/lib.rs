@@ -44,7 +44,9 @@ pub use diagnosis::Blame;
 pub use ended::Ended;
 pub use ending::{ConnectFailure, Ending, Rule};
 pub use event::Event;
-pub use facts::{Bytes, Endpoint, Facts, Times, TlsFacts, Verification, WhyPlain};
+pub use facts::{
+    Bytes, Endpoint, Facts, Staple, StapleStatus, Times, TlsFacts, Verification, WhyPlain,
+};
 pub use fault::{CertificateFault, Fault};
 pub use lifecycle::{LIFECYCLE, Life, Mode, Party, Role, State, Step, Undeclared};
 pub use os_error::{OsError, OsErrorKind};

@@ -239,8 +239,8 @@ fn whatever_a_peer_chose_an_ended_is_one_printable_line() {
 mod json {
     use super::*;
     use levada_core::{
-        Bytes, CertificateFacts, Event, Mode, Party, Role, ShownCertificate, SubjectName, Times,
-        Verification, WhyPlain,
+        Bytes, CertificateFacts, Event, Mode, Party, Role, ShownCertificate, Staple, StapleStatus,
+        SubjectName, Times, Verification, WhyPlain,
     };
     use serde_json::{Value, json};
     use std::time::Duration;
@@ -305,6 +305,13 @@ mod json {
                 })),
                 peer_certificates: 2,
                 peer_chain: [server(), ShownCertificate::Unreadable { bytes: 812 }].into(),
+                staple: Some(Staple {
+                    bytes: 300,
+                    status: StapleStatus::Good,
+                    serial: Some("0AFF".into()),
+                    this_update: Some(1_700_000_000),
+                    next_update: None,
+                }),
             }),
             first_goodbye: Some(Party::Peer),
             bytes: Bytes { read: 1, written: 2, wire_read: 3, wire_written: 4, discarded: 5 },
@@ -385,6 +392,13 @@ mod json {
                         },
                         { "unreadable": { "bytes": 812 } },
                     ],
+                    "staple": {
+                        "bytes": 300,
+                        "status": "good",
+                        "serial": "0AFF",
+                        "this_update": 1_700_000_000,
+                        "next_update": null,
+                    },
                 },
                 "first_goodbye": "peer",
                 "bytes": {

@@ -1,11 +1,12 @@
 //! The client's side: whom it trusts, what it offers.
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use levada_core::ShownCertificate;
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 use rustls_platform_verifier::Verifier;
@@ -14,8 +15,10 @@ use crate::anchors::{self, Anchors};
 use crate::config_error::{TlsConfigError, alpn_names};
 use crate::facts::Known;
 use crate::identity::Identity;
+use crate::key_log::DangerKeyLog;
 use crate::name::SessionName;
 use crate::provider::provider;
+use crate::record::RecordSize;
 use crate::session::Session;
 use crate::verify::{DangerNoVerification, OtherName};
 use crate::version::{TlsVersion, Versions};
@@ -23,6 +26,10 @@ use crate::witness::{ClientIdentity, Witnessed};
 
 /// What all sessions of a client have in common. Cheap to clone; clones share the memory of
 /// sessions that can be resumed.
+///
+/// That memory belongs to this client and its rules: no session that was verified by others is ever
+/// resumed. It is bounded ([`resume_servers`](TlsClientBuilder::resume_servers)), and no data is sent
+/// before a handshake is over (no 0-RTT).
 #[derive(Clone)]
 pub struct TlsClient {
     config: Arc<ClientConfig>,
@@ -30,7 +37,17 @@ pub struct TlsClient {
     verifies: bool,
     identity: Option<Arc<ShownCertificate>>,
     versions: Versions,
+    record_size: RecordSize,
+    resume_servers: usize,
+    others: Arc<Mutex<OtherNames>>,
 }
+
+/// The configurations for peers whose verified name is not the one asked for, the oldest first: each
+/// has a verifier and a memory of sessions of its own.
+type OtherNames = VecDeque<(SessionName, Arc<ClientConfig>)>;
+
+/// Tickets of TLS 1.3 that are kept for one server: each is used once.
+const TICKETS: usize = 8;
 
 impl TlsClient {
     /// A client that verifies by the platform's anchors, offers TLS 1.2 and 1.3, and has no
@@ -42,13 +59,16 @@ impl TlsClient {
             identity: None,
             versions: Versions::default(),
             verifies: true,
+            resume_servers: TlsClientBuilder::RESUME_SERVERS,
+            record_size: RecordSize::default(),
+            key_log: None,
         }
     }
 
     /// Begins a session with the peer `name`. Its first records wait to be written.
     ///
-    /// Where the name verified is not the name asked for, sessions are not resumed: a ticket is kept
-    /// by the name asked for, and must not stand in for verifying another one.
+    /// A session with the same name is resumed where the server allows it. Both names count: one that
+    /// was verified for another name is not.
     ///
     /// # Errors
     ///
@@ -57,12 +77,7 @@ impl TlsClient {
         let asked_for = name.sni_name().map(|name| ServerName::DnsName(name.clone()));
         let (config, asked_for) = match asked_for {
             Some(asked_for) if asked_for != *name.verified_name() => {
-                let mut config = ClientConfig::clone(&self.config);
-                config.dangerous().set_certificate_verifier(Arc::new(OtherName {
-                    inner: self.verifier.clone(),
-                    name: name.verified_name().clone(),
-                }));
-                (Arc::new(config), asked_for)
+                (self.config_for_other(name), asked_for)
             }
             Some(asked_for) => (self.config.clone(), asked_for),
             None => {
@@ -74,7 +89,30 @@ impl TlsClient {
         let connection = ClientConnection::new(config, asked_for)
             .map_err(|error| TlsConfigError::Provider(error.to_string()))?;
         let known = Known::client(name, self.verifies, self.identity.clone());
-        Ok(Session::client(connection, self.versions, known))
+        Ok(Session::client(connection, self.versions, self.record_size, known))
+    }
+
+    /// The configuration that asks for one name and verifies another.
+    fn config_for_other(&self, name: &SessionName) -> Arc<ClientConfig> {
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, config)) = others.iter().find(|(other, _)| other == name) {
+            return config.clone();
+        }
+        let mut config = ClientConfig::clone(&self.config);
+        config.dangerous().set_certificate_verifier(Arc::new(OtherName {
+            inner: self.verifier.clone(),
+            name: name.verified_name().clone(),
+        }));
+        let most = self.resume_servers;
+        config.resumption = resumption(most.min(1));
+        let config = Arc::new(config);
+        if most > 0 {
+            while others.len() >= most {
+                others.pop_front();
+            }
+            others.push_back((name.clone(), config.clone()));
+        }
+        config
     }
 }
 
@@ -92,9 +130,15 @@ pub struct TlsClientBuilder {
     identity: Option<Identity>,
     versions: Versions,
     verifies: bool,
+    resume_servers: usize,
+    record_size: RecordSize,
+    key_log: Option<DangerKeyLog>,
 }
 
 impl TlsClientBuilder {
+    /// How many servers' sessions are remembered, unless told otherwise.
+    pub const RESUME_SERVERS: usize = 64;
+
     /// Trusts `anchors` instead of the platform's.
     #[must_use]
     pub fn anchors(mut self, anchors: Anchors) -> Self {
@@ -127,6 +171,31 @@ impl TlsClientBuilder {
     #[must_use]
     pub const fn max_version(mut self, version: TlsVersion) -> Self {
         self.versions.max = version;
+        self
+    }
+
+    /// Remembers the sessions of so many servers, in memory, to resume them: up to 8 tickets of TLS 1.3
+    /// and a session of TLS 1.2 for each. The server that came first is forgotten first; 0 remembers
+    /// none.
+    #[must_use]
+    pub const fn resume_servers(mut self, most: usize) -> Self {
+        self.resume_servers = most;
+        self
+    }
+
+    /// Sends no record with more than so many plain bytes, from 64 to 16384, which is the default.
+    /// This limits what we send, for a peer that has little room or shall read early; nothing is
+    /// negotiated (RFC 8449), and what the peer sends is not limited by it.
+    #[must_use]
+    pub const fn max_record(mut self, bytes: usize) -> Self {
+        self.record_size = RecordSize(bytes);
+        self
+    }
+
+    /// Writes the secrets of every session: whoever reads them reads all that it carries.
+    #[must_use]
+    pub fn danger_key_log(mut self, key_log: DangerKeyLog) -> Self {
+        self.key_log = Some(key_log);
         self
     }
 
@@ -174,12 +243,28 @@ impl TlsClientBuilder {
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = alpn;
+        config.resumption = resumption(self.resume_servers);
+        config.max_fragment_size = self.record_size.for_rustls()?;
+        if let Some(key_log) = &self.key_log {
+            config.key_log = key_log.for_rustls();
+        }
         Ok(TlsClient {
             config: Arc::new(config),
             verifier,
             verifies: self.verifies,
             identity: shown,
             versions: self.versions,
+            record_size: self.record_size,
+            resume_servers: self.resume_servers,
+            others: Arc::default(),
         })
+    }
+}
+
+/// A memory of sessions with so many servers.
+fn resumption(servers: usize) -> Resumption {
+    match servers {
+        0 => Resumption::disabled(),
+        _ => Resumption::in_memory_sessions(servers.saturating_mul(TICKETS)),
     }
 }

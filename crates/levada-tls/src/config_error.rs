@@ -1,6 +1,7 @@
 //! Why a client or server cannot be set up.
 
 use std::fmt;
+use std::time::Duration;
 
 /// Why a [`TlsClient`](crate::TlsClient) or [`TlsServer`](crate::TlsServer) cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,10 @@ pub enum TlsConfigError {
     /// Clients are to be verified by this machine's trust anchors: whoever has a certificate of any
     /// public authority would be let in.
     PlatformForClients,
+    /// Keys of tickets cannot change so often, or so seldom.
+    TicketPeriod(Duration),
+    /// Records cannot be limited to so many bytes.
+    RecordSize(usize),
     /// The provider of cryptography failed; the text says how.
     Provider(String),
 }
@@ -38,6 +43,13 @@ impl fmt::Display for TlsConfigError {
                 "clients cannot be verified by the public authorities, which certify anybody: give \
                  the anchors that issue your clients' certificates",
             ),
+            Self::TicketPeriod(period) => write!(
+                f,
+                "keys of tickets cannot change every {period:?}: say from one second to 84 hours"
+            ),
+            Self::RecordSize(bytes) => {
+                write!(f, "records cannot be limited to {bytes} bytes: say from 64 to 16384")
+            }
             Self::Provider(why) => write!(f, "the provider of cryptography failed: {why}"),
         }
     }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use levada_core::{Role, ShownCertificate, TlsFacts, Verification};
 use rustls::pki_types::CertificateDer;
+use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, Connection, HandshakeKind, NamedGroup};
 
 use crate::certificate::read_certificate;
 use crate::name::SessionName;
+use crate::staple::read_staple;
 use crate::version::TlsVersion;
 use crate::witness::Notes;
 
@@ -22,6 +24,8 @@ pub(crate) struct Known {
     verifies: bool,
     /// Who we are, if anybody: a server once it has chosen, a client for the case that it is asked.
     pub(crate) identity: Option<Arc<ShownCertificate>>,
+    /// A server's certificates, once it has chosen.
+    pub(crate) own_chain: Option<Arc<CertifiedKey>>,
 }
 
 impl Known {
@@ -38,11 +42,19 @@ impl Known {
             sni,
             verifies,
             identity,
+            own_chain: None,
         }
     }
 
     pub(crate) const fn server() -> Self {
-        Self { role: Role::Server, sni: None, other_name: None, verifies: true, identity: None }
+        Self {
+            role: Role::Server,
+            sni: None,
+            other_name: None,
+            verifies: true,
+            identity: None,
+            own_chain: None,
+        }
     }
 
     /// The facts before there is a connection.
@@ -80,6 +92,7 @@ impl Known {
             verification,
             peer_certificates: chain.len(),
             peer_chain: read_chain(chain),
+            staple: notes.staple.as_deref().map(read_staple),
         }
     }
 

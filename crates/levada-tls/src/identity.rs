@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use levada_core::ShownCertificate;
+use levada_core::{ShownCertificate, StapleStatus};
 use pkcs8::EncryptedPrivateKeyInfoRef;
 use pkcs8::der::{self, AnyRef, Decode};
 use pkcs8::pkcs5;
@@ -20,6 +20,7 @@ use crate::fault::in_words;
 use crate::identity_error::IdentityError;
 use crate::passphrase::Passphrase;
 use crate::pem::{self, Block};
+use crate::staple::read_staple;
 
 /// Who we are: a certificate chain and the private key of its first certificate. Cheap to clone.
 ///
@@ -76,6 +77,32 @@ impl Identity {
         let shown = Arc::new(read_certificate(&leaf.der()));
         drop(parsed);
         Ok(Self { certified: Arc::new(CertifiedKey::new(chain, key)), names, shown })
+    }
+
+    /// The same, with a response of its authority that it is not revoked, to be stapled to the
+    /// certificate for clients that ask for it (OCSP, RFC 6066 section 8). It is DER, as
+    /// `openssl ocsp -respout` writes it, and is renewed by whoever made it: it is sent as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError::BadStaple`] when it is no OCSP response, or one without an answer, or about
+    /// another certificate.
+    pub fn with_staple(&self, der: &[u8]) -> Result<Self, IdentityError> {
+        let staple = read_staple(der);
+        let serial = self.shown.read().map(|facts| facts.serial.as_str());
+        let why = match staple.status {
+            StapleStatus::Unreadable => "it is no OCSP response in DER",
+            StapleStatus::NoAnswer => "the responder gave no answer in it",
+            _ if serial.is_some() && staple.serial.as_deref() != serial => {
+                "it is about another certificate"
+            }
+            _ => {
+                let mut certified = CertifiedKey::clone(&self.certified);
+                certified.ocsp = Some(der.to_vec());
+                return Ok(Self { certified: Arc::new(certified), ..self.clone() });
+            }
+        };
+        Err(IdentityError::BadStaple(why))
     }
 
     /// The DNS names that the certificate is for (its subject alternative names), in lower case; a

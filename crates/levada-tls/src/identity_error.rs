@@ -48,6 +48,8 @@ pub enum IdentityError {
     LeafNotFirst(usize),
     /// A certificate is not followed by its issuer; counted from 1.
     ChainOrder(usize),
+    /// The OCSP response cannot be stapled to the certificate; the text says why.
+    BadStaple(&'static str),
 }
 
 impl fmt::Display for IdentityError {
@@ -104,6 +106,11 @@ impl fmt::Display for IdentityError {
                 f,
                 "the private key is that of certificate {number}: put that one first, behind it \
                  its issuer, and so on",
+            ),
+            Self::BadStaple(why) => write!(
+                f,
+                "the OCSP response cannot be stapled: {why}; ask the authority anew: openssl ocsp \
+                 -issuer CA -cert FILE -url URL -respout RESPONSE",
             ),
             Self::ChainOrder(number) => write!(
                 f,

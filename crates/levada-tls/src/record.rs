@@ -3,6 +3,8 @@
 
 use levada_core::AlertDescription;
 
+use crate::config_error::TlsConfigError;
+
 /// Content type, legacy version and length.
 const HEADER: usize = 5;
 /// One more than the longest legal payload of a record, by the limit that rustls sets.
@@ -13,6 +15,27 @@ const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
 const APPLICATION_DATA: u8 = 23;
 const HEARTBEAT: u8 = 24;
+
+/// The most plain bytes in one record that we send (RFC 8446 section 5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RecordSize(pub(crate) usize);
+
+impl Default for RecordSize {
+    fn default() -> Self {
+        Self(16 * 1024)
+    }
+}
+
+impl RecordSize {
+    /// As rustls takes it, which counts the header, too.
+    pub(crate) fn for_rustls(self) -> Result<Option<usize>, TlsConfigError> {
+        match self.0 {
+            // No less than RFC 8449 section 4 allows to ask for.
+            64..=16384 => Ok(Some(HEADER + self.0)),
+            bytes => Err(TlsConfigError::RecordSize(bytes)),
+        }
+    }
+}
 
 /// What stands at the front of bytes from the wire.
 #[derive(Debug, PartialEq, Eq)]

@@ -7,17 +7,16 @@ use levada_core::AlertDescription;
 use rustls::{Connection, Error, IoState, SupportedCipherSuite};
 
 use crate::fault::alert_for;
-use crate::record;
+use crate::record::{self, RecordSize};
 use crate::witness::Notes;
 
-/// The most plain bytes in one record (RFC 8446 section 5.1).
-const RECORD: usize = 16 * 1024;
 /// Records that are sealed beside the data: Finished and the goodbye.
 const OTHER_RECORDS: u64 = 2;
 
 /// A running connection of rustls, of either role.
 pub(crate) struct Running {
     connection: Connection,
+    record_size: RecordSize,
     /// Plain bytes that wait inside for room.
     waiting: usize,
     /// Records of data sealed so far.
@@ -37,11 +36,12 @@ pub(crate) enum Processed {
 }
 
 impl Running {
-    pub(crate) fn new(mut connection: Connection) -> Self {
+    pub(crate) fn new(mut connection: Connection, record_size: RecordSize) -> Self {
         // The caller bounds what it seals, before it does.
         connection.set_buffer_limit(None);
         Self {
             connection,
+            record_size,
             waiting: 0,
             sealed: 0,
             worn_out: false,
@@ -170,7 +170,7 @@ impl Running {
     /// Seals all of `plain`, unless that would use up the keys. TLS 1.3 renews them in time, TLS 1.2
     /// cannot (RFC 8446 section 5.5); rustls would drop the bytes and say nothing.
     pub(crate) fn seal(&mut self, plain: &[u8]) -> bool {
-        self.sealed = self.sealed.saturating_add(plain.len().div_ceil(RECORD) as u64);
+        self.sealed = self.sealed.saturating_add(plain.len().div_ceil(self.record_size.0) as u64);
         if let Some(SupportedCipherSuite::Tls12(suite)) = self.connection.negotiated_cipher_suite()
         {
             let limit = suite.common.confidentiality_limit;

@@ -8,10 +8,12 @@ use rustls::server::Acceptor;
 use rustls::{ClientConnection, Error};
 
 use crate::engine::{Engine, Opened};
+use crate::exporter::{self, ChannelBinding, ExporterError, KeyingMaterial};
 use crate::facts::Known;
 use crate::fault::{alert_for, fault_of};
 use crate::over::Over;
-use crate::record::{self, Front};
+use crate::peer_hello::PeerHello;
+use crate::record::{self, Front, RecordSize};
 use crate::running::{Processed, Running};
 use crate::server::TlsServer;
 use crate::version::Versions;
@@ -47,6 +49,7 @@ pub struct Session {
     stage: Stage,
     versions: Versions,
     known: Known,
+    peer_hello: PeerHello,
     /// Nothing of the peer was taken yet.
     is_fresh: bool,
     /// We have said goodbye, or given up.
@@ -65,17 +68,24 @@ impl Session {
                 is_old: false,
             })),
             known: Known::server(),
+            peer_hello: PeerHello::new(),
             is_fresh: true,
             closed: false,
             peer_closed: false,
         }
     }
 
-    pub(crate) fn client(connection: ClientConnection, versions: Versions, known: Known) -> Self {
+    pub(crate) fn client(
+        connection: ClientConnection,
+        versions: Versions,
+        record_size: RecordSize,
+        known: Known,
+    ) -> Self {
         Self {
-            stage: Stage::Running(Box::new(Running::new(connection.into()))),
+            stage: Stage::Running(Box::new(Running::new(connection.into(), record_size))),
             versions,
             known,
+            peer_hello: PeerHello::new(),
             is_fresh: true,
             closed: false,
             peer_closed: false,
@@ -87,6 +97,55 @@ impl Session {
         self.known.role
     }
 
+    /// Derives `length` bytes that both ends of this session have, and nobody else (RFC 5705, RFC 8446
+    /// section 7.5). Other labels and contexts give other bytes; on TLS 1.2 no context is another one
+    /// than an empty context, on TLS 1.3 they are the same.
+    ///
+    /// # Errors
+    ///
+    /// [`ExporterError`], for what cannot be derived, and when the session is not established or has
+    /// failed.
+    pub fn export_keying_material(
+        &self,
+        label: &str,
+        context: Option<&[u8]>,
+        length: usize,
+    ) -> Result<KeyingMaterial, ExporterError> {
+        let Stage::Running(running) = &self.stage else { return Err(ExporterError::NoSession) };
+        exporter::export(running.evidence().0, label, context, length)
+    }
+
+    /// What binds a login to this session, or to its server.
+    ///
+    /// # Errors
+    ///
+    /// [`ExporterError`], where the binding is not defined, and when the session is not established or
+    /// has failed.
+    pub fn channel_binding(
+        &self,
+        binding: ChannelBinding,
+    ) -> Result<KeyingMaterial, ExporterError> {
+        let Stage::Running(running) = &self.stage else { return Err(ExporterError::NoSession) };
+        if running.is_handshaking() {
+            return Err(ExporterError::NoSession);
+        }
+        let (connection, _) = running.evidence();
+        match binding {
+            ChannelBinding::TlsExporter => {
+                let is_unique = self.peer_hello.has_extended_master_secret();
+                exporter::tls_exporter(connection, is_unique)
+            }
+            ChannelBinding::TlsServerEndPoint => {
+                let chain = match &self.known.own_chain {
+                    Some(identity) => Some(&identity.cert[..]),
+                    None => connection.peer_certificates(),
+                };
+                let server = chain.and_then(<[_]>::first).ok_or(ExporterError::NoSession)?;
+                exporter::tls_server_end_point(server)
+            }
+        }
+    }
+
     /// Whether nothing is to be taken in any more.
     fn is_deaf(&self) -> bool {
         // Who gives up a handshake does not go on with it.
@@ -96,6 +155,7 @@ impl Session {
     /// Takes in one record, or a header that none can have.
     fn take(&mut self, record: &[u8]) {
         self.is_fresh = false;
+        self.peer_hello.take(record);
         match &mut self.stage {
             Stage::Accepting(_) => self.accept(record),
             Stage::Running(running) => match running.process(record, self.closed) {
@@ -151,11 +211,13 @@ impl Session {
             let fault = Fault::UnknownName(self.known.sni.clone());
             return self.refuse(AlertDescription::UNRECOGNIZED_NAME, fault);
         };
-        let identity = identity.shown();
+        let (own_chain, identity) = (identity.certified_key(), identity.shown());
+        let record_size = accepting.server.record_size();
         match accepted.into_connection(accepting.server.config()) {
             Ok(connection) => {
                 self.known.identity = Some(identity);
-                self.stage = Stage::Running(Box::new(Running::new(connection.into())));
+                self.known.own_chain = Some(own_chain);
+                self.stage = Stage::Running(Box::new(Running::new(connection.into(), record_size)));
             }
             Err((error, alert)) => self.fail_accepting(&error, alert),
         }

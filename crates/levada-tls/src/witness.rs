@@ -20,6 +20,8 @@ use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 pub(crate) struct Notes {
     /// We have shown our certificate to a server that asked for one.
     pub(crate) identity_is_shown: bool,
+    /// The OCSP response that the server has stapled to its certificate.
+    pub(crate) staple: Option<Box<[u8]>>,
     /// The peer's certificates, where they were refused.
     pub(crate) refused: Vec<CertificateDer<'static>>,
 }
@@ -69,6 +71,9 @@ impl ServerCertVerifier for Witnessed<dyn ServerCertVerifier> {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        if !ocsp_response.is_empty() {
+            Notes::note(|notes| notes.staple = Some(ocsp_response.into()));
+        }
         let verdict =
             self.0.verify_server_cert(end_entity, intermediates, name, ocsp_response, now);
         Notes::judge(verdict, end_entity, intermediates)

@@ -45,6 +45,7 @@ mod dial;
 mod events;
 #[cfg(feature = "futures-io")]
 mod futures_io;
+mod key_log;
 mod listener;
 mod memory;
 mod open;
@@ -65,12 +66,13 @@ pub use levada_address::{
 pub use levada_core::{
     AlertDescription, Blame, Bytes, CertificateFacts, CertificateFault, ClosePolicy,
     ConnectFailure, Deadline, Deadlines, Ended, Ending, Endpoint, Event, Facts, Fault, LIFECYCLE,
-    Mode, OsError, OsErrorKind, Party, Role, Rule, ShownCertificate, State, Step, SubjectName,
-    Times, TlsFacts, Verification, WhyPlain, machine,
+    Mode, OsError, OsErrorKind, Party, Role, Rule, ShownCertificate, Staple, StapleStatus, State,
+    Step, SubjectName, Times, TlsFacts, Verification, WhyPlain, machine,
 };
 pub use levada_tls::{
-    Anchors, AnchorsError, ClientAuth, Identities, IdentitiesBuilder, IdentitiesError, Identity,
-    IdentityError, NameError, Passphrase, PemError, Session, SessionName, TlsClient,
+    Anchors, AnchorsError, ChannelBinding, ClientAuth, DangerKeyLog, ExporterError, Identities,
+    IdentitiesBuilder, IdentitiesError, Identity, IdentityError, KeyingMaterial, NameError,
+    Passphrase, PemError, Session, SessionName, TicketKey, TicketKeys, TicketRing, TlsClient,
     TlsClientBuilder, TlsConfigError, TlsServer, TlsServerBuilder, TlsVersion,
 };
 pub use listener::Listener;

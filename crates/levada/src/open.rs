@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use levada_address::{
     Address, AddressError, ClientCheck, ConnectAddress, ConnectEndpoint, ConnectTls, IdentityFiles,
-    ListenAddress, ListenEndpoint, ListenTls,
+    ListenAddress, ListenEndpoint, ListenTls, SessionOptions,
 };
 use levada_tls::{
     Anchors, AnchorsError, ClientAuth, Identities, IdentitiesError, Identity, IdentityError,
     NameError, Passphrase, SessionName, TlsClient, TlsConfigError, TlsServer,
 };
 
+use crate::key_log::KeyLogFile;
 use crate::listener::Listener;
 use crate::socket::{Options, Socket};
 
@@ -66,6 +67,7 @@ pub struct Binder {
     endpoint: ListenEndpoint,
     tls: Option<TlsServer>,
     identities: Vec<Identity>,
+    key_log: Option<KeyLogFile>,
     options: Options,
 }
 
@@ -82,9 +84,11 @@ impl Binder {
             Some(tls) => tls.identities.iter().map(identity).collect::<Result<_, _>>()?,
             None => Vec::new(),
         };
-        let tls = tls.as_ref().map(|tls| server(tls, &identities)).transpose()?;
+        let key_log = tls.as_ref().and_then(|tls| KeyLogFile::of(&tls.session));
+        let server = |tls| server(tls, &identities, key_log.as_ref());
+        let tls = tls.as_ref().map(server).transpose()?;
         let options = Options { deadlines, ..Options::default() };
-        Ok(Self { address: address.clone(), endpoint, tls, identities, options })
+        Ok(Self { address: address.clone(), endpoint, tls, identities, key_log, options })
     }
 
     /// The identities, in the order of the address.
@@ -96,12 +100,14 @@ impl Binder {
     ///
     /// # Errors
     ///
-    /// [`SetupError::Listen`] when the system does not let us.
+    /// [`SetupError::Listen`] when the system does not let us, [`SetupError::KeyLog`] when the file
+    /// for the secrets cannot be opened.
     ///
     /// # Panics
     ///
     /// Outside a tokio runtime that has io enabled.
     pub async fn bind(&self) -> Result<Listener, SetupError> {
+        self.key_log.as_ref().map_or(Ok(()), KeyLogFile::open)?;
         Listener::bind(&self.endpoint, self.tls.clone(), self.options)
             .await
             .map_err(|error| SetupError::Listen { address: self.address.clone(), error })
@@ -114,6 +120,7 @@ pub struct Dialer {
     endpoint: ConnectEndpoint,
     tls: Option<(TlsClient, SessionName)>,
     identity: Option<Identity>,
+    key_log: Option<KeyLogFile>,
     options: Options,
 }
 
@@ -128,11 +135,15 @@ impl Dialer {
         let ConnectAddress { endpoint, tls, deadlines } = address.for_connecting()?;
         let files = tls.as_ref().and_then(|tls| tls.identity.as_ref());
         let identity = files.map(identity).transpose()?;
+        let key_log = tls.as_ref().and_then(|tls| KeyLogFile::of(&tls.session));
         let tls = match &tls {
-            Some(tls) => Some((client(tls, identity.as_ref())?, session_name(tls)?)),
+            Some(tls) => {
+                Some((client(tls, identity.as_ref(), key_log.as_ref())?, session_name(tls)?))
+            }
             None => None,
         };
-        Ok(Self { endpoint, tls, identity, options: Options { deadlines, ..Options::default() } })
+        let options = Options { deadlines, ..Options::default() };
+        Ok(Self { endpoint, tls, identity, key_log, options })
     }
 
     /// The identity that is shown to a peer who asks for one.
@@ -140,12 +151,24 @@ impl Dialer {
         self.identity.as_ref()
     }
 
+    /// Opens the file for the secrets of sessions, if the address has one (`danger-key-log`).
+    /// [`dial`](Self::dial) does it, too: this is for who wants to know before.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::KeyLog`] when it cannot be opened.
+    pub fn open_key_log(&self) -> Result<(), SetupError> {
+        self.key_log.as_ref().map_or(Ok(()), KeyLogFile::open)
+    }
+
     /// Begins a stream. Nothing happens before its first poll.
     ///
     /// # Errors
     ///
-    /// [`SetupError::Tls`] when the system gives no random bytes.
+    /// [`SetupError::Tls`] when the system gives no random bytes, [`SetupError::KeyLog`] when the
+    /// file for the secrets cannot be opened.
     pub fn dial(&self) -> Result<Socket, SetupError> {
+        self.open_key_log()?;
         let session = match &self.tls {
             Some((client, name)) => Some(client.session(name)?),
             None => None,
@@ -154,8 +177,17 @@ impl Dialer {
     }
 }
 
-fn client(tls: &ConnectTls, identity: Option<&Identity>) -> Result<TlsClient, SetupError> {
-    let mut builder = TlsClient::builder().alpn(tls.alpn.iter().cloned());
+fn client(
+    tls: &ConnectTls,
+    identity: Option<&Identity>,
+    key_log: Option<&KeyLogFile>,
+) -> Result<TlsClient, SetupError> {
+    let SessionOptions { resume, max_record, .. } = tls.session;
+    let builder = TlsClient::builder().alpn(tls.alpn.iter().cloned()).max_record(max_record);
+    let mut builder = if resume { builder } else { builder.resume_servers(0) };
+    if let Some(key_log) = key_log {
+        builder = builder.danger_key_log(key_log.danger_key_log());
+    }
     if let Some(path) = &tls.ca {
         builder = builder.anchors(anchors(path)?);
     }
@@ -173,7 +205,11 @@ fn session_name(tls: &ConnectTls) -> Result<SessionName, SetupError> {
     })
 }
 
-fn server(tls: &ListenTls, ours: &[Identity]) -> Result<TlsServer, SetupError> {
+fn server(
+    tls: &ListenTls,
+    ours: &[Identity],
+    key_log: Option<&KeyLogFile>,
+) -> Result<TlsServer, SetupError> {
     let mut identities = Identities::builder();
     for (index, (files, identity)) in tls.identities.iter().zip(ours).enumerate() {
         identities = identities
@@ -187,7 +223,13 @@ fn server(tls: &ListenTls, ours: &[Identity]) -> Result<TlsServer, SetupError> {
     let first = || tls.identities.first().map(|files| files.cert.clone()).unwrap_or_default();
     let identities =
         identities.build().map_err(|error| SetupError::Identities { path: first(), error })?;
-    let mut builder = TlsServer::builder(identities).alpn(tls.alpn.iter().cloned());
+    let SessionOptions { resume, max_record, .. } = tls.session;
+    let builder =
+        TlsServer::builder(identities).alpn(tls.alpn.iter().cloned()).max_record(max_record);
+    let mut builder = if resume { builder } else { builder.without_tickets() };
+    if let Some(key_log) = key_log {
+        builder = builder.danger_key_log(key_log.danger_key_log());
+    }
     if let Some(ClientCheck { ca, required }) = &tls.client {
         let anchors = anchors(ca)?;
         builder = builder.client_auth(match required {
@@ -207,8 +249,14 @@ fn identity(files: &IdentityFiles) -> Result<Identity, SetupError> {
     let passphrase = files.passphrase_file.as_deref().map(passphrase).transpose()?;
     let chain = read(&files.cert)?;
     let key = if files.key == files.cert { None } else { Some(read(&files.key)?) };
-    Identity::from_pem(&chain, key.as_deref(), passphrase.as_ref())
-        .map_err(|error| SetupError::Identity { files: files.clone(), error })
+    let identity = Identity::from_pem(&chain, key.as_deref(), passphrase.as_ref())
+        .map_err(|error| SetupError::Identity { files: files.clone(), error })?;
+    match &files.ocsp {
+        None => Ok(identity),
+        Some(path) => identity
+            .with_staple(&read(path)?)
+            .map_err(|error| SetupError::Staple { path: path.clone(), error }),
+    }
 }
 
 /// A passphrase file's first line, without the line's end.
@@ -253,6 +301,20 @@ pub enum SetupError {
         /// The reason.
         error: IdentityError,
     },
+    /// An OCSP response cannot be stapled to its certificate.
+    Staple {
+        /// The response.
+        path: PathBuf,
+        /// The reason.
+        error: IdentityError,
+    },
+    /// The file for the secrets of sessions cannot be opened.
+    KeyLog {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        error: io::Error,
+    },
     /// Several identities do not go together.
     Identities {
         /// The certificate at which this was found.
@@ -284,6 +346,10 @@ impl fmt::Display for SetupError {
             }
             Self::Identity { files, error } => {
                 write!(f, "{} with {}: {error}", files.cert.display(), files.key.display())
+            }
+            Self::Staple { path, error } => write!(f, "{}: {error}", path.display()),
+            Self::KeyLog { path, error } => {
+                write!(f, "cannot write the key log {}: {error}", path.display())
             }
             Self::Identities { path, error } => write!(f, "{}: {error}", path.display()),
             Self::Name(error) => write!(f, "{error}"),

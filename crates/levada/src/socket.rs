@@ -22,7 +22,7 @@ use levada_core::{
     Deadline, Ended, Ending, Event, Facts, Goodbyes, Life, Mode, OsError, Ours, Role, Rule, State,
     Step, TlsFacts, WhyPlain,
 };
-use levada_tls::{Engine, Session};
+use levada_tls::{ChannelBinding, Engine, ExporterError, KeyingMaterial, Session};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -228,6 +228,35 @@ impl Socket {
 
     fn tls_facts(&self) -> Option<TlsFacts> {
         self.session.as_ref().map(Engine::facts)
+    }
+
+    /// Derives `length` bytes that both ends of the TLS session have, and nobody else (RFC 5705, RFC
+    /// 8446 section 7.5), for `label` (of ASCII, beginning with `EXPORTER-`) and `context`.
+    ///
+    /// # Errors
+    ///
+    /// [`ExporterError`], for what cannot be derived, and when there is no session: before the stream
+    /// is established, behind its end, and where it is plain.
+    pub fn export_keying_material(
+        &self,
+        label: &str,
+        context: Option<&[u8]>,
+        length: usize,
+    ) -> Result<KeyingMaterial, ExporterError> {
+        let session = self.session.as_ref().ok_or(ExporterError::NoSession)?;
+        session.export_keying_material(label, context, length)
+    }
+
+    /// What binds a login on this stream to its TLS session, or to the server's certificate.
+    ///
+    /// # Errors
+    ///
+    /// [`ExporterError`], where the binding is not defined, and when there is no session.
+    pub fn channel_binding(
+        &self,
+        binding: ChannelBinding,
+    ) -> Result<KeyingMaterial, ExporterError> {
+        self.session.as_ref().ok_or(ExporterError::NoSession)?.channel_binding(binding)
     }
 
     /// A listener for what happens from now on. A socket without one does no work for it.

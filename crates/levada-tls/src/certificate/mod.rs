@@ -92,13 +92,13 @@ fn extension(extension: AnyRef<'_>, facts: &mut CertificateFacts) -> der::Result
 }
 
 /// The parts of a SEQUENCE.
-fn sequence(any: AnyRef<'_>) -> der::Result<SliceReader<'_>> {
+pub(crate) fn sequence(any: AnyRef<'_>) -> der::Result<SliceReader<'_>> {
     any.tag().assert_eq(Tag::Sequence)?;
     SliceReader::new(any.value())
 }
 
 /// The number of a tag that has its meaning from where it stands.
-fn context_tag(any: &AnyRef<'_>) -> Option<u32> {
+pub(crate) fn context_tag(any: &AnyRef<'_>) -> Option<u32> {
     match any.tag() {
         Tag::ContextSpecific { number: TagNumber(number), .. } => Some(number),
         _ => None,
@@ -106,7 +106,7 @@ fn context_tag(any: &AnyRef<'_>) -> Option<u32> {
 }
 
 /// The octets of a positive INTEGER in hexadecimal, without the one that only says that it is.
-fn serial_number(octets: &[u8]) -> String {
+pub(crate) fn serial_number(octets: &[u8]) -> String {
     let mut text = String::with_capacity(octets.len() * 2);
     push_hex(
         &mut text,
@@ -125,7 +125,7 @@ fn push_hex(text: &mut String, bytes: &[u8]) {
 }
 
 /// An object identifier in dotted decimals (X.690 section 8.19).
-fn dotted(oid: &[u8]) -> der::Result<String> {
+pub(crate) fn dotted(oid: &[u8]) -> der::Result<String> {
     use std::fmt::Write as _;
 
     let mut text = String::new();
@@ -154,7 +154,7 @@ fn dotted(oid: &[u8]) -> der::Result<String> {
 
 /// A UTCTime or GeneralizedTime (RFC 5280 section 4.1.2.5) in seconds since 1970-01-01 UTC. Not by
 /// the `der` crate, which knows no time before 1970.
-fn seconds(time: AnyRef<'_>) -> der::Result<i64> {
+pub(crate) fn seconds(time: AnyRef<'_>) -> der::Result<i64> {
     let malformed = || der::Error::from(ErrorKind::DateTime);
     let text = time.value().strip_suffix(b"Z").ok_or_else(malformed)?;
     let (year_digits, length) = match time.tag() {

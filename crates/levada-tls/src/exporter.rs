@@ -1,0 +1,228 @@
+//! Keys for other protocols, and what binds them to this session: exporters (RFC 5705, RFC 8446
+//! section 7.5) and channel bindings (RFC 5929, RFC 9266).
+
+use std::fmt;
+
+use pkcs8::der::asn1::AnyRef;
+use pkcs8::der::{self, Decode, Reader, SliceReader, Tag, TagNumber, Tagged};
+use rustls::Connection;
+use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
+use zeroize::Zeroizing;
+
+use crate::certificate::dotted;
+use crate::version::TlsVersion;
+
+/// Of TLS 1.2 itself, and so of no use to anybody else (RFC 5705 section 4, RFC 7627 section 4).
+const RESERVED: &[&str] = &[
+    "client finished",
+    "server finished",
+    "master secret",
+    "key expansion",
+    "extended master secret",
+];
+
+/// Keys that both ends of a session derive from it, and nobody else. Wiped when dropped; its `Debug`
+/// does not show it.
+#[derive(PartialEq, Eq)]
+pub struct KeyingMaterial(Zeroizing<Vec<u8>>);
+
+impl KeyingMaterial {
+    /// The longest label, in bytes: TLS 1.3 puts a prefix of its own before it.
+    pub const MAX_LABEL: usize = 249;
+    /// The longest context, in bytes.
+    pub const MAX_CONTEXT: usize = 65_535;
+    /// The most bytes at once: 255 times the shortest hash of a cipher suite (RFC 5869 section 2.3).
+    pub const MAX_LEN: usize = 255 * 32;
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for KeyingMaterial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyingMaterial(..)")
+    }
+}
+
+/// What a login inside of the session is bound to, so that nobody between the ends can pass it on
+/// (RFC 5056).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ChannelBinding {
+    /// `tls-exporter` (RFC 9266): 32 bytes that only this session has. On TLS 1.2 only with the
+    /// extended master secret (RFC 7627): without it two sessions may have the same.
+    TlsExporter,
+    /// `tls-server-end-point` (RFC 5929 section 4.1): the hash of the server's certificate, which a
+    /// terminator in front of the server may have, too.
+    ///
+    /// On a resumed session this is the certificate of the first session as a client, and as a server
+    /// that of the identity which answers for the name now. Where it was renewed in between, the two
+    /// differ, and the login fails.
+    TlsServerEndPoint,
+}
+
+/// Why there is no keying material and no binding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExporterError {
+    /// There is no session now: the handshake is not over, or the session is, or the stream is plain.
+    NoSession,
+    /// The label is longer than [`KeyingMaterial::MAX_LABEL`], or is one of TLS itself.
+    Label,
+    /// The context is longer than [`KeyingMaterial::MAX_CONTEXT`].
+    Context,
+    /// No bytes are asked for, or more than [`KeyingMaterial::MAX_LEN`].
+    Length,
+    /// TLS 1.2 without the extended master secret: what is derived need not be of this session alone
+    /// (RFC 9266 section 4).
+    NotUnique,
+    /// The server's certificate is signed in a way for which no hash is defined (RFC 5929 section
+    /// 4.1), as with Ed25519.
+    NoHash,
+}
+
+impl fmt::Display for ExporterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoSession => {
+                "there is no TLS session to derive keys from: wait until it is established, and ask \
+                 before it ends"
+            }
+            Self::Label => {
+                "the label must have at most 249 bytes and be none of TLS itself: begin it with \
+                 `EXPORTER-`"
+            }
+            Self::Context => "the context must have at most 65535 bytes: hash it first",
+            Self::Length => "from 1 to 8160 bytes can be derived at once",
+            Self::NotUnique => {
+                "this TLS 1.2 session has no extended master secret (RFC 7627), so `tls-exporter` \
+                 does not bind to it alone: use TLS 1.3"
+            }
+            Self::NoHash => {
+                "`tls-server-end-point` is not defined for the signature of this certificate: use \
+                 `tls-exporter`"
+            }
+        })
+    }
+}
+
+impl std::error::Error for ExporterError {}
+
+/// Derives keys from `connection`.
+pub(crate) fn export(
+    connection: &Connection,
+    label: &str,
+    context: Option<&[u8]>,
+    length: usize,
+) -> Result<KeyingMaterial, ExporterError> {
+    if label.len() > KeyingMaterial::MAX_LABEL || RESERVED.contains(&label) {
+        return Err(ExporterError::Label);
+    }
+    if context.is_some_and(|context| context.len() > KeyingMaterial::MAX_CONTEXT) {
+        return Err(ExporterError::Context);
+    }
+    if !(1..=KeyingMaterial::MAX_LEN).contains(&length) {
+        return Err(ExporterError::Length);
+    }
+    if connection.is_handshaking() {
+        return Err(ExporterError::NoSession);
+    }
+    let mut material = Zeroizing::new(vec![0; length]);
+    connection
+        .export_keying_material(&mut material[..], label.as_bytes(), context)
+        .map_err(|_| ExporterError::NoSession)?;
+    Ok(KeyingMaterial(material))
+}
+
+/// `tls-exporter` (RFC 9266 section 2).
+pub(crate) fn tls_exporter(
+    connection: &Connection,
+    has_extended_master_secret: bool,
+) -> Result<KeyingMaterial, ExporterError> {
+    let version = connection.protocol_version().and_then(TlsVersion::of);
+    if version == Some(TlsVersion::V1_2) && !has_extended_master_secret {
+        return Err(ExporterError::NotUnique);
+    }
+    export(connection, "EXPORTER-Channel-Binding", Some(&[]), 32)
+}
+
+/// `tls-server-end-point` of the server's certificate.
+pub(crate) fn tls_server_end_point(certificate: &[u8]) -> Result<KeyingMaterial, ExporterError> {
+    let hash = match signature_hash(certificate).ok().flatten() {
+        Some(Hash::Sha224) => Sha224::digest(certificate).to_vec(),
+        Some(Hash::Sha256) => Sha256::digest(certificate).to_vec(),
+        Some(Hash::Sha384) => Sha384::digest(certificate).to_vec(),
+        Some(Hash::Sha512) => Sha512::digest(certificate).to_vec(),
+        None => return Err(ExporterError::NoHash),
+    };
+    Ok(KeyingMaterial(Zeroizing::new(hash)))
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hash {
+    Sha224,
+    Sha256,
+    Sha384,
+    Sha512,
+}
+
+/// The hash of the certificate's signature, with SHA-256 in place of MD5 and SHA-1; `None` where it
+/// has none of its own.
+fn signature_hash(certificate: &[u8]) -> der::Result<Option<Hash>> {
+    let mut parts = SliceReader::new(AnyRef::from_der(certificate)?.value())?;
+    let _to_be_signed = parts.tlv_bytes()?;
+    hash_of(AnyRef::decode(&mut parts)?)
+}
+
+/// The hash in an AlgorithmIdentifier, of a signature or of a hash itself.
+fn hash_of(algorithm: AnyRef<'_>) -> der::Result<Option<Hash>> {
+    algorithm.tag().assert_eq(Tag::Sequence)?;
+    let mut fields = SliceReader::new(algorithm.value())?;
+    Ok(match dotted(AnyRef::decode(&mut fields)?.value())?.as_str() {
+        // MD5 and SHA-1: with RSA, DSA and ECDSA, and the hashes themselves.
+        "1.2.840.113549.1.1.4"
+        | "1.2.840.113549.1.1.5"
+        | "1.2.840.10040.4.3"
+        | "1.2.840.10045.4.1"
+        | "1.2.840.113549.2.5"
+        | "1.3.14.3.2.26" => Some(Hash::Sha256),
+        "1.2.840.113549.1.1.14" | "1.2.840.10045.4.3.1" | "2.16.840.1.101.3.4.2.4" => {
+            Some(Hash::Sha224)
+        }
+        "1.2.840.113549.1.1.11" | "1.2.840.10045.4.3.2" | "2.16.840.1.101.3.4.2.1" => {
+            Some(Hash::Sha256)
+        }
+        "1.2.840.113549.1.1.12" | "1.2.840.10045.4.3.3" | "2.16.840.1.101.3.4.2.2" => {
+            Some(Hash::Sha384)
+        }
+        "1.2.840.113549.1.1.13" | "1.2.840.10045.4.3.4" | "2.16.840.1.101.3.4.2.3" => {
+            Some(Hash::Sha512)
+        }
+        RSA_PSS => pss_hash(&mut fields)?,
+        _ => None,
+    })
+}
+
+const RSA_PSS: &str = "1.2.840.113549.1.1.10";
+
+/// The hash in the parameters of RSASSA-PSS (RFC 4055 section 3.1): SHA-1 where none is named.
+fn pss_hash(fields: &mut SliceReader<'_>) -> der::Result<Option<Hash>> {
+    let mut parameters = SliceReader::new(AnyRef::decode(fields)?.value())?;
+    if parameters.is_finished() {
+        return Ok(Some(Hash::Sha256));
+    }
+    let first = AnyRef::decode(&mut parameters)?;
+    match first.tag() {
+        Tag::ContextSpecific { number: TagNumber(0), .. } => {
+            // Of the hashes themselves only: one inside of the other would not end.
+            let hash = AnyRef::from_der(first.value())?;
+            let mut inner = SliceReader::new(hash.value())?;
+            if dotted(AnyRef::decode(&mut inner)?.value())? == RSA_PSS {
+                return Ok(None);
+            }
+            hash_of(hash)
+        }
+        _ => Ok(Some(Hash::Sha256)),
+    }
+}
