@@ -36,18 +36,10 @@ pub(crate) enum Processed {
 }
 
 impl Running {
-    pub(crate) fn new(mut connection: Connection, record_size: RecordSize) -> Self {
+    pub(crate) fn new(mut connection: Connection, notes: Notes, record_size: RecordSize) -> Self {
         // The caller bounds what it seals, before it does.
         connection.set_buffer_limit(None);
-        Self {
-            connection,
-            record_size,
-            waiting: 0,
-            sealed: 0,
-            worn_out: false,
-            queued: 0,
-            notes: Notes::default(),
-        }
+        Self { connection, record_size, waiting: 0, sealed: 0, worn_out: false, queued: 0, notes }
     }
 
     /// Takes in `record`, in which no byte is missing or too many.

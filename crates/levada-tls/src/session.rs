@@ -1,5 +1,6 @@
 //! One TLS session over rustls' ordinary connections.
 
+use std::sync::Arc;
 use std::{fmt, io};
 
 use levada_core::{AlertDescription, Ending, Fault, Role, TlsFacts};
@@ -15,8 +16,9 @@ use crate::over::Over;
 use crate::peer_hello::PeerHello;
 use crate::record::{self, Front, RecordSize};
 use crate::running::{Processed, Running};
-use crate::server::TlsServer;
+use crate::server::Setup;
 use crate::version::Versions;
+use crate::witness::Notes;
 
 /// Where a session is in its life.
 enum Stage {
@@ -31,7 +33,7 @@ enum Stage {
 /// A server before the ClientHello.
 struct Accepting {
     acceptor: Acceptor,
-    server: TlsServer,
+    server: Arc<Setup>,
     /// Warning alerts that came instead of it.
     warnings: u8,
     /// It is one of TLS 1.1 or older, as far as its first record shows.
@@ -58,9 +60,9 @@ pub struct Session {
 }
 
 impl Session {
-    pub(crate) fn server(server: TlsServer) -> Self {
+    pub(crate) fn server(server: Arc<Setup>) -> Self {
         Self {
-            versions: server.versions(),
+            versions: server.versions,
             stage: Stage::Accepting(Box::new(Accepting {
                 acceptor: Acceptor::default(),
                 server,
@@ -82,7 +84,11 @@ impl Session {
         known: Known,
     ) -> Self {
         Self {
-            stage: Stage::Running(Box::new(Running::new(connection.into(), record_size))),
+            stage: Stage::Running(Box::new(Running::new(
+                connection.into(),
+                Notes::default(),
+                record_size,
+            ))),
             versions,
             known,
             peer_hello: PeerHello::new(),
@@ -207,17 +213,20 @@ impl Session {
             Err((error, alert)) => return self.fail_accepting(&error, alert),
         };
         self.known.sni = accepted.client_hello().server_name().map(ToOwned::to_owned);
-        let Some(identity) = accepting.server.identities().find(self.known.sni.as_deref()) else {
+        let Some(identity) = accepting.server.identities.find(self.known.sni.as_deref()) else {
             let fault = Fault::UnknownName(self.known.sni.clone());
             return self.refuse(AlertDescription::UNRECOGNIZED_NAME, fault);
         };
         let (own_chain, identity) = (identity.certified_key(), identity.shown());
-        let record_size = accepting.server.record_size();
-        match accepted.into_connection(accepting.server.config()) {
+        let server = accepting.server.clone();
+        let mut notes = Notes::default();
+        match notes.during(|| accepted.into_connection(server.config.clone())) {
             Ok(connection) => {
                 self.known.identity = Some(identity);
                 self.known.own_chain = Some(own_chain);
-                self.stage = Stage::Running(Box::new(Running::new(connection.into(), record_size)));
+                self.known.trust = server.trust;
+                let running = Running::new(connection.into(), notes, server.record_size);
+                self.stage = Stage::Running(Box::new(running));
             }
             Err((error, alert)) => self.fail_accepting(&error, alert),
         }
@@ -255,10 +264,14 @@ impl Session {
                     Some(Ending::FatalAlert(alert))
                 }
             }
-            error => {
-                let cause = fault_of(error, self.versions, handshaking);
-                Some(Ending::FatalError { alert, cause })
-            }
+            error => Some(match running.evidence().1.refusal(error) {
+                Some(Err(rule)) => Ending::Refused(rule),
+                Some(Ok(fault)) => Ending::FatalError { alert, cause: Fault::Certificate(fault) },
+                None => {
+                    let cause = fault_of(error, self.versions, handshaking);
+                    Ending::FatalError { alert, cause }
+                }
+            }),
         };
         self.over(ending, wire);
     }
@@ -407,7 +420,7 @@ impl fmt::Debug for Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Identities, Identity, SessionName, TlsClient, TlsVersion};
+    use crate::{Identities, Identity, SessionName, TlsClient, TlsServer, TlsVersion};
 
     fn established(version: TlsVersion) -> (Session, Session) {
         let identity = Identity::from_pem(
