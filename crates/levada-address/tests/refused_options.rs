@@ -210,6 +210,21 @@ a deadline has at most 365 days
     for no deadline write `off`",
     ),
     (
+        "tls://h:1?max-record=63",
+        "\
+a record can be limited to a number of bytes from 64 to 16384
+    tls://h:1?max-record=63
+                         ^^",
+    ),
+    (
+        "tls://h:1?resume=yes",
+        "\
+this is none of the choices
+    tls://h:1?resume=yes
+                     ^^^
+    choose from `on`, `off`",
+    ),
+    (
         "tcp://h:1?deadline=1s",
         "\
 unknown option `deadline`

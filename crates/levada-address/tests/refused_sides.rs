@@ -45,6 +45,14 @@ const LISTENING: Table = &[
     the n-th key is for the n-th certificate; name a file that holds both twice",
     ),
     (
+        "tls://:1?cert=a&cert=b&ocsp=c",
+        "\
+1 response for 2 certificates
+    tls://*:1?cert=a&cert=b&ocsp=c
+                            ^^^^^^
+    the n-th response is for the n-th certificate",
+    ),
+    (
         "tls://:1?cert=a&client-auth=required",
         "\
 `client-auth` needs `client-ca`

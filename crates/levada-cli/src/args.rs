@@ -45,6 +45,7 @@ pub(crate) struct ServeArgs {
     pub(crate) drain: TimeLimit,
     pub(crate) max_handshakes: usize,
     pub(crate) max_connections: Option<usize>,
+    pub(crate) max_connections_per_address: Option<usize>,
     pub(crate) format: Format,
 }
 
@@ -155,6 +156,16 @@ fn serve() -> Command {
                      open files allows, at most 16384]",
                 ),
         )
+        .arg(
+            Arg::new("max-connections-per-address")
+                .long("max-connections-per-address")
+                .value_name("N")
+                .value_parser(count)
+                .help(
+                    "streams at once of one client, for each --listen; more are refused [default: \
+                     as many as all]",
+                ),
+        )
         .arg(format("one line for each stream that ends, on standard error"));
     flags::add(command, &[Side::Listen, Side::Connect])
 }
@@ -256,6 +267,7 @@ fn serve_args(mut matches: ArgMatches) -> ServeArgs {
         drain: matches.remove_one("drain").unwrap_or(DRAIN),
         max_handshakes: matches.remove_one("max-handshakes").unwrap_or(MAX_HANDSHAKES),
         max_connections: matches.remove_one("max-connections"),
+        max_connections_per_address: matches.remove_one("max-connections-per-address"),
         format: format_of(&mut matches),
     }
 }

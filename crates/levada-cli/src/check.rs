@@ -26,6 +26,8 @@ pub(crate) struct Checked {
     drain: Option<u64>,
     max_handshakes: usize,
     max_connections: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_connections_per_address: Option<usize>,
     log: &'static str,
 }
 
@@ -94,6 +96,7 @@ fn check(plan: &ServePlan, now: OffsetDateTime) -> Result<Checked, Stop> {
         drain: plan.drain.duration().map(|time| time.as_millis() as u64),
         max_handshakes: plan.max_handshakes,
         max_connections: plan.max_connections.unwrap_or_else(connections),
+        max_connections_per_address: plan.max_connections_per_address,
         log: match plan.format {
             Format::Text => "text",
             Format::Json => "json",
@@ -237,6 +240,9 @@ impl Checked {
         lines.push(format!("drain {drain}"));
         lines.push(format!("max-handshakes {} for each listener", self.max_handshakes));
         lines.push(format!("max-connections {}", self.max_connections));
+        if let Some(count) = self.max_connections_per_address {
+            lines.push(format!("max-connections-per-address {count} for each listener"));
+        }
         lines.push(format!("log {}", self.log));
         lines.join("\n")
     }

@@ -80,7 +80,8 @@ fn place(end: &End, error: &SetupError) -> Range<usize> {
         SetupError::Read { path, .. }
         | SetupError::Anchors { path, .. }
         | SetupError::Crls { path, .. }
-        | SetupError::Identities { path, .. } => Some(path),
+        | SetupError::Identities { path, .. }
+        | SetupError::Staple { path, .. } => Some(path),
         SetupError::Identity { files, .. } => Some(&files.cert),
         _ => None,
     };

@@ -37,6 +37,7 @@ pub(crate) struct ServePlan {
     pub(crate) max_handshakes: usize,
     /// `None` for what the limit of open files allows.
     pub(crate) max_connections: Option<usize>,
+    pub(crate) max_connections_per_address: Option<usize>,
     pub(crate) format: Format,
 }
 
@@ -112,14 +113,22 @@ fn serve(args: &ServeArgs) -> Result<ServePlan, Stop> {
         }
         (false, false) => Service::Bridges(bridges(args)?),
     };
-    let &ServeArgs { drain, max_handshakes, max_connections, format, .. } = args;
-    Ok(ServePlan { service, drain, max_handshakes, max_connections, format })
+    Ok(ServePlan {
+        service,
+        drain: args.drain,
+        max_handshakes: args.max_handshakes,
+        max_connections: args.max_connections,
+        max_connections_per_address: args.max_connections_per_address,
+        format: args.format,
+    })
 }
 
 /// What the file says, and where it says nothing what the flags have as their defaults.
 fn configured(path: &Path) -> Result<ServePlan, Stop> {
     let file = ConfigFile::read(path)?;
-    let Config { drain, max_handshakes, max_connections, log, .. } = file.config;
+    let &Config {
+        drain, max_handshakes, max_connections, max_connections_per_address, log, ..
+    } = &file.config;
     let format = match log {
         Some(LogFormat::Json) => Format::Json,
         Some(LogFormat::Text) | None => Format::Text,
@@ -129,6 +138,7 @@ fn configured(path: &Path) -> Result<ServePlan, Stop> {
         drain: drain.unwrap_or(DRAIN),
         max_handshakes: max_handshakes.unwrap_or(MAX_HANDSHAKES),
         max_connections,
+        max_connections_per_address,
         format,
     })
 }

@@ -39,7 +39,7 @@ mod key;
 mod reader;
 pub mod render;
 mod route;
-mod suggest;
+pub mod suggest;
 
 pub use config::{Config, End, LogFormat, Route};
 pub use fault::{Fault, Faults, line_of};

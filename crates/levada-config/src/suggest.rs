@@ -4,7 +4,7 @@
 const LONGEST: usize = 32;
 
 /// What to say about a key that is none of `words`.
-pub(crate) fn key<'a>(wrong: &str, words: impl Iterator<Item = &'a str> + Clone) -> String {
+pub fn key<'a>(wrong: &str, words: impl Iterator<Item = &'a str> + Clone) -> String {
     match nearest(wrong, words.clone()) {
         Some(word) => format!("did you mean `{word}`?"),
         None => format!("the keys here are {}", words.collect::<Vec<_>>().join(", ")),

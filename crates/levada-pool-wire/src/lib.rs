@@ -8,7 +8,8 @@
 //! * [`Packet`] and [`body`]: the 388 bytes of every packet, every field typed, [`layout`] as data;
 //! * [`rules`]: who may send what, with which descriptor, and the code that answers a violation;
 //! * [`Exchanges`] for a pool and [`Calls`] for a client: which packet belongs to what;
-//! * [`Reassembler`]: packets and their descriptors from a byte stream.
+//! * [`Reassembler`]: packets and their descriptors from a byte stream;
+//! * [`Page`] and [`Offer`]: Levada's own commands, for what V2 has no fields for.
 //!
 //! There is no io, no clock and no randomness in here: time is an argument ([`Moment`]), and keys
 //! are drawn by the caller. Every buffer and table has a stated bound.
@@ -67,7 +68,10 @@ mod error_code;
 mod exchanges;
 mod flags;
 mod frame;
+mod offer;
 mod packet;
+mod page;
+mod report;
 mod secret;
 mod text;
 mod time;
@@ -83,7 +87,10 @@ pub use exchanges::{
 pub use flags::{Facilities, LidentryFlags, Role, StartTlsFlags};
 pub use frame::{Framed, Overrun, Progress, Reassembler, Truncated};
 pub use layout::PACKET_SIZE;
+pub use offer::{NoOffer, Offer};
 pub use packet::{CallbackId, Header, Message, Packet, RequestId};
+pub use page::{Document, NoPage, Page};
+pub use report::{Report, ReportError};
 pub use secret::{ControlKey, Secret};
 pub use text::{Identity, Text, TextError};
 pub use time::{HandshakeTimeout, Moment};

@@ -2,9 +2,17 @@
 //!
 //! This is the only crate of the workspace with `unsafe` in it; every block says why it is sound, and
 //! nothing unsafe leaves it.
+//!
+//! * [`watch`]: a descriptor of any kind in tokio's event loop;
+//! * [`descriptors`]: descriptors that travel over Unix sockets;
+//! * [`PeerCredentials`]: who is at the other end of one.
 #![allow(unsafe_code, reason = "this is the crate that may hold it")]
 #![deny(unsafe_op_in_unsafe_fn)]
 
+pub mod descriptors;
+
+mod peer;
 mod watch;
 
+pub use peer::PeerCredentials;
 pub use watch::watch;

@@ -102,7 +102,9 @@ mod tests {
 
     fn known(records: &[Vec<u8>]) -> bool {
         let mut hello = PeerHello::new();
-        records.iter().for_each(|record| hello.take(record));
+        for record in records {
+            hello.take(record);
+        }
         assert!(matches!(hello, PeerHello::Known { .. }));
         hello.has_extended_master_secret()
     }

@@ -63,8 +63,9 @@ impl TicketKey {
         &self.0.name
     }
 
-    /// Its secret, for a store that a fleet shares. Whoever has it reads every session that was begun
-    /// or resumed with its tickets over TLS 1.2: seal it before it leaves the process.
+    /// Its secret, for a store that a fleet shares. Whoever has it reads the TLS 1.2 sessions whose
+    /// tickets it sealed, and can stand in for the server when one of TLS 1.3 is resumed: seal it
+    /// before it leaves the process.
     pub fn danger_secret(&self) -> &[u8; 32] {
         &self.0.secret
     }

@@ -26,11 +26,12 @@ fn both_ends_derive_the_same_for_a_label_and_context_and_another_one_for_others(
     for version in VERSIONS {
         let mut pair = Pair::established(Setup::new(version));
         let mut seen = Vec::new();
+        let long = vec![7; KeyingMaterial::MAX_CONTEXT];
         for (label, context) in [
             (LABEL, None),
             (LABEL, Some(&b"context"[..])),
             ("EXPORTER-other", None),
-            (LABEL, Some(&[7; KeyingMaterial::MAX_CONTEXT])),
+            (LABEL, Some(&long[..])),
         ] {
             let material = both(&mut pair, |end| end.export_keying_material(label, context, 32));
             assert_eq!(material.len(), 32);

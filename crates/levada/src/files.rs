@@ -18,7 +18,7 @@ pub(crate) fn identities(all: &[IdentityFiles]) -> Result<Vec<Identity>, SetupEr
     match all.first() {
         Some(files) if files.passphrase.is_some() && !is_asked => {
             let error = IdentityError::PassphraseNotNeeded;
-            Err(SetupError::Identity { files: files.clone(), error })
+            Err(SetupError::Identity { files: Box::new(files.clone()), error })
         }
         _ => Ok(read),
     }
@@ -43,7 +43,7 @@ fn identity(files: &IdentityFiles, is_asked: &mut bool) -> Result<Identity, Setu
         return Err(error);
     }
     let identity =
-        identity.map_err(|error| SetupError::Identity { files: files.clone(), error })?;
+        identity.map_err(|error| SetupError::Identity { files: Box::new(files.clone()), error })?;
     match &files.ocsp {
         None => Ok(identity),
         Some(path) => identity

@@ -50,6 +50,7 @@ mod key_log;
 mod listener;
 mod memory;
 mod open;
+mod per_address;
 mod relay;
 mod resolve;
 mod scratch;
@@ -81,11 +82,16 @@ pub use levada_tls::{
 pub use listener::Listener;
 pub use memory::Pipe;
 pub use open::{Binder, Dialer, SetupError, connect, listen};
-pub use relay::relay;
+pub use relay::{Relay, relay};
 pub use resolve::{IpVersion, Resolve, Resolving, SystemResolver};
 pub use socket::{Options, Socket, TcpOptions, UpgradeError};
 pub use split::{NotOneSocket, ReadHalf, WriteHalf};
 pub use ws::WsStream;
+
+/// The book's page about TLS sessions.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/sessions.md")]
+mod sessions {}
 
 /// The book's page about the library: its examples run with the tests of the docs.
 #[cfg(doctest)]

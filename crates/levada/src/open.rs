@@ -319,7 +319,7 @@ pub enum SetupError {
     /// A certificate and key cannot be used.
     Identity {
         /// The files.
-        files: IdentityFiles,
+        files: Box<IdentityFiles>,
         /// The reason.
         error: IdentityError,
     },

@@ -42,8 +42,28 @@ enum Phase {
 /// Dropping the future leaves both sockets as they are, but loses what was read from one and not yet
 /// taken by the other: abort or drop them then.
 pub async fn relay(left: &mut Socket, right: &mut Socket) -> (Ended, Ended) {
-    let (mut there, mut back) = (Lane::default(), Lane::default());
-    poll_fn(|cx| {
+    let mut relay = Relay::default();
+    poll_fn(|cx| relay.poll(cx, left, right)).await
+}
+
+/// What [`relay()`] knows between two polls: for a task that has more to do with its two streams than
+/// to join them.
+#[derive(Debug, Default)]
+pub struct Relay {
+    there: Lane,
+    back: Lane,
+}
+
+impl Relay {
+    /// Moves what can be moved between the two streams, always the same two; ready when both have
+    /// ended. What was read from one and not yet taken by the other waits in here.
+    pub fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        left: &mut Socket,
+        right: &mut Socket,
+    ) -> Poll<(Ended, Ended)> {
+        let Self { there, back } = self;
         // A step of one direction may set the other free: go on until neither moves.
         for _ in 0..ROUNDS {
             let moved = there.step(cx, left, right) | back.step(cx, right, left);
@@ -65,8 +85,7 @@ pub async fn relay(left: &mut Socket, right: &mut Socket) -> (Ended, Ended) {
         // Two fast ends must not keep the thread from its other streams.
         cx.waker().wake_by_ref();
         Poll::Pending
-    })
-    .await
+    }
 }
 
 /// One direction of a relay.

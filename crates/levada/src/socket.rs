@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use levada_address::{ConnectEndpoint, Host};
 use levada_core::{
-    Deadline, Ended, Ending, Event, Facts, Goodbyes, Life, Mode, OsError, Ours, Role, Rule, State,
-    Step, TlsFacts, WhyPlain,
+    Deadline, Ended, Ending, Endpoint, Event, Facts, Goodbyes, Life, Mode, OsError, Ours, Role,
+    Rule, State, Step, TlsFacts, WhyPlain,
 };
 use levada_tls::{ChannelBinding, Engine, ExporterError, KeyingMaterial, Session};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -31,6 +31,7 @@ use crate::alarm::Alarm;
 use crate::carrier::Carrier;
 use crate::dial::Dialing;
 use crate::events::{Events, Teller};
+use crate::per_address::AddressPermit;
 use crate::resolve::{Resolve, SystemResolver};
 use crate::wakers::{Half, Wakers};
 
@@ -89,6 +90,8 @@ pub struct Socket {
     handshake_permit: Option<OwnedSemaphorePermit>,
     /// Held until the socket has ended.
     permit: Option<OwnedSemaphorePermit>,
+    /// As that, for the client that it came from.
+    address_permit: Option<AddressPermit>,
 }
 
 #[derive(Debug)]
@@ -197,6 +200,7 @@ impl Socket {
             wakers: Wakers::default(),
             handshake_permit: None,
             permit: None,
+            address_permit: None,
         }
     }
 
@@ -399,6 +403,15 @@ impl Socket {
 
     pub(crate) fn hold_until_ended(&mut self, permit: OwnedSemaphorePermit) {
         self.permit = Some(permit);
+    }
+
+    pub(crate) fn hold_for_address(&mut self, permit: AddressPermit) {
+        self.address_permit = Some(permit);
+    }
+
+    /// Who is at the other end of the transport.
+    pub(crate) const fn peer(&self) -> Option<&Endpoint> {
+        self.facts.peer.as_ref()
     }
 
     pub(crate) fn set_role(&mut self, role: Role) {

@@ -35,6 +35,7 @@ impl Socket {
         self.dying = None;
         self.handshake_permit = None;
         self.permit = None;
+        self.address_permit = None;
         self.queue = Vec::new();
         self.below = Vec::new();
         self.wakers.wake(Half::Read);

@@ -1,0 +1,454 @@
+//! One control connection: a task that owns its socket, its exchanges and their work.
+//!
+//! Nothing of another connection is in here, so that no reply can go to another client.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use levada_pool_wire::body::{Ping, StartTls};
+use levada_pool_wire::diagram::Party;
+use levada_pool_wire::{
+    ConnectionKey, ControlKey, Envelope, ErrorCode, ExchangeKey, Exchanges, Facilities, Full, Gone,
+    Identity, Incoming, Limits, Message, Moment, Offer, Packet, PacketBytes, Reassembler, Report,
+    StartTlsFlags, Text,
+};
+use levada_sys::{PeerCredentials, descriptors};
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep_until};
+
+use crate::notice::Notice;
+use crate::ownership::ClientId;
+use crate::pages::Pages;
+use crate::pool::Shared;
+use crate::registry::Begun;
+use crate::session::{given_up, report};
+use crate::starttls::{Answer, Asks, Failed, Handshake, Protected};
+
+/// Packets that wait for a client who does not read. Beyond them nothing is read from it.
+const BACKLOG: usize = 64;
+
+/// What the work of an exchange has to say.
+pub(crate) enum Event {
+    /// It asks the application.
+    Ask { exchange: ExchangeKey, question: Message, answer: oneshot::Sender<Answer> },
+    /// It has a reply.
+    Reply { exchange: ExchangeKey, message: Message },
+    /// A handshake is over.
+    Over { exchange: ExchangeKey, outcome: Result<Box<Protected>, Failed> },
+}
+
+/// One control connection.
+pub(crate) struct Control {
+    pool: Arc<Shared>,
+    stream: UnixStream,
+    client: ClientId,
+    credentials: Arc<PeerCredentials>,
+    born: Instant,
+    exchanges: Exchanges,
+    connection: ConnectionKey,
+    incoming: Reassembler<OwnedFd>,
+    outgoing: VecDeque<PacketBytes>,
+    work: HashMap<ExchangeKey, Work>,
+    events: mpsc::Sender<Event>,
+    /// What goes with the next STARTTLS that has its key.
+    offer: Option<Offer>,
+    pages: Pages,
+}
+
+/// What is done for an exchange. Dropping it ends that.
+struct Work {
+    task: AbortHandle,
+    /// Where the answer goes that the application owes.
+    answer: Option<oneshot::Sender<Answer>>,
+    /// The number and the key of a handshake's session: its failure is kept under them.
+    session: Option<(u64, ControlKey)>,
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Also where the task is aborted: what the client owned has to learn of it.
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.pool.registry.disconnect(self.client);
+    }
+}
+
+/// The control connection is to be closed.
+struct Closed;
+
+impl From<Gone> for Closed {
+    fn from(_: Gone) -> Self {
+        Self
+    }
+}
+
+impl Control {
+    /// Serves a client until it closes the connection, or the pool stops.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not say who the client is.
+    pub(crate) async fn serve(
+        pool: Arc<Shared>,
+        stream: UnixStream,
+        client: ClientId,
+    ) -> io::Result<()> {
+        let credentials = Arc::new(PeerCredentials::of(&stream)?);
+        let limits = Limits { connections: 1, exchanges_per_connection: pool.limits.exchanges };
+        let mut exchanges = Exchanges::new(limits);
+        let connection = exchanges.connect().map_err(|full: Full| io::Error::other(full))?;
+        // An exchange has one event on its way at a time.
+        let (events, mut heard) = mpsc::channel(pool.limits.exchanges.max(1));
+        let mut control = Self {
+            pool,
+            stream,
+            client,
+            credentials,
+            born: Instant::now(),
+            exchanges,
+            connection,
+            incoming: Reassembler::new(),
+            outgoing: VecDeque::new(),
+            work: HashMap::new(),
+            events,
+            offer: None,
+            pages: Pages::default(),
+        };
+        while control.turn(&mut heard).await.is_ok() {}
+        Ok(())
+    }
+
+    /// One thing that happens.
+    async fn turn(&mut self, heard: &mut mpsc::Receiver<Event>) -> Result<(), Closed> {
+        let due = self.exchanges.next_deadline().map(|moment| self.born + moment.elapsed());
+        let interest = match (self.outgoing.is_empty(), self.outgoing.len() < BACKLOG) {
+            (true, _) => Interest::READABLE,
+            (false, true) => Interest::READABLE | Interest::WRITABLE,
+            (false, false) => Interest::WRITABLE,
+        };
+        tokio::select! {
+            Some(event) = heard.recv() => self.hear(event),
+            () = until(due) => self.expire(),
+            ready = self.stream.ready(interest) => {
+                ready.map_err(|_| Closed)?;
+                self.flush()?;
+                if interest.is_readable() { self.read()? }
+            }
+        }
+        self.flush()
+    }
+
+    fn now(&self) -> Moment {
+        Moment::after_start(self.born.elapsed())
+    }
+
+    /// Reads once, never past the end of a packet.
+    fn read(&mut self) -> Result<(), Closed> {
+        let (stream, room) = (&self.stream, self.incoming.unfilled());
+        let read = stream.try_io(Interest::READABLE, || descriptors::receive(stream.as_fd(), room));
+        let received = match read {
+            Ok(received) => received,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(_) => return Err(Closed),
+        };
+        if received.bytes == 0 {
+            return Err(Closed);
+        }
+        // What belongs to no packet is closed with the progress.
+        let progress = self.incoming.advance(received.bytes, received.descriptors);
+        let Some(packet) = progress.map_err(|_| Closed)?.packet else { return Ok(()) };
+        let descriptor = packet.descriptor;
+        let incoming = match Packet::decode(packet.bytes.expose()) {
+            Ok(packet) => {
+                let has_descriptor = descriptor.is_some();
+                let incoming =
+                    self.exchanges.handle_packet(self.connection, &packet, has_descriptor)?;
+                match incoming {
+                    Incoming::Request { exchange } => {
+                        self.request(exchange, packet.message, descriptor);
+                        return Ok(());
+                    }
+                    Incoming::Answer { exchange, .. } => {
+                        self.answered(exchange, packet.message, descriptor);
+                        return Ok(());
+                    }
+                    refused => refused,
+                }
+            }
+            Err(error) => self.exchanges.handle_malformed(self.connection, &error)?,
+        };
+        match incoming {
+            Incoming::Refused(refusal) => self.send(&refusal.envelope()),
+            Incoming::Ended { exchange, refusal } => {
+                let why = "the application declined a question, or answered what is no answer";
+                self.give_up(exchange, refusal.code(), why, given_up(refusal.code()));
+                self.send(&refusal.envelope());
+            }
+            // Dealt with above; bytes that are no packet open and answer nothing.
+            Incoming::Request { .. } | Incoming::Answer { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn request(&mut self, exchange: ExchangeKey, message: Message, descriptor: Option<OwnedFd>) {
+        let reply = match message {
+            Message::Ping(ping) => self.ping(&ping),
+            Message::StartTls(request) => match self.starttls(exchange, request, descriptor) {
+                Ok(()) => return,
+                Err(code) => code.into(),
+            },
+            Message::Prng(_) | Message::Info(_) | Message::Local(..) => {
+                return self.ask_session(exchange, message);
+            }
+            Message::ControlDetach(control) => {
+                done(self.pool.registry.detach(self.client, &control.control_key))
+            }
+            Message::ControlReattach(control) => {
+                let uid = self.credentials.uid;
+                done(self.pool.registry.reattach(self.client, uid, &control.control_key))
+            }
+            // The pool's policy enters PINs and chooses identities: there is no vacancy.
+            Message::PinEntry(_) => ErrorCode::PinEntryNotVacant.into(),
+            Message::LidentryRegister(_) => ErrorCode::LidentryNotVacant.into(),
+            // The rules let no other message open an exchange.
+            _ => ErrorCode::UnknownCommand.into(),
+        };
+        self.reply(exchange, reply);
+    }
+
+    fn ping(&self, ping: &Ping) -> Message {
+        let producer = Text::new(Ping::V2).unwrap_or_default();
+        let facilities = ping.facilities.and(self.pool.facilities);
+        Message::Ping(Ping { producer, facilities })
+    }
+
+    fn starttls(
+        &mut self,
+        exchange: ExchangeKey,
+        request: StartTls,
+        network: Option<OwnedFd>,
+    ) -> Result<(), ErrorCode> {
+        let flags = request.flags;
+        if flags.contains(StartTlsFlags::RENEGOTIATE) {
+            // TLS 1.3 has none, and that of TLS 1.2 is no longer thought of as safe.
+            let session = self.pool.registry.session(self.client, &request.control_key);
+            let known = session.map_err(|_| ErrorCode::RenegotiateNotFound);
+            return known.and(Err(ErrorCode::WouldBeInsecure));
+        }
+        let network = network.ok_or(ErrorCode::CipherSocketNeeded)?;
+        let role = flags.role()?;
+        if flags.contains(StartTlsFlags::DTLS) || flags.contains(StartTlsFlags::LOCALID_ONTHEFLY) {
+            return Err(ErrorCode::NotImplemented);
+        }
+        if !self.pool.facilities.contains(Facilities::STARTTLS) {
+            return Err(ErrorCode::StartTlsExcluded);
+        }
+        if self.pool.is_draining() {
+            return Err(ErrorCode::HandlerSetup);
+        }
+        let permit = self.pool.session_permit().ok_or(ErrorCode::OutOfMemory)?;
+        let begun = Begun {
+            key: &request.control_key,
+            flags,
+            role,
+            service: request.service,
+            local_id: request.local_id,
+            remote_id: request.remote_id,
+        };
+        let place = self.pool.registry.enter(self.client, &self.credentials, &begun)?;
+        let deadline = request.timeout.deadline(self.now(), self.pool.limits.handshake);
+        // The exchange was opened a moment ago.
+        let _ = self.exchanges.set_deadline(exchange, deadline);
+        let offer = self.offer.take_if(|offer| offer.control_key == request.control_key);
+        let session = (place.number(), place.key());
+        let handshake = Handshake {
+            policy: self.pool.policy.now(),
+            credentials: self.credentials.clone(),
+            request,
+            role,
+            alpn: offer.map(|offer| offer.alpn).unwrap_or_default(),
+            place,
+            permit,
+            asks: Asks { exchange, events: self.events.clone() },
+        };
+        let events = self.events.clone();
+        let task = tokio::spawn(async move {
+            let outcome = handshake.run(network).await;
+            // Who is not heard any more has lost its client.
+            let _ = events.send(Event::Over { exchange, outcome }).await;
+        });
+        let work = Work { task: task.abort_handle(), answer: None, session: Some(session) };
+        self.work.insert(exchange, work);
+        Ok(())
+    }
+
+    /// Replies to what has to be asked of a session, or of all.
+    fn ask_session(&mut self, exchange: ExchangeKey, message: Message) {
+        if let Message::Local(Offer::COMMAND, body) = &message {
+            let reply = match Offer::from_body(body) {
+                Ok(offer) => {
+                    self.offer = Some(offer);
+                    Message::Success
+                }
+                Err(_) => ErrorCode::NotImplemented.into(),
+            };
+            return self.reply(exchange, reply);
+        }
+        let (pool, client, events) = (self.pool.clone(), self.client, self.events.clone());
+        let (credentials, pages) = (self.credentials.clone(), self.pages.clone());
+        let task = tokio::spawn(async move {
+            let asked = crate::inquiries::reply(&pool, client, &credentials, &pages, &message);
+            let message = asked.await.unwrap_or_else(Message::from);
+            let _ = events.send(Event::Reply { exchange, message }).await;
+        });
+        let work = Work { task: task.abort_handle(), answer: None, session: None };
+        self.work.insert(exchange, work);
+    }
+
+    fn answered(&mut self, exchange: ExchangeKey, message: Message, descriptor: Option<OwnedFd>) {
+        let answer = self.work.get_mut(&exchange).and_then(|work| work.answer.take());
+        if let Some(answer) = answer
+            && let Message::StartTlsLocalId(body) | Message::PlaintextConnect(body) = message
+        {
+            // A handshake that has failed meanwhile does not listen; its end is on its way.
+            let _ = answer.send(Answer { body, descriptor });
+        }
+    }
+
+    fn hear(&mut self, event: Event) {
+        match event {
+            Event::Ask { exchange, question, answer } => self.ask(exchange, question, answer),
+            Event::Reply { exchange, message } => {
+                self.work.remove(&exchange);
+                self.reply(exchange, message);
+            }
+            Event::Over { exchange, outcome } => match outcome {
+                Ok(protected) => self.protected(exchange, *protected),
+                Err(failed) => self.failed(exchange, failed),
+            },
+        }
+    }
+
+    fn ask(&mut self, exchange: ExchangeKey, question: Message, answer: oneshot::Sender<Answer>) {
+        let due = self.now().after(self.pool.limits.answer);
+        match self.exchanges.ask(exchange, question, due) {
+            Ok(envelope) => {
+                if let Some(work) = self.work.get_mut(&exchange) {
+                    work.answer = Some(answer);
+                }
+                self.send(&envelope);
+            }
+            Err(error) => {
+                let code = ErrorCode::ClientRefusesCallback;
+                self.give_up(exchange, code, error.to_string(), given_up(code));
+                self.reply(exchange, code.into());
+            }
+        }
+    }
+
+    /// The reply comes first: it is the exchange that says whether there may be a session.
+    fn protected(&mut self, exchange: ExchangeKey, protected: Protected) {
+        self.work.remove(&exchange);
+        let Ok(envelope) = self.exchanges.reply(exchange, protected.reply) else { return };
+        let Protected { session, place, names: (local_id, remote_id), permit, .. } = protected;
+        let words = |id: &Identity| String::from_utf8_lossy(id.as_bytes()).into();
+        let Message::StartTls(reply) = &envelope.packet.message else { return };
+        self.pool.tell(&Notice::Protected {
+            session: place.number(),
+            uid: self.credentials.uid,
+            names: (words(&local_id), words(&remote_id)),
+            service: String::from_utf8_lossy(reply.service.as_bytes()).into(),
+        });
+        place.protect(session.handle(), local_id, remote_id);
+        self.send(&envelope);
+        let pool = self.pool.clone();
+        tokio::spawn(async move {
+            let (tls, plain) = session.run().await;
+            let number = place.number();
+            place.end(report(&tls.facts, Some(&tls)));
+            pool.tell(&Notice::Ended { session: number, tls, plain });
+            drop(permit);
+        });
+    }
+
+    fn failed(&mut self, exchange: ExchangeKey, failed: Failed) {
+        let Failed { code, why, report } = failed;
+        let report = report.map_or_else(|| given_up(code), |report| *report);
+        self.give_up(exchange, code, why, report);
+        self.reply(exchange, code.into());
+    }
+
+    fn expire(&mut self) {
+        while let Some(expired) = self.exchanges.poll_expired(self.now()) {
+            let why = match expired.waited_for {
+                Party::Application => "the application did not answer",
+                Party::Pool => "the handshake took too long",
+            };
+            let code = expired.refusal.code();
+            self.give_up(expired.exchange, code, why, given_up(code));
+            self.send(&expired.refusal.envelope());
+        }
+    }
+
+    /// Ends the work of an exchange: what it had in hand is closed. Why is kept, and told.
+    fn give_up(
+        &mut self,
+        exchange: ExchangeKey,
+        code: ErrorCode,
+        why: impl Into<String>,
+        report: Report,
+    ) {
+        let Some(work) = self.work.remove(&exchange) else { return };
+        let Some((session, key)) = &work.session else { return };
+        self.pool.registry.keep(self.client, key, report);
+        let (session, uid, why) = (*session, self.credentials.uid, why.into());
+        self.pool.tell(&Notice::Failed { session, uid, code, why });
+    }
+
+    fn reply(&mut self, exchange: ExchangeKey, message: Message) {
+        // An exchange that has ended meanwhile has had its reply.
+        if let Ok(envelope) = self.exchanges.reply(exchange, message) {
+            self.send(&envelope);
+        }
+    }
+
+    fn send(&mut self, envelope: &Envelope) {
+        debug_assert_eq!(envelope.connection, self.connection, "each has exchanges of its own");
+        self.outgoing.push_back(envelope.packet.encode());
+    }
+
+    /// Sends what waits, each packet with one call: the kernel takes it whole or not at all.
+    fn flush(&mut self) -> Result<(), Closed> {
+        while let Some(packet) = self.outgoing.front() {
+            let stream = &self.stream;
+            let send = || descriptors::send(stream.as_fd(), packet.expose(), &[]);
+            match stream.try_io(Interest::WRITABLE, send) {
+                Ok(count) if count == packet.expose().len() => drop(self.outgoing.pop_front()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                // Half a packet would put every later one out of step.
+                Ok(_) | Err(_) => return Err(Closed),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn done(result: Result<(), ErrorCode>) -> Message {
+    result.map_or_else(Message::from, |()| Message::Success)
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,120 @@
+//! What the pool tells its operator, in words.
+
+use std::fmt;
+use std::sync::Arc;
+
+use levada::Ended;
+use levada_pool_wire::ErrorCode;
+
+/// Something that is worth a line of the log. `Display` is that line; no key or PIN is in it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Notice {
+    /// A session is protected.
+    Protected {
+        /// The session: they are numbered from 1 on.
+        session: u64,
+        /// Who asked for it.
+        uid: u32,
+        /// The verified or shown names, empty where there is none: ours, then the peer's.
+        names: (String, String),
+        /// The protocol inside TLS.
+        service: String,
+    },
+    /// A connection was not protected.
+    Failed {
+        /// The session that was to be.
+        session: u64,
+        /// Who asked for it.
+        uid: u32,
+        /// What the client was told.
+        code: ErrorCode,
+        /// Why, in words.
+        why: String,
+    },
+    /// A session has ended.
+    Ended {
+        /// The session.
+        session: u64,
+        /// How the side of TLS ended.
+        tls: Ended,
+        /// How the plain side ended.
+        plain: Ended,
+    },
+    /// There are as many clients as there may be: one was turned away.
+    Full {
+        /// How many there may be.
+        clients: usize,
+    },
+    /// A client could not be accepted.
+    AcceptFailed {
+        /// The system's reason.
+        error: String,
+    },
+    /// Another policy is in force.
+    Reloaded {
+        /// How many identities it has.
+        identities: usize,
+    },
+    /// The policy cannot be reloaded: the old one stays in force.
+    ReloadFailed {
+        /// Why, in several lines.
+        why: String,
+    },
+    /// No clients are accepted any more.
+    Draining,
+    /// The pool has stopped.
+    Stopped {
+        /// How many sessions were cut.
+        cut: usize,
+    },
+}
+
+impl Notice {
+    /// Whether somebody should look at it.
+    pub fn is_warning(&self) -> bool {
+        match self {
+            Self::Protected { .. } | Self::Reloaded { .. } | Self::Draining => false,
+            Self::Ended { tls, plain, .. } => !tls.is_clean() || !plain.is_clean(),
+            Self::Stopped { cut } => *cut > 0,
+            Self::Failed { .. }
+            | Self::Full { .. }
+            | Self::AcceptFailed { .. }
+            | Self::ReloadFailed { .. } => true,
+        }
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let anonymous =
+            |name: &str| if name.is_empty() { "nobody".to_owned() } else { name.into() };
+        match self {
+            Self::Protected { session, uid, names: (local, remote), service } => {
+                let (local, remote) = (anonymous(local), anonymous(remote));
+                write!(f, "session {session} protected: {local:?} with {remote:?}, for uid {uid}")?;
+                if service.is_empty() { Ok(()) } else { write!(f, ", service {service:?}") }
+            }
+            Self::Failed { session, uid, code, why } => {
+                write!(f, "session {session} failed for uid {uid}: {why} (\"{code}\")")
+            }
+            Self::Ended { session, tls, plain } => {
+                write!(f, "session {session} ended: {tls}; the plain side {}", plain.ending)
+            }
+            Self::Full { clients } => {
+                write!(f, "a client was turned away: there are {clients} already")
+            }
+            Self::AcceptFailed { error } => write!(f, "cannot accept a client: {error}"),
+            Self::Reloaded { identities } => {
+                write!(f, "the policy was reloaded, with {identities} identities")
+            }
+            Self::ReloadFailed { why } => write!(f, "the old policy stays in force: {why}"),
+            Self::Draining => f.write_str("no clients are accepted any more"),
+            Self::Stopped { cut: 0 } => f.write_str("stopped, with all sessions ended"),
+            Self::Stopped { cut } => write!(f, "stopped, with {cut} sessions cut"),
+        }
+    }
+}
+
+/// Where notices go. Called on the threads of the runtime: it must not block.
+pub type Log = Arc<dyn Fn(&Notice) + Send + Sync>;

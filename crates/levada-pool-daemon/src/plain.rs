@@ -1,0 +1,154 @@
+//! The plain side of a session: whatever connected socket an application passes.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use levada::Carrier;
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::retry_on_intr;
+use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketType};
+use rustix::time::Timespec;
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+
+/// The most bytes that one plain message gets: those of one TLS record (RFC 8446 section 5.1).
+const MESSAGE: usize = 16 * 1024;
+
+/// Takes over a plain socket of any type that the protocol knows.
+///
+/// Source: TLS Pool protocol V2, descriptor passing and message borders.
+pub(crate) fn carrier(fd: OwnedFd) -> io::Result<Carrier> {
+    match rustix::net::sockopt::socket_type(&fd)? {
+        SocketType::SEQPACKET => Messages::new(fd, true).map(Carrier::foreign),
+        SocketType::DGRAM => Messages::new(fd, false).map(Carrier::foreign),
+        _ => {
+            // On any other socket than one of TCP there is nothing to set.
+            let _ = rustix::net::sockopt::set_tcp_nodelay(&fd, true);
+            Carrier::from_fd(fd)
+        }
+    }
+}
+
+/// A second descriptor for a plain socket, to see whether its application has let go of it.
+#[derive(Debug)]
+pub(crate) struct Probe(OwnedFd);
+
+impl Probe {
+    pub(crate) fn of(fd: &OwnedFd) -> io::Result<Self> {
+        fd.try_clone().map(Self)
+    }
+
+    /// Whether nothing new can come from the application: it has ended its direction, or is gone.
+    pub(crate) fn is_let_go(&self) -> bool {
+        let mut asked = [PollFd::new(&self.0, PollFlags::RDHUP)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let answered = retry_on_intr(|| rustix::event::poll(&mut asked, Some(&now)));
+        let gone = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+        answered.is_ok() && asked[0].revents().intersects(gone)
+    }
+}
+
+/// A plain socket with borders between messages: each is read whole, and written whole up to the
+/// size of a record.
+struct Messages {
+    socket: AsyncFd<OwnedFd>,
+    /// Whether an empty message is the end (SOCK_SEQPACKET); datagrams have none.
+    ends: bool,
+    /// What of the last message had no room.
+    rest: Vec<u8>,
+}
+
+impl Messages {
+    fn new(fd: OwnedFd, ends: bool) -> io::Result<Self> {
+        rustix::io::ioctl_fionbio(&fd, true)?;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let socket = levada_sys::watch(fd, interest).map_err(|(_, error)| error)?;
+        Ok(Self { socket, ends, rest: Vec::new() })
+    }
+
+    /// Reads one message, all of it: what the caller has no room for waits.
+    fn receive(fd: &OwnedFd, room: &mut [u8], rest: &mut Vec<u8>) -> io::Result<usize> {
+        let look = RecvFlags::PEEK | RecvFlags::TRUNC;
+        let (_, whole) = retry_on_intr(|| rustix::net::recv(fd, &mut [0_u8; 0][..], look))?;
+        if whole <= room.len() {
+            let (count, _) =
+                retry_on_intr(|| rustix::net::recv(fd, &mut *room, RecvFlags::empty()))?;
+            return Ok(count);
+        }
+        // Never more than the sender's send buffer holds: the kernel takes no longer message.
+        let mut message = vec![0; whole];
+        let (count, _) =
+            retry_on_intr(|| rustix::net::recv(fd, &mut message[..], RecvFlags::empty()))?;
+        message.truncate(count);
+        let taken = room.len().min(count);
+        room[..taken].copy_from_slice(&message[..taken]);
+        message.drain(..taken);
+        *rest = message;
+        Ok(taken)
+    }
+}
+
+impl AsyncRead for Messages {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Self { socket, ends, rest } = &mut *self;
+        if !rest.is_empty() {
+            let taken = rest.len().min(buf.remaining());
+            buf.put_slice(&rest[..taken]);
+            rest.drain(..taken);
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            let mut ready = ready!(socket.poll_read_ready(cx))?;
+            let room = buf.initialize_unfilled();
+            match ready.try_io(|fd| Self::receive(fd.get_ref(), room, rest)) {
+                // An empty datagram is a message of nothing, which TLS cannot carry.
+                Ok(Ok(0)) if !*ends => {}
+                Ok(Ok(count)) => {
+                    buf.advance(count);
+                    return Poll::Ready(Ok(()));
+                }
+                Ok(Err(error)) => return Poll::Ready(Err(error)),
+                Err(_would_block) => {}
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Messages {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let message = &bytes[..bytes.len().min(MESSAGE)];
+        loop {
+            let mut ready = ready!(self.socket.poll_write_ready(cx))?;
+            let sent = ready.try_io(|fd| {
+                let send = || rustix::net::send(fd.get_ref(), message, SendFlags::NOSIGNAL);
+                Ok(retry_on_intr(send)?)
+            });
+            match sent {
+                Ok(result) => return Poll::Ready(result),
+                Err(_would_block) => {}
+            }
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match rustix::net::shutdown(self.socket.as_fd(), Shutdown::Write) {
+            // Who has gone needs no goodbye.
+            Err(rustix::io::Errno::NOTCONN) | Ok(()) => Poll::Ready(Ok(())),
+            Err(error) => Poll::Ready(Err(error.into())),
+        }
+    }
+}

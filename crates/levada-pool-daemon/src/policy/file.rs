@@ -1,0 +1,390 @@
+//! The policy as it is written: TOML in, what it says out. Nothing is opened.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use levada_config::{Fault, Faults, suggest};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::selector::{is_host, normalize};
+
+/// What a policy file says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PolicyFile {
+    /// Whom to trust as server; the platform's authorities where there is none.
+    pub(crate) anchors: Option<Placed<PathBuf>>,
+    /// Who vouches for clients.
+    pub(crate) client_anchors: Option<Placed<PathBuf>>,
+    pub(crate) identities: Vec<IdentityEntry>,
+    /// For faults that are found when the files are opened.
+    pub(crate) text: String,
+}
+
+/// A value, with its place in the text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Placed<T> {
+    pub(crate) value: T,
+    pub(crate) place: Range<usize>,
+}
+
+/// One `[[identity]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IdentityEntry {
+    pub(crate) name: Placed<String>,
+    pub(crate) cert: Placed<PathBuf>,
+    pub(crate) key: Option<Placed<PathBuf>>,
+    pub(crate) passphrase_file: Option<Placed<PathBuf>>,
+    pub(crate) roles: Roles,
+    /// Selectors, normalized.
+    pub(crate) show_to: Vec<String>,
+    pub(crate) services: Option<Vec<String>>,
+    pub(crate) users: Option<Vec<Placed<Account>>>,
+    pub(crate) groups: Option<Vec<Placed<Account>>>,
+    /// Whether it is shown to clients that ask for no name.
+    pub(crate) default: bool,
+}
+
+/// In which roles an identity may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Roles {
+    pub(crate) client: bool,
+    pub(crate) server: bool,
+}
+
+/// A user or a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Account {
+    Number(u32),
+    Name(String),
+}
+
+/// One key of a policy file, as the docs show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PolicyKey {
+    /// The key.
+    pub word: &'static str,
+    /// The shape of its value, as TOML.
+    pub value: &'static str,
+    /// What holds where it is absent, in words.
+    pub default: &'static str,
+    /// What it does, as one line without a full stop.
+    pub help: &'static str,
+}
+
+const fn key(
+    word: &'static str,
+    value: &'static str,
+    default: &'static str,
+    help: &'static str,
+) -> PolicyKey {
+    PolicyKey { word, value, default, help }
+}
+
+/// The keys of the whole file.
+pub const POLICY_KEYS: &[PolicyKey] = &[
+    key("anchors", "\"FILE\"", "the platform's authorities", "PEM of whom to trust as server"),
+    key("client-anchors", "\"FILE\"", "nobody", "PEM of who vouches for clients"),
+    key("identity", "[[identity]]", "none", "who we can be; repeatable"),
+];
+
+/// The keys of an identity.
+pub const IDENTITY_KEYS: &[PolicyKey] = &[
+    key("name", "\"DOMAIN\" or \"USER@DOMAIN\"", "needed", "by what applications ask for it"),
+    key("cert", "\"FILE\"", "needed", "PEM of the certificate, its issuers behind it"),
+    key("key", "\"FILE\"", "in the file `cert`", "PEM of the private key"),
+    key("key-pass-file", "\"FILE\"", "the key is not encrypted", "its first line decrypts the key"),
+    key("roles", "[\"client\", \"server\"]", "both", "where it may be used"),
+    key(
+        "show-to",
+        "[\"SELECTOR\", ...]",
+        "nobody",
+        "the servers that see it without being told to",
+    ),
+    key("services", "[\"NAME\", ...]", "all", "the protocols that may use it"),
+    key("users", "[\"NAME\" or UID, ...]", "all that reach the socket", "who may use it"),
+    key("groups", "[\"NAME\" or GID, ...]", "all that reach the socket", "who may use it"),
+    key("default", "true", "`false`", "shown to clients that ask for no name"),
+];
+
+impl PolicyFile {
+    /// Reads a policy. Relative paths begin at `folder`, that of the file.
+    ///
+    /// ```
+    /// use std::path::Path;
+    /// use levada_pool_daemon::PolicyFile;
+    ///
+    /// let text = r#"
+    /// [[identity]]
+    /// name = "host.example"
+    /// cert = "host.pem"
+    /// service = ["https"]
+    /// "#;
+    /// let faults = PolicyFile::parse(text, Path::new("/etc/levada")).unwrap_err();
+    /// assert_eq!(
+    ///     faults.in_file("pool.toml").to_string(),
+    ///     "pool.toml:5:1: unknown key `service`
+    ///     service = [\"https\"]
+    ///     ^^^^^^^
+    ///     did you mean `services`?"
+    /// );
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it; where it is no TOML, the first thing alone.
+    pub fn parse(text: &str, folder: &Path) -> Result<Self, Faults> {
+        let table = DeTable::parse(text).map_err(|error| {
+            let place = error.span().unwrap_or(text.len()..text.len());
+            let message = error.message().lines().collect::<Vec<_>>().join(", ");
+            Faults::new(text, vec![Fault::new(place, message, None)])
+        })?;
+        let mut reader = Reader { text, folder, faults: Vec::new() };
+        let file = reader.file(table.get_ref());
+        if reader.faults.is_empty() { Ok(file) } else { Err(Faults::new(text, reader.faults)) }
+    }
+}
+
+type Value<'a> = Spanned<DeValue<'a>>;
+
+/// The reading of one text. What is wrong is kept, and the reading goes on.
+struct Reader<'t> {
+    text: &'t str,
+    folder: &'t Path,
+    faults: Vec<Fault>,
+}
+
+impl Reader<'_> {
+    fn file(&mut self, table: &DeTable<'_>) -> PolicyFile {
+        self.unknown_keys(table, POLICY_KEYS, IDENTITY_KEYS, "write `[[identity]]` above it");
+        let mut identities = Vec::new();
+        match table.get("identity").map(|value| (value, value.get_ref())) {
+            None => {}
+            Some((_, DeValue::Array(items))) => {
+                identities.extend(items.iter().filter_map(|item| self.identity(item)));
+            }
+            Some((value, _)) => {
+                let hint = "write `[[identity]]`, with two brackets: there may be several";
+                self.fault(value.span(), "`identity` is no list of identities", hint);
+            }
+        }
+        self.together(&identities);
+        PolicyFile {
+            anchors: self.path(table, "anchors"),
+            client_anchors: self.path(table, "client-anchors"),
+            identities,
+            text: self.text.to_owned(),
+        }
+    }
+
+    fn identity(&mut self, item: &Value<'_>) -> Option<IdentityEntry> {
+        let DeValue::Table(table) = item.get_ref() else {
+            self.fault(item.span(), "no identity", "write `[[identity]]`, and its keys below");
+            return None;
+        };
+        self.unknown_keys(
+            table,
+            IDENTITY_KEYS,
+            POLICY_KEYS,
+            "move it above the first `[[identity]]`",
+        );
+        let missing = |reader: &mut Self, word: &str, hint: &str| {
+            if !table.contains_key(word) {
+                reader.fault(item.span(), format!("an identity needs `{word}`"), hint);
+            }
+        };
+        missing(self, "name", "add `name = \"host.example\"`: by what applications ask for it");
+        missing(self, "cert", "add `cert = \"FILE\"`: its certificate, in PEM");
+        // Everything is read before anything is missed, so that all faults are told at once.
+        let name = table.get("name").and_then(|value| self.name(value));
+        let cert = self.path(table, "cert");
+        let key = self.path(table, "key");
+        let passphrase_file = self.path(table, "key-pass-file");
+        let roles = self.roles(table.get("roles"));
+        let show_to = self.selectors(table.get("show-to"));
+        let services = table.get("services").map(|value| self.services(value));
+        let users = table.get("users").map(|value| self.accounts(value));
+        let groups = table.get("groups").map(|value| self.accounts(value));
+        let default = self.switch(table.get("default"));
+        Some(IdentityEntry {
+            name: name?,
+            cert: cert?,
+            key,
+            passphrase_file,
+            roles,
+            show_to,
+            services,
+            users,
+            groups,
+            default,
+        })
+    }
+
+    /// What no identity can see by itself.
+    fn together(&mut self, identities: &[IdentityEntry]) {
+        for (index, entry) in identities.iter().enumerate() {
+            let before = &identities[..index];
+            if before.iter().any(|other| other.name.value == entry.name.value) {
+                let hint = "give it another name, or take one of the two away";
+                self.fault(entry.name.place.clone(), "another identity has this name", hint);
+            }
+            if entry.default && before.iter().any(|other| other.default) {
+                let hint = "one identity alone is for clients that ask for no name";
+                self.fault(entry.name.place.clone(), "another identity is the default", hint);
+            }
+        }
+    }
+
+    fn unknown_keys(
+        &mut self,
+        table: &DeTable<'_>,
+        here: &[PolicyKey],
+        elsewhere: &[PolicyKey],
+        where_then: &str,
+    ) {
+        let words = here.iter().map(|row| row.word);
+        for key in table.keys() {
+            if here.iter().any(|row| row.word == key.get_ref()) {
+                continue;
+            }
+            let hint = if elsewhere.iter().any(|row| row.word == key.get_ref()) {
+                where_then.to_owned()
+            } else {
+                suggest::key(key.get_ref(), words.clone())
+            };
+            self.fault(key.span(), format!("unknown key `{key}`"), hint);
+        }
+    }
+
+    fn name(&mut self, value: &Value<'_>) -> Option<Placed<String>> {
+        let name = self.string(value, "\"host.example\"")?.to_ascii_lowercase();
+        let (user, domain) = match name.rsplit_once('@') {
+            Some((user, domain)) => (Some(user), domain),
+            None => (None, name.as_str()),
+        };
+        let host = domain.strip_prefix("*.").filter(|_| user.is_none()).unwrap_or(domain);
+        if !is_host(host) || user.is_some_and(str::is_empty) || name.len() > 127 {
+            let hint = "write a domain, `*.` and a domain, or `user@domain`, of up to 127 bytes";
+            self.fault(value.span(), "no identity has such a name", hint);
+            return None;
+        }
+        Some(Placed { value: name, place: value.span() })
+    }
+
+    fn path(&mut self, table: &DeTable<'_>, word: &str) -> Option<Placed<PathBuf>> {
+        let value = table.get(word)?;
+        let text = self.string(value, "\"FILE\"")?;
+        if text.is_empty() || text.contains('\0') {
+            self.fault(value.span(), "no path", "give the path of a file");
+            return None;
+        }
+        Some(Placed { value: self.folder.join(text), place: value.span() })
+    }
+
+    fn roles(&mut self, value: Option<&Value<'_>>) -> Roles {
+        let Some(value) = value else { return Roles { client: true, server: true } };
+        let mut roles = Roles { client: false, server: false };
+        for item in self.list(value, "[\"server\"]") {
+            match self.string(item, "\"server\"").as_deref() {
+                Some("client") => roles.client = true,
+                Some("server") => roles.server = true,
+                Some(other) => {
+                    let hint = suggest::key(other, ["client", "server"].into_iter());
+                    self.fault(item.span(), "no role", hint);
+                }
+                None => {}
+            }
+        }
+        roles
+    }
+
+    fn selectors(&mut self, value: Option<&Value<'_>>) -> Vec<String> {
+        let Some(value) = value else { return Vec::new() };
+        let mut selectors = Vec::new();
+        for item in self.list(value, "[\".example\"]") {
+            let Some(text) = self.string(item, "\".example\"") else { continue };
+            match normalize(&text) {
+                Ok(selector) => selectors.push(selector),
+                Err(error) => {
+                    let hint = "write `host.example`, `.example` for all below it, `.` for all, \
+                                each with `user@` or `@` before it where users are meant";
+                    self.fault(item.span(), error.to_string(), hint);
+                }
+            }
+        }
+        selectors
+    }
+
+    fn services(&mut self, value: &Value<'_>) -> Vec<String> {
+        let mut services = Vec::new();
+        for item in self.list(value, "[\"https\"]") {
+            let Some(text) = self.string(item, "\"https\"") else { continue };
+            if text.is_empty() || text.len() > 15 {
+                let hint = "a service is named as in IANA's registry, in 1 to 15 bytes";
+                self.fault(item.span(), "no service has such a name", hint);
+            } else {
+                services.push(text);
+            }
+        }
+        services
+    }
+
+    fn accounts(&mut self, value: &Value<'_>) -> Vec<Placed<Account>> {
+        let mut accounts = Vec::new();
+        for item in self.list(value, "[\"www-data\", 1000]") {
+            let account = match item.get_ref() {
+                DeValue::String(name) if !name.is_empty() => Account::Name(name.to_string()),
+                DeValue::Integer(number) => {
+                    match u32::from_str_radix(number.as_str(), number.radix()) {
+                        Ok(number) if number != u32::MAX => Account::Number(number),
+                        _ => {
+                            let hint = "numbers of users and groups are below 4294967295";
+                            self.fault(item.span(), "no such number", hint);
+                            continue;
+                        }
+                    }
+                }
+                _ => {
+                    let hint = "give a name in quotes, or a number";
+                    self.fault(item.span(), "neither a name nor a number", hint);
+                    continue;
+                }
+            };
+            accounts.push(Placed { value: account, place: item.span() });
+        }
+        accounts
+    }
+
+    fn switch(&mut self, value: Option<&Value<'_>>) -> bool {
+        let Some(value) = value else { return false };
+        if let DeValue::Boolean(on) = value.get_ref() {
+            return *on;
+        }
+        self.fault(
+            value.span(),
+            "neither true nor false",
+            "write `true` or `false`, without quotes",
+        );
+        false
+    }
+
+    fn list<'v, 't>(&mut self, value: &'v Value<'t>, shape: &str) -> &'v [Value<'t>] {
+        if let DeValue::Array(items) = value.get_ref() {
+            return items;
+        }
+        self.fault(value.span(), "no list", format!("write it like `{shape}`"));
+        &[]
+    }
+
+    fn string(&mut self, value: &Value<'_>, shape: &str) -> Option<String> {
+        if let DeValue::String(text) = value.get_ref() {
+            return Some(text.clone().into_owned());
+        }
+        self.fault(value.span(), "no text", format!("write it like `{shape}`, in quotes"));
+        None
+    }
+
+    fn fault(&mut self, place: Range<usize>, what: impl Into<String>, hint: impl Into<String>) {
+        self.faults.push(Fault::new(place, what, Some(hint.into())));
+    }
+}

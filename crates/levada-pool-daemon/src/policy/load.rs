@@ -1,0 +1,301 @@
+//! From what is written to what is used: files are read, certificates checked, names looked up.
+
+use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use levada_config::{Fault, Faults};
+use levada_tls::{Anchors, Identity, Passphrase};
+
+use super::file::{Account, IdentityEntry, Placed, PolicyFile, Roles};
+use super::users::Accounts;
+use super::{Local, Policy};
+
+/// Where a policy comes from: a TOML file, or a folder of PEM files.
+///
+/// In a folder each `NAME.pem` holds the certificate and the key of the identity `NAME`, which every
+/// service of everybody who reaches the socket may use; `anchors.pem` and `client-anchors.pem` are
+/// whom to trust as server and who vouches for clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicySource(PathBuf);
+
+impl PolicySource {
+    /// The policy at `path`.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Reads the policy and all files that it names.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError`], with everything that is wrong.
+    pub fn load(&self) -> Result<Policy, PolicyError> {
+        let mut files = Files::default();
+        if self.0.is_dir() {
+            let file = folder(&self.0).map_err(|error| PolicyError::read(&self.0, error))?;
+            return open(&file, &mut files)
+                .map_err(|faults| PolicyError::Folder { path: self.0.clone(), faults });
+        }
+        let text = files.read(&self.0).map_err(|error| PolicyError::read(&self.0, error))?;
+        let wrong = |faults| PolicyError::Policy { path: self.0.clone(), faults };
+        let text = String::from_utf8(text).map_err(|error| {
+            let text = String::from_utf8_lossy(error.as_bytes());
+            let at = error.utf8_error().valid_up_to();
+            let hint = Some("write it in UTF-8".to_owned());
+            wrong(Faults::new(&text, vec![Fault::new(at..at, "it is no UTF-8", hint)]))
+        })?;
+        let folder = self.0.parent().unwrap_or(Path::new(""));
+        let file = PolicyFile::parse(&text, folder).map_err(wrong)?;
+        open(&file, &mut files).map_err(wrong)
+    }
+}
+
+impl Policy {
+    /// The policy that `file` says, with all files that it names.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong, at its place in the text that `file` was read from.
+    pub fn open(file: &PolicyFile) -> Result<Self, Faults> {
+        open(file, &mut Files::default())
+    }
+}
+
+/// The files of a policy, with what tells whether their content has changed.
+#[derive(Default)]
+struct Files {
+    hasher: DefaultHasher,
+}
+
+impl Files {
+    fn read(&mut self, path: &Path) -> io::Result<Vec<u8>> {
+        let bytes = std::fs::read(path)?;
+        (path, &bytes).hash(&mut self.hasher);
+        Ok(bytes)
+    }
+}
+
+fn open(file: &PolicyFile, files: &mut Files) -> Result<Policy, Faults> {
+    let mut opener = Opener { files, accounts: None, faults: Vec::new() };
+    let anchors = file.anchors.as_ref().and_then(|path| opener.anchors(path));
+    let client_anchors = file.client_anchors.as_ref().and_then(|path| opener.anchors(path));
+    let locals: Vec<_> =
+        file.identities.iter().filter_map(|entry| Some((entry, opener.local(entry)?))).collect();
+    if !opener.faults.is_empty() {
+        return Err(Faults::new(&file.text, opener.faults));
+    }
+    let digest = opener.files.hasher.finish();
+    Ok(Policy::new(anchors.unwrap_or_default(), client_anchors, locals, digest))
+}
+
+struct Opener<'f> {
+    files: &'f mut Files,
+    accounts: Option<Accounts>,
+    faults: Vec<Fault>,
+}
+
+impl Opener<'_> {
+    fn local(&mut self, entry: &IdentityEntry) -> Option<Local> {
+        let passphrase = match &entry.passphrase_file {
+            Some(path) => Some(self.passphrase(path)?),
+            None => None,
+        };
+        let chain = self.read(&entry.cert)?;
+        let key = match &entry.key {
+            Some(path) => Some(zeroize::Zeroizing::new(self.read(path)?)),
+            None => None,
+        };
+        let read =
+            Identity::from_pem(&chain, key.as_deref().map(Vec::as_slice), passphrase.as_ref());
+        drop(zeroize::Zeroizing::new(chain));
+        let identity = match read {
+            Ok(identity) => identity,
+            Err(error) => {
+                let path = entry.cert.value.display();
+                self.fault(&entry.cert, format!("{path}: {error}"), None);
+                return None;
+            }
+        };
+        self.certificate_is_for(entry, &identity);
+        let users = self.numbers(entry.users.as_deref(), "user", Accounts::uid);
+        let groups = self.numbers(entry.groups.as_deref(), "group", Accounts::gid);
+        Some(Local::new(entry, identity, users, groups))
+    }
+
+    /// A server whose certificate is for somebody else fails with every client.
+    fn certificate_is_for(&mut self, entry: &IdentityEntry, identity: &Identity) {
+        let name = &entry.name.value;
+        if !entry.roles.server || name.contains('@') {
+            return;
+        }
+        let parent = name.split_once('.').map(|(_, parent)| format!("*.{parent}"));
+        let fits = |shown: &String| shown == name || Some(shown) == parent.as_ref();
+        if identity.names().iter().any(fits) {
+            return;
+        }
+        let names = identity.names().join(", ");
+        let hint = match names.as_str() {
+            "" => "it is for no host: write `roles = [\"client\"]` if none is meant".to_owned(),
+            names => {
+                format!("it is for {names}; write `roles = [\"client\"]` if no server is meant")
+            }
+        };
+        self.fault(&entry.name, "the certificate is not for this name", Some(hint));
+    }
+
+    fn numbers(
+        &mut self,
+        accounts: Option<&[Placed<Account>]>,
+        kind: &str,
+        find: fn(&Accounts, &str) -> Option<u32>,
+    ) -> Option<Vec<u32>> {
+        let mut numbers = Vec::new();
+        for account in accounts? {
+            match &account.value {
+                Account::Number(number) => numbers.push(*number),
+                Account::Name(name) => {
+                    let table =
+                        self.accounts.get_or_insert_with(|| Accounts::read().unwrap_or_default());
+                    if let Some(number) = find(table, name) {
+                        numbers.push(number);
+                    } else {
+                        let what = format!("this machine has no {kind} `{name}`");
+                        let hint = "give the number, where the name comes from elsewhere";
+                        self.fault(account, what, Some(hint.to_owned()));
+                    }
+                }
+            }
+        }
+        Some(numbers)
+    }
+
+    fn anchors(&mut self, path: &Placed<PathBuf>) -> Option<Anchors> {
+        let text = self.read(path)?;
+        match Anchors::from_pem(&text) {
+            Ok(anchors) => Some(anchors),
+            Err(error) => {
+                self.fault(path, format!("{}: {error}", path.value.display()), None);
+                None
+            }
+        }
+    }
+
+    /// A passphrase file's first line, without the line's end.
+    fn passphrase(&mut self, path: &Placed<PathBuf>) -> Option<Passphrase> {
+        let mut bytes = self.read(path)?;
+        let end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(bytes.len());
+        bytes.truncate(end);
+        if bytes.last() == Some(&b'\r') {
+            bytes.pop();
+        }
+        Some(Passphrase::new(bytes))
+    }
+
+    fn read(&mut self, path: &Placed<PathBuf>) -> Option<Vec<u8>> {
+        match self.files.read(&path.value) {
+            Ok(bytes) => Some(bytes),
+            Err(error) => {
+                self.fault(path, format!("cannot read {}: {error}", path.value.display()), None);
+                None
+            }
+        }
+    }
+
+    fn fault<T>(&mut self, at: &Placed<T>, what: impl Into<String>, hint: Option<String>) {
+        self.faults.push(Fault::new(at.place.clone(), what, hint));
+    }
+}
+
+/// What a folder of PEM files says. The text that faults point into is the list of its files.
+fn folder(path: &Path) -> io::Result<PolicyFile> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(path)? {
+        let name = entry?.file_name();
+        if let Some(stem) = name.to_str().and_then(|name| name.strip_suffix(".pem")) {
+            names.push(stem.to_owned());
+        }
+    }
+    names.sort_unstable();
+    let mut file = PolicyFile::default();
+    for name in names {
+        let start = file.text.len();
+        file.text.extend([name.as_str(), ".pem\n"]);
+        let place = start..start + name.len() + 4;
+        let pem = Placed { value: path.join(format!("{name}.pem")), place: place.clone() };
+        match name.as_str() {
+            "anchors" => file.anchors = Some(pem),
+            "client-anchors" => file.client_anchors = Some(pem),
+            _ => file.identities.push(IdentityEntry {
+                name: Placed { value: name.to_ascii_lowercase(), place },
+                cert: pem,
+                key: None,
+                passphrase_file: None,
+                // Who names a user can be no host.
+                roles: Roles { client: true, server: !name.contains('@') },
+                show_to: Vec::new(),
+                services: None,
+                users: None,
+                groups: None,
+                default: false,
+            }),
+        }
+    }
+    Ok(file)
+}
+
+/// Why there is no policy.
+#[derive(Debug)]
+pub enum PolicyError {
+    /// It cannot be read.
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        error: io::Error,
+    },
+    /// A policy file is wrong, or a file that it names.
+    Policy {
+        /// The policy file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        faults: Faults,
+    },
+    /// A folder has files that are wrong.
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong: lines are those of the sorted list of its PEM files.
+        faults: Faults,
+    },
+}
+
+impl PolicyError {
+    fn read(path: &Path, error: io::Error) -> Self {
+        Self::Read { path: path.to_path_buf(), error }
+    }
+}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read { path, error } => write!(f, "cannot read {}: {error}", path.display()),
+            Self::Policy { path, faults } => {
+                write!(f, "{}", faults.in_file(&path.display().to_string()))
+            }
+            Self::Folder { path, faults } => {
+                let mut rest = faults.iter();
+                let all: Vec<_> = rest.by_ref().map(Fault::what).collect();
+                write!(f, "in {}: {}", path.display(), all.join("; "))
+            }
+        }
+    }
+}
+
+impl std::error::Error for PolicyError {}

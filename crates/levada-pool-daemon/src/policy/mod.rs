@@ -1,0 +1,298 @@
+//! The policy: who we can be, who may use it, and whom we trust.
+
+mod file;
+mod load;
+mod selector;
+mod users;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use levada_sys::PeerCredentials;
+use levada_tls::{Anchors, ClientAuth, Identities, Identity, TlsClient, TlsConfigError, TlsServer};
+
+pub use file::{IDENTITY_KEYS, POLICY_KEYS, PolicyFile, PolicyKey};
+pub use load::{PolicyError, PolicySource};
+
+use file::{IdentityEntry, Roles};
+use selector::selectors;
+
+/// Settings of TLS that are kept for the next session; as many for each identity.
+const KEPT: usize = 32;
+
+/// Who we can be, who may use it, and whom we trust. Immutable: a reload exchanges the whole.
+#[derive(Debug)]
+pub struct Policy {
+    locals: Vec<Local>,
+    by_name: HashMap<String, usize>,
+    /// Identities by the selectors of whom they are shown to, in the order of the file.
+    shown_to: HashMap<String, Vec<usize>>,
+    default: Option<usize>,
+    anchors: Anchors,
+    client_anchors: Option<Anchors>,
+    /// Clients that show no certificate.
+    anonymous: Kept<Vec<Vec<u8>>, TlsClient>,
+    digest: u64,
+}
+
+/// One identity, and who may use it for what.
+#[derive(Debug)]
+pub(crate) struct Local {
+    name: String,
+    identity: Identity,
+    roles: Roles,
+    services: Option<Vec<String>>,
+    users: Option<Vec<u32>>,
+    groups: Option<Vec<u32>>,
+    clients: Kept<Vec<Vec<u8>>, TlsClient>,
+    servers: Kept<(ClientCertificate, Vec<Vec<u8>>), TlsServer>,
+}
+
+/// What a TLS server wants of its clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum ClientCertificate {
+    Required,
+    Requested,
+    Ignored,
+}
+
+/// Who asks, and for which service.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asker<'a> {
+    pub(crate) credentials: &'a PeerCredentials,
+    pub(crate) service: &'a str,
+}
+
+/// Why the policy gives nothing, in words for the log: a client learns only that it did not get it.
+#[derive(Debug)]
+pub(crate) enum Denied {
+    NoSuchIdentity(String),
+    NotAllowed(String),
+    NoClientAnchors,
+    Tls(TlsConfigError),
+}
+
+impl std::fmt::Display for Denied {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoSuchIdentity(name) => write!(f, "the policy has no identity {name:?}"),
+            Self::NotAllowed(name) => {
+                write!(f, "the policy does not let this user, service and role use {name:?}")
+            }
+            Self::NoClientAnchors => f.write_str(
+                "client certificates are wanted, and the policy has no client-anchors to verify them",
+            ),
+            Self::Tls(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Policy {
+    fn new(
+        anchors: Anchors,
+        client_anchors: Option<Anchors>,
+        locals: Vec<(&IdentityEntry, Local)>,
+        digest: u64,
+    ) -> Self {
+        let mut policy = Self {
+            locals: Vec::with_capacity(locals.len()),
+            by_name: HashMap::new(),
+            shown_to: HashMap::new(),
+            default: None,
+            anchors,
+            client_anchors,
+            anonymous: Kept::default(),
+            digest,
+        };
+        for (index, (entry, local)) in locals.into_iter().enumerate() {
+            policy.by_name.insert(local.name.clone(), index);
+            for selector in &entry.show_to {
+                policy.shown_to.entry(selector.clone()).or_default().push(index);
+            }
+            if entry.default {
+                policy.default = Some(index);
+            }
+            policy.locals.push(local);
+        }
+        policy
+    }
+
+    /// Changes when the content of the policy, or of a file that it names, changes.
+    pub const fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// How many identities there are.
+    pub const fn identities(&self) -> usize {
+        self.locals.len()
+    }
+
+    /// The TLS client for a session with `remote`, and the name of the identity that it shows to
+    /// whoever asks for a certificate: `wanted`, or else what is shown to `remote`, or else none.
+    pub(crate) fn client(
+        &self,
+        asker: Asker<'_>,
+        wanted: &str,
+        remote: &str,
+        alpn: &[Vec<u8>],
+    ) -> Result<(TlsClient, Option<&str>), Denied> {
+        let local = if wanted.is_empty() {
+            self.shown_to(asker, remote)
+        } else {
+            Some(self.named(asker, wanted, |roles| roles.client)?)
+        };
+        let kept = local.map_or(&self.anonymous, |local| &local.clients);
+        let client = kept.get_or_make(alpn.to_vec(), || {
+            let builder = TlsClient::builder().anchors(self.anchors.clone()).alpn(alpn.to_vec());
+            match local {
+                Some(local) => builder.identity(local.identity.clone()),
+                None => builder,
+            }
+            .build()
+        });
+        Ok((client.map_err(Denied::Tls)?, local.map(|local| local.name.as_str())))
+    }
+
+    /// The TLS server that is `wanted`, and the name of its identity. Nothing wanted is the default.
+    pub(crate) fn server(
+        &self,
+        asker: Asker<'_>,
+        wanted: Option<&str>,
+        certificate: ClientCertificate,
+        alpn: &[Vec<u8>],
+    ) -> Result<(TlsServer, &str), Denied> {
+        let local = match (wanted, self.default) {
+            (Some(wanted), _) => self.named(asker, wanted, |roles| roles.server)?,
+            (None, Some(index)) => self.allowed(index, asker, |roles| roles.server)?,
+            (None, None) => return Err(Denied::NoSuchIdentity(String::new())),
+        };
+        let auth = match (certificate, &self.client_anchors) {
+            (ClientCertificate::Ignored, _) => ClientAuth::None,
+            (_, None) => return Err(Denied::NoClientAnchors),
+            (ClientCertificate::Required, Some(anchors)) => ClientAuth::Required(anchors.clone()),
+            (ClientCertificate::Requested, Some(anchors)) => ClientAuth::Requested(anchors.clone()),
+        };
+        let server = local.servers.get_or_make((certificate, alpn.to_vec()), || {
+            TlsServer::builder(Identities::one(&local.identity))
+                .client_auth(auth)
+                .alpn(alpn.to_vec())
+                .build()
+        });
+        Ok((server.map_err(Denied::Tls)?, &local.name))
+    }
+
+    /// The identity that this asker shows to `remote` without being told to. The first selector that
+    /// has an identity for the asker wins, and there the first in the file.
+    fn shown_to(&self, asker: Asker<'_>, remote: &str) -> Option<&Local> {
+        selectors(remote).iter().find_map(|selector| {
+            let mut found = self.shown_to.get(selector)?.iter();
+            found.find_map(|&index| self.allowed(index, asker, |roles| roles.client).ok())
+        })
+    }
+
+    /// The identity by its name, or the wildcard of its parent.
+    fn named(
+        &self,
+        asker: Asker<'_>,
+        name: &str,
+        role: fn(Roles) -> bool,
+    ) -> Result<&Local, Denied> {
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        let wildcard = || {
+            let (_, parent) = name.split_once('.').filter(|(label, _)| !label.contains('@'))?;
+            self.by_name.get(&format!("*.{parent}"))
+        };
+        match self.by_name.get(&name).or_else(wildcard) {
+            Some(&index) => self.allowed(index, asker, role),
+            None => Err(Denied::NoSuchIdentity(name)),
+        }
+    }
+
+    fn allowed(
+        &self,
+        index: usize,
+        asker: Asker<'_>,
+        role: fn(Roles) -> bool,
+    ) -> Result<&Local, Denied> {
+        let local = &self.locals[index];
+        if local.is_for(asker) && role(local.roles) {
+            Ok(local)
+        } else {
+            Err(Denied::NotAllowed(local.name.clone()))
+        }
+    }
+}
+
+impl Local {
+    fn new(
+        entry: &IdentityEntry,
+        identity: Identity,
+        users: Option<Vec<u32>>,
+        groups: Option<Vec<u32>>,
+    ) -> Self {
+        Self {
+            name: entry.name.value.clone(),
+            identity,
+            roles: entry.roles,
+            services: entry.services.clone(),
+            users,
+            groups,
+            clients: Kept::default(),
+            servers: Kept::default(),
+        }
+    }
+
+    fn is_for(&self, Asker { credentials, service }: Asker<'_>) -> bool {
+        let by_service =
+            self.services.as_ref().is_none_or(|services| services.iter().any(|own| own == service));
+        let everybody = self.users.is_none() && self.groups.is_none();
+        let by_user = self.users.iter().flatten().any(|&uid| uid == credentials.uid);
+        let is_member = |gid| gid == credentials.gid || credentials.groups.contains(&gid);
+        let by_group = self.groups.iter().flatten().any(|&gid| is_member(gid));
+        by_service && (everybody || by_user || by_group)
+    }
+}
+
+/// Settings of TLS by what they differ in: what sessions have in common, tickets too, lies in them.
+#[derive(Debug)]
+struct Kept<K, T>(Mutex<HashMap<K, T>>);
+
+impl<K: Eq + std::hash::Hash, T: Clone> Kept<K, T> {
+    fn get_or_make<E>(&self, key: K, make: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = lock().get(&key) {
+            return Ok(kept.clone());
+        }
+        let new = make()?;
+        let mut kept = lock();
+        if kept.len() >= KEPT {
+            // The protocols are the application's to name, and it may name ever new ones.
+            kept.clear();
+        }
+        Ok(kept.entry(key).or_insert(new).clone())
+    }
+}
+
+impl<K, T> Default for Kept<K, T> {
+    fn default() -> Self {
+        Self(Mutex::new(HashMap::new()))
+    }
+}
+
+/// The policy in force. A session keeps the one that it began with.
+#[derive(Debug)]
+pub(crate) struct InForce(Mutex<Arc<Policy>>);
+
+impl InForce {
+    pub(crate) fn new(policy: Policy) -> Self {
+        Self(Mutex::new(Arc::new(policy)))
+    }
+
+    pub(crate) fn now(&self) -> Arc<Policy> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn replace(&self, policy: Policy) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+    }
+}

@@ -1,0 +1,198 @@
+//! The pool: accepts clients, reloads its policy, stops in order.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use levada_pool_wire::Facilities;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::control::Control;
+use crate::notice::{Log, Notice};
+use crate::ownership::ClientId;
+use crate::policy::{InForce, Policy, PolicySource};
+use crate::registry::Registry;
+use crate::starttls::HANDSHAKE;
+
+/// How long to wait when the system gives no descriptor for another client.
+const BREATH: Duration = Duration::from_millis(100);
+
+/// How much a pool takes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolLimits {
+    /// Control connections at once; more are turned away. 1024 by default.
+    pub clients: usize,
+    /// Exchanges at once on one control connection, those that wait for its answer among them; more
+    /// are refused. 64 by default.
+    pub exchanges: usize,
+    /// Sessions at once, handshakes among them; more are refused. 16384 by default, each of which
+    /// takes four descriptors.
+    pub sessions: usize,
+    /// How long a handshake may take that states no time, the application's answers included. 40 s by
+    /// default.
+    pub handshake: Duration,
+    /// How long an application may take to answer one question. 30 s by default.
+    pub answer: Duration,
+}
+
+impl Default for PoolLimits {
+    fn default() -> Self {
+        Self {
+            clients: 1024,
+            exchanges: 64,
+            sessions: 16384,
+            handshake: HANDSHAKE,
+            answer: Duration::from_secs(30),
+        }
+    }
+}
+
+/// A TLS pool. Cheap to clone; clones are the same pool.
+#[derive(Clone)]
+pub struct Pool {
+    shared: Arc<Shared>,
+}
+
+/// What all tasks of a pool have in common.
+pub(crate) struct Shared {
+    pub(crate) limits: PoolLimits,
+    pub(crate) policy: InForce,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) facilities: Facilities,
+    /// The user that the pool runs as.
+    pub(crate) uid: u32,
+    sessions: Arc<Semaphore>,
+    draining: AtomicBool,
+    clients: AtomicU64,
+    log: Log,
+}
+
+impl Shared {
+    pub(crate) fn tell(&self, notice: &Notice) {
+        (self.log)(notice);
+    }
+
+    pub(crate) fn session_permit(&self) -> Option<OwnedSemaphorePermit> {
+        self.sessions.clone().try_acquire_owned().ok()
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}
+
+impl Pool {
+    /// A pool with this policy, which tells `log` what happens.
+    pub fn new(policy: Policy, limits: PoolLimits, log: Log) -> Self {
+        let sessions = limits.sessions.min(Semaphore::MAX_PERMITS);
+        Self {
+            shared: Arc::new(Shared {
+                limits: PoolLimits { sessions, ..limits },
+                policy: InForce::new(policy),
+                registry: Arc::default(),
+                facilities: Facilities::STARTTLS,
+                uid: rustix::process::geteuid().as_raw(),
+                sessions: Arc::new(Semaphore::new(sessions)),
+                draining: AtomicBool::new(false),
+                clients: AtomicU64::new(0),
+                log,
+            }),
+        }
+    }
+
+    /// Puts another policy in force. Sessions and handshakes go on with the one that they began with.
+    pub fn reload(&self, policy: Policy) {
+        let identities = policy.identities();
+        self.shared.policy.replace(policy);
+        self.shared.tell(&Notice::Reloaded { identities });
+    }
+
+    /// Reads the policy again, and puts it in force if its content has changed. A policy that cannot
+    /// be read changes nothing, and is told to the log.
+    pub fn reload_from(&self, source: &PolicySource) {
+        match source.load() {
+            Ok(policy) if policy.digest() != self.shared.policy.now().digest() => {
+                self.reload(policy);
+            }
+            Ok(_) => {}
+            Err(error) => self.shared.tell(&Notice::ReloadFailed { why: error.to_string() }),
+        }
+    }
+
+    /// How many sessions there are, handshakes among them.
+    pub fn sessions(&self) -> usize {
+        self.shared.limits.sessions - self.shared.sessions.available_permits()
+    }
+
+    /// Serves the clients of `listener` until `stop` is ready. Then it accepts no client and begins
+    /// no session any more, waits up to `drain` for those that there are, and cuts the rest.
+    ///
+    /// Dropping the future ends the control connections with all that has no flag to outlive them.
+    pub async fn serve(
+        &self,
+        listener: UnixListener,
+        stop: impl Future<Output = ()>,
+        drain: Option<Duration>,
+    ) {
+        let mut clients = JoinSet::new();
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => self.accept(stream, &mut clients),
+                    Err(error) => {
+                        self.shared.tell(&Notice::AcceptFailed { error: error.to_string() });
+                        sleep(BREATH).await;
+                    }
+                },
+                Some(_) = clients.join_next() => {}
+            }
+        }
+        drop(listener);
+        self.shared.draining.store(true, Ordering::Relaxed);
+        self.shared.tell(&Notice::Draining);
+        let limit = async {
+            match drain {
+                Some(drain) => sleep(drain).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.ended() => {}
+            () = limit => {}
+        }
+        let cut = self.sessions();
+        // Handshakes end with their control connections.
+        clients.shutdown().await;
+        self.shared.registry.cut_all();
+        self.ended().await;
+        self.shared.tell(&Notice::Stopped { cut });
+    }
+
+    fn accept(&self, stream: UnixStream, clients: &mut JoinSet<()>) {
+        if clients.len() >= self.shared.limits.clients {
+            self.shared.tell(&Notice::Full { clients: self.shared.limits.clients });
+            return;
+        }
+        let client = ClientId(self.shared.clients.fetch_add(1, Ordering::Relaxed) + 1);
+        let shared = self.shared.clone();
+        clients.spawn(async move {
+            if let Err(error) = Control::serve(shared.clone(), stream, client).await {
+                shared.tell(&Notice::AcceptFailed { error: error.to_string() });
+            }
+        });
+    }
+
+    /// Waits until there is no session.
+    async fn ended(&self) {
+        let all = u32::try_from(self.shared.limits.sessions).unwrap_or(u32::MAX);
+        // The semaphore is never closed.
+        let _ = self.shared.sessions.acquire_many(all).await;
+    }
+}

@@ -1,0 +1,282 @@
+//! Every session of the pool: under which control key, whose, and how it ended.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use levada_pool_wire::{ControlKey, ErrorCode, Identity, Report, Role, StartTlsFlags, Text};
+use levada_sys::PeerCredentials;
+use rustix::rand::{GetRandomFlags, getrandom};
+use tokio::time::Instant;
+
+use crate::ownership::{Bereaved, ClientId, Ownership};
+use crate::session::{Inquiry, SessionHandle};
+
+/// Reports of ended sessions that are kept for one control connection; the oldest go first.
+const REPORTS: usize = 64;
+
+type Key = [u8; 16];
+
+/// Every session of the pool. No lock is held across anything that waits.
+#[derive(Default)]
+pub(crate) struct Registry(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    last: u64,
+    by_key: HashMap<Key, u64>,
+    sessions: BTreeMap<u64, Entry>,
+    /// How sessions and handshakes ended, for the control connections that owned them.
+    reports: HashMap<ClientId, VecDeque<(Key, Arc<Report>)>>,
+}
+
+struct Entry {
+    began: Instant,
+    pid: Option<u32>,
+    ownership: Ownership,
+    role: Role,
+    service: Text<16>,
+    local_id: Identity,
+    remote_id: Identity,
+    /// `None` while the handshake runs.
+    handle: Option<SessionHandle>,
+}
+
+/// How far a session has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Handshake,
+    Protected,
+    /// Protected, and no control connection owns it.
+    Detached,
+}
+
+/// What a list of sessions tells about one.
+pub(crate) struct Listed {
+    pub(crate) number: u64,
+    pub(crate) began: Instant,
+    pub(crate) uid: u32,
+    pub(crate) pid: Option<u32>,
+    pub(crate) role: Role,
+    pub(crate) stage: Stage,
+    pub(crate) service: Text<16>,
+    pub(crate) local_id: Identity,
+    pub(crate) remote_id: Identity,
+    pub(crate) handle: Option<SessionHandle>,
+}
+
+impl Registry {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Nothing in this file panics while it holds the lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enters a session whose handshake begins. `key` is the one that the client has chosen; all
+    /// zeros has one drawn.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::ControlKeyRegistration`] when another session has the key.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        client: ClientId,
+        peer: &PeerCredentials,
+        begun: &Begun<'_>,
+    ) -> Result<Place, ErrorCode> {
+        let key = match *begun.key.expose() {
+            chosen if chosen != [0; 16] => chosen,
+            _ => draw()?,
+        };
+        let entry = Entry {
+            began: Instant::now(),
+            pid: peer.pid,
+            ownership: Ownership::new(client, peer.uid, begun.flags),
+            role: begun.role,
+            service: begun.service,
+            local_id: begun.local_id,
+            remote_id: begun.remote_id,
+            handle: None,
+        };
+        let mut inner = self.lock();
+        if inner.by_key.contains_key(&key) {
+            return Err(ErrorCode::ControlKeyRegistration);
+        }
+        inner.last += 1;
+        let number = inner.last;
+        inner.by_key.insert(key, number);
+        inner.sessions.insert(number, entry);
+        drop(inner);
+        Ok(Place { registry: self.clone(), number, key })
+    }
+
+    /// The way to a protected session that is attached to `client`.
+    pub(crate) fn session(
+        &self,
+        client: ClientId,
+        key: &ControlKey,
+    ) -> Result<SessionHandle, ErrorCode> {
+        let inner = self.lock();
+        let entry = inner.protected(key)?;
+        let handle = entry.handle.clone().filter(|_| entry.ownership.is_owned_by(client));
+        handle.ok_or(ErrorCode::ControlKeyNotFound)
+    }
+
+    pub(crate) fn detach(&self, client: ClientId, key: &ControlKey) -> Result<(), ErrorCode> {
+        self.lock().protected_mut(key)?.ownership.detach(client)
+    }
+
+    pub(crate) fn reattach(
+        &self,
+        client: ClientId,
+        uid: u32,
+        key: &ControlKey,
+    ) -> Result<(), ErrorCode> {
+        self.lock().protected_mut(key)?.ownership.reattach(client, uid)
+    }
+
+    /// A control connection is closed: what it owned is detached, or told so.
+    pub(crate) fn disconnect(&self, client: ClientId) {
+        let mut inner = self.lock();
+        inner.reports.remove(&client);
+        for entry in inner.sessions.values_mut() {
+            if entry.ownership.bereave(client) == Bereaved::Orphaned
+                && let Some(handle) = &entry.handle
+            {
+                handle.tell(Inquiry::Orphan);
+            }
+        }
+    }
+
+    /// Cuts every session.
+    pub(crate) fn cut_all(&self) {
+        for handle in self.lock().sessions.values().filter_map(|entry| entry.handle.as_ref()) {
+            handle.tell(Inquiry::Cut);
+        }
+    }
+
+    /// How the session ended that `client` owned under this key, as long as that is kept.
+    pub(crate) fn report(&self, client: ClientId, key: &ControlKey) -> Option<Arc<Report>> {
+        let inner = self.lock();
+        let reports = inner.reports.get(&client)?;
+        let found = reports.iter().rev().find(|(ended, _)| ended == key.expose());
+        found.map(|(_, report)| report.clone())
+    }
+
+    /// Keeps how a session or a handshake of `client` ended.
+    pub(crate) fn keep(&self, client: ClientId, key: &ControlKey, report: Report) {
+        self.lock().keep(client, *key.expose(), report);
+    }
+
+    /// The sessions that `uid` may see, all of them where it is `None`, by their numbers.
+    pub(crate) fn list(&self, uid: Option<u32>) -> Vec<Listed> {
+        let inner = self.lock();
+        let seen = |entry: &Entry| uid.is_none_or(|uid| entry.ownership.uid() == uid);
+        let sessions = inner.sessions.iter().filter(|(_, entry)| seen(entry));
+        sessions.map(|(&number, entry)| entry.listed(number)).collect()
+    }
+}
+
+impl Entry {
+    fn listed(&self, number: u64) -> Listed {
+        let stage = match (&self.handle, self.ownership.owner()) {
+            (None, _) => Stage::Handshake,
+            (Some(_), Some(_)) => Stage::Protected,
+            (Some(_), None) => Stage::Detached,
+        };
+        Listed {
+            number,
+            began: self.began,
+            uid: self.ownership.uid(),
+            pid: self.pid,
+            role: self.role,
+            stage,
+            service: self.service,
+            local_id: self.local_id,
+            remote_id: self.remote_id,
+            handle: self.handle.clone(),
+        }
+    }
+}
+
+impl Inner {
+    fn protected(&self, key: &ControlKey) -> Result<&Entry, ErrorCode> {
+        let found = self.by_key.get(key.expose()).and_then(|number| self.sessions.get(number));
+        found.filter(|entry| entry.handle.is_some()).ok_or(ErrorCode::ControlKeyNotFound)
+    }
+
+    fn protected_mut(&mut self, key: &ControlKey) -> Result<&mut Entry, ErrorCode> {
+        let Some(number) = self.by_key.get(key.expose()) else {
+            return Err(ErrorCode::ControlKeyNotFound);
+        };
+        let found = self.sessions.get_mut(number).filter(|entry| entry.handle.is_some());
+        found.ok_or(ErrorCode::ControlKeyNotFound)
+    }
+
+    fn keep(&mut self, client: ClientId, key: Key, report: Report) {
+        let reports = self.reports.entry(client).or_default();
+        if reports.len() == REPORTS {
+            reports.pop_front();
+        }
+        reports.push_back((key, Arc::new(report)));
+    }
+}
+
+/// What is known of a session when its handshake begins.
+pub(crate) struct Begun<'a> {
+    pub(crate) key: &'a ControlKey,
+    pub(crate) flags: StartTlsFlags,
+    pub(crate) role: Role,
+    pub(crate) service: Text<16>,
+    pub(crate) local_id: Identity,
+    pub(crate) remote_id: Identity,
+}
+
+/// The place of one session in the registry: it is free when this is dropped.
+pub(crate) struct Place {
+    registry: Arc<Registry>,
+    number: u64,
+    key: Key,
+}
+
+impl Place {
+    pub(crate) const fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(crate) const fn key(&self) -> ControlKey {
+        ControlKey::new(self.key)
+    }
+
+    /// The handshake is done.
+    pub(crate) fn protect(&self, handle: SessionHandle, local_id: Identity, remote_id: Identity) {
+        if let Some(entry) = self.registry.lock().sessions.get_mut(&self.number) {
+            (entry.local_id, entry.remote_id) = (local_id, remote_id);
+            entry.handle = Some(handle);
+        }
+    }
+
+    /// The session has ended: its owner may ask how.
+    pub(crate) fn end(self, report: Report) {
+        let mut inner = self.registry.lock();
+        let owner = inner.sessions.get(&self.number).and_then(|entry| entry.ownership.owner());
+        if let Some(owner) = owner {
+            inner.keep(owner, self.key, report);
+        }
+        drop(inner);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut inner = self.registry.lock();
+        inner.sessions.remove(&self.number);
+        inner.by_key.remove(&self.key);
+    }
+}
+
+fn draw() -> Result<Key, ErrorCode> {
+    let mut key = [0; 16];
+    match getrandom(&mut key, GetRandomFlags::empty()) {
+        Ok(16) => Ok(key),
+        _ => Err(ErrorCode::ControlKeyRegistration),
+    }
+}

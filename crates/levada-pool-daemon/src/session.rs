@@ -1,0 +1,144 @@
+//! One protected session: a task that relays, and answers questions about it.
+
+use std::future::{Future as _, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use levada::{Bytes, Deadline, Ended, Ending, Facts, Party, Relay, Socket};
+use levada_pool_wire::{ErrorCode, Report};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Sleep, sleep};
+
+use crate::hangup::Hangup;
+use crate::plain::Probe;
+
+/// How long an application that has closed its control connection may take to close the plain side
+/// as well: a process that ends closes one descriptor after the other.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// What others want of a session.
+pub(crate) enum Inquiry {
+    /// What is known about it.
+    Report(oneshot::Sender<Report>),
+    /// How many bytes have passed.
+    Bytes(oneshot::Sender<Bytes>),
+    /// Its owner is gone: it ends, unless the application has ended its side and only the tail is
+    /// on its way.
+    Orphan,
+    /// It ends at once.
+    Cut,
+}
+
+/// The way to a session. The session ends by itself; a handle does not keep it.
+///
+/// What waits is bounded by the exchanges of those who ask.
+#[derive(Clone)]
+pub(crate) struct SessionHandle(mpsc::UnboundedSender<Inquiry>);
+
+impl SessionHandle {
+    /// Asks the session; `None` when it has ended.
+    pub(crate) async fn ask<T>(&self, inquiry: fn(oneshot::Sender<T>) -> Inquiry) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(inquiry(answer)).ok()?;
+        answered.await.ok()
+    }
+
+    /// Tells the session. One that has ended needs no telling.
+    pub(crate) fn tell(&self, inquiry: Inquiry) {
+        let _ = self.0.send(inquiry);
+    }
+}
+
+/// A session whose handshake is done and whose plain side is there.
+pub(crate) struct Session {
+    tls: Socket,
+    plain: Socket,
+    probe: Probe,
+    _hangup: Hangup,
+    relay: Relay,
+    inbox: mpsc::UnboundedReceiver<Inquiry>,
+    handle: SessionHandle,
+    grace: Option<Pin<Box<Sleep>>>,
+}
+
+impl Session {
+    pub(crate) fn new(tls: Socket, hangup: Hangup, plain: Socket, probe: Probe) -> Self {
+        let (sender, inbox) = mpsc::unbounded_channel();
+        let handle = SessionHandle(sender);
+        let relay = Relay::default();
+        Self { tls, plain, probe, _hangup: hangup, relay, inbox, handle, grace: None }
+    }
+
+    pub(crate) fn handle(&self) -> SessionHandle {
+        self.handle.clone()
+    }
+
+    /// Relays until both sides have ended, and tells how each did, that of TLS first.
+    pub(crate) async fn run(mut self) -> (Ended, Ended) {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(Ended, Ended)> {
+        loop {
+            let relayed = self.relay.poll(cx, &mut self.tls, &mut self.plain);
+            // Asked behind the relay, so that whoever has seen the plain side end is told how.
+            let mut changed = false;
+            while let Poll::Ready(Some(inquiry)) = self.inbox.poll_recv(cx) {
+                changed |= self.answer(inquiry);
+            }
+            if let Some(grace) = &mut self.grace
+                && grace.as_mut().poll(cx).is_ready()
+            {
+                self.grace = None;
+                if !self.probe.is_let_go() {
+                    changed |= self.cut();
+                }
+            }
+            if relayed.is_ready() || !changed {
+                return relayed;
+            }
+        }
+    }
+
+    /// Answers, and tells whether the relay has to look at its streams again.
+    fn answer(&mut self, inquiry: Inquiry) -> bool {
+        match inquiry {
+            // Who asked may have gone.
+            Inquiry::Report(answer) => {
+                drop(answer.send(report(&self.tls.facts(), self.tls.ended())));
+            }
+            Inquiry::Bytes(answer) => drop(answer.send(self.tls.facts().bytes)),
+            Inquiry::Orphan => {
+                self.grace.get_or_insert_with(|| Box::pin(sleep(GRACE)));
+                // It has to be polled once to wake us.
+                return true;
+            }
+            Inquiry::Cut => return self.cut(),
+        }
+        false
+    }
+
+    fn cut(&mut self) -> bool {
+        self.tls.abort();
+        self.plain.abort();
+        true
+    }
+}
+
+/// What is known about a stream, as the private command tells it.
+pub(crate) fn report(facts: &Facts, ended: Option<&Ended>) -> Report {
+    let ending = ended.map(|ended| ended.ending.clone());
+    let by_peer = facts.first_goodbye == Some(Party::Peer);
+    let peer_goodbye = by_peer || ending == Some(Ending::Finished);
+    Report { tls: facts.tls.clone(), peer_goodbye, ending }
+}
+
+/// The report of a handshake that was given up from outside.
+pub(crate) fn given_up(code: ErrorCode) -> Report {
+    let ending = match code {
+        ErrorCode::HandshakeFailed => Ending::TimedOut(Deadline::Handshake),
+        _ => Ending::Aborted,
+    };
+    Report { ending: Some(ending.before_established()), ..Report::default() }
+}

@@ -1,0 +1,278 @@
+//! STARTTLS: from a passed socket to a protected session, one task for each request.
+
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use levada::{Carrier, Ended, Ending, Options, SessionName, Socket};
+use levada_pool_wire::body::StartTls;
+use levada_pool_wire::{ErrorCode, ExchangeKey, Identity, Message, Report, Role, StartTlsFlags};
+use levada_sys::PeerCredentials;
+use rustix::net::SocketType;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+
+use crate::control::Event;
+use crate::hangup::Hangup;
+use crate::names::verified;
+use crate::plain::{self, Probe};
+use crate::policy::{Asker, ClientCertificate, Policy};
+use crate::registry::Place;
+use crate::session::{Session, report};
+
+/// One STARTTLS request, with all that its task needs.
+pub(crate) struct Handshake {
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) credentials: Arc<PeerCredentials>,
+    pub(crate) request: StartTls,
+    pub(crate) role: Role,
+    pub(crate) alpn: Vec<Vec<u8>>,
+    pub(crate) place: Place,
+    /// Held until the session has ended.
+    pub(crate) permit: OwnedSemaphorePermit,
+    pub(crate) asks: Asks,
+}
+
+/// The way from a handshake to the application.
+pub(crate) struct Asks {
+    pub(crate) exchange: ExchangeKey,
+    pub(crate) events: mpsc::Sender<Event>,
+}
+
+/// What an application answered.
+pub(crate) struct Answer {
+    pub(crate) body: StartTls,
+    pub(crate) descriptor: Option<OwnedFd>,
+}
+
+/// A handshake that is done: the reply, and the session that begins with it.
+pub(crate) struct Protected {
+    pub(crate) reply: Message,
+    pub(crate) session: Session,
+    pub(crate) place: Place,
+    pub(crate) names: (Identity, Identity),
+    pub(crate) permit: OwnedSemaphorePermit,
+}
+
+/// Why there is no session: what the client is told, why, and how TLS ended if it had begun.
+pub(crate) struct Failed {
+    pub(crate) code: ErrorCode,
+    pub(crate) why: String,
+    pub(crate) report: Option<Box<Report>>,
+}
+
+impl Failed {
+    fn new(code: ErrorCode, why: impl fmt::Display) -> Self {
+        Self { code, why: why.to_string(), report: None }
+    }
+}
+
+impl Asks {
+    /// Asks the application. Ends with an answer, or with this task: who does not answer in time, or
+    /// declines, has ended the exchange.
+    async fn ask(&self, question: Message) -> Answer {
+        let (answer, answered) = oneshot::channel();
+        let event = Event::Ask { exchange: self.exchange, question, answer };
+        if self.events.send(event).await.is_ok()
+            && let Ok(answer) = answered.await
+        {
+            return answer;
+        }
+        // The exchange has ended: this task is about to be aborted.
+        std::future::pending().await
+    }
+}
+
+impl Handshake {
+    /// Protects the connection `network`.
+    pub(crate) async fn run(mut self, network: OwnedFd) -> Result<Box<Protected>, Failed> {
+        let hangup = Hangup::of(&network).map_err(|error| unusable_network(&error))?;
+        match self.protect(network).await {
+            Ok((tls, plain, probe, names)) => {
+                let session = Session::new(tls, hangup, plain, probe);
+                let (local_id, remote_id) = names;
+                let key = self.place.key();
+                let reply = self.request.protected(self.role, local_id, remote_id, key);
+                Ok(Box::new(Protected {
+                    reply: Message::StartTls(reply),
+                    session,
+                    place: self.place,
+                    names,
+                    permit: self.permit,
+                }))
+            }
+            Err(failed) => Err(failed),
+        }
+    }
+
+    async fn protect(
+        &mut self,
+        network: OwnedFd,
+    ) -> Result<(Socket, Socket, Probe, (Identity, Identity)), Failed> {
+        let carrier = network_carrier(network)?;
+        let mut plain = None;
+        let (mut tls, chosen) = match self.role {
+            Role::Client => self.client(carrier)?,
+            Role::Server => self.server(carrier, &mut plain).await?,
+        };
+        tls.established().await.map_err(|error| handshake_failed(&tls, &error))?;
+        let names = self.names(&mut tls, chosen)?;
+        let plain = match plain {
+            Some(plain) => plain,
+            None => self.ask_for_plain(names).await?,
+        };
+        let unusable = |error| Failed::new(ErrorCode::HandlerSetup, unusable_plain(&error));
+        let probe = Probe::of(&plain).map_err(unusable)?;
+        let plain = plain::carrier(plain).map_err(unusable)?;
+        Ok((tls, Socket::adopt(plain, None, Options::default()), probe, names))
+    }
+
+    /// Begins as TLS client. Whom to expect has to be known: nothing is sent to just anybody.
+    fn client(&self, carrier: Carrier) -> Result<(Socket, Option<Identity>), Failed> {
+        let no_tls = |why: &dyn fmt::Display| Failed::new(ErrorCode::TlsDriverSetup, why);
+        let remote = text(&self.request.remote_id).map_err(|why| no_tls(&why))?;
+        let domain = remote.rsplit_once('@').map_or(remote, |(_, domain)| domain);
+        if domain.is_empty() {
+            return Err(no_tls(&"a TLS client has to say whom it expects, in remoteid"));
+        }
+        let mut name = SessionName::new(domain).map_err(|error| no_tls(&error))?;
+        if self.request.flags.contains(StartTlsFlags::WITHOUT_SNI) {
+            name = name.without_sni();
+        }
+        let local = text(&self.request.local_id).map_err(|why| no_tls(&why))?;
+        let (client, chosen) = self
+            .policy
+            .client(self.asker()?, local, remote, &self.alpn)
+            .map_err(|denied| no_tls(&denied))?;
+        let session = client.session(&name).map_err(|error| no_tls(&error))?;
+        // Names of identities are short enough: they were looked up by such.
+        let chosen = chosen.and_then(|name| Identity::new(name).ok());
+        Ok((Socket::adopt(carrier, Some(session), options()), chosen))
+    }
+
+    /// Begins as TLS server.
+    async fn server(
+        &mut self,
+        carrier: Carrier,
+        plain: &mut Option<OwnedFd>,
+    ) -> Result<(Socket, Option<Identity>), Failed> {
+        let no_tls = |why: &dyn fmt::Display| Failed::new(ErrorCode::TlsDriverSetup, why);
+        if self.request.flags.contains(StartTlsFlags::LOCALID_CHECK) {
+            let proposal = self.request.local_id;
+            *plain = self.check_local_id(proposal).await;
+        }
+        let wanted = text(&self.request.local_id).map_err(|why| no_tls(&why))?;
+        let wanted = Some(wanted).filter(|wanted| !wanted.is_empty());
+        let (server, chosen) = self
+            .policy
+            .server(self.asker()?, wanted, self.client_certificate(), &self.alpn)
+            .map_err(|denied| no_tls(&denied))?;
+        let chosen = Identity::new(wanted.unwrap_or(chosen)).ok();
+        Ok((Socket::adopt(carrier, Some(server.session()), options()), chosen))
+    }
+
+    /// Asks the application about the local identity, and takes what it says.
+    async fn check_local_id(&mut self, proposal: Identity) -> Option<OwnedFd> {
+        let question = StartTls { local_id: proposal, ..self.request.clone() };
+        let answer = self.asks.ask(Message::StartTlsLocalId(question)).await;
+        let identities = StartTlsFlags::REQUEST_REMOTEID.with(StartTlsFlags::IGNORE_REMOTEID);
+        let kept = self.request.flags.without(identities);
+        self.request.flags = kept.with(answer.body.flags.and(identities));
+        // A descriptor approves whatever the text says: an empty one then approves the proposal.
+        let said = answer.body.local_id;
+        self.request.local_id = if said.is_empty() { proposal } else { said };
+        answer.descriptor
+    }
+
+    async fn ask_for_plain(
+        &self,
+        (local_id, remote_id): (Identity, Identity),
+    ) -> Result<OwnedFd, Failed> {
+        let question = StartTls { local_id, remote_id, ..self.request.clone() };
+        let answer = self.asks.ask(Message::PlaintextConnect(question)).await;
+        let missing = || Failed::new(ErrorCode::PlainSocketNeeded, "no plain socket came");
+        answer.descriptor.ok_or_else(missing)
+    }
+
+    /// The names that are proved: ours where it was shown, the peer's where it was verified.
+    fn names(
+        &self,
+        tls: &mut Socket,
+        chosen: Option<Identity>,
+    ) -> Result<(Identity, Identity), Failed> {
+        let facts = tls.facts().tls.unwrap_or_default();
+        let local = chosen.filter(|_| facts.identity.is_some()).unwrap_or_default();
+        match verified(&facts, &self.request.remote_id, self.request.flags) {
+            Ok(remote) => Ok((local, remote)),
+            Err(wrong) => {
+                tls.abort();
+                let mut report = report(&tls.facts(), None);
+                report.ending = Some(Ending::Refused(levada::Rule::San).before_established());
+                let code = ErrorCode::HandshakeFailed;
+                Err(Failed { code, why: wrong.to_string(), report: Some(Box::new(report)) })
+            }
+        }
+    }
+
+    fn client_certificate(&self) -> ClientCertificate {
+        let flags = self.request.flags;
+        if flags.contains(StartTlsFlags::IGNORE_REMOTEID) {
+            ClientCertificate::Ignored
+        } else if flags.contains(StartTlsFlags::REQUEST_REMOTEID) {
+            ClientCertificate::Requested
+        } else {
+            ClientCertificate::Required
+        }
+    }
+
+    fn asker(&self) -> Result<Asker<'_>, Failed> {
+        let service = self.request.service.as_str().ok_or_else(|| {
+            Failed::new(ErrorCode::TlsDriverSetup, "the service's name is no UTF-8")
+        })?;
+        Ok(Asker { credentials: &self.credentials, service })
+    }
+}
+
+/// The exchange has the deadline of the handshake: it covers the application's answers too.
+fn options() -> Options {
+    let mut options = Options::default();
+    options.deadlines.handshake = None;
+    options
+}
+
+fn network_carrier(fd: OwnedFd) -> Result<Carrier, Failed> {
+    let kind = rustix::net::sockopt::socket_type(&fd);
+    let kind = kind.map_err(|error| unusable_network(&error.into()))?;
+    if kind != SocketType::STREAM {
+        let why = "TLS runs over stream sockets alone; there is no DTLS";
+        return Err(Failed::new(ErrorCode::NotImplemented, why));
+    }
+    // On any other socket than one of TCP there is nothing to set.
+    let _ = rustix::net::sockopt::set_tcp_nodelay(&fd, true);
+    Carrier::from_fd(fd).map_err(|error| unusable_network(&error))
+}
+
+fn handshake_failed(tls: &Socket, error: &std::io::Error) -> Failed {
+    let ended = Ended::of(error);
+    let why = ended.map_or_else(|| error.to_string(), ToString::to_string);
+    let report = Some(Box::new(report(&tls.facts(), ended)));
+    Failed { code: ErrorCode::HandshakeFailed, why, report }
+}
+
+fn unusable_network(error: &std::io::Error) -> Failed {
+    let why = format_args!("the passed descriptor cannot be used: {error}");
+    Failed::new(ErrorCode::CipherSocketNeeded, why)
+}
+
+fn unusable_plain(error: &std::io::Error) -> String {
+    format!("the passed plain socket cannot be used: {error}")
+}
+
+fn text(identity: &Identity) -> Result<&str, &'static str> {
+    identity.as_str().ok_or("an identity is no UTF-8")
+}
+
+/// How long a handshake may take that states no time.
+///
+/// Source: TLS Pool protocol V2, STARTTLS.
+pub(crate) const HANDSHAKE: Duration = Duration::from_secs(40);

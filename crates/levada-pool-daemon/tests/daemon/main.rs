@@ -1,0 +1,13 @@
+//! The daemon, as clients, peers and operators see it: a pool in a thread of its own, a client that
+//! speaks raw packets, and real TLS behind the passed sockets.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod endings;
+mod exchange;
+mod fire;
+mod interop;
+mod operator;
+mod plain_sides;
+mod policies;
+mod questions;
+mod support;

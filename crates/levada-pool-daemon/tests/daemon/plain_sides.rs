@@ -1,0 +1,181 @@
+//! Plain sides of every type, and readers that pause.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::fd::{AsFd, OwnedFd};
+
+use levada_pool_wire::Message;
+use levada_pool_wire::body::StartTls;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, recv, send, shutdown,
+    socketpair,
+};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::support::{Client, Daemon, Peer, as_client, starttls_of, tcp_pair, wait};
+
+fn pair(kind: SocketType) -> (OwnedFd, OwnedFd) {
+    socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None).unwrap()
+}
+
+/// Protects `near` with `plain` as plain side.
+fn protect(client: &mut Client, near: &TcpStream, plain: impl AsFd) {
+    client.request(Message::StartTls(as_client("peer.example")), Some(near.as_fd()));
+    let asked = client.receive();
+    let answer = Message::PlaintextConnect(StartTls::default());
+    client.answer(&asked, answer, Some(plain.as_fd()));
+    starttls_of(client.receive().message);
+}
+
+#[test]
+fn b3_a_packet_socket_carries_messages_whole_both_ways() {
+    let daemon = Daemon::start();
+    let (near, far) = tcp_pair();
+    let peer = Peer::server(far, &daemon.pki.host("peer.example"), None).echo();
+    let mut client = daemon.client();
+    let (ours, theirs) = pair(SocketType::SEQPACKET);
+    protect(&mut client, &near, &theirs);
+    drop(theirs);
+    let mut room = vec![0; 100_000];
+    for len in [1, 3001, 16_384] {
+        let message: Vec<u8> = (0..len).map(|n| n as u8).collect();
+        assert_eq!(send(&ours, &message, SendFlags::empty()).unwrap(), len);
+        let (count, _) = recv(&ours, &mut room[..], RecvFlags::empty()).unwrap();
+        assert_eq!(&room[..count], &message[..]);
+    }
+    // A longer one than a record is taken whole, and comes back in the peer's records.
+    let message = vec![b'x'; 100_000];
+    assert_eq!(send(&ours, &message, SendFlags::empty()).unwrap(), message.len());
+    let mut back = 0;
+    while back < message.len() {
+        back += recv(&ours, &mut room[..], RecvFlags::empty()).unwrap().0;
+    }
+    assert_eq!(back, message.len());
+    shutdown(&ours, Shutdown::Write).unwrap();
+    assert_eq!(recv(&ours, &mut room[..], RecvFlags::empty()).unwrap().0, 0, "end of file");
+    assert!(wait(peer).is_clean());
+}
+
+#[test]
+fn f_an_empty_packet_is_the_end() {
+    let daemon = Daemon::start();
+    let (near, far) = tcp_pair();
+    let peer = Peer::server(far, &daemon.pki.host("peer.example"), None).echo();
+    let mut client = daemon.client();
+    let (ours, theirs) = pair(SocketType::SEQPACKET);
+    protect(&mut client, &near, &theirs);
+    drop(theirs);
+    send(&ours, b"last", SendFlags::empty()).unwrap();
+    send(&ours, b"", SendFlags::empty()).unwrap();
+    let mut room = [0; 10];
+    assert_eq!(recv(&ours, &mut room[..], RecvFlags::empty()).unwrap().0, 4);
+    assert_eq!(recv(&ours, &mut room[..], RecvFlags::empty()).unwrap().0, 0);
+    assert!(wait(peer).is_clean());
+}
+
+#[test]
+fn a6_datagrams_are_carried_too() {
+    let daemon = Daemon::start();
+    let (near, far) = tcp_pair();
+    let _peer = Peer::server(far, &daemon.pki.host("peer.example"), None).echo();
+    let mut client = daemon.client();
+    let (ours, theirs) = pair(SocketType::DGRAM);
+    protect(&mut client, &near, &theirs);
+    drop(theirs);
+    let mut room = [0; 100];
+    send(&ours, b"", SendFlags::empty()).unwrap();
+    for message in [&b"one"[..], b"three"] {
+        send(&ours, message, SendFlags::empty()).unwrap();
+        let (count, _) = recv(&ours, &mut room[..], RecvFlags::empty()).unwrap();
+        assert_eq!(&room[..count], message);
+    }
+}
+
+#[test]
+fn a6_a_tcp_connection_can_be_the_plain_side() {
+    let daemon = Daemon::start();
+    let (near, far) = tcp_pair();
+    let peer = Peer::server(far, &daemon.pki.host("peer.example"), None).echo();
+    let mut client = daemon.client();
+    let (mut ours, theirs) = tcp_pair();
+    protect(&mut client, &near, &theirs);
+    drop(theirs);
+    ours.write_all(b"over TCP").unwrap();
+    ours.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    ours.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "over TCP");
+    assert!(wait(peer).is_clean());
+}
+
+/// Sends `total` bytes each way at once, through readers that pause, and counts them.
+fn flood(total: usize) {
+    let daemon = Daemon::start();
+    let (near, far) = tcp_pair();
+    let peer = Peer::server(far, &daemon.pki.host("peer.example"), None);
+    let peer = peer.spawn(move |socket| async move {
+        let (mut read, mut write) = socket.into_split();
+        let writer = tokio::spawn(async move {
+            let block = vec![b'p'; 1 << 20];
+            let mut left = total;
+            while left > 0 {
+                let count = left.min(block.len());
+                write.write_all(&block[..count]).await.unwrap();
+                left -= count;
+            }
+            write.shutdown().await.unwrap();
+        });
+        let (mut got, mut room) = (0, vec![0; 1 << 16]);
+        loop {
+            let count = read.read(&mut room).await.unwrap();
+            if count == 0 {
+                break;
+            }
+            assert!(room[..count].iter().all(|&byte| byte == b'a'));
+            got += count;
+        }
+        writer.await.unwrap();
+        got
+    });
+    let mut client = daemon.client();
+    let (plain, _) = client.protect(as_client("peer.example"), &near);
+    let mut write = plain.try_clone().unwrap();
+    let writer = std::thread::spawn(move || {
+        let block = vec![b'a'; 1 << 20];
+        let mut left = total;
+        while left > 0 {
+            let count = left.min(block.len());
+            write.write_all(&block[..count]).unwrap();
+            left -= count;
+        }
+        write.shutdown(std::net::Shutdown::Write).unwrap();
+    });
+    // The pause is a reader that begins when the writer has filled every buffer on the way: after
+    // that it reads in small pieces.
+    let (mut got, mut room, mut plain) = (0, vec![0; 7919], plain);
+    loop {
+        let count = plain.read(&mut room).unwrap();
+        if count == 0 {
+            break;
+        }
+        assert!(room[..count].iter().all(|&byte| byte == b'p'));
+        got += count;
+        if got % 97 == 0 {
+            std::thread::yield_now();
+        }
+    }
+    writer.join().unwrap();
+    assert_eq!((got, wait(peer)), (total, total));
+}
+
+#[test]
+fn b2_back_pressure_loses_nothing() {
+    flood(24 << 20);
+}
+
+#[test]
+fn b2_a_gibibyte_each_way_arrives() {
+    if levada_testkit::skip::slow_runs("b2_a_gibibyte_each_way_arrives") {
+        flood(1 << 30);
+    }
+}

@@ -1,0 +1,163 @@
+//! What the pool asks applications, and what they make of it.
+
+use std::io::{Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use levada_pool_daemon::PoolLimits;
+use levada_pool_wire::body::{Failure, Ping, StartTls};
+use levada_pool_wire::{HandshakeTimeout, Identity, Message, Packet, StartTlsFlags};
+
+use crate::endings::wait_until;
+use crate::support::{Client, Daemon, Peer, as_client, as_server, code_of, starttls_of, tcp_pair};
+
+/// A client that was asked for the plain side.
+fn asked_for_plain(daemon: &Daemon) -> (Client, Packet, std::net::TcpStream) {
+    let (near, far) = tcp_pair();
+    let watched = far.try_clone().unwrap();
+    let _echo = Peer::server(far, &daemon.pki.host("peer.example"), None).echo();
+    let mut client = daemon.client();
+    client.request(Message::StartTls(as_client("peer.example")), Some(near.as_fd()));
+    let asked = client.receive();
+    assert!(matches!(asked.message, Message::PlaintextConnect(_)));
+    (client, asked, watched)
+}
+
+#[test]
+fn a7_what_is_no_answer_to_plaintext_connect() {
+    let daemon = Daemon::start();
+    let body = StartTls::default;
+    for (answer, with, code) in [
+        (Message::PlaintextConnect(body()), false, 7),
+        (Message::Error(Failure::from_errno(1)), false, 10),
+        (Message::StartTlsLocalId(body()), true, 10),
+        (Message::Ping(Ping::default()), false, 10),
+    ] {
+        let (mut client, asked, _) = asked_for_plain(&daemon);
+        let (_ours, theirs) = UnixStream::pair().unwrap();
+        client.answer(&asked, answer, with.then(|| theirs.as_fd()));
+        assert_eq!(code_of(&client.receive().message), code);
+        wait_until(|| daemon.pool.sessions() == 0);
+    }
+}
+
+#[test]
+fn a10_a_plain_side_that_is_no_socket() {
+    let daemon = Daemon::start();
+    let (mut client, asked, _) = asked_for_plain(&daemon);
+    let file = std::fs::File::open("/dev/null").unwrap();
+    let answer = Message::PlaintextConnect(StartTls::default());
+    client.answer(&asked, answer, Some(file.as_fd()));
+    assert_eq!(code_of(&client.receive().message), 22);
+}
+
+#[test]
+fn a10_a_network_side_that_is_no_stream() {
+    let daemon = Daemon::start();
+    let mut client = daemon.client();
+    let file = std::fs::File::open("/dev/null").unwrap();
+    let request = || Message::StartTls(as_client("peer.example"));
+    assert_eq!(code_of(&client.call(request(), Some(file.as_fd()))), 6);
+    let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    assert_eq!(code_of(&client.call(request(), Some(udp.as_fd()))), 9);
+}
+
+#[test]
+fn b8_an_abandoned_question_costs_its_own_exchange_alone() {
+    let mut limits = PoolLimits::default();
+    limits.answer = Duration::from_millis(300);
+    let daemon = Daemon::with("", limits);
+    let (mut client, asked, _) = asked_for_plain(&daemon);
+    // The same connection goes on meanwhile, and so do others.
+    for client in [&mut client, &mut daemon.client()] {
+        let reply = client.call(Message::Ping(Ping::default()), None);
+        assert!(matches!(reply, Message::Ping(_)));
+    }
+    let late = client.receive();
+    assert_eq!((late.request, code_of(&late.message)), (asked.request, 3));
+    wait_until(|| daemon.pool.sessions() == 0);
+    // The late answer opens nothing, and its descriptor is closed.
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    client.answer(&asked, Message::PlaintextConnect(StartTls::default()), Some(theirs.as_fd()));
+    drop(theirs);
+    assert_eq!(code_of(&client.receive().message), 8);
+    assert_eq!(ours.read(&mut [0]).unwrap(), 0);
+}
+
+#[test]
+fn a7_a_silent_peer_fails_in_time() {
+    let daemon = Daemon::start();
+    let mut client = daemon.client();
+    let (near, _silent) = tcp_pair();
+    let request =
+        StartTls { timeout: HandshakeTimeout::from_wire(100), ..as_client("peer.example") };
+    assert_eq!(code_of(&client.call(Message::StartTls(request), Some(near.as_fd()))), 24);
+    let why = daemon.notices.lines().join("\n");
+    assert!(why.contains("took too long"), "{why}");
+}
+
+#[test]
+fn a6_a_descriptor_with_the_local_identity_spares_the_question_for_it() {
+    let daemon = Daemon::start();
+    let (near, far) = tcp_pair();
+    let _echo = Peer::client(far, &daemon.pki, "pool.example", None).echo();
+    let mut client = daemon.client();
+    let mut request = as_server("pool.example");
+    request.flags = request.flags.with(StartTlsFlags::LOCALID_CHECK);
+    client.request(Message::StartTls(request), Some(near.as_fd()));
+    let asked = client.receive();
+    let Message::StartTlsLocalId(body) = &asked.message else { panic!("{asked:?}") };
+    assert_eq!(body.local_id.as_str(), Some("pool.example"));
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    // An empty identity with a descriptor approves.
+    let said = StartTls { local_id: Identity::EMPTY, ..body.clone() };
+    client.answer(&asked, Message::StartTlsLocalId(said), Some(theirs.as_fd()));
+    let reply = starttls_of(client.receive().message);
+    assert_eq!(reply.local_id.as_str(), Some("pool.example"));
+    ours.write_all(b"x").unwrap();
+    let mut room = [0];
+    ours.read_exact(&mut room).unwrap();
+    assert_eq!(&room, b"x");
+}
+
+#[test]
+fn b7_a_refused_local_identity_is_asked_once() {
+    let daemon = Daemon::start();
+    for refusal in
+        [Message::Error(Failure::from_errno(13)), Message::StartTlsLocalId(StartTls::default())]
+    {
+        let (near, far) = tcp_pair();
+        let _peer = Peer::client(far, &daemon.pki, "pool.example", None).echo();
+        let mut client = daemon.client();
+        let mut request = as_server("pool.example");
+        request.flags = request.flags.with(StartTlsFlags::LOCALID_CHECK);
+        client.request(Message::StartTls(request), Some(near.as_fd()));
+        let asked = client.receive();
+        client.answer(&asked, refusal, None);
+        assert_eq!(code_of(&client.receive().message), 3);
+    }
+}
+
+#[test]
+fn a7_flags_in_the_answer_are_honoured() {
+    let daemon = Daemon::start();
+    let (near, far) = tcp_pair();
+    let _echo = Peer::client(far, &daemon.pki, "pool.example", None).echo();
+    let mut client = daemon.client();
+    // The request wants a certificate, which this peer does not have; the answer does not.
+    let request = StartTls {
+        flags: StartTlsFlags::SERVER.with(StartTlsFlags::LOCALID_CHECK),
+        ..as_server("pool.example")
+    };
+    client.request(Message::StartTls(request), Some(near.as_fd()));
+    let asked = client.receive();
+    let Message::StartTlsLocalId(body) = &asked.message else { panic!("{asked:?}") };
+    let flags = body.flags.with(StartTlsFlags::IGNORE_REMOTEID);
+    let said = StartTls { flags, ..body.clone() };
+    client.answer(&asked, Message::StartTlsLocalId(said), None);
+    let asked = client.receive();
+    let _plain = client.give_plain(&asked);
+    let reply = starttls_of(client.receive().message);
+    assert!(reply.flags.contains(StartTlsFlags::IGNORE_REMOTEID));
+}

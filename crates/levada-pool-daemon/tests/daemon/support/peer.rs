@@ -1,0 +1,97 @@
+//! The other end of a protected connection: TLS in a runtime of its own.
+
+use std::net::{TcpListener, TcpStream};
+use std::sync::LazyLock;
+
+use levada::{
+    Anchors, Carrier, ClientAuth, Ended, Identities, Identity, Options, SessionName, Socket,
+    TlsClient, TlsServer,
+};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+
+use super::Pki;
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+});
+
+/// Both ends of a TCP connection over the loopback.
+pub(crate) fn tcp_pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (near, listener.accept().unwrap().0)
+}
+
+/// A TLS peer.
+pub(crate) struct Peer {
+    socket: Socket,
+}
+
+impl Peer {
+    /// A server with this certificate and key; `ca` vouches for its clients, if they have to show
+    /// a certificate.
+    pub(crate) fn server(stream: TcpStream, identity: &str, ca: Option<&str>) -> Self {
+        let identity = Identity::from_pem(identity.as_bytes(), None, None).unwrap();
+        let auth = ca.map_or(ClientAuth::None, |ca| {
+            ClientAuth::Requested(Anchors::from_pem(ca.as_bytes()).unwrap())
+        });
+        let server =
+            TlsServer::builder(Identities::one(&identity)).client_auth(auth).build().unwrap();
+        Self::over(stream, server.session())
+    }
+
+    /// A client that wants to reach `name`, which `pki` vouches for.
+    pub(crate) fn client(stream: TcpStream, pki: &Pki, name: &str, identity: Option<&str>) -> Self {
+        let anchors = Anchors::from_pem(pki.ca.as_bytes()).unwrap();
+        let mut client = TlsClient::builder().anchors(anchors);
+        if let Some(identity) = identity {
+            client = client.identity(Identity::from_pem(identity.as_bytes(), None, None).unwrap());
+        }
+        let name = SessionName::new(name).unwrap();
+        Self::over(stream, client.build().unwrap().session(&name).unwrap())
+    }
+
+    fn over(stream: TcpStream, session: levada::Session) -> Self {
+        let _runtime = RUNTIME.enter();
+        let carrier = Carrier::from_fd(stream.into()).unwrap();
+        Self { socket: Socket::adopt(carrier, Some(session), Options::default()) }
+    }
+
+    /// Gives back what comes, until both have said goodbye.
+    pub(crate) fn echo(mut self) -> JoinHandle<Ended> {
+        RUNTIME.spawn(async move {
+            let mut room = vec![0; 65536];
+            loop {
+                match self.socket.read(&mut room).await {
+                    Ok(0) => break drop(self.socket.shutdown().await),
+                    Ok(count) => match self.socket.write_all(&room[..count]).await {
+                        Ok(()) => {}
+                        Err(_) => break,
+                    },
+                    Err(_) => break,
+                }
+            }
+            self.socket.closed().await
+        })
+    }
+
+    /// Does `work` with the stream, in the background.
+    pub(crate) fn spawn<F, T>(
+        self,
+        work: impl FnOnce(Socket) -> F + Send + 'static,
+    ) -> JoinHandle<T>
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        RUNTIME.spawn(async move { work(self.socket).await })
+    }
+}
+
+/// Waits for something in the background.
+pub(crate) fn wait<T>(handle: JoinHandle<T>) -> T {
+    let waited = async { tokio::time::timeout(super::PATIENCE, handle).await };
+    RUNTIME.block_on(waited).expect("in time").expect("no panic")
+}

@@ -1,0 +1,138 @@
+//! An OCSP response is stapled to the certificate for a client that asks for it, and a staple that a
+//! server shows us is in the facts.
+
+use crate::harness::{Command, Finished, Pki, Serve, Server, VERSIONS, connect, levada};
+
+/// A certificate of an authority of its own, made by OpenSSL, and what that says of it.
+struct Stapled {
+    ca: String,
+    identity: String,
+    staple: String,
+}
+
+fn openssl(args: &[&str]) -> Finished {
+    let done = Command::new("openssl").args(args).run(b"");
+    assert!(done.status.success(), "{args:?}: {}", done.stderr);
+    done
+}
+
+fn stapled(pki: &Pki, revoked: bool) -> Stapled {
+    let file = |name: &str| pki.folder.path().join(name).to_str().unwrap().to_owned();
+    let [ca, ca_key, key, request, leaf, ask, staple] =
+        ["ocsp-ca.pem", "ocsp-ca.key", "leaf.key", "leaf.csr", "leaf.pem", "ask.der", "staple.der"]
+            .map(file);
+    let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+    let new = |more: &[&str]| openssl(&[&["req"], &curve[..], more].concat());
+    new(&["-x509", "-days", "30", "-subj", "/CN=ocsp authority", "-keyout", &ca_key, "-out", &ca]);
+    new(&["-subj", "/CN=localhost", "-keyout", &key, "-out", &request]);
+    let names = pki.folder.write("names", "subjectAltName=DNS:localhost,IP:127.0.0.1\n");
+    openssl(&[
+        "x509",
+        "-req",
+        "-in",
+        &request,
+        "-CA",
+        &ca,
+        "-CAkey",
+        &ca_key,
+        "-set_serial",
+        "0x1234",
+        "-days",
+        "30",
+        "-extfile",
+        &names,
+        "-out",
+        &leaf,
+    ]);
+    let status = if revoked { "R\t400101000000Z\t250101000000Z" } else { "V\t400101000000Z\t" };
+    let index = pki.folder.write("index", &format!("{status}\t1234\tunknown\t/CN=localhost\n"));
+    openssl(&["ocsp", "-issuer", &ca, "-cert", &leaf, "-reqout", &ask]);
+    openssl(&[
+        "ocsp", "-index", &index, "-rsigner", &ca, "-rkey", &ca_key, "-CA", &ca, "-reqin", &ask,
+        "-respout", &staple, "-ndays", "7",
+    ]);
+    let read = |path: &str| std::fs::read_to_string(path).unwrap();
+    let identity = pki.folder.write("stapled.pem", &(read(&leaf) + &read(&key)));
+    Stapled { ca, identity, staple }
+}
+
+#[test]
+fn to_openssl_which_verifies_it() {
+    let pki = Pki::new();
+    let Stapled { ca, identity, staple } = stapled(&pki, false);
+    for version in VERSIONS {
+        let listen = ["--listen", "tls://127.0.0.1:0", "--cert", &identity, "--ocsp", &staple];
+        let serve = Serve::start([&listen[..], &["--to", "echo:"]].concat());
+        let client = Command::new("openssl")
+            .args(["s_client", "-connect", &serve.address().to_string(), version, "-status"])
+            .args(["-servername", "localhost", "-CAfile", &ca, "-verify_return_error"])
+            .run(b"Q\n");
+        let said = String::from_utf8_lossy(&client.stdout);
+        for words in
+            ["OCSP Response Status: successful", "Serial Number: 1234", "Cert Status: good"]
+        {
+            assert!(said.contains(words), "{version}: {said}");
+        }
+        // GnuTLS judges it, too, and ends where it is not good.
+        let address = serve.address();
+        let judge = Command::new("gnutls-cli")
+            .args([&address.ip().to_string(), "--port", &address.port().to_string()])
+            .args(["--verify-hostname", "localhost", "--x509cafile", &ca, "--ocsp"])
+            .run(b"");
+        assert_eq!(judge.code(), 0, "{}", String::from_utf8_lossy(&judge.stdout));
+    }
+}
+
+#[test]
+fn to_our_client_which_tells_it() {
+    let pki = Pki::new();
+    for (revoked, status) in [(false, "good"), (true, "revoked")] {
+        let Stapled { ca, identity, staple } = stapled(&pki, revoked);
+        let bytes = std::fs::metadata(&staple).unwrap().len();
+        for version in VERSIONS {
+            let pki = Pki { localhost: identity.clone(), ..Pki::new() };
+            let words = ["-rev", "-status_file", &staple];
+            let server = Server::start(&pki, version, &words);
+            let client = connect(&server.url(), ["--ca", &ca]).run(b"");
+            assert_eq!(client.code(), 0, "{}", client.stderr);
+            let told = client.ended()["facts"]["tls"]["staple"].clone();
+            assert_eq!(
+                (&told["status"], &told["bytes"]),
+                (&status.into(), &bytes.into()),
+                "{told}"
+            );
+            assert_eq!(told["serial"], "1234");
+            let [this, next] =
+                ["this_update", "next_update"].map(|key| told[key].as_i64().unwrap());
+            assert_eq!(next - this, 7 * 24 * 3600, "{told}");
+        }
+    }
+}
+
+#[test]
+fn one_that_does_not_fit_is_refused_before_anything_is_opened() {
+    let pki = Pki::new();
+    let Stapled { identity, staple, .. } = stapled(&pki, false);
+    let serve = |words: &[&str]| {
+        let listen = ["serve", "--listen", "tls://127.0.0.1:0", "--to", "echo:"];
+        levada(listen).args(words).run(b"")
+    };
+    let no_answer = pki.folder.path().join("later.der");
+    // tryLater (RFC 6960 section 4.2.1).
+    std::fs::write(&no_answer, [0x30, 3, 0x0a, 1, 3]).unwrap();
+    let no_answer = no_answer.to_str().unwrap();
+    for (words, why) in [
+        (&["--cert", &*identity, "--ocsp", &*pki.ca][..], "it is no OCSP response in DER"),
+        (&["--cert", &*pki.localhost, "--ocsp", &*staple], "it is about another certificate"),
+        (&["--cert", &*identity, "--ocsp", no_answer], "the responder gave no answer in it"),
+        (&["--cert", &*identity, "--ocsp", "/nowhere"], "cannot read /nowhere"),
+        (
+            &["--cert", &*identity, "--cert", &*pki.localhost, "--ocsp", &*staple],
+            "1 response for 2 certificates",
+        ),
+    ] {
+        let refused = serve(words);
+        assert_eq!(refused.code(), 1, "{}", refused.stderr);
+        assert!(refused.stderr.contains(why), "{}", refused.stderr);
+    }
+}
