@@ -17,6 +17,7 @@ use crate::limits;
 use crate::log::{Format, rfc3339};
 use crate::plan::{CheckPlan, ServePlan, Service};
 use crate::prepared::Prepared;
+use crate::validity;
 
 /// The whole plan.
 #[derive(Debug, Serialize)]
@@ -210,16 +211,14 @@ impl ShownIdentity {
             names,
             pin: facts.map(|facts| format!("spki:{}", facts.spki_pin)),
             not_after: end.map(rfc3339),
-            days_left: end.map(|end| (end - now).whole_seconds().div_euclid(24 * 60 * 60)),
+            days_left: end.map(|end| validity::days_left(end, now)),
         }
     }
 
     fn text(&self) -> String {
         let key = if self.key == self.cert { String::new() } else { format!(" with {}", self.key) };
         let left = match self.days_left {
-            Some(days @ ..=-1) => format!("EXPIRED {} days ago", -days),
-            Some(1) => "1 day left".to_owned(),
-            Some(days) => format!("{days} days left"),
+            Some(days) => validity::in_words(days),
             None => "no validity that can be read".to_owned(),
         };
         format!("{}{key}: {}; {left}", self.cert, self.names.join(", "))

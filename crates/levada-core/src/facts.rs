@@ -107,6 +107,9 @@ pub struct TlsFacts {
     /// Who we are to the peer: the certificate that we chose to show. As client only where the server
     /// has asked for one in this handshake, so never on a resumed session.
     pub identity: Option<Arc<ShownCertificate>>,
+    /// As client: whether the server has asked for a certificate of ours in this handshake (RFC 8446
+    /// section 4.3.2, RFC 5246 section 7.4.4), whether or not we had one to show.
+    pub identity_asked: bool,
     /// How far the peer's certificates were verified; `None` until that is known.
     pub verification: Option<Verification>,
     /// What each check of the peer's certificates found; `None` where none was made: nothing was shown

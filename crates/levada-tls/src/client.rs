@@ -268,16 +268,13 @@ impl TlsClientBuilder {
             (Arc::new(DangerNoVerification { provider: provider.clone() }), Trust::Danger, None)
         };
         let shown = self.identity.as_ref().map(Identity::shown);
-        let builder = ClientConfig::builder_with_provider(provider)
+        let identity = self.identity.map(|identity| identity.certified_key());
+        let mut config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&self.versions.for_rustls()?)
             .map_err(|error| TlsConfigError::Provider(error.to_string()))?
             .dangerous()
-            .with_custom_certificate_verifier(verifier.clone());
-        let mut config = match self.identity {
-            Some(identity) => builder
-                .with_client_cert_resolver(Arc::new(ClientIdentity(identity.certified_key()))),
-            None => builder.with_no_client_auth(),
-        };
+            .with_custom_certificate_verifier(verifier.clone())
+            .with_client_cert_resolver(Arc::new(ClientIdentity(identity)));
         config.alpn_protocols = alpn;
         config.resumption = resumption(self.resume_servers, untils.as_ref(), None);
         config.max_fragment_size = self.record_size.for_rustls()?;

@@ -99,6 +99,7 @@ impl Known {
             verified_name: self.verified_name(verification),
             resumed,
             identity: self.identity.clone().filter(|_| is_shown),
+            identity_asked: notes.identity_is_asked,
             verification,
             checks: notes.checks.clone(),
             peer_certificates: chain.len(),

@@ -20,6 +20,8 @@ use crate::judge::{Verdict, rule_of};
 /// What was seen in the handshake of one session.
 #[derive(Debug, Default)]
 pub(crate) struct Notes {
+    /// The server has asked for a certificate of ours.
+    pub(crate) identity_is_asked: bool,
     /// We have shown our certificate to a server that asked for one.
     pub(crate) identity_is_shown: bool,
     /// The OCSP response that the server has stapled to its certificate.
@@ -87,9 +89,9 @@ thread_local! {
     static NOTES: RefCell<Notes> = RefCell::default();
 }
 
-/// A client's identity, noted when it is shown.
+/// A client's identity, if it has one; noted when it is asked for, and when it is shown.
 #[derive(Debug)]
-pub(crate) struct ClientIdentity(pub(crate) Arc<CertifiedKey>);
+pub(crate) struct ClientIdentity(pub(crate) Option<Arc<CertifiedKey>>);
 
 impl ResolvesClientCert for ClientIdentity {
     fn resolve(
@@ -97,13 +99,15 @@ impl ResolvesClientCert for ClientIdentity {
         _authorities: &[&[u8]],
         schemes: &[SignatureScheme],
     ) -> Option<Arc<CertifiedKey>> {
+        Notes::note(|notes| notes.identity_is_asked = true);
+        let identity = self.0.as_ref()?;
         // rustls shows nothing when the key cannot sign as the server wants.
-        self.0.key.choose_scheme(schemes)?;
+        identity.key.choose_scheme(schemes)?;
         Notes::note(|notes| notes.identity_is_shown = true);
-        Some(self.0.clone())
+        Some(identity.clone())
     }
 
     fn has_certs(&self) -> bool {
-        true
+        self.0.is_some()
     }
 }

@@ -77,7 +77,7 @@ pub use levada_tls::{
     ExporterError, Identities, IdentitiesBuilder, IdentitiesError, Identity, IdentityError,
     IdentityWarning, KeyingMaterial, NameError, Passphrase, PeerRules, PemError, Session,
     SessionName, TicketKey, TicketKeys, TicketRing, TlsClient, TlsClientBuilder, TlsConfigError,
-    TlsServer, TlsServerBuilder, TlsVersion,
+    TlsServer, TlsServerBuilder, TlsVersion, read_certificate,
 };
 pub use listener::Listener;
 pub use memory::Pipe;

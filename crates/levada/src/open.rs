@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use levada_address::{
-    Address, AddressError, ClientCheck, ConnectAddress, ConnectEndpoint, ConnectTls, IdentityFiles,
-    ListenAddress, ListenEndpoint, ListenTls, SessionOptions,
+    Address, AddressError, ClientCheck, ConnectAddress, ConnectEndpoint, ConnectTls, Host,
+    IdentityFiles, ListenAddress, ListenEndpoint, ListenTls, SessionOptions,
 };
 use levada_tls::{
     Anchors, AnchorsError, ClientAuth, CrlError, Identities, IdentitiesError, Identity,
@@ -219,6 +220,20 @@ impl Dialer {
             None => None,
         };
         Ok(Socket::dial(self.endpoint.clone(), session, self.options))
+    }
+
+    /// Begins a stream to `ip` instead of any address that the host's name has; TLS still asks for the
+    /// name, and verifies it. Where there is no host, as on a Unix socket, it is as [`Dialer::dial`].
+    ///
+    /// # Errors
+    ///
+    /// As those of [`Dialer::dial`].
+    pub fn dial_at(&self, ip: IpAddr) -> Result<Socket, SetupError> {
+        let mut there = self.clone();
+        if let ConnectEndpoint::Tcp { host, .. } = &mut there.endpoint {
+            *host = Host::Ip(ip);
+        }
+        there.dial()
     }
 }
 

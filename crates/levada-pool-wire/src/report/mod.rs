@@ -212,8 +212,8 @@ structs! {
         subject, issuer, names, more_names, not_before, not_after, serial, spki_pin, is_ca
     }
     TlsFacts {
-        version, suite, group, alpn, sni, verified_name, resumed, identity, verification,
-        checks, peer_certificates, peer_chain, staple
+        version, suite, group, alpn, sni, verified_name, resumed, identity, identity_asked,
+        verification, checks, peer_certificates, peer_chain, staple
     }
     Checks { trust, validity, usage, revocation, name, pin, san }
     Staple { bytes, status, serial, this_update, next_update }
