@@ -134,6 +134,8 @@ fn fatal_error_gives_every_write_the_original_error() {
         (Fault::NoAlpn, Config),
         (Fault::NoCertificate, Config),
         (Fault::UnknownName(None), Config),
+        (Fault::HelloRefused(None), Config),
+        (Fault::Undecided("x".to_owned()), Local),
         (Fault::Protocol(text()), Peer),
         (Fault::BadRecord, Network),
         (Fault::Signer(text()), Local),
@@ -152,7 +154,7 @@ fn fatal_error_gives_every_write_the_original_error() {
         (certificate(CertificateFault::NotPinned { presented: text() }), Config),
         (certificate(CertificateFault::NotAllowed { presented: vec![] }), Config),
         (certificate(CertificateFault::Revoked), Peer),
-        (certificate(CertificateFault::BadSignature), Peer),
+        (certificate(CertificateFault::BadSignature), Config),
         (certificate(CertificateFault::BadEncoding), Peer),
         (certificate(CertificateFault::Other(text())), Peer),
     ];

@@ -25,7 +25,7 @@ use crate::rules::PeerRules;
 use crate::session::Session;
 use crate::verify::{DangerNoVerification, OtherName, ServerVerifier};
 use crate::version::{TlsVersion, Versions};
-use crate::witness::ClientIdentity;
+use crate::witness::{ClientIdentity, SecretsNoted};
 
 /// What all sessions of a client have in common. Cheap to clone; clones are one client: they share the
 /// memory of sessions that can be resumed, and what is [replaced](Self::replace) is so for all of them.
@@ -45,6 +45,8 @@ struct Setup {
     /// By what servers are known.
     trust: Trust,
     identity: Option<Arc<ShownCertificate>>,
+    /// Whether its handshakes may have to wait for somebody.
+    may_block: bool,
     versions: Versions,
     record_size: RecordSize,
     resume_servers: usize,
@@ -116,7 +118,7 @@ impl Setup {
         let connection = ClientConnection::new(config, asked_for)
             .map_err(|error| TlsConfigError::Provider(error.to_string()))?;
         let known = Known::client(name, self.trust, self.identity.clone());
-        Ok(Session::client(connection, self.versions, self.record_size, known))
+        Ok(Session::client(connection, self.versions, self.record_size, known, self.may_block))
     }
 
     /// The configuration that asks for one name and verifies another.
@@ -268,7 +270,8 @@ impl TlsClientBuilder {
             (Arc::new(DangerNoVerification { provider: provider.clone() }), Trust::Danger, None)
         };
         let shown = self.identity.as_ref().map(Identity::shown);
-        let identity = self.identity.map(|identity| identity.certified_key());
+        let identity = self.identity.as_ref().map(Identity::certified_key);
+        let may_block = self.identity.as_ref().is_some_and(Identity::may_block);
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&self.versions.for_rustls()?)
             .map_err(|error| TlsConfigError::Provider(error.to_string()))?
@@ -278,15 +281,14 @@ impl TlsClientBuilder {
         config.alpn_protocols = alpn;
         config.resumption = resumption(self.resume_servers, untils.as_ref(), None);
         config.max_fragment_size = self.record_size.for_rustls()?;
-        if let Some(key_log) = &self.key_log {
-            config.key_log = key_log.for_rustls();
-        }
+        config.key_log = Arc::new(SecretsNoted::of_client(self.key_log.as_ref()));
         Ok(TlsClient(Arc::new(RwLock::new(Arc::new(Setup {
             config: Arc::new(config),
             verifier,
             untils,
             trust,
             identity: shown,
+            may_block,
             versions: self.versions,
             record_size: self.record_size,
             resume_servers: self.resume_servers,

@@ -25,6 +25,7 @@ use crate::session::Session;
 use crate::tickets::TicketKeys;
 use crate::verify::ClientVerifier;
 use crate::version::{TlsVersion, Versions};
+use crate::witness::{SecretsNoted, ServerIdentity};
 
 /// What all sessions of a server have in common. Cheap to clone; clones are one server: they share the
 /// keys of tickets, and what is [replaced](Self::replace) is so for all of them.
@@ -96,7 +97,8 @@ impl TlsServer {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = newer;
     }
 
-    fn setup(&self) -> Arc<Setup> {
+    /// How it is set up now.
+    pub(crate) fn setup(&self) -> Arc<Setup> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -232,7 +234,7 @@ impl TlsServerBuilder {
             .with_protocol_versions(&self.versions.for_rustls()?)
             .map_err(|error| failed(&error))?
             .with_client_cert_verifier(verifier)
-            .with_cert_resolver(self.identities.resolver());
+            .with_cert_resolver(Arc::new(ServerIdentity));
         // Sessions are in their tickets: none is kept here.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
@@ -246,11 +248,9 @@ impl TlsServerBuilder {
             config.ticketer = Arc::new(Dated(keys.ticketer(scope)));
             config.send_tls13_tickets = TICKETS;
         }
+        config.key_log = Arc::new(SecretsNoted::of_server(self.key_log.as_ref()));
         config.alpn_protocols = alpn;
         config.max_fragment_size = self.record_size.for_rustls()?;
-        if let Some(key_log) = &self.key_log {
-            config.key_log = key_log.for_rustls();
-        }
         Ok(TlsServer(Arc::new(RwLock::new(Arc::new(Setup {
             config: Arc::new(config),
             identities: self.identities,

@@ -11,15 +11,20 @@ use std::sync::Arc;
 use levada_core::{CertificateFault, Checks, Rule};
 use rustls::client::ResolvesClientCert;
 use rustls::pki_types::CertificateDer;
+use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{Error, SignatureScheme};
+use rustls::{Error, KeyLog, SignatureScheme};
+use zeroize::Zeroizing;
 
 use crate::certificate_fault::error_for;
 use crate::judge::{Verdict, rule_of};
+use crate::key_log::DangerKeyLog;
 
 /// What was seen in the handshake of one session.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Notes {
+    /// Who we are as a server: chosen before rustls asks.
+    pub(crate) identity: Option<Arc<CertifiedKey>>,
     /// The server has asked for a certificate of ours.
     pub(crate) identity_is_asked: bool,
     /// We have shown our certificate to a server that asked for one.
@@ -33,6 +38,12 @@ pub(crate) struct Notes {
     /// Until when the peer may be let in without being asked again, in seconds since 1970-01-01 UTC;
     /// `None` where nobody has shown anything.
     pub(crate) until: Option<u64>,
+    /// Whether the handshake may have to wait for somebody.
+    pub(crate) may_block: bool,
+    /// Why an external signer has not signed.
+    pub(crate) signer_failed: Option<String>,
+    /// The traffic secret of TLS 1.3 that our next record is sealed under, while that is the first.
+    pub(crate) secret: Option<Zeroizing<Vec<u8>>>,
 }
 
 impl Notes {
@@ -87,6 +98,56 @@ impl Notes {
 
 thread_local! {
     static NOTES: RefCell<Notes> = RefCell::default();
+}
+
+/// The server's identity, as it was chosen for the session.
+#[derive(Debug)]
+pub(crate) struct ServerIdentity;
+
+impl ResolvesServerCert for ServerIdentity {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        NOTES.with_borrow(|notes| notes.identity.clone())
+    }
+}
+
+/// Notes the secrets that our records of a handshake are sealed under, and hands all on to whoever has
+/// asked for them.
+#[derive(Debug)]
+pub(crate) struct SecretsNoted {
+    /// Those that are noted, in NSS's words.
+    labels: &'static [&'static str],
+    log: Option<Arc<dyn KeyLog>>,
+}
+
+impl SecretsNoted {
+    pub(crate) fn of_client(log: Option<&DangerKeyLog>) -> Self {
+        Self {
+            labels: &["CLIENT_HANDSHAKE_TRAFFIC_SECRET"],
+            log: log.map(DangerKeyLog::for_rustls),
+        }
+    }
+
+    pub(crate) fn of_server(log: Option<&DangerKeyLog>) -> Self {
+        Self {
+            labels: &["SERVER_HANDSHAKE_TRAFFIC_SECRET", "SERVER_TRAFFIC_SECRET_0"],
+            log: log.map(DangerKeyLog::for_rustls),
+        }
+    }
+}
+
+impl KeyLog for SecretsNoted {
+    fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
+        if self.labels.contains(&label) {
+            Notes::note(|notes| notes.secret = Some(Zeroizing::new(secret.to_vec())));
+        }
+        if let Some(log) = &self.log {
+            log.log(label, client_random, secret);
+        }
+    }
+
+    fn will_log(&self, label: &str) -> bool {
+        self.log.is_some() || self.labels.contains(&label)
+    }
 }
 
 /// A client's identity, if it has one; noted when it is asked for, and when it is shown.

@@ -51,6 +51,7 @@ mod listener;
 mod memory;
 mod open;
 mod per_address;
+mod pool;
 mod relay;
 mod resolve;
 mod scratch;
@@ -58,6 +59,7 @@ mod socket;
 mod split;
 mod stdio;
 mod wakers;
+mod workers;
 pub mod ws;
 
 pub use carrier::Carrier;
@@ -73,15 +75,17 @@ pub use levada_core::{
     TlsFacts, Verification, WhyPlain, machine,
 };
 pub use levada_tls::{
-    Anchors, AnchorsError, ChannelBinding, ClientAuth, CrlError, CrlScope, Crls, DangerKeyLog,
-    ExporterError, Identities, IdentitiesBuilder, IdentitiesError, Identity, IdentityError,
-    IdentityWarning, KeyingMaterial, NameError, Passphrase, PeerRules, PemError, Session,
-    SessionName, TicketKey, TicketKeys, TicketRing, TlsClient, TlsClientBuilder, TlsConfigError,
-    TlsServer, TlsServerBuilder, TlsVersion, read_certificate,
+    Anchors, AnchorsError, ChannelBinding, ClientAuth, ClientHello, CrlError, CrlScope, Crls,
+    DangerKeyLog, ExporterError, HelloAnswer, Identities, IdentitiesBuilder, IdentitiesError,
+    Identity, IdentityError, IdentityWarning, KeyingMaterial, NameError, Passphrase, PeerRules,
+    PemError, Session, SessionName, SignatureScheme, Signer, SignerError, Signing, TicketKey,
+    TicketKeys, TicketRing, TlsClient, TlsClientBuilder, TlsConfigError, TlsServer,
+    TlsServerBuilder, TlsVersion, read_certificate,
 };
 pub use listener::Listener;
 pub use memory::Pipe;
 pub use open::{Binder, Dialer, SetupError, connect, listen};
+pub use pool::{Layer, PoolSession, PoolTls, ServerLayer};
 pub use relay::{Relay, relay};
 pub use resolve::{IpVersion, Resolve, Resolving, SystemResolver};
 pub use socket::{Options, Socket, TcpOptions, UpgradeError};

@@ -5,6 +5,7 @@ mod options;
 mod read;
 mod up;
 mod upgrade;
+mod wait;
 mod write;
 
 pub use options::{Options, TcpOptions};
@@ -25,13 +26,14 @@ use levada_core::{
 use levada_tls::{ChannelBinding, Engine, ExporterError, KeyingMaterial, Session};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use crate::alarm::Alarm;
 use crate::carrier::Carrier;
 use crate::dial::Dialing;
 use crate::events::{Events, Teller};
 use crate::per_address::AddressPermit;
+use crate::pool::{Entrusting, Layer, PoolSession, Wrapping};
 use crate::resolve::{Resolve, SystemResolver};
 use crate::wakers::{Half, Wakers};
 
@@ -60,6 +62,8 @@ use crate::wakers::{Half, Wakers};
 pub struct Socket {
     transport: Transport,
     session: Option<Session>,
+    /// The TLS that a pool is to put around the transport, until the transport is up.
+    pool: Option<PoolSession>,
     life: Life,
     goodbyes: Goodbyes,
     /// The ending that is certain, while its alert goes out.
@@ -81,6 +85,8 @@ pub struct Socket {
     write_waits: bool,
     options: Options,
     alarm: Option<Alarm>,
+    /// While a signature is on its way: when it is late.
+    signature_is_late: Option<Pin<Box<Sleep>>>,
     facts: Facts,
     born: Instant,
     phase_began: Instant,
@@ -97,23 +103,25 @@ pub struct Socket {
 #[derive(Debug)]
 enum Transport {
     Dialing(Dialing),
+    /// With the pool, which runs the handshake.
+    Entrusted(Entrusting),
     Up(Carrier),
     Gone,
 }
 
 impl Socket {
-    /// Begins to connect to `endpoint`, and wraps the connection in `session` if there is one.
+    /// Begins to connect to `endpoint`, and wraps the connection in `layer` if there is one.
     ///
     /// Nothing happens before the first poll: [`Socket::established`], a read, a write or a flush.
-    pub fn dial(endpoint: ConnectEndpoint, session: Option<Session>, options: Options) -> Self {
-        Self::dial_by(Arc::new(SystemResolver), endpoint, session, options)
+    pub fn dial(endpoint: ConnectEndpoint, layer: impl Into<Layer>, options: Options) -> Self {
+        Self::dial_by(Arc::new(SystemResolver), endpoint, layer, options)
     }
 
     /// Begins to connect as [`Socket::dial`] does, with a resolver of the caller's.
     pub fn dial_by(
         resolver: Arc<dyn Resolve>,
         endpoint: ConnectEndpoint,
-        session: Option<Session>,
+        layer: impl Into<Layer>,
         options: Options,
     ) -> Self {
         let host = match &endpoint {
@@ -121,31 +129,32 @@ impl Socket {
             _ => None,
         };
         let dialing = Dialing::new(endpoint, resolver, options.tcp, options.deadlines);
-        let mut socket = Self::new(Transport::Dialing(dialing), session, options);
+        let mut socket = Self::new(Transport::Dialing(dialing), layer.into(), options);
         socket.facts.host = host;
         socket.facts.role = Some(Role::Client);
         socket
     }
 
-    /// Takes over a transport that is up, and wraps it in `session` if there is one.
-    pub fn adopt(carrier: impl Into<Carrier>, session: Option<Session>, options: Options) -> Self {
-        let mut socket = Self::new(Transport::Gone, session, options);
+    /// Takes over a transport that is up, and wraps it in `layer` if there is one.
+    pub fn adopt(carrier: impl Into<Carrier>, layer: impl Into<Layer>, options: Options) -> Self {
+        let mut socket = Self::new(Transport::Gone, layer.into(), options);
         socket.carried(carrier.into());
         socket
     }
 
     /// Takes over a transport that is up and that `prefix` was read from already: it is the first that
-    /// the session, or without one the reader, gets.
+    /// the session, or without one the reader, gets. A pool cannot be given any: the socket ends then.
     pub fn adopt_with_prefix(
         carrier: impl Into<Carrier>,
         prefix: Vec<u8>,
-        session: Option<Session>,
+        layer: impl Into<Layer>,
         options: Options,
     ) -> Self {
-        let mut socket = Self::new(Transport::Gone, session, options);
-        match socket.session {
-            Some(_) => socket.wire = prefix,
-            None => socket.ahead = prefix,
+        let mut socket = Self::new(Transport::Gone, layer.into(), options);
+        if socket.is_bare() {
+            socket.ahead = prefix;
+        } else {
+            socket.wire = prefix;
         }
         socket.carried(carrier.into());
         socket
@@ -160,7 +169,7 @@ impl Socket {
     /// has left (flush it first).
     pub fn into_carrier(mut self) -> Result<(Carrier, Vec<u8>), Box<Self>> {
         let open = self.goodbyes.ours() == Ours::Open && !self.goodbyes.theirs();
-        let plain = self.state() == State::Established && self.session.is_none();
+        let plain = self.state() == State::Established && self.mode() == Mode::Plain;
         if !open || !plain || !self.below.is_empty() {
             return Err(Box::new(self));
         }
@@ -173,15 +182,19 @@ impl Socket {
         }
     }
 
-    fn new(transport: Transport, session: Option<Session>, options: Options) -> Self {
+    fn new(transport: Transport, layer: Layer, options: Options) -> Self {
         let now = Instant::now();
+        let (session, pool) = match layer.0 {
+            Wrapping::None => (None, None),
+            Wrapping::Session(session) => (Some(session), None),
+            Wrapping::Pool(pool) => (None, Some(pool)),
+        };
+        let bare = session.is_none() && pool.is_none();
         Self {
             transport,
-            facts: Facts {
-                plain: session.is_none().then_some(WhyPlain::Disabled),
-                ..Facts::default()
-            },
+            facts: Facts { plain: bare.then_some(WhyPlain::Disabled), ..Facts::default() },
             session,
+            pool,
             life: Life::new(),
             goodbyes: Goodbyes::new(options.close),
             dying: None,
@@ -194,6 +207,7 @@ impl Socket {
             write_waits: false,
             options,
             alarm: None,
+            signature_is_late: None,
             born: now,
             phase_began: now,
             teller: Teller::default(),
@@ -228,6 +242,11 @@ impl Socket {
         facts.first_goodbye = self.goodbyes.first();
         facts.tls = self.tls_facts().or(facts.tls);
         facts
+    }
+
+    /// Whether no layer is, or is to be, around the transport.
+    fn is_bare(&self) -> bool {
+        self.session.is_none() && self.pool.is_none() && self.mode() == Mode::Plain
     }
 
     fn tls_facts(&self) -> Option<TlsFacts> {
@@ -393,7 +412,7 @@ impl Socket {
     fn carrier(&mut self) -> Option<&mut Carrier> {
         match &mut self.transport {
             Transport::Up(carrier) => Some(carrier),
-            Transport::Dialing(_) | Transport::Gone => None,
+            Transport::Dialing(_) | Transport::Entrusted(_) | Transport::Gone => None,
         }
     }
 

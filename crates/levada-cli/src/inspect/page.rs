@@ -1,6 +1,6 @@
 //! The report on one page, for people.
 
-use levada::Verification;
+use levada::{Staple, StapleStatus, Verification};
 use time::OffsetDateTime;
 
 use super::layout::{Ink, Paper, Row};
@@ -22,6 +22,7 @@ pub(crate) fn of(report: &Report, paper: &Paper) -> String {
         rows.push(agreed(tls));
         rows.push(identity(tls));
         rows.extend(tls.certificates.iter().map(certificate));
+        rows.extend(tls.staple.as_ref().map(staple));
     }
     if let Some(accepts) = &report.accepts {
         rows.extend(accepted(accepts));
@@ -122,6 +123,20 @@ fn identity(tls: &Tls) -> Row {
         (true, false) => "asks for a client certificate, and got none",
     };
     Row { label: "server", lines: vec![verified, plain(asks)] }
+}
+
+fn staple(staple: &Staple) -> Row {
+    let line = match staple.status {
+        StapleStatus::Good => (Ink::Plain, "says that the certificate is not revoked"),
+        StapleStatus::Revoked => (Ink::Bad, "says that the certificate is REVOKED"),
+        StapleStatus::Unknown => (Ink::Warning, "the responder does not know the certificate"),
+        StapleStatus::NoAnswer => (Ink::Warning, "the responder gave no answer"),
+        StapleStatus::Unreadable => (Ink::Warning, "cannot be read"),
+    };
+    let mut lines = vec![(line.0, line.1.to_owned())];
+    let until = staple.next_update.map(OffsetDateTime::from_unix_timestamp).and_then(Result::ok);
+    lines.extend(until.map(|until| plain(format!("good until {}", day(until)))));
+    Row { label: "OCSP staple", lines }
 }
 
 fn certificate(certificate: &Certificate) -> Row {

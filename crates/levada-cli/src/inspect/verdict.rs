@@ -1,12 +1,17 @@
 //! What the findings come to.
 
-use levada::{Ended, Ending, Fault};
+use levada::{Ended, Ending, Fault, Staple, StapleStatus};
 use levada_probe::{Strength, Suite};
 use serde::Serialize;
+use time::OffsetDateTime;
 
 use super::survey::Accepts;
 use super::visit::{Outcome, Visit};
-use super::{report::Certificate, survey::Survey, target::Found};
+use super::{
+    report::{Certificate, Tls},
+    survey::Survey,
+    target::Found,
+};
 use crate::exit::Exit;
 use crate::validity;
 
@@ -79,9 +84,10 @@ pub(crate) struct Finding {
 pub(crate) fn judge(
     found: &Found,
     visits: &[Visit],
-    chain: &[Certificate],
+    tls: Option<&Tls>,
     survey: Option<&Survey>,
     warn_days: u16,
+    now: OffsetDateTime,
 ) -> (Verdict, Vec<Finding>) {
     let mut findings = Vec::new();
     let mut verdict = match visits.iter().map(Visit::outcome).max_by_key(|outcome| worst(*outcome))
@@ -112,7 +118,10 @@ pub(crate) fn judge(
             }
         }));
     }
-    findings.extend(expiring(chain, verdict, warn_days));
+    if let Some(tls) = tls {
+        findings.extend(expiring(&tls.certificates, verdict, warn_days));
+        findings.extend(tls.staple.as_ref().and_then(|staple| stapled(staple, now)));
+    }
     findings.extend(differing(visits));
     if let Some(survey) = survey {
         findings.extend(accepted(survey));
@@ -160,6 +169,27 @@ fn expiring(chain: &[Certificate], verdict: Verdict, warn_days: u16) -> Option<F
         address: None,
         message: format!("{whose} has {}: {}", validity::in_words(days), next.subject()),
         hint: "renew it, and have it renewed by a machine".to_owned(),
+    })
+}
+
+fn stapled(staple: &Staple, now: OffsetDateTime) -> Option<Finding> {
+    let stale = staple.next_update.is_some_and(|until| until < now.unix_timestamp());
+    let (code, message) = match staple.status {
+        StapleStatus::Revoked => ("revoked", "the stapled OCSP response says that it is revoked"),
+        StapleStatus::Good if !stale => return None,
+        StapleStatus::Good => ("staple_stale", "the stapled OCSP response is out of date"),
+        _ => ("staple_useless", "the stapled OCSP response does not tell whether it is revoked"),
+    };
+    Some(Finding {
+        severity: Severity::Warning,
+        code,
+        address: None,
+        message: message.to_owned(),
+        hint: match staple.status {
+            StapleStatus::Revoked => "get a new certificate",
+            _ => "renew the response, or take it away: strict clients refuse it",
+        }
+        .to_owned(),
     })
 }
 

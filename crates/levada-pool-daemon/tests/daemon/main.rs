@@ -10,4 +10,5 @@ mod operator;
 mod plain_sides;
 mod policies;
 mod questions;
+mod streams;
 mod support;

@@ -8,6 +8,7 @@ use levada_core::{Deadline, Ending, Event, Mode, OsError, Ours, Party};
 use levada_tls::Engine;
 
 use super::{Socket, Transport};
+use crate::pool::carried_ending;
 use crate::wakers::Half;
 
 impl Socket {
@@ -50,7 +51,8 @@ impl Socket {
         };
         match ending {
             Ending::Aborted => {
-                if self.life.mode() == Mode::Plain && self.goodbyes.ours() != Ours::Sent {
+                let cuts = self.session.is_none() && self.goodbyes.ours() != Ours::Sent;
+                if cuts {
                     carrier.reset();
                 }
                 self.transport = Transport::Gone;
@@ -81,6 +83,9 @@ impl Socket {
 
     /// The transport failed, in either direction.
     pub(super) fn transport_failed(&mut self, error: &io::Error) {
+        if let Some(ending) = carried_ending(error) {
+            return self.end(ending);
+        }
         let error = self.write_error.take().unwrap_or_else(|| OsError::from(error));
         match self.goodbyes.transport_failed(error) {
             Ok(ending) => self.end(ending),
@@ -136,6 +141,9 @@ impl Socket {
             }
             Some(ending) => self.end(ending),
             None => {
+                if self.stop_waiting() {
+                    return;
+                }
                 if let Some(session) = &mut self.session {
                     session.close();
                     // A goodbye, if it can go without waiting.
@@ -152,7 +160,7 @@ impl Drop for Socket {
         self.end(Ending::Aborted);
         let unsaid = self.goodbyes.ours() != Ours::Sent;
         if let Transport::Up(carrier) = &mut self.transport
-            && self.life.mode() == Mode::Plain
+            && self.session.is_none()
             && unsaid
         {
             carrier.reset();

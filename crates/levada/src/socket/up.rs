@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::{Socket, Transport};
 use crate::carrier::Carrier;
 use crate::dial::News;
+use crate::pool::PoolSession;
 
 impl Socket {
     /// Ready when the socket is established, or has ended before it was.
@@ -17,6 +18,7 @@ impl Socket {
             self.poll_alarm(cx);
             match &mut self.transport {
                 Transport::Dialing(_) => ready!(self.poll_dial(cx)),
+                Transport::Entrusted(_) => ready!(self.poll_entrusted(cx)),
                 Transport::Up(_) => ready!(self.poll_handshake(cx)),
                 // The alarm went off.
                 Transport::Gone => break,
@@ -73,10 +75,44 @@ impl Socket {
         self.transport = Transport::Up(carrier);
         self.end_of_phase(Instant::now());
         self.step(Step::Carry);
-        match self.session {
-            None => self.establish(),
-            Some(_) => self.begin_handshake(),
+        match (&self.session, self.pool.take()) {
+            (Some(_), _) => self.begin_handshake(),
+            (None, Some(pool)) => self.entrust(pool),
+            (None, None) => self.establish(),
         }
+    }
+
+    /// Hands the transport to a pool, which runs the handshake.
+    pub(super) fn entrust(&mut self, pool: PoolSession) {
+        self.begin_handshake_as(pool.mode());
+        let Transport::Up(carrier) = std::mem::replace(&mut self.transport, Transport::Gone) else {
+            return;
+        };
+        if !self.wire.is_empty() {
+            // The pool reads the transport alone.
+            let text = "the first bytes were read: a pool needs the transport from its first byte";
+            let error = std::io::Error::new(std::io::ErrorKind::Unsupported, text);
+            return self.end(Ending::SocketError((&error).into()));
+        }
+        let limit = self.options.deadlines.of(Deadline::Handshake);
+        self.transport = Transport::Entrusted(pool.entrust(carrier, limit));
+    }
+
+    fn poll_entrusted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Transport::Entrusted(entrusting) = &mut self.transport else { return Poll::Ready(()) };
+        match ready!(entrusting.poll(cx)) {
+            Ok((carrier, tls)) => {
+                self.transport = Transport::Up(carrier);
+                self.facts.tls = Some(tls);
+                self.facts.times.handshake = Some(self.end_of_phase(Instant::now()));
+                self.establish();
+            }
+            Err((ending, tls)) => {
+                self.facts.tls = tls;
+                self.end(ending);
+            }
+        }
+        Poll::Ready(())
     }
 
     fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -103,6 +139,13 @@ impl Socket {
                 session.close();
                 let unsent = self.queue.len() as u64;
                 self.dying = Some(Ending::CloseNotify { unsent });
+                continue;
+            }
+            if session.awaits().is_some() {
+                ready!(self.poll_awaited(cx));
+                if self.pass_through() {
+                    return Poll::Ready(());
+                }
                 continue;
             }
             ready!(self.poll_take_in(cx, &mut []));

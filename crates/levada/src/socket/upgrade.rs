@@ -7,6 +7,7 @@ use levada_tls::{Engine, Session, SessionName, TlsClient, TlsConfigError, TlsSer
 use tokio::time::Instant;
 
 use super::Socket;
+use crate::pool::PoolSession;
 
 /// Why TLS was not put on a running stream. The stream is as it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +80,25 @@ impl Socket {
         Ok(true)
     }
 
+    /// Has a pool put TLS on the stream: see
+    /// [`start_client_encryption`](Socket::start_client_encryption). What was written before has to
+    /// have left: flush it first.
+    ///
+    /// `Ok(false)`, and no effect, also while something written before waits.
+    ///
+    /// # Errors
+    ///
+    /// [`UpgradeError`]; the stream stays plain.
+    pub fn start_pool_encryption(&mut self, session: PoolSession) -> Result<bool, UpgradeError> {
+        if !self.may_upgrade()? || !self.below.is_empty() {
+            return Ok(false);
+        }
+        self.facts.plain = None;
+        self.end_of_phase(Instant::now());
+        self.entrust(session);
+        Ok(true)
+    }
+
     /// Takes TLS off the stream: sends close_notify without ending the transport, and goes on in
     /// plaintext once the peer's close_notify has come. What was written before goes out under TLS;
     /// what is written from now on waits, and goes out in plaintext. Bytes behind the peer's
@@ -97,7 +117,7 @@ impl Socket {
 
     fn may_upgrade(&self) -> Result<bool, UpgradeError> {
         let open = self.goodbyes.ours() == Ours::Open && !self.goodbyes.theirs();
-        if self.life.state() != State::Established || self.session.is_some() || !open {
+        if self.life.state() != State::Established || !self.is_bare() || !open {
             return Ok(false);
         }
         match self.ahead.len() {
@@ -121,6 +141,10 @@ impl Socket {
             Some(Role::Server) => Mode::TlsServer,
             None => Mode::Plain,
         };
+        self.begin_handshake_as(mode);
+    }
+
+    pub(super) fn begin_handshake_as(&mut self, mode: Mode) {
         self.set_mode(mode);
         self.step(Step::Handshake);
         self.set_alarm(Deadline::Handshake);
@@ -143,6 +167,19 @@ impl Socket {
         self.dying = None;
         self.unwrap(WhyPlain::Fallback);
         self.establish();
+    }
+
+    /// Goes on in plaintext where a hook has decided to hand the client on. `false` where not.
+    pub(super) fn pass_through(&mut self) -> bool {
+        let Some(mut bytes) = self.session.as_mut().and_then(Session::take_passed_on) else {
+            return false;
+        };
+        bytes.append(&mut self.wire);
+        self.wire = bytes;
+        self.facts.tls = self.tls_facts();
+        self.unwrap(WhyPlain::PassThrough);
+        self.establish();
+        true
     }
 
     /// Goes on without a session. What came behind it is the caller's to read.
