@@ -162,10 +162,10 @@ fn expiring(chain: &[Certificate], verdict: Verdict, warn_days: u16) -> Option<F
 }
 
 fn stapled(staple: &Staple, now: OffsetDateTime) -> Option<Finding> {
-    let stale = staple.next_update.is_some_and(|until| until < now.unix_timestamp());
+    let is_over = staple.next_update.is_some_and(|until| until < now.unix_timestamp());
     let (code, message) = match staple.status {
         StapleStatus::Revoked => ("revoked", "the stapled OCSP response says that it is revoked"),
-        StapleStatus::Good if !stale => return None,
+        StapleStatus::Good if !is_over => return None,
         StapleStatus::Good => ("staple_stale", "the stapled OCSP response is out of date"),
         _ => ("staple_useless", "the stapled OCSP response does not tell whether it is revoked"),
     };
