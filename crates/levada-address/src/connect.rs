@@ -9,8 +9,8 @@ use levada_core::Deadlines;
 use crate::address::Part;
 use crate::deadline::deadlines;
 use crate::{
-    Address, AddressError, Endpoint, Family, Fault, Host, IdentityFiles, SessionOptions, Side,
-    UnixName, Value,
+    Address, AddressError, Endpoint, Family, Fault, Host, IdentityFiles, Scheme, SessionOptions,
+    Side, UnixName, Value,
 };
 
 /// What an address says to whoever connects to it, every default filled in.
@@ -18,8 +18,10 @@ use crate::{
 pub struct ConnectAddress {
     /// Where to connect to.
     pub endpoint: ConnectEndpoint,
-    /// How to speak TLS; `None` for plain bytes.
+    /// How to speak TLS; `None` for plain bytes, and where a pool speaks it.
     pub tls: Option<ConnectTls>,
+    /// How a pool is to speak TLS; `None` where none is to.
+    pub pool: Option<ConnectPool>,
     /// The deadlines of the stream.
     pub deadlines: Deadlines,
 }
@@ -65,6 +67,17 @@ pub struct ConnectTls {
     pub session: SessionOptions,
 }
 
+/// How a pool is to speak TLS to a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectPool {
+    /// The pool's socket; `None` for the one that runs here.
+    pub socket: Option<PathBuf>,
+    /// The name that the peer's certificate must hold, and that is asked for.
+    pub name: Host,
+    /// The application protocols, the preferred one first; empty when none is spoken of.
+    pub alpn: Vec<Vec<u8>>,
+}
+
 impl Address {
     /// What the address says to whoever connects to it.
     ///
@@ -90,12 +103,22 @@ impl Address {
             Endpoint::Echo => ConnectEndpoint::Echo,
         };
         let tls = match &endpoint {
-            ConnectEndpoint::Tcp { host, .. } if self.scheme().spec().tls => {
+            ConnectEndpoint::Tcp { host, .. } if self.scheme() == Scheme::Tls => {
                 Some(self.connect_tls(host)?)
             }
             _ => None,
         };
-        Ok(ConnectAddress { endpoint, tls, deadlines: deadlines(self.options()) })
+        let pool = match &endpoint {
+            ConnectEndpoint::Tcp { host, .. } if self.scheme() == Scheme::PoolTls => {
+                Some(ConnectPool {
+                    socket: self.options().path("pool"),
+                    name: self.peer_name(host).clone(),
+                    alpn: self.options().alpn(),
+                })
+            }
+            _ => None,
+        };
+        Ok(ConnectAddress { endpoint, tls, pool, deadlines: deadlines(self.options()) })
     }
 
     fn connect_tcp(&self, host: Option<&Host>, port: u16) -> Result<ConnectEndpoint, AddressError> {
@@ -125,6 +148,14 @@ impl Address {
         Ok(ConnectEndpoint::Tcp { host: host.clone(), port, family, bind })
     }
 
+    /// Whom the peer's certificate has to be for.
+    fn peer_name<'a>(&'a self, host: &'a Host) -> &'a Host {
+        match self.options().get("name") {
+            Some(Value::PeerName(name)) => name,
+            _ => host,
+        }
+    }
+
     fn connect_tls(&self, host: &Host) -> Result<ConnectTls, AddressError> {
         let options = self.options();
         let identity = options.identities().pop();
@@ -134,10 +165,7 @@ impl Address {
                 return Err(self.wrong(Part::Word(word), fault, Some("add `cert=FILE`")));
             }
         }
-        let name = match options.get("name") {
-            Some(Value::PeerName(name)) => name,
-            _ => host,
-        };
+        let name = self.peer_name(host);
         let sni = match options.get("sni") {
             Some(Value::DnsName(sni)) => Some(sni.as_str()),
             _ => name.dns_name(),

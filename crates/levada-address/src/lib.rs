@@ -71,13 +71,13 @@ mod unix;
 mod value;
 
 pub use address::Address;
-pub use connect::{ConnectAddress, ConnectEndpoint, ConnectTls};
+pub use connect::{ConnectAddress, ConnectEndpoint, ConnectPool, ConnectTls};
 pub use deadline::TimeLimit;
 pub use endpoint::Endpoint;
 pub use error::AddressError;
 pub use fault::{Fault, HostFault, ValueFault};
 pub use host::Host;
-pub use listen::{ClientCheck, ListenAddress, ListenEndpoint, ListenTls};
+pub use listen::{ClientCheck, ListenAddress, ListenEndpoint, ListenPool, ListenTls};
 pub use option::{DefaultValue, OPTIONS, OptionSpec, Repeat, Schemes};
 pub use options::{IdentityFiles, Options, SessionOptions};
 pub use parse::MAX_LEN;

@@ -7,7 +7,7 @@ use levada_core::Deadlines;
 use crate::address::Part;
 use crate::deadline::deadlines;
 use crate::{
-    Address, AddressError, ClientAuth, Endpoint, Family, Fault, Host, IdentityFiles,
+    Address, AddressError, ClientAuth, Endpoint, Family, Fault, Host, IdentityFiles, Scheme,
     SessionOptions, Side, UnixName, Value,
 };
 
@@ -16,8 +16,10 @@ use crate::{
 pub struct ListenAddress {
     /// Where to listen.
     pub endpoint: ListenEndpoint,
-    /// How to speak TLS; `None` for plain bytes.
+    /// How to speak TLS; `None` for plain bytes, and where a pool speaks it.
     pub tls: Option<ListenTls>,
+    /// How a pool is to speak TLS; `None` where none is to.
+    pub pool: Option<ListenPool>,
     /// The deadlines of every stream that is accepted.
     pub deadlines: Deadlines,
 }
@@ -52,6 +54,17 @@ pub struct ListenTls {
     pub alpn: Vec<Vec<u8>>,
     /// What holds of every session.
     pub session: SessionOptions,
+}
+
+/// How a pool is to speak TLS to a listener's clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenPool {
+    /// The pool's socket; `None` for the one that runs here.
+    pub socket: Option<PathBuf>,
+    /// Whether clients are asked for a certificate, by the authorities that the pool trusts.
+    pub client_auth: ClientAuth,
+    /// The application protocols, the preferred one first; empty when none is spoken of.
+    pub alpn: Vec<Vec<u8>>,
 }
 
 /// How clients prove who they are.
@@ -99,8 +112,16 @@ impl Address {
                 return Err(self.wrong(Part::Scheme, fault, None));
             }
         };
-        let tls = if self.scheme().spec().tls { Some(self.listen_tls()?) } else { None };
-        Ok(ListenAddress { endpoint, tls, deadlines: deadlines(options) })
+        let tls = if self.scheme() == Scheme::Tls { Some(self.listen_tls()?) } else { None };
+        let pool = (self.scheme() == Scheme::PoolTls).then(|| ListenPool {
+            socket: options.path("pool"),
+            client_auth: match options.get("client-auth") {
+                Some(Value::ClientAuth(auth)) => *auth,
+                _ => ClientAuth::None,
+            },
+            alpn: options.alpn(),
+        });
+        Ok(ListenAddress { endpoint, tls, pool, deadlines: deadlines(options) })
     }
 
     fn listen_tls(&self) -> Result<ListenTls, AddressError> {

@@ -58,8 +58,10 @@ pub enum DefaultValue {
 
 /// The schemes that speak TLS.
 const TLS: Schemes = Schemes::Only(&[Scheme::Tls]);
+/// The schemes that speak TLS, in this process or in a pool's.
+const ANY_TLS: Schemes = Schemes::Only(&[Scheme::Tls, Scheme::PoolTls]);
 /// The schemes that have a host and a port.
-const HOST: Schemes = Schemes::Only(&[Scheme::Tcp, Scheme::Tls]);
+const HOST: Schemes = Schemes::Only(&[Scheme::Tcp, Scheme::Tls, Scheme::PoolTls]);
 
 /// A deadline of the common life that every stream has, whatever carries it.
 const fn deadline(deadline: Deadline, help: &'static str, more: &'static str) -> OptionSpec {
@@ -139,14 +141,15 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         word: "client-auth",
         side: Sides::Listen,
-        schemes: TLS,
+        schemes: ANY_TLS,
         kind: ValueKind::ClientAuth,
         repeat: Repeat::Never,
         partner: None,
         default: DefaultValue::Derived("`required` with `client-ca`, else `none`"),
         help: "whether a client is asked for a certificate",
         more: "`requested` also lets in clients without one, never one that fails the check. \
-               Both `requested` and `required` need `client-ca`.",
+               With `tls` both `requested` and `required` need `client-ca`; a pool has \
+               its own.",
     },
     OptionSpec {
         word: "ca",
@@ -162,7 +165,7 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         word: "name",
         side: Sides::Connect,
-        schemes: TLS,
+        schemes: ANY_TLS,
         kind: ValueKind::PeerName,
         repeat: Repeat::Never,
         partner: None,
@@ -184,13 +187,26 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         word: "alpn",
         side: Sides::Both,
-        schemes: TLS,
+        schemes: ANY_TLS,
         kind: ValueKind::Alpn,
         repeat: Repeat::Never,
         partner: None,
         default: DefaultValue::Absent,
         help: "application protocols, with commas between them, the preferred one first",
         more: "",
+    },
+    OptionSpec {
+        word: "pool",
+        side: Sides::Both,
+        schemes: Schemes::Only(&[Scheme::PoolTls]),
+        kind: ValueKind::Path,
+        repeat: Repeat::Never,
+        partner: None,
+        default: DefaultValue::Derived("`$LEVADA_POOL`, else the pool that runs here"),
+        help: "socket of the TLS pool",
+        more: "Without it and the variable, the first is taken that is there of \
+               `$XDG_RUNTIME_DIR/levada/pool.sock`, `/run/levada/pool.sock` and \
+               `/var/run/tlspool.sock`.",
     },
     OptionSpec {
         word: "resume",

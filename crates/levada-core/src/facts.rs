@@ -78,6 +78,8 @@ pub enum WhyPlain {
     Fallback,
     /// The owner has taken TLS off.
     EndTls,
+    /// The client's TLS is handed on as it came: whoever gets the bytes ends it.
+    PassThrough,
 }
 
 /// What a TLS handshake agreed on, and who met in it. Cheap to clone.

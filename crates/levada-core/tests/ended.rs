@@ -191,6 +191,8 @@ fn whatever_a_peer_chose_an_ended_is_one_printable_line() {
         fault(Fault::Protocol(name())),
         fault(Fault::WsHandshake(name())),
         fault(Fault::UnknownName(Some(name()))),
+        fault(Fault::HelloRefused(Some(name()))),
+        fault(Fault::Undecided(name())),
         fault(Fault::Certificate(CertificateFault::Other(name()))),
         fault(Fault::Certificate(CertificateFault::WrongName {
             wanted: name(),

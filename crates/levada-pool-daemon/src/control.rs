@@ -10,9 +10,9 @@ use std::sync::Arc;
 use levada_pool_wire::body::{Ping, StartTls};
 use levada_pool_wire::diagram::Party;
 use levada_pool_wire::{
-    ConnectionKey, ControlKey, Envelope, ErrorCode, ExchangeKey, Exchanges, Facilities, Full, Gone,
-    Identity, Incoming, Limits, Message, Moment, Offer, Packet, PacketBytes, Reassembler, Report,
-    StartTlsFlags, Text,
+    ConnectionKey, ControlKey, Cut, Envelope, ErrorCode, ExchangeKey, Exchanges, Facilities, Full,
+    Gone, Identity, Incoming, Limits, Message, Moment, Offer, Packet, PacketBytes, Reassembler,
+    Report, StartTlsFlags, Text,
 };
 use levada_sys::{PeerCredentials, descriptors};
 use tokio::io::Interest;
@@ -26,7 +26,7 @@ use crate::ownership::ClientId;
 use crate::pages::Pages;
 use crate::pool::Shared;
 use crate::registry::Begun;
-use crate::session::{given_up, report};
+use crate::session::{Inquiry, given_up, report};
 use crate::starttls::{Answer, Asks, Failed, Handshake, Protected};
 
 /// Packets that wait for a client who does not read. Beyond them nothing is read from it.
@@ -303,10 +303,19 @@ impl Control {
             };
             return self.reply(exchange, reply);
         }
+        if let Message::Local(Cut::COMMAND, body) = &message {
+            let session =
+                self.pool.registry.session(self.client, &Cut::from_body(body).control_key);
+            let reply = session.map_or_else(Message::from, |session| {
+                session.tell(Inquiry::Cut);
+                Message::Success
+            });
+            return self.reply(exchange, reply);
+        }
         let (pool, client, events) = (self.pool.clone(), self.client, self.events.clone());
         let (credentials, pages) = (self.credentials.clone(), self.pages.clone());
         let task = tokio::spawn(async move {
-            let asked = crate::inquiries::reply(&pool, client, &credentials, &pages, &message);
+            let asked = crate::inquiries::reply(&pool, client, &credentials, &pages, message);
             let message = asked.await.unwrap_or_else(Message::from);
             let _ = events.send(Event::Reply { exchange, message }).await;
         });

@@ -12,12 +12,18 @@ use rustls::client::ResolvesClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, KeyLog, NoKeyLog, SignatureScheme};
+use zeroize::Zeroizing;
+
+use crate::key_log::DangerKeyLog;
 
 /// What was seen in the handshake of one session.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Notes {
+    /// Who we are as a server: chosen before rustls asks.
+    pub(crate) identity: Option<Arc<CertifiedKey>>,
     /// The server has asked for a certificate of ours.
     pub(crate) identity_is_asked: bool,
     /// We have shown our certificate to a server that asked for one.
@@ -26,6 +32,12 @@ pub(crate) struct Notes {
     pub(crate) staple: Option<Box<[u8]>>,
     /// The peer's certificates, where they were refused.
     pub(crate) refused: Vec<CertificateDer<'static>>,
+    /// Whether the handshake may have to wait for somebody.
+    pub(crate) may_block: bool,
+    /// Why an external signer has not signed.
+    pub(crate) signer_failed: Option<String>,
+    /// The traffic secret of TLS 1.3 that our next record is sealed under, while that is the first.
+    pub(crate) secret: Option<Zeroizing<Vec<u8>>>,
 }
 
 impl Notes {
@@ -37,7 +49,7 @@ impl Notes {
         result
     }
 
-    fn note(write: impl FnOnce(&mut Self)) {
+    pub(crate) fn note(write: impl FnOnce(&mut Self)) {
         NOTES.with_borrow_mut(write);
     }
 
@@ -159,6 +171,55 @@ impl ClientCertVerifier for Witnessed<dyn ClientCertVerifier> {
 
     fn requires_raw_public_keys(&self) -> bool {
         self.0.requires_raw_public_keys()
+    }
+}
+
+/// The server's identity, as it was chosen for the session.
+#[derive(Debug)]
+pub(crate) struct ServerIdentity;
+
+impl ResolvesServerCert for ServerIdentity {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        NOTES.with_borrow(|notes| notes.identity.clone())
+    }
+}
+
+/// Notes the secrets that our records of a handshake are sealed under, and shows all of them to who
+/// is to have them.
+#[derive(Debug)]
+pub(crate) struct SecretsNoted {
+    /// In the words of NSS.
+    ours: &'static [&'static str],
+    outer: Arc<dyn KeyLog>,
+}
+
+impl SecretsNoted {
+    pub(crate) fn client(outer: Option<&DangerKeyLog>) -> Arc<Self> {
+        Self::new(&["CLIENT_HANDSHAKE_TRAFFIC_SECRET"], outer)
+    }
+
+    pub(crate) fn server(outer: Option<&DangerKeyLog>) -> Arc<Self> {
+        Self::new(&["SERVER_HANDSHAKE_TRAFFIC_SECRET", "SERVER_TRAFFIC_SECRET_0"], outer)
+    }
+
+    fn new(ours: &'static [&'static str], outer: Option<&DangerKeyLog>) -> Arc<Self> {
+        let outer = outer.map_or_else(|| Arc::new(NoKeyLog) as _, DangerKeyLog::for_rustls);
+        Arc::new(Self { ours, outer })
+    }
+}
+
+impl KeyLog for SecretsNoted {
+    fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
+        if self.ours.contains(&label) {
+            Notes::note(|notes| notes.secret = Some(Zeroizing::new(secret.to_vec())));
+        }
+        if self.outer.will_log(label) {
+            self.outer.log(label, client_random, secret);
+        }
+    }
+
+    fn will_log(&self, label: &str) -> bool {
+        self.ours.contains(&label) || self.outer.will_log(label)
     }
 }
 

@@ -50,6 +50,7 @@ mod listener;
 mod memory;
 mod open;
 mod per_address;
+mod pool;
 mod relay;
 mod resolve;
 mod scratch;
@@ -57,6 +58,8 @@ mod socket;
 mod split;
 mod stdio;
 mod wakers;
+mod watch;
+mod workers;
 pub mod ws;
 
 pub use carrier::Carrier;
@@ -71,14 +74,16 @@ pub use levada_core::{
     Step, SubjectName, Times, TlsFacts, Verification, WhyPlain, machine,
 };
 pub use levada_tls::{
-    Anchors, AnchorsError, ChannelBinding, ClientAuth, DangerKeyLog, ExporterError, Identities,
-    IdentitiesBuilder, IdentitiesError, Identity, IdentityError, KeyingMaterial, NameError,
-    Passphrase, PemError, Session, SessionName, TicketKey, TicketKeys, TicketRing, TlsClient,
-    TlsClientBuilder, TlsConfigError, TlsServer, TlsServerBuilder, TlsVersion, read_certificate,
+    Anchors, AnchorsError, ChannelBinding, ClientAuth, ClientHello, DangerKeyLog, ExporterError,
+    HelloAnswer, Identities, IdentitiesBuilder, IdentitiesError, Identity, IdentityError,
+    KeyingMaterial, NameError, Passphrase, PemError, Session, SessionName, SignatureScheme, Signer,
+    SignerError, Signing, TicketKey, TicketKeys, TicketRing, TlsClient, TlsClientBuilder,
+    TlsConfigError, TlsServer, TlsServerBuilder, TlsVersion, read_certificate,
 };
 pub use listener::Listener;
 pub use memory::Pipe;
 pub use open::{Binder, Dialer, SetupError, connect, listen};
+pub use pool::{Layer, PoolSession, PoolTls, ServerLayer};
 pub use relay::{Relay, relay};
 pub use resolve::{IpVersion, Resolve, Resolving, SystemResolver};
 pub use socket::{Options, Socket, TcpOptions, UpgradeError};

@@ -6,9 +6,12 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use levada_address::{
-    Address, AddressError, ClientCheck, ConnectAddress, ConnectEndpoint, ConnectTls, Host,
-    IdentityFiles, ListenAddress, ListenEndpoint, ListenTls, SessionOptions,
+    Address, AddressError, ClientAuth as Wanted, ClientCheck, ConnectAddress, ConnectEndpoint,
+    ConnectPool, ConnectTls, Host, IdentityFiles, ListenAddress, ListenEndpoint, ListenPool,
+    ListenTls, SessionOptions,
 };
+use levada_pool::TlsRequest;
+use levada_pool::wire::TextError;
 use levada_tls::{
     Anchors, AnchorsError, ClientAuth, Identities, IdentitiesError, Identity, IdentityError,
     NameError, Passphrase, SessionName, TlsClient, TlsConfigError, TlsServer,
@@ -16,6 +19,7 @@ use levada_tls::{
 
 use crate::key_log::KeyLogFile;
 use crate::listener::Listener;
+use crate::pool::{Layer, PoolSession, PoolTls, ServerLayer, client_certificate};
 use crate::socket::{Options, Socket};
 
 /// Connects to `address` and waits until the stream is established.
@@ -66,7 +70,7 @@ pub async fn listen(address: &Address) -> Result<Listener, SetupError> {
 pub struct Binder {
     address: Address,
     endpoint: ListenEndpoint,
-    tls: Option<TlsServer>,
+    layer: ServerLayer,
     identities: Vec<Identity>,
     key_log: Option<KeyLogFile>,
     options: Options,
@@ -80,16 +84,19 @@ impl Binder {
     /// A [`SetupError`] when the address does not fit for listening, and when a file cannot be read
     /// or used.
     pub fn new(address: &Address) -> Result<Self, SetupError> {
-        let ListenAddress { endpoint, tls, deadlines } = address.for_listening()?;
+        let ListenAddress { endpoint, tls, pool, deadlines } = address.for_listening()?;
         let identities = match &tls {
             Some(tls) => tls.identities.iter().map(identity).collect::<Result<_, _>>()?,
             None => Vec::new(),
         };
         let key_log = tls.as_ref().and_then(|tls| KeyLogFile::of(&tls.session));
-        let server = |tls| server(tls, &identities, key_log.as_ref());
-        let tls = tls.as_ref().map(server).transpose()?;
+        let layer = match (&tls, &pool) {
+            (Some(tls), _) => server(tls, &identities, key_log.as_ref())?.into(),
+            (None, Some(pool)) => pool_server(pool)?.into(),
+            (None, None) => ServerLayer::default(),
+        };
         let options = Options { deadlines, ..Options::default() };
-        Ok(Self { address: address.clone(), endpoint, tls, identities, key_log, options })
+        Ok(Self { address: address.clone(), endpoint, layer, identities, key_log, options })
     }
 
     /// The identities, in the order of the address.
@@ -109,7 +116,7 @@ impl Binder {
     /// Outside a tokio runtime that has io enabled.
     pub async fn bind(&self) -> Result<Listener, SetupError> {
         self.key_log.as_ref().map_or(Ok(()), KeyLogFile::open)?;
-        Listener::bind(&self.endpoint, self.tls.clone(), self.options)
+        Listener::bind(&self.endpoint, self.layer.clone(), self.options)
             .await
             .map_err(|error| SetupError::Listen { address: self.address.clone(), error })
     }
@@ -119,10 +126,18 @@ impl Binder {
 #[derive(Clone, Debug)]
 pub struct Dialer {
     endpoint: ConnectEndpoint,
-    tls: Option<(TlsClient, SessionName)>,
+    wrap: Wrap,
     identity: Option<Identity>,
     key_log: Option<KeyLogFile>,
     options: Options,
+}
+
+/// What every stream of a dialer is wrapped in.
+#[derive(Clone, Debug)]
+enum Wrap {
+    Plain,
+    Tls(TlsClient, SessionName),
+    Pool(PoolSession),
 }
 
 impl Dialer {
@@ -133,18 +148,19 @@ impl Dialer {
     /// A [`SetupError`] when the address does not fit for connecting, and when a file cannot be read
     /// or used.
     pub fn new(address: &Address) -> Result<Self, SetupError> {
-        let ConnectAddress { endpoint, tls, deadlines } = address.for_connecting()?;
+        let ConnectAddress { endpoint, tls, pool, deadlines } = address.for_connecting()?;
         let files = tls.as_ref().and_then(|tls| tls.identity.as_ref());
         let identity = files.map(identity).transpose()?;
         let key_log = tls.as_ref().and_then(|tls| KeyLogFile::of(&tls.session));
-        let tls = match &tls {
-            Some(tls) => {
-                Some((client(tls, identity.as_ref(), key_log.as_ref())?, session_name(tls)?))
+        let wrap = match (&tls, &pool) {
+            (Some(tls), _) => {
+                Wrap::Tls(client(tls, identity.as_ref(), key_log.as_ref())?, session_name(tls)?)
             }
-            None => None,
+            (None, Some(pool)) => Wrap::Pool(pool_client(pool)?),
+            (None, None) => Wrap::Plain,
         };
         let options = Options { deadlines, ..Options::default() };
-        Ok(Self { endpoint, tls, identity, key_log, options })
+        Ok(Self { endpoint, wrap, identity, key_log, options })
     }
 
     /// The identity that is shown to a peer who asks for one.
@@ -170,11 +186,12 @@ impl Dialer {
     /// file for the secrets cannot be opened.
     pub fn dial(&self) -> Result<Socket, SetupError> {
         self.open_key_log()?;
-        let session = match &self.tls {
-            Some((client, name)) => Some(client.session(name)?),
-            None => None,
+        let layer = match &self.wrap {
+            Wrap::Plain => Layer::default(),
+            Wrap::Tls(client, name) => client.session(name)?.into(),
+            Wrap::Pool(session) => session.clone().into(),
         };
-        Ok(Socket::dial(self.endpoint.clone(), session, self.options))
+        Ok(Socket::dial(self.endpoint.clone(), layer, self.options))
     }
 
     /// Begins a stream to `ip` instead of any address that the host's name has; TLS still asks for the
@@ -253,6 +270,30 @@ fn server(
         });
     }
     Ok(builder.build()?)
+}
+
+fn pool_client(pool: &ConnectPool) -> Result<PoolSession, SetupError> {
+    let name = match &pool.name {
+        Host::Name(name) => name.clone(),
+        Host::Ip(ip) => ip.to_string(),
+    };
+    let request = TlsRequest::client(name.trim_end_matches('.')).map_err(SetupError::PoolName)?;
+    Ok(pool_at(pool.socket.as_deref())?.session(request.alpn(&pool.alpn)))
+}
+
+fn pool_server(pool: &ListenPool) -> Result<PoolSession, SetupError> {
+    let request = TlsRequest::server().alpn(&pool.alpn);
+    let request = match pool.client_auth {
+        Wanted::None => request,
+        Wanted::Requested => client_certificate(request, false),
+        Wanted::Required => client_certificate(request, true),
+    };
+    Ok(pool_at(pool.socket.as_deref())?.session(request))
+}
+
+fn pool_at(socket: Option<&Path>) -> Result<PoolTls, SetupError> {
+    let path = socket.map(Path::to_path_buf).or_else(levada_pool::standard_path);
+    path.map(PoolTls::at).ok_or(SetupError::NoPool)
 }
 
 fn anchors(path: &Path) -> Result<Anchors, SetupError> {
@@ -339,6 +380,10 @@ pub enum SetupError {
     },
     /// A name cannot be verified or asked for.
     Name(NameError),
+    /// A name is none that a pool can be asked for.
+    PoolName(TextError),
+    /// No TLS pool runs here, and the address names none.
+    NoPool,
     /// The TLS settings contradict each other.
     Tls(TlsConfigError),
     /// The system does not let us listen there.
@@ -368,6 +413,10 @@ impl fmt::Display for SetupError {
             }
             Self::Identities { path, error } => write!(f, "{}: {error}", path.display()),
             Self::Name(error) => write!(f, "{error}"),
+            Self::PoolName(error) => write!(f, "{error}"),
+            Self::NoPool => f.write_str(
+                "no TLS pool runs here: start one with \"levada pool\", or name its socket with `pool=PATH`",
+            ),
             Self::Tls(error) => write!(f, "{error}"),
             Self::Listen { address, error } => write!(f, "cannot listen at {address}: {error}"),
         }

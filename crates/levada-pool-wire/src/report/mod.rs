@@ -176,6 +176,8 @@ enums! {
         10 = WsHandshake(why);
         11 = Signer(why);
         12 = Internal(what);
+        13 = HelloRefused(name);
+        14 = Undecided(what);
     }
     CertificateFault {
         1 = UnknownIssuer;
@@ -207,11 +209,11 @@ structs! {
     CertificateFacts {
         subject, issuer, names, more_names, not_before, not_after, serial, spki_pin, is_ca
     }
+    Staple { bytes, status, serial, this_update, next_update }
     TlsFacts {
         version, suite, group, alpn, sni, verified_name, resumed, identity, identity_asked,
         verification, peer_certificates, peer_chain, staple
     }
-    Staple { bytes, status, serial, this_update, next_update }
 }
 
 impl Value for ConnectFailure {
