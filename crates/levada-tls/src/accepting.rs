@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use levada_core::{AlertDescription, Ending, Fault};
+use rustls::Error;
 use rustls::PeerIncompatible::SignatureAlgorithmsExtensionRequired;
 use rustls::server::{AcceptedAlert, Acceptor};
-use rustls::{Error, ServerConnection};
 
 use crate::fault::{alert_for, fault_of};
 use crate::hello::{ClientHello, Front, HelloAnswer, HelloHook};
@@ -15,7 +15,7 @@ use crate::running::Running;
 use crate::server::Setup;
 use crate::session::{Session, Stage};
 use crate::voice::Voice;
-use crate::waiting::{Away, Deciding, Done};
+use crate::waiting::{Answered, Away, Deciding, Done};
 use crate::witness::Notes;
 
 /// The peer may say so much that is not to the point before its ClientHello.
@@ -126,7 +126,6 @@ impl Session {
             Some(HelloAnswer::Server(server)) => {
                 accepting.server = server.setup();
                 self.versions = accepting.server.versions;
-                self.record_size = accepting.server.record_size;
             }
             Some(HelloAnswer::Refuse(alert)) => {
                 self.stage = Stage::Accepting(accepting);
@@ -197,12 +196,16 @@ impl Session {
         self.known.own_chain = Some(identity.certified_key());
         self.known.trust = accepting.server.trust;
         let config = accepting.server.config.clone();
+        let record_size = accepting.server.record_size;
         let may_block = identity.may_block();
         let mut notes =
             Notes { identity: Some(identity.certified_key()), may_block, ..Notes::default() };
         let step = move || {
             let answered = notes.during(|| accepted.into_connection(config));
-            Done::Answered(Box::new(answered), notes)
+            Done::Answered(match answered {
+                Ok(connection) => Ok(Box::new(Running::new(connection.into(), notes, record_size))),
+                Err((error, alert)) => Err(Box::new((error, alert, notes))),
+            })
         };
         if may_block {
             let facts = self.known.facts();
@@ -213,18 +216,13 @@ impl Session {
     }
 
     /// Goes on with what rustls has made of the ClientHello.
-    pub(crate) fn answered(
-        &mut self,
-        answered: Result<ServerConnection, (Error, AcceptedAlert)>,
-        mut notes: Notes,
-    ) {
+    pub(crate) fn answered(&mut self, answered: Answered) {
         match answered {
-            Ok(connection) => {
-                let running = Running::new(connection.into(), notes, self.record_size);
-                self.stage = Stage::Running(Box::new(running));
-            }
-            Err((error, alert)) => {
+            Ok(running) => self.stage = Stage::Running(running),
+            Err(failed) => {
+                let (error, alert, mut notes) = *failed;
                 self.known.identity = None;
+                self.known.own_chain = None;
                 match notes.signer_failed.take() {
                     // What rustls made of our flight goes nowhere.
                     Some(why) => {

@@ -270,8 +270,8 @@ impl TlsClientBuilder {
             (Arc::new(DangerNoVerification { provider: provider.clone() }), Trust::Danger, None)
         };
         let shown = self.identity.as_ref().map(Identity::shown);
-        let identity = self.identity.as_ref().map(Identity::certified_key);
         let may_block = self.identity.as_ref().is_some_and(Identity::may_block);
+        let identity = self.identity.map(|identity| identity.certified_key());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&self.versions.for_rustls()?)
             .map_err(|error| TlsConfigError::Provider(error.to_string()))?
@@ -281,7 +281,7 @@ impl TlsClientBuilder {
         config.alpn_protocols = alpn;
         config.resumption = resumption(self.resume_servers, untils.as_ref(), None);
         config.max_fragment_size = self.record_size.for_rustls()?;
-        config.key_log = Arc::new(SecretsNoted::of_client(self.key_log.as_ref()));
+        config.key_log = SecretsNoted::client(self.key_log.as_ref());
         Ok(TlsClient(Arc::new(RwLock::new(Arc::new(Setup {
             config: Arc::new(config),
             verifier,

@@ -189,6 +189,12 @@ impl Identity {
         }
     }
 
+    /// The certificate itself, in DER.
+    pub fn certificate_der(&self) -> &[u8] {
+        // An identity has a certificate; without one it could not be made.
+        self.certified.cert.first().map_or(&[], AsRef::as_ref)
+    }
+
     pub(crate) fn shown(&self) -> Arc<ShownCertificate> {
         self.shown.clone()
     }
@@ -196,6 +202,11 @@ impl Identity {
     /// Whether signing may have to wait for somebody.
     pub(crate) const fn may_block(&self) -> bool {
         self.may_block
+    }
+
+    /// Whether `other` is a clone of this one.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.certified, &other.certified)
     }
 
     pub(crate) fn certified_key(&self) -> Arc<CertifiedKey> {

@@ -68,7 +68,7 @@ mod waiting;
 mod witness;
 
 pub use anchors::{Anchors, AnchorsError};
-pub use certificate::read_certificate;
+pub use certificate::{EncodedNames, encoded_names, read_certificate};
 pub use client::{TlsClient, TlsClientBuilder};
 pub use config_error::TlsConfigError;
 pub use engine::{Engine, Opened};

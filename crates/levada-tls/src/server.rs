@@ -248,9 +248,9 @@ impl TlsServerBuilder {
             config.ticketer = Arc::new(Dated(keys.ticketer(scope)));
             config.send_tls13_tickets = TICKETS;
         }
-        config.key_log = Arc::new(SecretsNoted::of_server(self.key_log.as_ref()));
         config.alpn_protocols = alpn;
         config.max_fragment_size = self.record_size.for_rustls()?;
+        config.key_log = SecretsNoted::server(self.key_log.as_ref());
         Ok(TlsServer(Arc::new(RwLock::new(Arc::new(Setup {
             config: Arc::new(config),
             identities: self.identities,

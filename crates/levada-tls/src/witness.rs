@@ -13,7 +13,7 @@ use rustls::client::ResolvesClientCert;
 use rustls::pki_types::CertificateDer;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{Error, KeyLog, SignatureScheme};
+use rustls::{Error, KeyLog, NoKeyLog, SignatureScheme};
 use zeroize::Zeroizing;
 
 use crate::certificate_fault::error_for;
@@ -110,43 +110,42 @@ impl ResolvesServerCert for ServerIdentity {
     }
 }
 
-/// Notes the secrets that our records of a handshake are sealed under, and hands all on to whoever has
-/// asked for them.
+/// Notes the secrets that our records of a handshake are sealed under, and shows all of them to who
+/// is to have them.
 #[derive(Debug)]
 pub(crate) struct SecretsNoted {
-    /// Those that are noted, in NSS's words.
-    labels: &'static [&'static str],
-    log: Option<Arc<dyn KeyLog>>,
+    /// In the words of NSS.
+    ours: &'static [&'static str],
+    outer: Arc<dyn KeyLog>,
 }
 
 impl SecretsNoted {
-    pub(crate) fn of_client(log: Option<&DangerKeyLog>) -> Self {
-        Self {
-            labels: &["CLIENT_HANDSHAKE_TRAFFIC_SECRET"],
-            log: log.map(DangerKeyLog::for_rustls),
-        }
+    pub(crate) fn client(outer: Option<&DangerKeyLog>) -> Arc<Self> {
+        Self::new(&["CLIENT_HANDSHAKE_TRAFFIC_SECRET"], outer)
     }
 
-    pub(crate) fn of_server(log: Option<&DangerKeyLog>) -> Self {
-        Self {
-            labels: &["SERVER_HANDSHAKE_TRAFFIC_SECRET", "SERVER_TRAFFIC_SECRET_0"],
-            log: log.map(DangerKeyLog::for_rustls),
-        }
+    pub(crate) fn server(outer: Option<&DangerKeyLog>) -> Arc<Self> {
+        Self::new(&["SERVER_HANDSHAKE_TRAFFIC_SECRET", "SERVER_TRAFFIC_SECRET_0"], outer)
+    }
+
+    fn new(ours: &'static [&'static str], outer: Option<&DangerKeyLog>) -> Arc<Self> {
+        let outer = outer.map_or_else(|| Arc::new(NoKeyLog) as _, DangerKeyLog::for_rustls);
+        Arc::new(Self { ours, outer })
     }
 }
 
 impl KeyLog for SecretsNoted {
     fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
-        if self.labels.contains(&label) {
+        if self.ours.contains(&label) {
             Notes::note(|notes| notes.secret = Some(Zeroizing::new(secret.to_vec())));
         }
-        if let Some(log) = &self.log {
-            log.log(label, client_random, secret);
+        if self.outer.will_log(label) {
+            self.outer.log(label, client_random, secret);
         }
     }
 
     fn will_log(&self, label: &str) -> bool {
-        self.log.is_some() || self.labels.contains(&label)
+        self.ours.contains(&label) || self.outer.will_log(label)
     }
 }
 

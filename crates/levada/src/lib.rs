@@ -59,6 +59,7 @@ mod socket;
 mod split;
 mod stdio;
 mod wakers;
+mod watch;
 mod workers;
 pub mod ws;
 
