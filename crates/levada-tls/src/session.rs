@@ -1,5 +1,6 @@
 //! One TLS session over rustls' ordinary connections.
 
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::{fmt, io};
 
@@ -17,7 +18,7 @@ use crate::over::Over;
 use crate::peer_hello::PeerHello;
 use crate::record::{self, Front, RecordSize};
 use crate::running::{Processed, Running};
-use crate::server::TlsServer;
+use crate::server::Setup;
 use crate::version::Versions;
 use crate::voice::Voice;
 use crate::waiting::{Away, Deciding, Done};
@@ -58,9 +59,9 @@ pub struct Session {
 }
 
 impl Session {
-    pub(crate) fn server(server: TlsServer) -> Self {
+    pub(crate) fn server(server: Arc<Setup>) -> Self {
         Self {
-            versions: server.versions(),
+            versions: server.versions,
             stage: Stage::Accepting(Box::new(Accepting::new(server))),
             known: Known::server(),
             peer_hello: PeerHello::new(),
@@ -338,10 +339,14 @@ impl Session {
                     Some(Ending::FatalAlert(alert))
                 }
             }
-            error => {
-                let cause = fault_of(error, self.versions, handshaking);
-                Some(Ending::FatalError { alert, cause })
-            }
+            error => Some(match running.evidence().1.refusal(error) {
+                Some(Err(rule)) => Ending::Refused(rule),
+                Some(Ok(fault)) => Ending::FatalError { alert, cause: Fault::Certificate(fault) },
+                None => {
+                    let cause = fault_of(error, self.versions, handshaking);
+                    Ending::FatalError { alert, cause }
+                }
+            }),
         };
         self.over(ending, wire);
     }
@@ -495,7 +500,7 @@ impl fmt::Debug for Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Identities, Identity, SessionName, TlsClient, TlsVersion};
+    use crate::{Identities, Identity, SessionName, TlsClient, TlsServer, TlsVersion};
 
     fn established(version: TlsVersion) -> (Session, Session) {
         let identity = Identity::from_pem(

@@ -101,6 +101,7 @@ fn identity(tls: &Tls) -> Row {
     let verified = match (tls.verification, &tls.verified_name) {
         (Some(Verification::Verified), Some(name)) => (Ink::Good, format!("verified to be {name}")),
         (Some(Verification::Verified), None) => (Ink::Good, "verified".to_owned()),
+        (Some(Verification::Pinned), _) => (Ink::Good, "pinned: no name was asked for".to_owned()),
         (Some(Verification::Refused), _) => (Ink::Bad, "not trusted, see below".to_owned()),
         (Some(Verification::Danger), _) => (Ink::Warning, "not verified: that is off".to_owned()),
         (Some(Verification::Anonymous) | None, _) => {

@@ -1,6 +1,6 @@
 //! What the findings come to.
 
-use levada::{Ended, Staple, StapleStatus};
+use levada::{Ended, Ending, Fault, Staple, StapleStatus};
 use levada_probe::{Strength, Suite};
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -106,6 +106,17 @@ pub(crate) fn judge(
         let dead = visit.outcome() == Outcome::Unreachable && verdict != Verdict::Unreachable;
         let severity = if dead { Severity::Warning } else { Severity::Error };
         findings.push(failure(ended, Some(visit.at.clone()), severity));
+        findings.extend(ended.other_faults().map(|fault| {
+            let cause = Fault::Certificate(fault.clone());
+            let ending = Ending::FatalError { alert: None, cause };
+            Finding {
+                severity,
+                code: ending.code(),
+                address: Some(visit.at.clone()),
+                message: ending.to_string(),
+                hint: ending.hint().into_owned(),
+            }
+        }));
     }
     if let Some(tls) = tls {
         findings.extend(expiring(&tls.certificates, verdict, warn_days));
