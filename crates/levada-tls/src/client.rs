@@ -118,8 +118,7 @@ impl Setup {
         let connection = ClientConnection::new(config, asked_for)
             .map_err(|error| TlsConfigError::Provider(error.to_string()))?;
         let known = Known::client(name, self.trust, self.identity.clone());
-        let record_size = self.record_size;
-        Ok(Session::client(connection, self.versions, record_size, known, self.may_block))
+        Ok(Session::client(connection, self.versions, self.record_size, known, self.may_block))
     }
 
     /// The configuration that asks for one name and verifies another.
