@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use levada::{Ended, Ending};
+use serde::{Serialize, Serializer};
 
 /// The exit code. The numbers are a promise to scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,12 @@ pub(crate) enum Exit {
     NeverEstablished = 2,
     /// A stream was established and ended badly, or was cut.
     EndedBadly = 3,
+    /// TLS failed, for another reason than the server's certificate.
+    TlsFailed = 4,
+    /// The server's certificate is not trusted.
+    NotVerified = 5,
+    /// It works, but something needs to be mended.
+    Warnings = 6,
 }
 
 impl Exit {
@@ -30,6 +37,13 @@ impl Exit {
         } else {
             Self::EndedBadly
         }
+    }
+}
+
+/// As its number.
+impl Serialize for Exit {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u8(*self as u8)
     }
 }
 
