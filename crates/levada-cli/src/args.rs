@@ -14,6 +14,7 @@ use crate::flags::{self, Flags};
 use crate::generate::Printed;
 use crate::help;
 use crate::log::Format;
+use crate::pool::{self, PoolRequest};
 
 /// What was asked for: words that are words, not yet addresses.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(crate) enum Request {
     Connect(ConnectArgs),
     /// `levada check`
     Check { file: PathBuf, json: bool },
+    /// `levada pool`
+    Pool(PoolRequest),
     /// `levada man`, `levada completions`
     Print(Printed),
 }
@@ -71,6 +74,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
             file: matches.remove_one("file").unwrap_or_default(),
             json: matches.get_flag("json"),
         },
+        Some((verb, matches)) if verb == "pool" => Request::Pool(pool::request(matches, format_of)),
         Some((verb, mut matches)) if verb == "man" => {
             Request::Print(Printed::Man(matches.remove_one("folder")))
         }
@@ -100,6 +104,7 @@ pub(crate) fn command() -> Command {
         .subcommand(serve())
         .subcommand(connect())
         .subcommand(check())
+        .subcommand(pool::command(format("how to tell what happens on standard error")))
         .subcommand(man())
         .subcommand(completions())
 }
@@ -306,7 +311,9 @@ mod tests {
 
     #[test]
     fn help_fits_into_eighty_columns() {
-        for verb in ["", "serve ", "connect ", "check ", "man ", "completions "] {
+        for verb in
+            ["", "serve ", "connect ", "check ", "pool ", "pool run ", "man ", "completions "]
+        {
             let Err(Stop::Shown(help)) = read(&format!("levada {verb}--help")) else {
                 panic!("no help for `{verb}`")
             };

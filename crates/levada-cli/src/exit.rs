@@ -10,13 +10,15 @@ use levada::{Ended, Ending};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// All went well, and nothing was lost.
-    Clean = 0,
+    Clean,
     /// What was asked for cannot be done: wrong words, a file that is missing, a port that is taken.
-    Usage = 1,
+    Usage,
     /// The stream was never established.
-    NeverEstablished = 2,
+    NeverEstablished,
     /// A stream was established and ended badly, or was cut.
-    EndedBadly = 3,
+    EndedBadly,
+    /// As the command ended that was run.
+    Command(u8),
 }
 
 impl Exit {
@@ -35,7 +37,13 @@ impl Exit {
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(match exit {
+            Exit::Clean => 0,
+            Exit::Usage => 1,
+            Exit::NeverEstablished => 2,
+            Exit::EndedBadly => 3,
+            Exit::Command(code) => code,
+        })
     }
 }
 

@@ -22,6 +22,7 @@ mod log;
 mod narrate;
 mod pair;
 mod plan;
+mod pool;
 mod prepared;
 mod quote;
 mod serve;
@@ -44,6 +45,7 @@ fn run(plan: Plan) -> Result<Exit, Stop> {
         Plan::Serve(plan) => block_on(serve::run(plan)),
         Plan::Connect(plan) => block_on(connect::run(plan)),
         Plan::Check(plan) => check::run(&plan),
+        Plan::Pool(request) => pool::run(request),
         Plan::Print(what) => generate::run(&what),
     }
 }
