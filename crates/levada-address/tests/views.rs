@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use levada_address::{
     Address, ClientCheck, ConnectEndpoint, ConnectTls, Endpoint, Family, Fault, Host,
-    IdentityFiles, ListenEndpoint, ListenTls, MAX_LEN, OPTIONS, Side, UnixName, ValueKind,
+    IdentityFiles, ListenEndpoint, ListenTls, MAX_LEN, OPTIONS, Scheme, Side, UnixName, ValueKind,
 };
 
 fn address(text: &str) -> Address {
@@ -210,10 +210,13 @@ fn every_word_of_the_table_reaches_the_view() {
     };
     for row in OPTIONS {
         for side in [Side::Listen, Side::Connect].into_iter().filter(|&s| row.side.contains(s)) {
-            let mut address = address("tls://h:1");
-            address.set("cert", "base.pem").unwrap();
-            if side == Side::Listen && row.word != "client-ca" {
-                address.set("client-ca", "base.ca").unwrap();
+            let pooled = !row.fits(Scheme::Tls, side);
+            let mut address = address(if pooled { "pool+tls://h:1" } else { "tls://h:1" });
+            if !pooled {
+                address.set("cert", "base.pem").unwrap();
+                if side == Side::Listen && row.word != "client-ca" {
+                    address.set("client-ca", "base.ca").unwrap();
+                }
             }
             let before = view(&address, side);
             assert!(address.set(row.word, sample(row.kind)).unwrap());

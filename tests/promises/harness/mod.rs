@@ -8,6 +8,7 @@ mod nginx;
 mod openssl;
 mod pki;
 mod plain;
+mod pool;
 mod serve;
 mod wire;
 
@@ -21,6 +22,7 @@ pub(crate) use nginx::Nginx;
 pub(crate) use openssl::{Client, Server, VERSIONS};
 pub(crate) use pki::Pki;
 pub(crate) use plain::{Backend, reset};
+pub(crate) use pool::{Pool, Speaker};
 pub(crate) use serve::{Record, Serve};
 pub(crate) use wire::Wire;
 

@@ -18,7 +18,7 @@ pub(crate) fn ping(socket: Option<PathBuf>) -> Result<Exit, Stop> {
     let identity = pool.ping(Facilities::ALL_CURRENT).map_err(|error| told(&error))?;
     let facilities: Vec<_> = Facilities::NAMED
         .iter()
-        .filter(|(_, flag)| identity.facilities.contains(*flag) && flag.bits().is_power_of_two())
+        .filter(|(name, flag)| identity.facilities.contains(*flag) && !name.starts_with("ALL"))
         .map(|(name, _)| *name)
         .collect();
     print(&format!(

@@ -1,9 +1,11 @@
 //! `levada pool` itself: opened, hardened, served, until a signal comes or its command ends.
 
 use std::ffi::OsString;
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,7 +115,10 @@ pub(crate) fn run(args: &PoolArgs, command: Option<Vec<OsString>>) -> Result<Exi
     });
     if place.ours {
         // Somebody may have removed it already.
-        let _ = std::fs::remove_file(&place.path);
+        let _ = fs::remove_file(&place.path);
+    }
+    if with_command {
+        let _ = fs::remove_file(config_beside(&place.path));
     }
     runtime.shutdown_background();
     drop((pool, log));
@@ -125,18 +130,21 @@ pub(crate) fn run(args: &PoolArgs, command: Option<Vec<OsString>>) -> Result<Exi
 }
 
 /// A socket that no other pool has.
-fn own_socket() -> std::path::PathBuf {
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(std::path::PathBuf::from);
+fn own_socket() -> PathBuf {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     let folder = runtime.filter(|path| path.is_absolute()).unwrap_or_else(std::env::temp_dir);
-    folder.join(format!("levada-pool-{}", std::process::id())).join("pool.sock")
+    folder.join(format!("levada-pool-{}.sock", std::process::id()))
 }
 
 /// Begins the command, with what tells it and the clients of the original where the pool is.
 fn begin(words: &[OsString], place: &Place) -> Result<Child, Stop> {
     let Some((program, words)) = words.split_first() else { return Err(fail("no command")) };
-    let config = place.path.with_extension("conf");
+    let config = config_beside(&place.path);
     let line = format!("socket_name {}\n", place.path.display());
-    std::fs::write(&config, line)
+    // What lies there already is somebody else's.
+    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&config);
+    written
+        .and_then(|mut file| file.write_all(line.as_bytes()))
         .map_err(|error| fail(format!("cannot write {}: {error}", config.display())))?;
     std::process::Command::new(program)
         .args(words)
@@ -144,6 +152,11 @@ fn begin(words: &[OsString], place: &Place) -> Result<Child, Stop> {
         .env("TLSPOOL_CONFIG_FILE", &config)
         .spawn()
         .map_err(|error| fail(format!("cannot run {}: {error}", program.to_string_lossy())))
+}
+
+/// Where the clients of the original read where the socket is.
+fn config_beside(socket: &Path) -> PathBuf {
+    socket.with_extension("conf")
 }
 
 fn wait(mut child: Child) -> ExitStatus {
