@@ -25,6 +25,7 @@ mod pair;
 mod plan;
 mod prepared;
 mod quote;
+mod reload;
 mod serve;
 mod signals;
 mod state_dir;

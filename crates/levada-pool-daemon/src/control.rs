@@ -315,7 +315,7 @@ impl Control {
         let (pool, client, events) = (self.pool.clone(), self.client, self.events.clone());
         let (credentials, pages) = (self.credentials.clone(), self.pages.clone());
         let task = tokio::spawn(async move {
-            let asked = crate::inquiries::reply(&pool, client, &credentials, &pages, &message);
+            let asked = crate::inquiries::reply(&pool, client, &credentials, &pages, message);
             let message = asked.await.unwrap_or_else(Message::from);
             let _ = events.send(Event::Reply { exchange, message }).await;
         });

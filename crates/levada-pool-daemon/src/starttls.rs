@@ -16,7 +16,7 @@ use crate::control::Event;
 use crate::hangup::Hangup;
 use crate::names::verified;
 use crate::plain::{self, Probe};
-use crate::policy::{Asker, ClientCertificate, Policy};
+use crate::policy::{Asker, ClientCertificate, Policy, Wishes};
 use crate::registry::Place;
 use crate::session::{Session, report};
 
@@ -88,8 +88,8 @@ impl Handshake {
     pub(crate) async fn run(mut self, network: OwnedFd) -> Result<Box<Protected>, Failed> {
         let hangup = Hangup::of(&network).map_err(|error| unusable_network(&error))?;
         match self.protect(network).await {
-            Ok((tls, plain, probe, names)) => {
-                let session = Session::new(tls, hangup, plain, probe);
+            Ok(Ends { tls, own, plain, probe, names }) => {
+                let session = Session::new(tls, own, hangup, plain, probe);
                 let (local_id, remote_id) = names;
                 let key = self.place.key();
                 let reply = self.request.protected(self.role, local_id, remote_id, key);
@@ -105,10 +105,7 @@ impl Handshake {
         }
     }
 
-    async fn protect(
-        &mut self,
-        network: OwnedFd,
-    ) -> Result<(Socket, Socket, Probe, (Identity, Identity)), Failed> {
+    async fn protect(&mut self, network: OwnedFd) -> Result<Ends, Failed> {
         let carrier = network_carrier(network)?;
         let mut plain = None;
         let (mut tls, chosen) = match self.role {
@@ -116,19 +113,25 @@ impl Handshake {
             Role::Server => self.server(carrier, &mut plain).await?,
         };
         tls.established().await.map_err(|error| handshake_failed(&tls, &error))?;
-        let names = self.names(&mut tls, chosen)?;
+        let shown = tls.facts().tls.is_some_and(|facts| facts.identity.is_some());
+        let (local_id, own) = chosen.filter(|_| shown).unzip();
+        let names = (local_id.unwrap_or_default(), self.remote_id(&mut tls)?);
         let plain = match plain {
             Some(plain) => plain,
             None => self.ask_for_plain(names).await?,
         };
         let unusable = |error| Failed::new(ErrorCode::HandlerSetup, unusable_plain(&error));
         let probe = Probe::of(&plain).map_err(unusable)?;
+        if plain::keeps_borders(&plain).map_err(unusable)? {
+            tls.keep_records_apart();
+        }
         let plain = plain::carrier(plain).map_err(unusable)?;
-        Ok((tls, Socket::adopt(plain, None, Options::default()), probe, names))
+        let plain = Socket::adopt(plain, None, Options::default());
+        Ok(Ends { tls, own, plain, probe, names })
     }
 
     /// Begins as TLS client. Whom to expect has to be known: nothing is sent to just anybody.
-    fn client(&self, carrier: Carrier) -> Result<(Socket, Option<Identity>), Failed> {
+    fn client(&self, carrier: Carrier) -> Result<(Socket, Chosen), Failed> {
         let no_tls = |why: &dyn fmt::Display| Failed::new(ErrorCode::TlsDriverSetup, why);
         let remote = text(&self.request.remote_id).map_err(|why| no_tls(&why))?;
         let domain = remote.rsplit_once('@').map_or(remote, |(_, domain)| domain);
@@ -142,11 +145,12 @@ impl Handshake {
         let local = text(&self.request.local_id).map_err(|why| no_tls(&why))?;
         let (client, chosen) = self
             .policy
-            .client(self.asker()?, local, remote, &self.alpn)
+            .client(self.asker()?, local, remote, &self.wishes())
             .map_err(|denied| no_tls(&denied))?;
         let session = client.session(&name).map_err(|error| no_tls(&error))?;
         // Names of identities are short enough: they were looked up by such.
-        let chosen = chosen.and_then(|name| Identity::new(name).ok());
+        let chosen = chosen
+            .and_then(|local| Some((Identity::new(local.name()).ok()?, local.identity().clone())));
         Ok((Socket::adopt(carrier, Some(session), options()), chosen))
     }
 
@@ -155,7 +159,7 @@ impl Handshake {
         &mut self,
         carrier: Carrier,
         plain: &mut Option<OwnedFd>,
-    ) -> Result<(Socket, Option<Identity>), Failed> {
+    ) -> Result<(Socket, Chosen), Failed> {
         let no_tls = |why: &dyn fmt::Display| Failed::new(ErrorCode::TlsDriverSetup, why);
         if self.request.flags.contains(StartTlsFlags::LOCALID_CHECK) {
             let proposal = self.request.local_id;
@@ -165,9 +169,10 @@ impl Handshake {
         let wanted = Some(wanted).filter(|wanted| !wanted.is_empty());
         let (server, chosen) = self
             .policy
-            .server(self.asker()?, wanted, self.client_certificate(), &self.alpn)
+            .server(self.asker()?, wanted, self.client_certificate(), &self.wishes())
             .map_err(|denied| no_tls(&denied))?;
-        let chosen = Identity::new(wanted.unwrap_or(chosen)).ok();
+        let name = Identity::new(wanted.unwrap_or(chosen.name()));
+        let chosen = name.ok().map(|name| (name, chosen.identity().clone()));
         Ok((Socket::adopt(carrier, Some(server.session()), options()), chosen))
     }
 
@@ -194,16 +199,11 @@ impl Handshake {
         answer.descriptor.ok_or_else(missing)
     }
 
-    /// The names that are proved: ours where it was shown, the peer's where it was verified.
-    fn names(
-        &self,
-        tls: &mut Socket,
-        chosen: Option<Identity>,
-    ) -> Result<(Identity, Identity), Failed> {
+    /// The peer's name, where it was verified.
+    fn remote_id(&self, tls: &mut Socket) -> Result<Identity, Failed> {
         let facts = tls.facts().tls.unwrap_or_default();
-        let local = chosen.filter(|_| facts.identity.is_some()).unwrap_or_default();
         match verified(&facts, &self.request.remote_id, self.request.flags) {
-            Ok(remote) => Ok((local, remote)),
+            Ok(remote) => Ok(remote),
             Err(wrong) => {
                 tls.abort();
                 let mut report = report(&tls.facts(), None);
@@ -212,6 +212,11 @@ impl Handshake {
                 Err(Failed { code, why: wrong.to_string(), report: Some(Box::new(report)) })
             }
         }
+    }
+
+    fn wishes(&self) -> Wishes {
+        let forgets = self.request.flags.contains(StartTlsFlags::IGNORE_CACHES);
+        Wishes { alpn: self.alpn.clone(), forgets }
     }
 
     fn client_certificate(&self) -> ClientCertificate {
@@ -232,6 +237,18 @@ impl Handshake {
         Ok(Asker { credentials: &self.credentials, service })
     }
 }
+
+/// Both ends of a session, and who met.
+struct Ends {
+    tls: Socket,
+    own: Option<levada::Identity>,
+    plain: Socket,
+    probe: Probe,
+    names: (Identity, Identity),
+}
+
+/// Who we may turn out to be: the name and the certificate.
+type Chosen = Option<(Identity, levada::Identity)>;
 
 /// The exchange has the deadline of the handshake: it covers the application's answers too.
 fn options() -> Options {
