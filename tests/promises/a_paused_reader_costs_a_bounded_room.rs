@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use crate::harness::{Backend, PATIENCE, Pki, Serve};
+use crate::harness::{Backend, PATIENCE, Pki, Serve, status};
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -178,11 +178,4 @@ impl Memory {
     fn threads(&self) -> u64 {
         status(self.process, "Threads:")
     }
-}
-
-/// A number that the system tells of a process: proc_pid_status(5).
-fn status(process: u32, name: &str) -> u64 {
-    let text = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("it is told");
-    line.split_whitespace().next().and_then(|word| word.parse().ok()).expect("it is a number")
 }

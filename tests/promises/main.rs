@@ -1,4 +1,5 @@
-//! What we promise to operators, one promise a file, each shown on the real command with real peers.
+//! What we promise to operators, one promise a file, each shown on the real command with real peers;
+//! what only the library has a word for, on a server that is made of it.
 
 #![expect(clippy::unwrap_used, reason = "what a test leans on panics as a test does")]
 
@@ -6,15 +7,18 @@ mod harness;
 
 mod a_bad_config_changes_nothing;
 mod a_config_runs_as_it_was_checked;
+mod a_hung_lookup_never_delays_exit;
 mod a_killed_peer_is_a_bad_ending;
 mod a_killed_pool_is_a_bad_ending;
 mod a_paused_reader_costs_a_bounded_room;
 mod a_pool_is_hard_to_misuse;
 mod a_relay_never_turns_bad_into_good;
 mod a_session_is_resumed_by_who_was_met;
+mod a_slow_listener_of_events_stops_nothing;
 mod a_stalled_client_cannot_stop_accepts;
 mod a_stalled_log_stops_nobody;
 mod a_staple_is_served_and_told;
+mod an_injection_before_an_upgrade_is_refused;
 mod connect_exit_codes;
 mod descriptors_never_leak;
 mod drain_loses_nothing;
@@ -22,6 +26,7 @@ mod every_ending_names_who_ended_it;
 mod files_go_through_intact;
 mod gnutls_is_understood;
 mod keys_never_leave_the_pool;
+mod no_fallback_behind_a_byte_of_tls;
 mod no_tail_lost_on_half_close;
 mod old_tls_is_refused_in_words;
 mod queued_writes_never_leave_in_plaintext;

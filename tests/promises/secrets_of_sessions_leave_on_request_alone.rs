@@ -107,6 +107,22 @@ fn a_file_that_others_may_read_is_refused_and_nothing_is_opened() {
 }
 
 #[test]
+fn a_file_of_another_user_is_refused() {
+    if !rustix::process::geteuid().is_root() {
+        let why = "only root can give a file away";
+        return levada_testkit::skip::cannot_run("a_file_of_another_user_is_refused", why);
+    }
+    let pki = Pki::new();
+    let (path, name) = file(&pki, "of-another");
+    std::fs::write(&path, "").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::os::unix::fs::chown(&path, Some(65534), None).unwrap();
+    let client = levada(["connect", "tls://127.0.0.1:1", "--danger-key-log", &name]).run(b"");
+    assert_eq!(client.code(), 1, "{}", client.stderr);
+    assert!(client.stderr.contains("it belongs to another user"), "{}", client.stderr);
+}
+
+#[test]
 fn checking_a_file_that_asks_for_it_writes_nothing_and_says_so() {
     let pki = Pki::new();
     let (path, name) = file(&pki, "checked");

@@ -85,6 +85,7 @@ fn assert_private(folder: &Path) {
         std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
     assert!(files.len() >= 3);
     for file in files {
-        assert_eq!(mode(&file), 0o600, "{}", file.display());
+        let public = file.ends_with("ca.pem");
+        assert_eq!(mode(&file), if public { 0o644 } else { 0o600 }, "{}", file.display());
     }
 }

@@ -4,6 +4,7 @@ mod chart;
 mod figures;
 mod inside;
 mod instance;
+pub(crate) mod instructions;
 mod machine;
 mod micro;
 mod page;

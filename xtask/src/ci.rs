@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::bench::instructions;
 use crate::steps::{Done, Outcome, Report, cargo, run as run_command, succeeds};
 use crate::test::{self, Extent};
 use crate::tools;
@@ -26,6 +27,7 @@ pub(crate) fn run(report: &mut Report) {
         ran(&mut cargo(["deny", "--locked", "check", "bans", "licenses", "sources"]))
     });
     report.step("advisories", advisories);
+    report.step("instructions", || instructions::run(false));
     test::run(report, Extent::Fast);
 }
 

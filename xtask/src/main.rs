@@ -4,6 +4,7 @@ mod bench;
 mod ci;
 mod fuzz;
 mod peers;
+mod registries;
 mod steps;
 mod tally;
 mod test;
@@ -21,8 +22,12 @@ usage: cargo xtask COMMAND
 
   test [--all]    install the peers that tests talk to, then run every test;
                   --all adds the slow suites, in release mode, and the fuzz targets
+  peers [--all]   install those peers, and no more
   ci              format, clippy, rustdoc, cargo-deny, then `test`
   bench           the microbenchmarks of the crates
+  bench instructions [--bless]
+                  count the instructions of the data path's steps under callgrind, and compare them
+                  with benches/instructions/counts.json, or write that
   bench peers [--quick] [--rounds N] [--only LOAD,...]
                   install the peers of `levada serve`, measure it beside them (root, Debian), and
                   write docs/benchmarks.md; what is --quick or --only a part goes to target/bench
@@ -40,6 +45,8 @@ fn main() -> ExitCode {
     match words[..] {
         ["test"] => test::run(&mut report, test::Extent::Fast),
         ["test", "--all"] => test::run(&mut report, test::Extent::All),
+        ["peers"] => test::peers(&mut report, test::Extent::Fast),
+        ["peers", "--all"] => test::peers(&mut report, test::Extent::All),
         ["ci"] => ci::run(&mut report),
         ["bench"] => bench::micro(&mut report),
         ["bench", which @ ("peers" | "inside"), ref words @ ..] => match Plan::parse(words) {
@@ -50,6 +57,12 @@ fn main() -> ExitCode {
                 return ExitCode::from(2);
             }
         },
+        ["bench", "instructions"] => {
+            report.step("instructions", || bench::instructions::run(false));
+        }
+        ["bench", "instructions", "--bless"] => {
+            report.step("instructions", || bench::instructions::run(true));
+        }
         ["fuzz"] => fuzz::run(&mut report, fuzz::SECONDS),
         ["fuzz", seconds] => match seconds.parse() {
             Ok(seconds) => fuzz::run(&mut report, seconds),

@@ -41,6 +41,19 @@ const PEERS: &[Peer] = &[
         package: "nginx",
         purpose: "the server that most bridges stand in front of, with WebDAV to upload to",
     },
+    Peer {
+        program: "ip",
+        package: "iproute2",
+        purpose: "makes a network in which a name service never answers",
+    },
+    Peer {
+        program: "chromium-headless-shell",
+        package: "chromium-headless-shell",
+        purpose: "a browser, whose WebSockets are what most servers have to speak with",
+    },
+    Peer { program: "python3", package: "python3-venv", purpose: "runs peers out of PyPI" },
+    Peer { program: "node", package: "nodejs", purpose: "runs peers out of npm's registry" },
+    Peer { program: "npm", package: "npm", purpose: "installs peers out of npm's registry" },
 ];
 
 /// Makes sure that every peer is there, by installing it where we may.

@@ -7,7 +7,7 @@ use std::{env, fs};
 
 use crate::steps::{Done, Report, cargo, run as run_command, shown};
 use crate::tally::Tally;
-use crate::{fuzz, peers};
+use crate::{fuzz, peers, registries};
 
 /// How much is asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(crate) enum Extent {
 }
 
 pub(crate) fn run(report: &mut Report, extent: Extent) {
-    report.step("peers", peers::ensure);
+    peers(report, extent);
     let mut fast = suite(report, Extent::Fast);
     if extent == Extent::All {
         // The slow run holds every test again, and tells what it skips.
@@ -33,6 +33,16 @@ pub(crate) fn run(report: &mut Report, extent: Extent) {
         report.skip("fuzz", why);
     }
     report.count(fast);
+}
+
+/// Installs what the tests talk to.
+pub(crate) fn peers(report: &mut Report, extent: Extent) {
+    report.step("peers", peers::ensure);
+    report.step("peers in Python", registries::python);
+    report.step("peers in Node", registries::node);
+    if extent == Extent::All {
+        report.step("websocat", registries::websocat);
+    }
 }
 
 /// One run of the whole workspace's tests, the corpora of the fuzz targets among them.

@@ -14,6 +14,7 @@ use crate::flags::{self, Flags};
 use crate::generate::Printed;
 use crate::help;
 use crate::log::Format;
+use crate::plan::DevCaPlan;
 use crate::pool::{self, PoolRequest};
 
 /// What was asked for: words that are words, not yet addresses.
@@ -23,6 +24,10 @@ pub(crate) enum Request {
     Serve(ServeArgs),
     /// `levada connect`
     Connect(ConnectArgs),
+    /// `levada inspect`
+    Inspect(InspectArgs),
+    /// `levada dev-ca`
+    DevCa(DevCaPlan),
     /// `levada check`
     Check { file: PathBuf, json: bool },
     /// `levada pool`
@@ -48,6 +53,7 @@ pub(crate) struct ServeArgs {
     pub(crate) drain: TimeLimit,
     pub(crate) max_handshakes: usize,
     pub(crate) max_connections: Option<usize>,
+    pub(crate) max_connections_per_address: Option<usize>,
     pub(crate) format: Format,
 }
 
@@ -57,6 +63,15 @@ pub(crate) struct ConnectArgs {
     pub(crate) flags: Flags,
     pub(crate) verbose: bool,
     pub(crate) format: Format,
+}
+
+#[derive(Debug)]
+pub(crate) struct InspectArgs {
+    pub(crate) address: String,
+    pub(crate) flags: Flags,
+    pub(crate) brief: bool,
+    pub(crate) warn_days: u16,
+    pub(crate) json: bool,
 }
 
 /// Reads the command line.
@@ -69,6 +84,8 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
     Ok(match matches.remove_subcommand() {
         Some((verb, matches)) if verb == "serve" => Request::Serve(serve_args(matches)),
         Some((verb, matches)) if verb == "connect" => Request::Connect(connect_args(matches)),
+        Some((verb, matches)) if verb == "inspect" => Request::Inspect(inspect_args(matches)),
+        Some((verb, matches)) if verb == "dev-ca" => Request::DevCa(dev_ca_args(matches)),
         Some((verb, mut matches)) if verb == "check" => Request::Check {
             // `clap` was told that it is required.
             file: matches.remove_one("file").unwrap_or_default(),
@@ -103,6 +120,8 @@ pub(crate) fn command() -> Command {
         .disable_help_subcommand(true)
         .subcommand(serve())
         .subcommand(connect())
+        .subcommand(inspect())
+        .subcommand(dev_ca())
         .subcommand(check())
         .subcommand(pool::command(format("how to tell what happens on standard error")))
         .subcommand(man())
@@ -160,6 +179,16 @@ fn serve() -> Command {
                      open files allows, at most 16384]",
                 ),
         )
+        .arg(
+            Arg::new("max-connections-per-address")
+                .long("max-connections-per-address")
+                .value_name("N")
+                .value_parser(count)
+                .help(
+                    "streams at once of one client, for each --listen; more are refused [default: \
+                     as many as all]",
+                ),
+        )
         .arg(format("one line for each stream that ends, on standard error"));
     flags::add(command, &[Side::Listen, Side::Connect])
 }
@@ -180,6 +209,62 @@ fn connect() -> Command {
     flags::add(command, &[Side::Connect])
 }
 
+fn inspect() -> Command {
+    let command = Command::new("inspect")
+        .about(help::INSPECT_ABOUT)
+        .help_template(help::template(help::INSPECT_EXAMPLES, "{all-args}"))
+        .arg(Arg::new("address").value_name("ADDR").required(true).help("the server to look at"))
+        .arg(
+            Arg::new("brief")
+                .long("brief")
+                .action(ArgAction::SetTrue)
+                .help("connect alone, without asking what else the server accepts"),
+        )
+        .arg(
+            Arg::new("warn-days")
+                .long("warn-days")
+                .value_name("DAYS")
+                .default_value("14")
+                .value_parser(value_parser!(u16))
+                .help("warn about certificates that have fewer days left"),
+        )
+        .arg(json("print the report as one JSON object"));
+    flags::add(command, &[Side::Connect])
+}
+
+fn dev_ca() -> Command {
+    let switch = |word: &'static str, help: &'static str| {
+        Arg::new(word).long(word).action(ArgAction::SetTrue).help(help)
+    };
+    Command::new("dev-ca")
+        .about(help::DEV_CA_ABOUT)
+        .help_template(help::template(help::DEV_CA_EXAMPLES, "{all-args}"))
+        .arg(
+            Arg::new("names")
+                .value_name("NAME")
+                .num_args(0..)
+                .help("hosts and addresses of one identity, or what a client is called"),
+        )
+        .arg(switch("client", "the identity is a client's"))
+        .arg(
+            Arg::new("dir")
+                .long("dir")
+                .value_name("DIR")
+                .value_parser(value_parser!(PathBuf))
+                .help("where the files are [default: $XDG_STATE_HOME/levada]"),
+        )
+        .arg(
+            Arg::new("days")
+                .long("days")
+                .value_name("DAYS")
+                .default_value("397")
+                .value_parser(value_parser!(u16).range(1..=397))
+                .help("how long the identity is valid, from 1 to 397 days"),
+        )
+        .arg(switch("renew", "make anew what is there; without a NAME, all identities"))
+        .arg(switch("danger-any-name", "make a CA that can vouch for every name there is"))
+}
+
 fn check() -> Command {
     Command::new("check")
         .about(help::CHECK_ABOUT)
@@ -191,12 +276,7 @@ fn check() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("the configuration"),
         )
-        .arg(
-            Arg::new("json")
-                .long("json")
-                .action(ArgAction::SetTrue)
-                .help("print the plan as one JSON object"),
-        )
+        .arg(json("print the plan as one JSON object"))
 }
 
 fn man() -> Command {
@@ -226,6 +306,10 @@ fn completions() -> Command {
                 )
                 .help("the shell that is to complete"),
         )
+}
+
+fn json(help: &'static str) -> Arg {
+    Arg::new("json").long("json").action(ArgAction::SetTrue).help(help)
 }
 
 fn format(help: &'static str) -> Arg {
@@ -261,6 +345,7 @@ fn serve_args(mut matches: ArgMatches) -> ServeArgs {
         drain: matches.remove_one("drain").unwrap_or(DRAIN),
         max_handshakes: matches.remove_one("max-handshakes").unwrap_or(MAX_HANDSHAKES),
         max_connections: matches.remove_one("max-connections"),
+        max_connections_per_address: matches.remove_one("max-connections-per-address"),
         format: format_of(&mut matches),
     }
 }
@@ -272,6 +357,30 @@ fn connect_args(mut matches: ArgMatches) -> ConnectArgs {
         flags: Flags::of(&mut matches),
         verbose: matches.get_flag("verbose"),
         format: format_of(&mut matches),
+    }
+}
+
+fn inspect_args(mut matches: ArgMatches) -> InspectArgs {
+    InspectArgs {
+        // `clap` was told that it is required.
+        address: matches.remove_one("address").unwrap_or_default(),
+        flags: Flags::of(&mut matches),
+        brief: matches.get_flag("brief"),
+        // It has a default.
+        warn_days: matches.remove_one("warn-days").unwrap_or_default(),
+        json: matches.get_flag("json"),
+    }
+}
+
+fn dev_ca_args(mut matches: ArgMatches) -> DevCaPlan {
+    DevCaPlan {
+        names: matches.remove_many("names").into_iter().flatten().collect(),
+        client: matches.get_flag("client"),
+        folder: matches.remove_one("dir"),
+        // It has a default.
+        days: matches.remove_one("days").unwrap_or_default(),
+        renew: matches.get_flag("renew"),
+        danger_any_name: matches.get_flag("danger-any-name"),
     }
 }
 
@@ -305,15 +414,26 @@ mod tests {
                 verb.get_arguments().any(|arg| arg.get_long() == Some(row.word))
             };
             assert!(flag("serve"), "{}", row.word);
-            assert_eq!(flag("connect"), row.side.contains(Side::Connect), "{}", row.word);
+            for verb in ["connect", "inspect"] {
+                assert_eq!(flag(verb), row.side.contains(Side::Connect), "{}", row.word);
+            }
         }
     }
 
     #[test]
     fn help_fits_into_eighty_columns() {
-        for verb in
-            ["", "serve ", "connect ", "check ", "pool ", "pool run ", "man ", "completions "]
-        {
+        for verb in [
+            "",
+            "serve ",
+            "connect ",
+            "inspect ",
+            "dev-ca ",
+            "check ",
+            "pool ",
+            "pool run ",
+            "man ",
+            "completions ",
+        ] {
             let Err(Stop::Shown(help)) = read(&format!("levada {verb}--help")) else {
                 panic!("no help for `{verb}`")
             };

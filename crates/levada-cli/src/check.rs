@@ -15,6 +15,7 @@ use crate::limits;
 use crate::log::{Format, rfc3339};
 use crate::plan::{CheckPlan, ServePlan, Service};
 use crate::prepared::Prepared;
+use crate::validity;
 
 /// The whole plan.
 #[derive(Debug, Serialize)]
@@ -24,6 +25,8 @@ pub(crate) struct Checked {
     drain: Option<u64>,
     max_handshakes: usize,
     max_connections: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_connections_per_address: Option<usize>,
     log: &'static str,
 }
 
@@ -90,6 +93,7 @@ fn check(plan: &ServePlan, now: OffsetDateTime) -> Result<Checked, Stop> {
         drain: plan.drain.duration().map(|time| time.as_millis() as u64),
         max_handshakes: plan.max_handshakes,
         max_connections: plan.max_connections.unwrap_or_else(connections),
+        max_connections_per_address: plan.max_connections_per_address,
         log: match plan.format {
             Format::Text => "text",
             Format::Json => "json",
@@ -171,16 +175,14 @@ impl ShownIdentity {
             key: files.key.display().to_string(),
             names,
             not_after: end.map(rfc3339),
-            days_left: end.map(|end| (end - now).whole_seconds().div_euclid(24 * 60 * 60)),
+            days_left: end.map(|end| validity::days_left(end, now)),
         }
     }
 
     fn text(&self) -> String {
         let key = if self.key == self.cert { String::new() } else { format!(" with {}", self.key) };
         let left = match self.days_left {
-            Some(days @ ..=-1) => format!("EXPIRED {} days ago", -days),
-            Some(1) => "1 day left".to_owned(),
-            Some(days) => format!("{days} days left"),
+            Some(days) => validity::in_words(days),
             None => "no validity that can be read".to_owned(),
         };
         format!("{}{key}: {}; {left}", self.cert, self.names.join(", "))
@@ -201,6 +203,9 @@ impl Checked {
         lines.push(format!("drain {drain}"));
         lines.push(format!("max-handshakes {} for each listener", self.max_handshakes));
         lines.push(format!("max-connections {}", self.max_connections));
+        if let Some(count) = self.max_connections_per_address {
+            lines.push(format!("max-connections-per-address {count} for each listener"));
+        }
         lines.push(format!("log {}", self.log));
         lines.join("\n")
     }

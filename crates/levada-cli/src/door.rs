@@ -13,6 +13,7 @@ use crate::danger::Danger;
 use crate::exit::{Stop, fail};
 use crate::house::House;
 use crate::log::Record;
+use crate::plan::ServePlan;
 use crate::prepared::Prepared;
 
 /// A listener whose queue gives nothing for this long has none left: the runtime asks the system for
@@ -43,7 +44,7 @@ pub(crate) struct Way {
 
 impl Door {
     /// Listens.
-    pub(crate) async fn open(route: Prepared, max_handshakes: usize) -> Result<Self, CannotOpen> {
+    pub(crate) async fn open(route: Prepared, plan: &ServePlan) -> Result<Self, CannotOpen> {
         let Prepared { listen, to, binder, dialer, place } = route;
         let listener = match dialer.open_key_log() {
             Ok(()) => binder.bind().await,
@@ -53,7 +54,10 @@ impl Door {
         let dangers = [&listen, &to].into_iter().flat_map(Danger::all_of).collect();
         let on = shown(&listen, listener.local().as_ref());
         let to = shown(&to, None);
-        let listener = listener.limit_handshakes(max_handshakes);
+        let mut listener = listener.limit_handshakes(plan.max_handshakes);
+        if let Some(count) = plan.max_connections_per_address {
+            listener = listener.limit_connections_per_address(count);
+        }
         Ok(Self { listener, way: Arc::new(Way { dialer, on, to }), dangers })
     }
 

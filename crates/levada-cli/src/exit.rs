@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use levada::{Ended, Ending};
+use serde::{Serialize, Serializer};
 
 /// The exit code. The numbers are a promise to scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,11 +18,31 @@ pub(crate) enum Exit {
     NeverEstablished,
     /// A stream was established and ended badly, or was cut.
     EndedBadly,
+    /// TLS failed, for another reason than the server's certificate.
+    TlsFailed,
+    /// The server's certificate is not trusted.
+    NotVerified,
+    /// It works, but something needs to be mended.
+    Warnings,
     /// As the command ended that was run.
     Command(u8),
 }
 
 impl Exit {
+    /// The number.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Clean => 0,
+            Self::Usage => 1,
+            Self::NeverEstablished => 2,
+            Self::EndedBadly => 3,
+            Self::TlsFailed => 4,
+            Self::NotVerified => 5,
+            Self::Warnings => 6,
+            Self::Command(code) => code,
+        }
+    }
+
     /// The code for a stream that ended like this.
     pub(crate) fn of(ended: &Ended) -> Self {
         let never = matches!(ended.ending, Ending::ConnectFailed(_));
@@ -35,15 +56,16 @@ impl Exit {
     }
 }
 
+/// As its number.
+impl Serialize for Exit {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u8(self.code())
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(match exit {
-            Exit::Clean => 0,
-            Exit::Usage => 1,
-            Exit::NeverEstablished => 2,
-            Exit::EndedBadly => 3,
-            Exit::Command(code) => code,
-        })
+        Self::from(exit.code())
     }
 }
 

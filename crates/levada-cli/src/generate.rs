@@ -137,7 +137,7 @@ mod tests {
                 "{name}: {flag}"
             );
         }
-        for verb in ["serve", "connect", "check", "man", "completions"] {
+        for verb in ["serve", "connect", "inspect", "dev-ca", "check", "man", "completions"] {
             assert!(pages.iter().any(|(name, _)| *name == format!("levada-{verb}.1")), "{verb}");
         }
     }

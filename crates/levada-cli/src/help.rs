@@ -20,6 +20,9 @@ Examples:
   Talk to a TLS server.
       levada connect tls://example.org:443
 
+  Look at a TLS server: who it is, what it accepts, and what needs mending.
+      levada inspect tls://example.org:443
+
   See what a configuration would do, and run it.
       levada check levada.toml
       levada serve --config levada.toml
@@ -94,6 +97,64 @@ Exit codes:
   2  never established: not found, refused, not trusted, …
   3  established, and ended badly: data may be missing";
 
+pub(crate) const INSPECT_ABOUT: &str =
+    "Look at a server: addresses, certificates, what it accepts, and what needs mending";
+
+pub(crate) const INSPECT_EXAMPLES: &str = "\
+Examples:
+  All on one page. Each address of the name is visited, and one of them is
+  asked what it accepts: that takes some tens of short connections.
+      levada inspect tls://example.org:443
+
+  A server of your own, behind another name.
+      levada inspect tls://10.0.0.7:8443 --ca ca.pem --name app.internal
+
+  For a timer: an exit code other than 0 three weeks before a certificate ends.
+      levada inspect tls://example.org:443 --brief --warn-days 21
+
+  For a program.
+      levada inspect tls://example.org:443 --json
+
+  Does the server let this client in?
+      levada inspect tls://app.internal:8443 --ca ca.pem --cert me.pem --brief
+
+Exit codes:
+  0  good
+  1  wrong words, or a missing file
+  2  unreachable: not found, refused, no answer
+  4  TLS failed, for another reason than the server's certificate
+  5  the server's certificate is not trusted
+  6  it works, but something needs to be mended: see the warnings";
+
+pub(crate) const DEV_CA_ABOUT: &str =
+    "Make certificates for development, and say how to trust them";
+
+pub(crate) const DEV_CA_EXAMPLES: &str = "\
+Examples:
+  A CA, once, and an identity for a server; then how to serve with it, and how
+  to trust it with curl, openssl, browsers and others.
+      levada dev-ca app.test '*.app.test' 10.0.0.7
+
+  An identity for a client, and how to let in such clients alone.
+      levada dev-ca --client alice
+
+  Renew what has less than 30 days left; nothing else is touched.
+      levada dev-ca
+
+  A CA of its own for a project.
+      levada dev-ca --dir certs app.test
+
+The CA vouches only for names that belong to nobody (localhost, and all that
+ends in .test, .example, .invalid, .internal, .local or .home.arpa) and for
+private addresses, and says so in its certificate: whoever trusts it can be
+fooled about no other server. `levada serve` alone uses the same CA.
+
+What is there and good is left as it is; --renew makes it anew.
+
+Exit codes:
+  0  all is there
+  1  wrong words, or something else has the place of a file";
+
 pub(crate) const CHECK_ABOUT: &str = "Look through a configuration, and say what it would do";
 
 pub(crate) const CHECK_EXAMPLES: &str = "\
@@ -167,6 +228,8 @@ pub(crate) fn examples(verb: &str) -> &'static str {
     match verb {
         "serve" => SERVE_EXAMPLES,
         "connect" => CONNECT_EXAMPLES,
+        "inspect" => INSPECT_EXAMPLES,
+        "dev-ca" => DEV_CA_EXAMPLES,
         "check" => CHECK_EXAMPLES,
         "pool" => POOL_EXAMPLES,
         "man" => MAN_EXAMPLES,

@@ -19,6 +19,12 @@ use crate::danger::Danger;
 /// Lines that wait for a slow reader at most.
 const QUEUE: usize = 4096;
 
+/// Bytes that are written at once, but for the last line of them.
+const GATHERED: usize = 64 * 1024;
+
+/// How long lines gather once all that waited are written.
+const GATHERING: Duration = Duration::from_millis(5);
+
 /// How long the last lines may take to go out when the command ends.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -216,10 +222,7 @@ impl Log {
         let (lines, waiting) = sync_channel::<String>(QUEUE);
         let (last, finished) = sync_channel(1);
         std::thread::Builder::new().name("levada-log".to_owned()).spawn(move || {
-            for line in waiting {
-                // Nobody reads: there is nobody to tell.
-                let _ = io::stderr().write_all(line.as_bytes());
-            }
+            write_out(&waiting);
             let _ = last.send(());
         })?;
         Ok((Self { format, lines, lost: Arc::default() }, Writer { finished }))
@@ -231,6 +234,25 @@ impl Log {
         let line = line(self.format, OffsetDateTime::now_utc(), record, lost);
         if self.lines.try_send(line).is_err() {
             self.lost.fetch_add(lost + 1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Writes lines until nobody can tell any more.
+#[expect(clippy::disallowed_methods, reason = "this thread is the log's own")]
+fn write_out(waiting: &Receiver<String>) {
+    while let Ok(mut lines) = waiting.recv() {
+        while lines.len() < GATHERED
+            && let Ok(line) = waiting.try_recv()
+        {
+            lines.push_str(&line);
+        }
+        // Nobody reads: there is nobody to tell.
+        let _ = io::stderr().write_all(lines.as_bytes());
+        // Who tells something wakes this thread only if it waits: under load that would be a twentieth
+        // of what a short stream takes.
+        if lines.len() < GATHERED {
+            std::thread::sleep(GATHERING);
         }
     }
 }

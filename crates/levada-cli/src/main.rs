@@ -17,6 +17,7 @@ mod flags;
 mod generate;
 mod help;
 mod house;
+mod inspect;
 mod limits;
 mod log;
 mod narrate;
@@ -28,6 +29,7 @@ mod quote;
 mod serve;
 mod signals;
 mod state_dir;
+mod validity;
 mod welcome;
 
 use std::process::ExitCode;
@@ -44,6 +46,8 @@ fn run(plan: Plan) -> Result<Exit, Stop> {
     match plan {
         Plan::Serve(plan) => block_on(serve::run(plan)),
         Plan::Connect(plan) => block_on(connect::run(plan)),
+        Plan::Inspect(plan) => block_on(inspect::run(plan)),
+        Plan::DevCa(plan) => dev_ca::run(&plan),
         Plan::Check(plan) => check::run(&plan),
         Plan::Pool(request) => pool::run(request),
         Plan::Print(what) => generate::run(&what),

@@ -1,12 +1,12 @@
 //! What the words mean together: every address is parsed, completed by the flags and checked for its
 //! side, before anything is opened.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use levada_address::{Address, AddressError, Endpoint, Fault, Scheme, TimeLimit};
 use levada_config::{Config, LogFormat};
 
-use crate::args::{ConnectArgs, DRAIN, MAX_HANDSHAKES, Request, ServeArgs};
+use crate::args::{ConnectArgs, DRAIN, InspectArgs, MAX_HANDSHAKES, Request, ServeArgs};
 use crate::config_file::ConfigFile;
 use crate::exit::{Stop, fail};
 use crate::flags::Flags;
@@ -19,6 +19,8 @@ use crate::pool::PoolRequest;
 pub(crate) enum Plan {
     Serve(ServePlan),
     Connect(ConnectPlan),
+    Inspect(InspectPlan),
+    DevCa(DevCaPlan),
     Check(CheckPlan),
     Pool(PoolRequest),
     Print(Printed),
@@ -39,6 +41,7 @@ pub(crate) struct ServePlan {
     pub(crate) max_handshakes: usize,
     /// `None` for what the limit of open files allows.
     pub(crate) max_connections: Option<usize>,
+    pub(crate) max_connections_per_address: Option<usize>,
     pub(crate) format: Format,
 }
 
@@ -67,6 +70,33 @@ pub(crate) struct ConnectPlan {
     pub(crate) format: Format,
 }
 
+#[derive(Debug)]
+pub(crate) struct InspectPlan {
+    pub(crate) address: Address,
+    /// Connect alone, and ask nothing more.
+    pub(crate) brief: bool,
+    /// Certificates that have fewer days left are warned about.
+    pub(crate) warn_days: u16,
+    pub(crate) json: bool,
+}
+
+/// What `levada dev-ca` makes.
+#[derive(Clone, Debug)]
+pub(crate) struct DevCaPlan {
+    /// The names of one identity; none of them: the CA alone, and what is due is renewed.
+    pub(crate) names: Vec<String>,
+    /// The identity is a client's.
+    pub(crate) client: bool,
+    /// Where; `None` for the state directory.
+    pub(crate) folder: Option<PathBuf>,
+    /// How long an identity is valid.
+    pub(crate) days: u16,
+    /// What is there is made anew, though it is good.
+    pub(crate) renew: bool,
+    /// The CA is not limited to names that belong to nobody.
+    pub(crate) danger_any_name: bool,
+}
+
 /// Where `levada serve` listens when it is told nothing.
 pub(crate) const DEVELOPMENT: &str = "tls://127.0.0.1:8443";
 
@@ -79,6 +109,12 @@ pub(crate) fn plan(request: &Request) -> Result<Plan, Stop> {
     match request {
         Request::Serve(args) => serve(args).map(Plan::Serve),
         Request::Connect(args) => connect(args).map(Plan::Connect),
+        Request::Inspect(args) => {
+            let &InspectArgs { brief, warn_days, json, .. } = args;
+            let address = dialled(&args.address, &args.flags)?;
+            Ok(Plan::Inspect(InspectPlan { address, brief, warn_days, json }))
+        }
+        Request::DevCa(plan) => Ok(Plan::DevCa(plan.clone())),
         Request::Check { file, json } => {
             let serve = configured(file)?;
             Ok(Plan::Check(CheckPlan { serve, json: *json }))
@@ -115,14 +151,22 @@ fn serve(args: &ServeArgs) -> Result<ServePlan, Stop> {
         }
         (false, false) => Service::Bridges(bridges(args)?),
     };
-    let &ServeArgs { drain, max_handshakes, max_connections, format, .. } = args;
-    Ok(ServePlan { service, drain, max_handshakes, max_connections, format })
+    Ok(ServePlan {
+        service,
+        drain: args.drain,
+        max_handshakes: args.max_handshakes,
+        max_connections: args.max_connections,
+        max_connections_per_address: args.max_connections_per_address,
+        format: args.format,
+    })
 }
 
 /// What the file says, and where it says nothing what the flags have as their defaults.
 fn configured(path: &Path) -> Result<ServePlan, Stop> {
     let file = ConfigFile::read(path)?;
-    let Config { drain, max_handshakes, max_connections, log, .. } = file.config;
+    let &Config {
+        drain, max_handshakes, max_connections, max_connections_per_address, log, ..
+    } = &file.config;
     let format = match log {
         Some(LogFormat::Json) => Format::Json,
         Some(LogFormat::Text) | None => Format::Text,
@@ -132,6 +176,7 @@ fn configured(path: &Path) -> Result<ServePlan, Stop> {
         drain: drain.unwrap_or(DRAIN),
         max_handshakes: max_handshakes.unwrap_or(MAX_HANDSHAKES),
         max_connections,
+        max_connections_per_address,
         format,
     })
 }
@@ -191,16 +236,22 @@ fn cannot_listen(address: &Address, error: &AddressError) -> Stop {
 }
 
 fn connect(args: &ConnectArgs) -> Result<ConnectPlan, Stop> {
-    let mut address = [parse("ADDR", &args.address)?];
-    args.flags.set(&mut [], &mut address).map_err(|error| fail(error.to_string()))?;
-    let [address] = address;
-    address.for_connecting().map_err(|error| fail(error.to_string()))?;
+    let address = dialled(&args.address, &args.flags)?;
     if *address.endpoint() == Endpoint::Stdio {
         return Err(fail(
             "stdio: is already this end of `levada connect`: give the address of another end",
         ));
     }
     Ok(ConnectPlan { address, verbose: args.verbose, format: args.format })
+}
+
+/// An address to connect to, with the flags that it fits.
+fn dialled(address: &str, flags: &Flags) -> Result<Address, Stop> {
+    let mut address = [parse("ADDR", address)?];
+    flags.set(&mut [], &mut address).map_err(|error| fail(error.to_string()))?;
+    let [address] = address;
+    address.for_connecting().map_err(|error| fail(error.to_string()))?;
+    Ok(address)
 }
 
 fn parse_all(flag: &str, texts: &[String]) -> Result<Vec<Address>, Stop> {

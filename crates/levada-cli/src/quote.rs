@@ -1,6 +1,7 @@
 //! Words that can be pasted into a shell.
 
 use std::borrow::Cow;
+use std::path::Path;
 
 /// `word` as a POSIX shell reads it back, in quotes where it needs them.
 pub(crate) fn quote(word: &str) -> Cow<'_, str> {
@@ -9,6 +10,11 @@ pub(crate) fn quote(word: &str) -> Cow<'_, str> {
         return word.into();
     }
     format!("'{}'", word.replace('\'', r"'\''")).into()
+}
+
+/// The path as a word.
+pub(crate) fn quoted(path: &Path) -> String {
+    quote(&path.to_string_lossy()).into_owned()
 }
 
 #[cfg(test)]

@@ -28,18 +28,18 @@ const LAST_MOMENT: Duration = Duration::from_secs(1);
 pub(crate) async fn run(plan: ServePlan) -> Result<Exit, Stop> {
     let open_files = limits::raise_open_files();
     let signals = Signals::listen().map_err(|error| fail(format!("signals: {error}")))?;
-    let (routes, welcome) = match plan.service {
-        Service::Bridges(bridges) => (prepare(&bridges)?, None),
+    let (routes, welcome) = match &plan.service {
+        Service::Bridges(bridges) => (prepare(bridges)?, None),
         Service::Config(file) => (file.prepare()?, None),
         Service::Development(bridge) => {
-            let (bridge, welcome) = Welcome::prepare(bridge)?;
+            let (bridge, welcome) = Welcome::prepare(bridge.clone())?;
             (prepare(&[bridge])?, Some(welcome))
         }
     };
     // Every file is read by now. Where one listener cannot be opened, all that were are closed.
     let mut doors = Vec::new();
     for route in routes {
-        let door = Door::open(route, plan.max_handshakes).await;
+        let door = Door::open(route, &plan).await;
         doors.push(door.map_err(|error| match &welcome {
             Some(welcome) => welcome.cannot_listen(&error),
             None => error.stop(),

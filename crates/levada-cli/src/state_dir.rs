@@ -32,9 +32,25 @@ impl StateDir {
     pub(crate) fn open(path: PathBuf) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
         fs::set_permissions(&path, Permissions::from_mode(0o700))?;
+        Self::locked(path)
+    }
+
+    /// Opens a folder whose permissions are for its owner to choose; one that is missing is made, for
+    /// this user alone. Else it is as [`StateDir::open`].
+    pub(crate) fn open_as_it_is(path: PathBuf) -> io::Result<Self> {
+        if path.is_dir() { Self::locked(path) } else { Self::open(path) }
+    }
+
+    fn locked(path: PathBuf) -> io::Result<Self> {
         let lock = private_file().create(true).truncate(false).open(path.join("lock"))?;
         lock.lock()?;
         Ok(Self { path, _lock: lock })
+    }
+
+    /// The names of its files, those that are text.
+    pub(crate) fn names(&self) -> io::Result<Vec<String>> {
+        let names = fs::read_dir(&self.path)?.map(|file| Ok(file?.file_name().into_string().ok()));
+        names.filter_map(Result::transpose).collect()
     }
 
     /// Where a file of this name is.
@@ -42,13 +58,11 @@ impl StateDir {
         self.path.join(name)
     }
 
-    /// The text of a file; `None` where there is none.
+    /// The text of a file, with what is no UTF-8 replaced in it; `None` where there is none.
     pub(crate) fn read(&self, name: &str) -> io::Result<Option<String>> {
-        match fs::read_to_string(self.file(name)) {
-            Ok(text) => Ok(Some(text)),
+        match fs::read(self.file(name)) {
+            Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            // Not ours, for it is no text.
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -56,19 +70,25 @@ impl StateDir {
     /// Writes a file of mode 0600. Whoever reads it sees all of the old one or all of the new one,
     /// also after a crash.
     pub(crate) fn write(&self, name: &str, text: &str) -> io::Result<()> {
+        self.replace(name, text, 0o600)
+    }
+
+    /// Writes a file of mode 0644, else as [`StateDir::write`]: one that everybody may read who may
+    /// enter the folder.
+    pub(crate) fn publish(&self, name: &str, text: &str) -> io::Result<()> {
+        self.replace(name, text, 0o644)
+    }
+
+    fn replace(&self, name: &str, text: &str, mode: u32) -> io::Result<()> {
         // We hold the lock: what lies there was left by a crash.
         let fresh = self.file(&format!("{name}.new"));
         remove(&fresh)?;
         let mut file = private_file().create_new(true).open(&fresh)?;
         file.write_all(text.as_bytes())?;
+        file.set_permissions(Permissions::from_mode(mode))?;
         file.sync_all()?;
         fs::rename(&fresh, self.file(name))?;
         File::open(&self.path)?.sync_all()
-    }
-
-    /// Removes a file if it is there.
-    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
-        remove(&self.file(name))
     }
 }
 

@@ -2,16 +2,16 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use levada::SetupError;
 use time::OffsetDateTime;
 
-use crate::dev_ca::{self, DevelopmentIdentity, Made};
+use crate::dev_ca::{self, Done, Localhost};
 use crate::door::CannotOpen;
 use crate::exit::{Stop, fail};
 use crate::plan::{Bridge, DEVELOPMENT};
-use crate::quote::quote;
+use crate::quote::quoted;
 use crate::state_dir::{self, StateDir};
 
 /// Where the development service can be reached, as `openssl` takes it.
@@ -23,7 +23,7 @@ fn host_and_port() -> &'static str {
 #[derive(Debug)]
 pub(crate) struct Welcome {
     folder: PathBuf,
-    files: DevelopmentIdentity,
+    files: Localhost,
 }
 
 impl Welcome {
@@ -39,7 +39,7 @@ impl Welcome {
         };
         let state = StateDir::open(folder.clone()).map_err(|error| cannot(&error))?;
         let files =
-            dev_ca::ensure(&state, OffsetDateTime::now_utc()).map_err(|error| cannot(&error))?;
+            dev_ca::localhost(&state, OffsetDateTime::now_utc()).map_err(|error| cannot(&error))?;
         bridge.listen.set("cert", &files.identity).map_err(|error| fail(error.to_string()))?;
         Ok((bridge, Self { folder, files }))
     }
@@ -73,12 +73,14 @@ impl Welcome {
         let folder = self.folder.display();
         let ca = quoted(&self.files.ca);
         let host_and_port = host_and_port();
-        let mut text = match self.files.made {
-            Made::Both => {
+        let mut text = match (self.files.authority_done, self.files.identity_done) {
+            (Done::Made | Done::Renewed, _) => {
                 format!("Made a development CA and an identity for localhost in {folder}\n")
             }
-            Made::Identity => format!("Made an identity for localhost in {folder}\n"),
-            Made::Nothing => format!("Using the identity for localhost in {folder}\n"),
+            (Done::Kept, Done::Made | Done::Renewed) => {
+                format!("Made an identity for localhost in {folder}\n")
+            }
+            (Done::Kept, Done::Kept) => format!("Using the identity for localhost in {folder}\n"),
         };
         // Writing to a String cannot fail.
         let _ = write!(
@@ -93,18 +95,15 @@ another terminal, with either of these:
       -verify_return_error -CAfile {ca}
 
 Ctrl-C ends it. For a service of your own: {levada} serve --help
+Identities for other names, and for clients: {levada} dev-ca --help
 "
         );
         text
     }
 }
 
-fn quoted(path: &Path) -> String {
-    quote(&path.to_string_lossy()).into_owned()
-}
-
 /// What to type for this very command: its bare name where the shell finds it by that.
-fn this_command() -> String {
+pub(crate) fn this_command() -> String {
     const NAME: &str = "levada";
     let Ok(this) = std::env::current_exe() else { return NAME.to_owned() };
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -16,6 +16,8 @@ pub struct Config {
     pub log: Option<LogFormat>,
     /// Streams at once, from 1.
     pub max_connections: Option<usize>,
+    /// Streams at once of one client for each listener, from 1.
+    pub max_connections_per_address: Option<usize>,
     /// TLS handshakes at once for each listener, from 1.
     pub max_handshakes: Option<usize>,
 }

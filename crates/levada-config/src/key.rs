@@ -40,6 +40,12 @@ pub const KEYS: &[KeySpec] = &[
         help: "streams at once; more wait in the system's queue",
     },
     KeySpec {
+        word: "max-connections-per-address",
+        value: "N",
+        default: "as many as all",
+        help: "streams at once of one client, for each listener; more are refused",
+    },
+    KeySpec {
         word: "log",
         value: "\"text\" or \"json\"",
         default: "`\"text\"`",

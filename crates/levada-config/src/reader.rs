@@ -57,6 +57,9 @@ impl Reader<'_> {
             drain: table.get("drain").and_then(|value| self.time(value)),
             log: table.get("log").and_then(|value| self.log(value)),
             max_connections: table.get("max-connections").and_then(|value| self.count(value)),
+            max_connections_per_address: table
+                .get("max-connections-per-address")
+                .and_then(|value| self.count(value)),
             max_handshakes: table.get("max-handshakes").and_then(|value| self.count(value)),
             routes: self.routes(table.get("route")),
         }

@@ -19,6 +19,7 @@ fn everything_that_can_be_said() {
 drain = "off"
 log = "json"
 max-connections = 10
+max-connections-per-address = 3
 max-handshakes = 0x10
 deadline-idle = "5s"
 deadline-close = "1s"
@@ -33,6 +34,7 @@ deadline-close = "2s"
     let config = parse(text, Path::new("/x")).unwrap();
     assert_eq!((config.drain, config.log), (Some(TimeLimit::Off), Some(LogFormat::Json)));
     assert_eq!((config.max_connections, config.max_handshakes), (Some(10), Some(16)));
+    assert_eq!(config.max_connections_per_address, Some(3));
     let route = &config.routes[0];
     assert_eq!(
         route.listen.address.to_string(),

@@ -231,6 +231,7 @@ const fn blame_of_fault(fault: &Fault) -> Blame {
         | Fault::NoAlpn
         | Fault::NoCertificate
         | Fault::UnknownName(_)
+        | Fault::HelloRefused(_)
         | Fault::WsHandshake(_)
         | Fault::Certificate(
             CertificateFault::UnknownIssuer
@@ -242,7 +243,7 @@ const fn blame_of_fault(fault: &Fault) -> Blame {
         ) => Blame::Config,
         Fault::Protocol(_) | Fault::Certificate(_) => Blame::Peer,
         Fault::BadRecord => Blame::Network,
-        Fault::Signer(_) | Fault::Internal(_) => Blame::Local,
+        Fault::Signer(_) | Fault::Undecided(_) | Fault::Internal(_) => Blame::Local,
     }
 }
 
@@ -267,6 +268,10 @@ fn hint_of_fault(fault: &Fault) -> Cow<'static, str> {
         Fault::NoAlpn => "give both ends a protocol in common: check the alpn",
         Fault::NoCertificate => "give the peer a client certificate, or ask for none",
         Fault::UnknownName(_) => "add an identity for that name, or a default one",
+        Fault::HelloRefused(_) => "let the rule that looks at ClientHellos allow such clients",
+        Fault::Undecided(_) => {
+            "look into what decides: it failed or is slow; else raise deadline-handshake"
+        }
         Fault::Protocol(_) => "the peer's TLS is faulty, or something on the way alters the data",
         Fault::BadRecord => "something on the way alters the data, or the peer's TLS is faulty",
         Fault::WsHandshake(_) => {

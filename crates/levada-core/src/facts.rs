@@ -78,6 +78,8 @@ pub enum WhyPlain {
     Fallback,
     /// The owner has taken TLS off.
     EndTls,
+    /// The client's TLS is handed on as it came: whoever gets the bytes ends it.
+    PassThrough,
 }
 
 /// What a TLS handshake agreed on, and who met in it. Cheap to clone.
@@ -106,6 +108,9 @@ pub struct TlsFacts {
     /// Who we are to the peer: the certificate that we chose to show. As client only where the server
     /// has asked for one in this handshake, so never on a resumed session.
     pub identity: Option<Arc<ShownCertificate>>,
+    /// As client: whether the server has asked for a certificate of ours in this handshake (RFC 8446
+    /// section 4.3.2, RFC 5246 section 7.4.4), whether or not we had one to show.
+    pub identity_asked: bool,
     /// How far the peer's certificates were verified; `None` until that is known.
     pub verification: Option<Verification>,
     /// How many certificates the peer showed, its own included; 0 where it showed none.

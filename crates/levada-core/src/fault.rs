@@ -34,6 +34,10 @@ pub enum Fault {
     NoCertificate,
     /// No identity of ours fits the name that the client asked for; `None`: it asked for none.
     UnknownName(Option<String>),
+    /// A rule of ours refused the ClientHello; the name that it asked for, if it did.
+    HelloRefused(Option<String>),
+    /// What was to decide about the peer did not, or not in time; the text says what.
+    Undecided(String),
     /// The opening handshake of WebSocket failed (RFC 6455 section 4); the text says why.
     WsHandshake(String),
     /// Our private key could not sign; the text says why.
@@ -105,6 +109,13 @@ impl fmt::Display for Fault {
                 write!(f, "no identity for the name \"{}\"", OneLine(name))
             }
             Self::UnknownName(None) => f.write_str("the client asked for no name"),
+            Self::HelloRefused(Some(name)) => {
+                write!(f, "a rule refuses this client, which asks for \"{}\"", OneLine(name))
+            }
+            Self::HelloRefused(None) => {
+                f.write_str("a rule refuses this client, which asks for no name")
+            }
+            Self::Undecided(what) => write!(f, "no decision about the peer: {}", OneLine(what)),
             Self::WsHandshake(why) => write!(f, "no WebSocket was opened: {}", OneLine(why)),
             Self::Signer(why) => write!(f, "the private key could not sign: {}", OneLine(why)),
             Self::Internal(what) => write!(f, "internal error: {what}"),

@@ -134,6 +134,8 @@ fn fatal_error_gives_every_write_the_original_error() {
         (Fault::NoAlpn, Config),
         (Fault::NoCertificate, Config),
         (Fault::UnknownName(None), Config),
+        (Fault::HelloRefused(None), Config),
+        (Fault::Undecided("x".to_owned()), Local),
         (Fault::Protocol(text()), Peer),
         (Fault::BadRecord, Network),
         (Fault::Signer(text()), Local),

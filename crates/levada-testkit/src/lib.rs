@@ -1,4 +1,5 @@
 //! What the tests of several Levada crates share. Never published, never a normal dependency.
 
 pub mod docs;
+pub mod peers;
 pub mod skip;

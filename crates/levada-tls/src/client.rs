@@ -22,7 +22,7 @@ use crate::record::RecordSize;
 use crate::session::Session;
 use crate::verify::{DangerNoVerification, OtherName};
 use crate::version::{TlsVersion, Versions};
-use crate::witness::{ClientIdentity, Witnessed};
+use crate::witness::{ClientIdentity, SecretsNoted, Witnessed};
 
 /// What all sessions of a client have in common. Cheap to clone; clones share the memory of
 /// sessions that can be resumed.
@@ -36,6 +36,8 @@ pub struct TlsClient {
     verifier: Arc<dyn ServerCertVerifier>,
     verifies: bool,
     identity: Option<Arc<ShownCertificate>>,
+    /// Whether its handshakes may have to wait for somebody.
+    may_block: bool,
     versions: Versions,
     record_size: RecordSize,
     resume_servers: usize,
@@ -89,7 +91,7 @@ impl TlsClient {
         let connection = ClientConnection::new(config, asked_for)
             .map_err(|error| TlsConfigError::Provider(error.to_string()))?;
         let known = Known::client(name, self.verifies, self.identity.clone());
-        Ok(Session::client(connection, self.versions, self.record_size, known))
+        Ok(Session::client(connection, self.versions, self.record_size, known, self.may_block))
     }
 
     /// The configuration that asks for one name and verifies another.
@@ -232,27 +234,24 @@ impl TlsClientBuilder {
         };
         let verifier: Arc<dyn ServerCertVerifier> = Arc::new(Witnessed(verifier));
         let shown = self.identity.as_ref().map(Identity::shown);
-        let builder = ClientConfig::builder_with_provider(provider)
+        let identity = self.identity.as_ref().map(Identity::certified_key);
+        let may_block = self.identity.as_ref().is_some_and(Identity::may_block);
+        let mut config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&self.versions.for_rustls()?)
             .map_err(|error| TlsConfigError::Provider(error.to_string()))?
             .dangerous()
-            .with_custom_certificate_verifier(verifier.clone());
-        let mut config = match self.identity {
-            Some(identity) => builder
-                .with_client_cert_resolver(Arc::new(ClientIdentity(identity.certified_key()))),
-            None => builder.with_no_client_auth(),
-        };
+            .with_custom_certificate_verifier(verifier.clone())
+            .with_client_cert_resolver(Arc::new(ClientIdentity(identity)));
         config.alpn_protocols = alpn;
         config.resumption = resumption(self.resume_servers);
         config.max_fragment_size = self.record_size.for_rustls()?;
-        if let Some(key_log) = &self.key_log {
-            config.key_log = key_log.for_rustls();
-        }
+        config.key_log = Arc::new(SecretsNoted::of_client(self.key_log.as_ref()));
         Ok(TlsClient {
             config: Arc::new(config),
             verifier,
             verifies: self.verifies,
             identity: shown,
+            may_block,
             versions: self.versions,
             record_size: self.record_size,
             resume_servers: self.resume_servers,

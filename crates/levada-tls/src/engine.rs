@@ -29,8 +29,8 @@ pub trait Engine: Send {
     /// inside for room, or the ending, where plaintext from before it was handed out first.
     fn has_plaintext(&self) -> bool;
 
-    /// Seals all of `plain`, in records of up to 16 KiB. The caller bounds what waits to be written
-    /// by sealing only while little does.
+    /// Seals all of `plain`, in records of up to 16 KiB or the limit that was set. The caller bounds
+    /// what waits to be written by sealing only while little does.
     ///
     /// Legal once the handshake is complete and until [`close`](Engine::close) or the ending;
     /// otherwise nothing is sealed and the answer is `false`. An ending that sealing itself finds,

@@ -89,6 +89,7 @@ impl Known {
             verified_name: self.verified_name(verification),
             resumed,
             identity: self.identity.clone().filter(|_| is_shown),
+            identity_asked: notes.identity_is_asked,
             verification,
             peer_certificates: chain.len(),
             peer_chain: read_chain(chain),

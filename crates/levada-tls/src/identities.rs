@@ -6,8 +6,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use rustls::pki_types::DnsName;
-use rustls::server::{ClientHello, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
 
 use crate::identity::Identity;
 
@@ -44,7 +42,7 @@ impl Identities {
     }
 
     /// Who answers for `name`.
-    pub(crate) fn find(&self, name: Option<&str>) -> Option<&Identity> {
+    pub(crate) fn find(&self, name: Option<&str>) -> Option<Identity> {
         let table = &*self.0;
         let by_name = name.and_then(|name| {
             let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
@@ -53,21 +51,7 @@ impl Identities {
                 table.by_name.get(&format!("*.{parent}"))
             })
         });
-        by_name.or(table.default.as_ref())
-    }
-
-    pub(crate) fn resolver(&self) -> Arc<dyn ResolvesServerCert> {
-        Arc::new(Resolver(self.clone()))
-    }
-}
-
-/// The table as rustls asks it. Not the table itself: no trait of rustls shows in public.
-#[derive(Debug)]
-struct Resolver(Identities);
-
-impl ResolvesServerCert for Resolver {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.0.find(hello.server_name()).map(Identity::certified_key)
+        by_name.or(table.default.as_ref()).cloned()
     }
 }
 

@@ -20,6 +20,7 @@ use crate::fault::in_words;
 use crate::identity_error::IdentityError;
 use crate::passphrase::Passphrase;
 use crate::pem::{self, Block};
+use crate::signer::{ExternalKey, Signer};
 use crate::staple::read_staple;
 
 /// Who we are: a certificate chain and the private key of its first certificate. Cheap to clone.
@@ -32,6 +33,8 @@ pub struct Identity {
     names: Arc<[String]>,
     /// What the own certificate says, read once for all sessions.
     shown: Arc<ShownCertificate>,
+    /// Whether signing may have to wait for somebody.
+    may_block: bool,
 }
 
 impl Identity {
@@ -56,6 +59,34 @@ impl Identity {
         Self::new(certificates, key)
     }
 
+    /// An identity whose private key is elsewhere: the PEM text `chain` is as in
+    /// [`from_pem`](Self::from_pem), and `signer` signs with the key of its first certificate.
+    ///
+    /// ```
+    /// use levada_tls::{Identity, SignatureScheme};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let chain = include_bytes!("../tests/data/ec-cert.pem");
+    /// let identity = Identity::with_signer(chain, |scheme: SignatureScheme, message: Vec<u8>| async move {
+    ///     let _to_sign = (scheme, message);
+    ///     Err("the smart card is not plugged in".into())
+    /// })?;
+    /// assert_eq!(identity.names(), ["host.example", "*.host.example"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError`], which says what is wrong with the chain. Whether the signer has the right
+    /// key shows with its first signature.
+    pub fn with_signer(chain: &[u8], signer: impl Signer + 'static) -> Result<Self, IdentityError> {
+        let chain = certificates(&blocks(chain)?)?;
+        let Some(leaf) = chain.first() else { return Err(IdentityError::NoCertificate) };
+        let key = Arc::new(ExternalKey::new(leaf, Arc::new(signer))?);
+        Ok(Self { may_block: true, ..Self::new(chain, key)? })
+    }
+
     fn new(
         chain: Vec<CertificateDer<'static>>,
         key: Arc<dyn SigningKey>,
@@ -76,7 +107,12 @@ impl Identity {
         let names = leaf.valid_dns_names().map(str::to_ascii_lowercase).collect();
         let shown = Arc::new(read_certificate(&leaf.der()));
         drop(parsed);
-        Ok(Self { certified: Arc::new(CertifiedKey::new(chain, key)), names, shown })
+        Ok(Self {
+            certified: Arc::new(CertifiedKey::new(chain, key)),
+            names,
+            shown,
+            may_block: false,
+        })
     }
 
     /// The same, with a response of its authority that it is not revoked, to be stapled to the
@@ -116,8 +152,19 @@ impl Identity {
         &self.shown
     }
 
+    /// The certificate itself, in DER.
+    pub fn certificate_der(&self) -> &[u8] {
+        // An identity has a certificate; without one it could not be made.
+        self.certified.cert.first().map_or(&[], AsRef::as_ref)
+    }
+
     pub(crate) fn shown(&self) -> Arc<ShownCertificate> {
         self.shown.clone()
+    }
+
+    /// Whether signing may have to wait for somebody.
+    pub(crate) const fn may_block(&self) -> bool {
+        self.may_block
     }
 
     pub(crate) fn certified_key(&self) -> Arc<CertifiedKey> {

@@ -25,6 +25,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod accepting;
 mod anchors;
 mod certificate;
 mod certificate_fault;
@@ -34,11 +35,13 @@ mod engine;
 mod exporter;
 mod facts;
 mod fault;
+mod hello;
 mod identities;
 mod identity;
 mod identity_error;
 mod key_log;
 mod name;
+mod offload;
 mod over;
 mod passphrase;
 mod peer_hello;
@@ -48,27 +51,35 @@ mod record;
 mod running;
 mod server;
 mod session;
+mod signature_scheme;
+mod signer;
 mod staple;
 mod tickets;
 mod verify;
 mod version;
+mod voice;
+mod waiting;
 mod witness;
 
 pub use anchors::{Anchors, AnchorsError};
-pub use certificate::read_certificate;
+pub use certificate::{EncodedNames, encoded_names, read_certificate};
 pub use client::{TlsClient, TlsClientBuilder};
 pub use config_error::TlsConfigError;
 pub use engine::{Engine, Opened};
 pub use exporter::{ChannelBinding, ExporterError, KeyingMaterial};
+pub use hello::{ClientHello, HelloAnswer};
 pub use identities::{Identities, IdentitiesBuilder, IdentitiesError};
 pub use identity::Identity;
 pub use identity_error::IdentityError;
 pub use key_log::DangerKeyLog;
 pub use name::{NameError, SessionName};
+pub use offload::{Awaited, BlockingPool, Work};
 pub use passphrase::Passphrase;
 pub use pem::PemError;
 pub use server::{ClientAuth, TlsServer, TlsServerBuilder};
 pub use session::Session;
+pub use signature_scheme::SignatureScheme;
+pub use signer::{Signer, SignerError, Signing};
 pub use staple::read_staple;
 pub use tickets::{TicketKey, TicketKeys, TicketRing};
 pub use version::TlsVersion;

@@ -74,6 +74,14 @@ pub(crate) const fn is_old_hello(record: &[u8]) -> bool {
     matches!(record, [HANDSHAKE, _, _, _, _, CLIENT_HELLO, _, _, _, 3, 0..=2, ..])
 }
 
+/// What a record of the handshake carries, unencrypted.
+pub(crate) fn handshake(record: &[u8]) -> Option<&[u8]> {
+    match record {
+        [HANDSHAKE, _, _, _, _, content @ ..] => Some(content),
+        _ => None,
+    }
+}
+
 /// An alert as it stands in an unencrypted record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PlainAlert {

@@ -8,6 +8,7 @@ use rustls::{Connection, Error, IoState, SupportedCipherSuite};
 
 use crate::fault::alert_for;
 use crate::record::{self, RecordSize};
+use crate::voice::Voice;
 use crate::witness::Notes;
 
 /// Records that are sealed beside the data: Finished and the goodbye.
@@ -27,6 +28,8 @@ pub(crate) struct Running {
     queued: usize,
     /// What was seen in the handshake.
     notes: Notes,
+    /// Sealed bytes that were drained and not written: they go before those of the connection.
+    first: Vec<u8>,
 }
 
 /// What a record has led to.
@@ -36,7 +39,7 @@ pub(crate) enum Processed {
 }
 
 impl Running {
-    pub(crate) fn new(mut connection: Connection, record_size: RecordSize) -> Self {
+    pub(crate) fn new(mut connection: Connection, notes: Notes, record_size: RecordSize) -> Self {
         // The caller bounds what it seals, before it does.
         connection.set_buffer_limit(None);
         Self {
@@ -46,7 +49,8 @@ impl Running {
             sealed: 0,
             worn_out: false,
             queued: 0,
-            notes: Notes::default(),
+            notes,
+            first: Vec::new(),
         }
     }
 
@@ -62,7 +66,8 @@ impl Running {
         }
         // Asked before there is input, it does nothing but count.
         self.queued = if closed && self.wants_write() {
-            self.connection.process_new_packets().map_or(0, |state| state.tls_bytes_to_write())
+            let state = self.connection.process_new_packets();
+            self.first.len() + state.map_or(0, |state| state.tls_bytes_to_write())
         } else {
             0
         };
@@ -80,6 +85,9 @@ impl Running {
         }
         match self.advance(closed) {
             Ok(state) => {
+                if !self.connection.is_handshaking() {
+                    self.notes.secret = None;
+                }
                 self.waiting = state.plaintext_bytes_to_read();
                 Processed::GoesOn { peer_has_closed: state.peer_has_closed() }
             }
@@ -138,7 +146,7 @@ impl Running {
 
     /// All that is to be sent.
     pub(crate) fn drain(&mut self) -> Vec<u8> {
-        let mut wire = Vec::new();
+        let mut wire = std::mem::take(&mut self.first);
         while self.connection.wants_write() {
             // Writing into memory cannot fail.
             if self.connection.write_tls(&mut wire).is_err() {
@@ -146,6 +154,26 @@ impl Running {
             }
         }
         wire
+    }
+
+    /// Puts back what was drained and could not be written.
+    pub(crate) fn put_back(&mut self, wire: Vec<u8>) {
+        self.first = wire;
+    }
+
+    /// Whether taking in the next record may have to wait for somebody.
+    pub(crate) fn may_block(&self) -> bool {
+        self.notes.may_block && self.is_handshaking()
+    }
+
+    /// How an alert is to be said in place of the next flight.
+    pub(crate) fn voice(&self) -> Voice {
+        Voice::new(self.connection.negotiated_cipher_suite(), self.notes.secret.as_ref())
+    }
+
+    /// Why an external signer has not signed, if one has not.
+    pub(crate) fn signer_failed(&mut self) -> Option<String> {
+        self.notes.signer_failed.take()
     }
 
     /// Moves plain bytes into `plain`, as many as wait or have room.
@@ -193,10 +221,15 @@ impl Running {
     }
 
     pub(crate) fn wants_write(&self) -> bool {
-        self.connection.wants_write()
+        !self.first.is_empty() || self.connection.wants_write()
     }
 
     pub(crate) fn write(&mut self, transport: &mut dyn Write) -> io::Result<usize> {
+        if !self.first.is_empty() {
+            let written = transport.write(&self.first)?;
+            self.first.drain(..written);
+            return Ok(written);
+        }
         self.connection.write_tls(transport)
     }
 

@@ -18,7 +18,7 @@ use crate::record::RecordSize;
 use crate::session::Session;
 use crate::tickets::TicketKeys;
 use crate::version::{TlsVersion, Versions};
-use crate::witness::Witnessed;
+use crate::witness::{SecretsNoted, ServerIdentity, Witnessed};
 
 /// What all sessions of a server have in common. Cheap to clone; clones share the keys of tickets.
 #[derive(Clone)]
@@ -198,7 +198,7 @@ impl TlsServerBuilder {
             .with_protocol_versions(&self.versions.for_rustls()?)
             .map_err(|error| failed(&error))?
             .with_client_cert_verifier(verifier)
-            .with_cert_resolver(self.identities.resolver());
+            .with_cert_resolver(Arc::new(ServerIdentity));
         // Sessions are in their tickets: none is kept here.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
@@ -211,11 +211,9 @@ impl TlsServerBuilder {
             config.ticketer = keys.ticketer(scope);
             config.send_tls13_tickets = TICKETS;
         }
+        config.key_log = Arc::new(SecretsNoted::of_server(self.key_log.as_ref()));
         config.alpn_protocols = alpn;
         config.max_fragment_size = self.record_size.for_rustls()?;
-        if let Some(key_log) = &self.key_log {
-            config.key_log = key_log.for_rustls();
-        }
         Ok(TlsServer {
             config: Arc::new(config),
             identities: self.identities,

@@ -1,77 +1,75 @@
 //! One TLS session over rustls' ordinary connections.
 
+use std::task::{Context, Poll, ready};
 use std::{fmt, io};
 
 use levada_core::{AlertDescription, Ending, Fault, Role, TlsFacts};
-use rustls::PeerIncompatible::SignatureAlgorithmsExtensionRequired;
-use rustls::server::Acceptor;
 use rustls::{ClientConnection, Error};
 
+use crate::accepting::Accepting;
 use crate::engine::{Engine, Opened};
 use crate::exporter::{self, ChannelBinding, ExporterError, KeyingMaterial};
 use crate::facts::Known;
-use crate::fault::{alert_for, fault_of};
+use crate::fault::fault_of;
+use crate::hello::{ClientHello, HelloAnswer};
+use crate::offload::{Awaited, BlockingPool};
 use crate::over::Over;
 use crate::peer_hello::PeerHello;
 use crate::record::{self, Front, RecordSize};
 use crate::running::{Processed, Running};
 use crate::server::TlsServer;
 use crate::version::Versions;
+use crate::voice::Voice;
+use crate::waiting::{Away, Deciding, Done};
+use crate::witness::Notes;
 
 /// Where a session is in its life.
-enum Stage {
+pub(crate) enum Stage {
     /// A server waits for the whole ClientHello: the name in it picks the identity.
     Accepting(Box<Accepting>),
+    /// A server waits until somebody has decided how the ClientHello is answered.
+    Deciding(Box<Deciding>),
     /// The handshake, and all that follows it.
     Running(Box<Running>),
+    /// Another thread works on the handshake: it waits for a signature or a verdict.
+    Away(Box<Away>),
     /// Nothing comes in any more: it failed, or it was given up before it was established.
     Over(Box<Over>),
+    /// The client is somebody else's, with these bytes from it.
+    PassedOn(Vec<u8>),
 }
-
-/// A server before the ClientHello.
-struct Accepting {
-    acceptor: Acceptor,
-    server: TlsServer,
-    /// Warning alerts that came instead of it.
-    warnings: u8,
-    /// It is one of TLS 1.1 or older, as far as its first record shows.
-    is_old: bool,
-}
-
-/// The peer may say so much that is not to the point before its ClientHello.
-const MOST_WARNINGS: u8 = 4;
 
 /// One TLS session of a client or a server: bytes in, bytes out. See [`Engine`] for its use.
 ///
 /// Begun by [`TlsClient::session`](crate::TlsClient::session) or
 /// [`TlsServer::session`](crate::TlsServer::session).
 pub struct Session {
-    stage: Stage,
-    versions: Versions,
-    known: Known,
+    pub(crate) stage: Stage,
+    pub(crate) versions: Versions,
+    pub(crate) record_size: RecordSize,
+    pub(crate) known: Known,
     peer_hello: PeerHello,
     /// Nothing of the peer was taken yet.
     is_fresh: bool,
     /// We have said goodbye, or given up.
     closed: bool,
-    peer_closed: bool,
+    pub(crate) peer_closed: bool,
+    /// Plaintext of different records is not joined.
+    records_apart: bool,
 }
 
 impl Session {
     pub(crate) fn server(server: TlsServer) -> Self {
         Self {
             versions: server.versions(),
-            stage: Stage::Accepting(Box::new(Accepting {
-                acceptor: Acceptor::default(),
-                server,
-                warnings: 0,
-                is_old: false,
-            })),
+            record_size: server.record_size(),
+            stage: Stage::Accepting(Box::new(Accepting::new(server))),
             known: Known::server(),
             peer_hello: PeerHello::new(),
             is_fresh: true,
             closed: false,
             peer_closed: false,
+            records_apart: false,
         }
     }
 
@@ -80,15 +78,20 @@ impl Session {
         versions: Versions,
         record_size: RecordSize,
         known: Known,
+        may_block: bool,
     ) -> Self {
+        let notes = Notes { may_block, ..Notes::default() };
+        let running = Running::new(connection.into(), notes, record_size);
         Self {
-            stage: Stage::Running(Box::new(Running::new(connection.into(), record_size))),
+            stage: Stage::Running(Box::new(running)),
+            record_size,
             versions,
             known,
             peer_hello: PeerHello::new(),
             is_fresh: true,
             closed: false,
             peer_closed: false,
+            records_apart: false,
         }
     }
 
@@ -146,6 +149,96 @@ impl Session {
         }
     }
 
+    /// The peer's own certificate in DER, verified or not; `None` before it was shown, and behind the end.
+    pub fn peer_certificate(&self) -> Option<&[u8]> {
+        let Stage::Running(running) = &self.stage else { return None };
+        running.evidence().0.peer_certificates()?.first().map(AsRef::as_ref)
+    }
+
+    /// Has [`open`](Engine::open) give the plaintext of one record at most, so that what was sealed by
+    /// itself comes out by itself.
+    pub const fn keep_records_apart(&mut self) {
+        self.records_apart = true;
+    }
+
+    /// Has `hook` decide, once the whole ClientHello is there, who answers it. Its future is polled by
+    /// whoever drives the session: it may wait, and must not block.
+    ///
+    /// `false`, and no effect, unless this is a server that nothing was shown of its client yet.
+    pub fn on_hello<F, A>(&mut self, hook: F) -> bool
+    where
+        F: FnOnce(ClientHello) -> A + Send + 'static,
+        A: Future<Output = HelloAnswer> + Send + 'static,
+    {
+        match &mut self.stage {
+            Stage::Accepting(accepting) if self.is_fresh => {
+                accepting.ask(Box::new(|hello| Box::pin(hook(hello))));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// What the session waits for, if it waits for somebody other than the peer:
+    /// [`poll_awaited`](Self::poll_awaited) goes on with it. Nothing is taken in meanwhile.
+    pub fn awaits(&self) -> Option<Awaited> {
+        match &self.stage {
+            Stage::Deciding(_) => Some(Awaited::Hello),
+            Stage::Away(away) => Some(away.awaited()),
+            _ => None,
+        }
+    }
+
+    /// Ready when the session waits for nobody but the peer. What may block is done by `pool`.
+    pub fn poll_awaited(&mut self, cx: &mut Context<'_>, pool: &dyn BlockingPool) -> Poll<()> {
+        loop {
+            match &mut self.stage {
+                Stage::Deciding(deciding) => {
+                    let answer = ready!(deciding.poll(cx));
+                    self.answer(answer);
+                }
+                Stage::Away(away) => {
+                    let done = ready!(away.poll(cx, pool));
+                    self.come_back(done);
+                }
+                _ => return Poll::Ready(()),
+            }
+        }
+    }
+
+    /// Ends a session that waits for somebody: it has taken too long. The peer is sent
+    /// internal_error, and what comes later is ignored. No effect while it waits for nobody.
+    pub fn stop_waiting(&mut self) {
+        let cause = match self.awaits() {
+            None => return,
+            Some(Awaited::Hello) => {
+                Fault::Undecided("what looks at ClientHellos gave no answer in time".to_owned())
+            }
+            Some(Awaited::Verdict) => {
+                Fault::Undecided("no verdict on its certificates in time".to_owned())
+            }
+            Some(Awaited::Signature) => Fault::Signer("it gave no signature in time".to_owned()),
+            Some(Awaited::Thread) => {
+                Fault::Internal("no thread had time for its handshake".to_owned())
+            }
+        };
+        self.fail_waiting(cause);
+    }
+
+    /// What the client has sent so far, where a hook has answered [`HelloAnswer::PassThrough`]: the
+    /// session is of no more use then.
+    pub fn take_passed_on(&mut self) -> Option<Vec<u8>> {
+        match &mut self.stage {
+            Stage::PassedOn(bytes) => Some(std::mem::take(bytes)),
+            _ => None,
+        }
+    }
+
+    /// The stage, to be put back at once.
+    pub(crate) fn take_stage(&mut self) -> Stage {
+        std::mem::replace(&mut self.stage, Stage::PassedOn(Vec::new()))
+    }
+
     /// Whether nothing is to be taken in any more.
     fn is_deaf(&self) -> bool {
         // Who gives up a handshake does not go on with it.
@@ -158,85 +251,78 @@ impl Session {
         self.peer_hello.take(record);
         match &mut self.stage {
             Stage::Accepting(_) => self.accept(record),
-            Stage::Running(running) => match running.process(record, self.closed) {
-                Processed::GoesOn { peer_has_closed } => self.peer_closed = peer_has_closed,
-                Processed::Failed(error) => self.fail(&error),
-            },
-            Stage::Over(_) => {}
+            Stage::Running(running) if running.may_block() => self.send_away(record.to_vec()),
+            Stage::Running(running) => {
+                let processed = running.process(record, self.closed);
+                self.processed(processed);
+            }
+            Stage::Deciding(_) | Stage::Away(_) | Stage::Over(_) | Stage::PassedOn(_) => {}
         }
     }
 
-    /// Takes in a record before the ClientHello is whole.
-    fn accept(&mut self, record: &[u8]) {
-        let Stage::Accepting(accepting) = &mut self.stage else { return };
-        if let Some(alert) = record::plain_alert(record) {
-            if alert.description == AlertDescription::CLOSE_NOTIFY {
-                self.peer_closed = true;
-            } else if !alert.is_warning {
-                self.end(Ending::FatalAlert(alert.description), &[]);
-            } else if accepting.warnings == MOST_WARNINGS {
-                let words = "it sends warning alerts and no ClientHello".to_owned();
-                self.refuse(AlertDescription::UNEXPECTED_MESSAGE, Fault::Protocol(words));
-            } else {
-                accepting.warnings += 1;
-            }
-            return;
+    fn processed(&mut self, processed: Processed) {
+        match processed {
+            Processed::GoesOn { peer_has_closed } => self.peer_closed = peer_has_closed,
+            Processed::Failed(error) => self.fail(&error),
         }
-        accepting.is_old |= record::is_old_hello(record);
-        let mut rest = record;
-        while !rest.is_empty() {
-            match accepting.acceptor.read_tls(&mut rest) {
-                Ok(1..) => {}
-                Ok(0) | Err(_) => {
-                    return self.refuse(
-                        AlertDescription::DECODE_ERROR,
-                        Fault::Protocol("its ClientHello is longer than 65535 bytes".to_owned()),
-                    );
+    }
+
+    /// Has another thread take in `record`.
+    fn send_away(&mut self, record: Vec<u8>) {
+        let facts = self.facts();
+        let Stage::Running(mut running) = self.take_stage() else { return };
+        let (voice, wire) = (running.voice(), running.drain());
+        let step = move || {
+            let processed = running.process(&record, false);
+            Done::Processed(running, processed)
+        };
+        self.stage = Stage::Away(Box::new(Away::new(voice, wire, facts, step)));
+    }
+
+    /// Goes on with what has become of a step.
+    pub(crate) fn come_back(&mut self, done: Done) {
+        match done {
+            Done::Answered(answered, notes) => self.answered(*answered, notes),
+            Done::Processed(mut running, processed) => {
+                if let Some(why) = running.signer_failed() {
+                    return self.fail_waiting(Fault::Signer(why));
                 }
+                if let Stage::Away(away) = &mut self.stage {
+                    running.put_back(away.take_wire());
+                }
+                self.stage = Stage::Running(running);
+                self.processed(processed);
             }
+            Done::Lost(why) => self.fail_waiting(Fault::Internal(why.to_owned())),
         }
-        let accepted = match accepting.acceptor.accept() {
-            Ok(Some(accepted)) => accepted,
-            Ok(None) => return,
-            // An old ClientHello has no signature algorithms, which rustls misses first.
-            Err((Error::PeerIncompatible(SignatureAlgorithmsExtensionRequired), _))
-                if accepting.is_old =>
-            {
-                return self.refuse(AlertDescription::PROTOCOL_VERSION, Fault::OldVersion);
-            }
-            Err((error, alert)) => return self.fail_accepting(&error, alert),
+    }
+
+    /// Ends a session that waits, or whose wait was in vain. What rustls has made of our next flight
+    /// goes nowhere: internal_error takes its place.
+    fn fail_waiting(&mut self, cause: Fault) {
+        let (alert, wire) = self.instead_of_flight(AlertDescription::INTERNAL_ERROR);
+        self.over(Some(Ending::FatalError { alert, cause }), wire);
+    }
+
+    /// The records of a session that waits which are to be written, with `alert` behind them, if it can
+    /// be said.
+    fn instead_of_flight(
+        &mut self,
+        alert: AlertDescription,
+    ) -> (Option<AlertDescription>, Vec<u8>) {
+        let (mut wire, said) = match &mut self.stage {
+            Stage::Away(away) => (away.take_wire(), away.voice.alert(alert)),
+            _ => (Vec::new(), Voice::Plain.alert(alert)),
         };
-        self.known.sni = accepted.client_hello().server_name().map(ToOwned::to_owned);
-        let Some(identity) = accepting.server.identities().find(self.known.sni.as_deref()) else {
-            let fault = Fault::UnknownName(self.known.sni.clone());
-            return self.refuse(AlertDescription::UNRECOGNIZED_NAME, fault);
-        };
-        let (own_chain, identity) = (identity.certified_key(), identity.shown());
-        let record_size = accepting.server.record_size();
-        match accepted.into_connection(accepting.server.config()) {
-            Ok(connection) => {
-                self.known.identity = Some(identity);
-                self.known.own_chain = Some(own_chain);
-                self.stage = Stage::Running(Box::new(Running::new(connection.into(), record_size)));
-            }
-            Err((error, alert)) => self.fail_accepting(&error, alert),
-        }
+        let is_said = said.is_some();
+        wire.extend(said.unwrap_or_default());
+        (is_said.then_some(alert), wire)
     }
 
     /// Ends a session in which nothing of ours has left yet, with an alert of our choice.
-    fn refuse(&mut self, alert: AlertDescription, cause: Fault) {
+    pub(crate) fn refuse(&mut self, alert: AlertDescription, cause: Fault) {
         let ending = Ending::FatalError { alert: Some(alert), cause };
         self.end(ending, &record::alert_record(alert));
-    }
-
-    /// Ends it with the alert of rustls, and ours where it has none.
-    fn fail_accepting(&mut self, error: &Error, mut alert: rustls::server::AcceptedAlert) {
-        let mut wire = Vec::new();
-        // Writing into memory cannot fail.
-        let _ = alert.write_all(&mut wire);
-        let sent = record::last(&wire).and_then(record::plain_alert);
-        let number = sent.map_or_else(|| alert_for(error), |alert| alert.description);
-        self.refuse(number, fault_of(error, self.versions, true));
     }
 
     /// Ends it after an error of the connection.
@@ -273,7 +359,7 @@ impl Session {
         self.over(Some(Ending::FatalError { alert: None, cause }), wire);
     }
 
-    fn end(&mut self, ending: Ending, wire: &[u8]) {
+    pub(crate) fn end(&mut self, ending: Ending, wire: &[u8]) {
         self.over(Some(ending), wire.to_vec());
     }
 
@@ -291,7 +377,7 @@ impl Engine for Session {
                 Stage::Accepting(_) => {}
                 Stage::Running(running) => {
                     opened.plain += running.read(&mut plain[opened.plain..]);
-                    if running.has_plaintext() {
+                    if running.has_plaintext() || (self.records_apart && opened.plain > 0) {
                         return Ok(opened);
                     }
                     if running.is_worn_out() {
@@ -303,7 +389,9 @@ impl Engine for Session {
                 Stage::Over(over) if opened.plain == 0 => {
                     return over.tell().map_or(Ok(opened), Err);
                 }
-                Stage::Over(_) => return Ok(opened),
+                Stage::Over(_) | Stage::Deciding(_) | Stage::Away(_) | Stage::PassedOn(_) => {
+                    return Ok(opened);
+                }
             }
             let rest = &wire[opened.taken..];
             if self.is_deaf() {
@@ -328,9 +416,9 @@ impl Engine for Session {
 
     fn has_plaintext(&self) -> bool {
         match &self.stage {
-            Stage::Accepting(_) => false,
             Stage::Running(running) => running.has_plaintext() || running.is_worn_out(),
             Stage::Over(over) => over.has_news(),
+            _ => false,
         }
     }
 
@@ -344,34 +432,36 @@ impl Engine for Session {
             return;
         }
         match &mut self.stage {
-            Stage::Accepting(_) => {
-                let goodbye = record::alert_record(AlertDescription::CLOSE_NOTIFY);
-                self.over(None, goodbye.to_vec());
+            Stage::Accepting(_) | Stage::Deciding(_) | Stage::Away(_) => {
+                let (_, wire) = self.instead_of_flight(AlertDescription::CLOSE_NOTIFY);
+                self.over(None, wire);
             }
             Stage::Running(running) => running.close(),
-            Stage::Over(_) => {}
+            Stage::Over(_) | Stage::PassedOn(_) => {}
         }
     }
 
     fn wants_write(&self) -> bool {
         match &self.stage {
-            Stage::Accepting(_) => false,
+            Stage::Accepting(_) | Stage::Deciding(_) | Stage::PassedOn(_) => false,
             Stage::Running(running) => running.wants_write(),
+            Stage::Away(away) => away.wants_write(),
             Stage::Over(over) => over.wants_write(),
         }
     }
 
     fn write_wire(&mut self, transport: &mut dyn io::Write) -> io::Result<usize> {
         match &mut self.stage {
-            Stage::Accepting(_) => Ok(0),
+            Stage::Accepting(_) | Stage::Deciding(_) | Stage::PassedOn(_) => Ok(0),
             Stage::Running(running) => running.write(transport),
+            Stage::Away(away) => away.write(transport),
             Stage::Over(over) => over.write(transport),
         }
     }
 
     fn is_handshaking(&self) -> bool {
         match &self.stage {
-            Stage::Accepting(_) => true,
+            Stage::Accepting(_) | Stage::Deciding(_) | Stage::Away(_) | Stage::PassedOn(_) => true,
             Stage::Running(running) => running.is_handshaking(),
             Stage::Over(over) => over.was_handshaking(),
         }
@@ -383,7 +473,8 @@ impl Engine for Session {
 
     fn facts(&self) -> TlsFacts {
         match &self.stage {
-            Stage::Accepting(_) => self.known.facts(),
+            Stage::Accepting(_) | Stage::Deciding(_) | Stage::PassedOn(_) => self.known.facts(),
+            Stage::Away(away) => away.facts(),
             Stage::Running(running) => {
                 let (connection, notes) = running.evidence();
                 self.known.facts_of(connection, notes)

@@ -12,18 +12,32 @@ use rustls::client::ResolvesClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, KeyLog, SignatureScheme};
+use zeroize::Zeroizing;
+
+use crate::key_log::DangerKeyLog;
 
 /// What was seen in the handshake of one session.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Notes {
+    /// Who we are as a server: chosen before rustls asks.
+    pub(crate) identity: Option<Arc<CertifiedKey>>,
+    /// The server has asked for a certificate of ours.
+    pub(crate) identity_is_asked: bool,
     /// We have shown our certificate to a server that asked for one.
     pub(crate) identity_is_shown: bool,
     /// The OCSP response that the server has stapled to its certificate.
     pub(crate) staple: Option<Box<[u8]>>,
     /// The peer's certificates, where they were refused.
     pub(crate) refused: Vec<CertificateDer<'static>>,
+    /// Whether the handshake may have to wait for somebody.
+    pub(crate) may_block: bool,
+    /// Why an external signer has not signed.
+    pub(crate) signer_failed: Option<String>,
+    /// The traffic secret of TLS 1.3 that our next record is sealed under, while that is the first.
+    pub(crate) secret: Option<Zeroizing<Vec<u8>>>,
 }
 
 impl Notes {
@@ -35,7 +49,7 @@ impl Notes {
         result
     }
 
-    fn note(write: impl FnOnce(&mut Self)) {
+    pub(crate) fn note(write: impl FnOnce(&mut Self)) {
         NOTES.with_borrow_mut(write);
     }
 
@@ -160,9 +174,59 @@ impl ClientCertVerifier for Witnessed<dyn ClientCertVerifier> {
     }
 }
 
-/// A client's identity, noted when it is shown.
+/// The server's identity, as it was chosen for the session.
 #[derive(Debug)]
-pub(crate) struct ClientIdentity(pub(crate) Arc<CertifiedKey>);
+pub(crate) struct ServerIdentity;
+
+impl ResolvesServerCert for ServerIdentity {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        NOTES.with_borrow(|notes| notes.identity.clone())
+    }
+}
+
+/// Notes the secrets that our records of a handshake are sealed under, and hands all on to whoever has
+/// asked for them.
+#[derive(Debug)]
+pub(crate) struct SecretsNoted {
+    /// Those that are noted, in NSS's words.
+    labels: &'static [&'static str],
+    log: Option<Arc<dyn KeyLog>>,
+}
+
+impl SecretsNoted {
+    pub(crate) fn of_client(log: Option<&DangerKeyLog>) -> Self {
+        Self {
+            labels: &["CLIENT_HANDSHAKE_TRAFFIC_SECRET"],
+            log: log.map(DangerKeyLog::for_rustls),
+        }
+    }
+
+    pub(crate) fn of_server(log: Option<&DangerKeyLog>) -> Self {
+        Self {
+            labels: &["SERVER_HANDSHAKE_TRAFFIC_SECRET", "SERVER_TRAFFIC_SECRET_0"],
+            log: log.map(DangerKeyLog::for_rustls),
+        }
+    }
+}
+
+impl KeyLog for SecretsNoted {
+    fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
+        if self.labels.contains(&label) {
+            Notes::note(|notes| notes.secret = Some(Zeroizing::new(secret.to_vec())));
+        }
+        if let Some(log) = &self.log {
+            log.log(label, client_random, secret);
+        }
+    }
+
+    fn will_log(&self, label: &str) -> bool {
+        self.log.is_some() || self.labels.contains(&label)
+    }
+}
+
+/// A client's identity, if it has one; noted when it is asked for, and when it is shown.
+#[derive(Debug)]
+pub(crate) struct ClientIdentity(pub(crate) Option<Arc<CertifiedKey>>);
 
 impl ResolvesClientCert for ClientIdentity {
     fn resolve(
@@ -170,13 +234,15 @@ impl ResolvesClientCert for ClientIdentity {
         _authorities: &[&[u8]],
         schemes: &[SignatureScheme],
     ) -> Option<Arc<CertifiedKey>> {
+        Notes::note(|notes| notes.identity_is_asked = true);
+        let identity = self.0.as_ref()?;
         // rustls shows nothing when the key cannot sign as the server wants.
-        self.0.key.choose_scheme(schemes)?;
+        identity.key.choose_scheme(schemes)?;
         Notes::note(|notes| notes.identity_is_shown = true);
-        Some(self.0.clone())
+        Some(identity.clone())
     }
 
     fn has_certs(&self) -> bool {
-        true
+        self.0.is_some()
     }
 }

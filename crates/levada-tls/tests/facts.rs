@@ -90,7 +90,8 @@ fn an_identity_that_nobody_asked_for_is_not_told() {
         let mut setup = Setup::new(version);
         setup.client = setup.client.identity(setup.authority.identity(&["client.example"]));
         let mut pair = Pair::established(setup);
-        assert_eq!(facts(&mut pair, Role::Client).identity, None);
+        let client = facts(&mut pair, Role::Client);
+        assert_eq!((client.identity, client.identity_asked), (None, false));
         let server = facts(&mut pair, Role::Server);
         assert_eq!(server.verification, Some(Verification::Anonymous));
         assert_eq!((server.peer_certificates, &*server.peer_chain), (0, &[][..]));
@@ -98,7 +99,8 @@ fn an_identity_that_nobody_asked_for_is_not_told() {
         let mut setup = Setup::new(version);
         setup.server = setup.server.client_auth(ClientAuth::Requested(setup.authority.anchors()));
         let mut pair = Pair::established(setup);
-        assert_eq!(facts(&mut pair, Role::Client).identity, None);
+        let client = facts(&mut pair, Role::Client);
+        assert_eq!((client.identity, client.identity_asked), (None, true));
         assert_eq!(facts(&mut pair, Role::Server).verification, Some(Verification::Anonymous));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -31,7 +31,11 @@ impl KeyLogFile {
         }
         let open = || {
             let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?;
-            if file.metadata()?.permissions().mode() & 0o077 != 0 {
+            let metadata = file.metadata()?;
+            if metadata.uid() != rustix::process::geteuid().as_raw() {
+                return Err(io::Error::other("it belongs to another user: name another file"));
+            }
+            if metadata.mode() & 0o077 != 0 {
                 return Err(io::Error::other(
                     "others may open it, too: chmod 600, or another file",
                 ));

@@ -49,6 +49,7 @@ mod key_log;
 mod listener;
 mod memory;
 mod open;
+mod per_address;
 mod pool;
 mod relay;
 mod resolve;
@@ -57,6 +58,7 @@ mod socket;
 mod split;
 mod stdio;
 mod wakers;
+mod workers;
 pub mod ws;
 
 pub use carrier::Carrier;
@@ -71,10 +73,11 @@ pub use levada_core::{
     Step, SubjectName, Times, TlsFacts, Verification, WhyPlain, machine,
 };
 pub use levada_tls::{
-    Anchors, AnchorsError, ChannelBinding, ClientAuth, DangerKeyLog, ExporterError, Identities,
-    IdentitiesBuilder, IdentitiesError, Identity, IdentityError, KeyingMaterial, NameError,
-    Passphrase, PemError, Session, SessionName, TicketKey, TicketKeys, TicketRing, TlsClient,
-    TlsClientBuilder, TlsConfigError, TlsServer, TlsServerBuilder, TlsVersion,
+    Anchors, AnchorsError, ChannelBinding, ClientAuth, ClientHello, DangerKeyLog, ExporterError,
+    HelloAnswer, Identities, IdentitiesBuilder, IdentitiesError, Identity, IdentityError,
+    KeyingMaterial, NameError, Passphrase, PemError, Session, SessionName, SignatureScheme, Signer,
+    SignerError, Signing, TicketKey, TicketKeys, TicketRing, TlsClient, TlsClientBuilder,
+    TlsConfigError, TlsServer, TlsServerBuilder, TlsVersion, read_certificate,
 };
 pub use listener::Listener;
 pub use memory::Pipe;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use levada_address::{Family, Host, ListenEndpoint, UnixName};
-use levada_core::{Endpoint, Role};
+use levada_core::{Endpoint, Role, Rule};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, UnixListener};
@@ -18,6 +18,7 @@ use tokio::time::sleep;
 
 use crate::carrier::Carrier;
 use crate::dial::kernel_name;
+use crate::per_address::PerAddress;
 use crate::pool::ServerLayer;
 use crate::socket::{Options, Socket, TcpOptions};
 
@@ -35,6 +36,7 @@ pub struct Listener {
     options: Options,
     handshakes: Option<Arc<Semaphore>>,
     connections: Option<Arc<Semaphore>>,
+    per_address: Option<Arc<PerAddress>>,
     accepting: watch::Sender<bool>,
 }
 
@@ -91,6 +93,7 @@ impl Listener {
             options,
             handshakes: None,
             connections: None,
+            per_address: None,
             accepting: watch::Sender::new(true),
         })
     }
@@ -109,6 +112,17 @@ impl Listener {
     #[must_use]
     pub fn limit_connections(mut self, count: usize) -> Self {
         self.connections = Some(Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS))));
+        self
+    }
+
+    /// Lets at most `count` accepted sockets of one client live at once. Those beyond have ended with
+    /// [`Rule::Limit`](levada_core::Rule::Limit) when [`accept`](Listener::accept) gives them.
+    ///
+    /// A client is known by its IPv4 address, or by the first 64 bits of an IPv6 one. One that has no
+    /// address, at a Unix socket, is not limited.
+    #[must_use]
+    pub fn limit_connections_per_address(mut self, count: usize) -> Self {
+        self.per_address = Some(PerAddress::new(count));
         self
     }
 
@@ -205,12 +219,19 @@ impl Listener {
         if let Some(permit) = permit {
             socket.hold_until_ended(permit);
         }
+        if let (Some(all), Some(Endpoint::Ip(peer))) = (&self.per_address, socket.peer()) {
+            match all.admit(peer.ip()) {
+                Some(permit) => socket.hold_for_address(permit),
+                None => socket.refuse(Rule::Limit),
+            }
+        }
         if let Some(handshakes) = &self.handshakes
+            && socket.ended().is_none()
             && socket.state().is_before_established()
         {
             match Arc::clone(handshakes).try_acquire_owned() {
                 Ok(permit) => socket.hold_until_established(permit),
-                Err(_) => socket.refuse(levada_core::Rule::Limit),
+                Err(_) => socket.refuse(Rule::Limit),
             }
         }
         socket

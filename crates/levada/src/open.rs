@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use levada_address::{
@@ -191,6 +192,20 @@ impl Dialer {
             Wrap::Pool(session) => session.clone().into(),
         };
         Ok(Socket::dial(self.endpoint.clone(), layer, self.options))
+    }
+
+    /// Begins a stream to `ip` instead of any address that the host's name has; TLS still asks for the
+    /// name, and verifies it. Where there is no host, as on a Unix socket, it is as [`Dialer::dial`].
+    ///
+    /// # Errors
+    ///
+    /// As those of [`Dialer::dial`].
+    pub fn dial_at(&self, ip: IpAddr) -> Result<Socket, SetupError> {
+        let mut there = self.clone();
+        if let ConnectEndpoint::Tcp { host, .. } = &mut there.endpoint {
+            *host = Host::Ip(ip);
+        }
+        there.dial()
     }
 }
 

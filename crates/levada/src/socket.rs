@@ -5,6 +5,7 @@ mod options;
 mod read;
 mod up;
 mod upgrade;
+mod wait;
 mod write;
 
 pub use options::{Options, TcpOptions};
@@ -19,18 +20,19 @@ use std::time::Duration;
 
 use levada_address::{ConnectEndpoint, Host};
 use levada_core::{
-    Deadline, Ended, Ending, Event, Facts, Goodbyes, Life, Mode, OsError, Ours, Role, Rule, State,
-    Step, TlsFacts, WhyPlain,
+    Deadline, Ended, Ending, Endpoint, Event, Facts, Goodbyes, Life, Mode, OsError, Ours, Role,
+    Rule, State, Step, TlsFacts, WhyPlain,
 };
 use levada_tls::{ChannelBinding, Engine, ExporterError, KeyingMaterial, Session};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use crate::alarm::Alarm;
 use crate::carrier::Carrier;
 use crate::dial::Dialing;
 use crate::events::{Events, Teller};
+use crate::per_address::AddressPermit;
 use crate::pool::{Entrusting, Layer, PoolSession, Wrapping};
 use crate::resolve::{Resolve, SystemResolver};
 use crate::wakers::{Half, Wakers};
@@ -83,6 +85,8 @@ pub struct Socket {
     write_waits: bool,
     options: Options,
     alarm: Option<Alarm>,
+    /// While a signature is on its way: when it is late.
+    signature_is_late: Option<Pin<Box<Sleep>>>,
     facts: Facts,
     born: Instant,
     phase_began: Instant,
@@ -92,6 +96,8 @@ pub struct Socket {
     handshake_permit: Option<OwnedSemaphorePermit>,
     /// Held until the socket has ended.
     permit: Option<OwnedSemaphorePermit>,
+    /// As that, for the client that it came from.
+    address_permit: Option<AddressPermit>,
 }
 
 #[derive(Debug)]
@@ -201,12 +207,14 @@ impl Socket {
             write_waits: false,
             options,
             alarm: None,
+            signature_is_late: None,
             born: now,
             phase_began: now,
             teller: Teller::default(),
             wakers: Wakers::default(),
             handshake_permit: None,
             permit: None,
+            address_permit: None,
         }
     }
 
@@ -272,6 +280,21 @@ impl Socket {
         binding: ChannelBinding,
     ) -> Result<KeyingMaterial, ExporterError> {
         self.session.as_ref().ok_or(ExporterError::NoSession)?.channel_binding(binding)
+    }
+
+    /// The peer's own certificate in DER, verified or not; `None` before it was shown, behind the end of
+    /// TLS, and where there is none.
+    pub fn peer_certificate(&self) -> Option<&[u8]> {
+        self.session.as_ref()?.peer_certificate()
+    }
+
+    /// Has a read give the data of one TLS record at most, and never join two: for streams whose peer
+    /// seals each message by itself. TLS promises nothing of it (RFC 8446 section 5.1). Without TLS it
+    /// has no effect.
+    pub const fn keep_records_apart(&mut self) {
+        if let Some(session) = &mut self.session {
+            session.keep_records_apart();
+        }
     }
 
     /// A listener for what happens from now on. A socket without one does no work for it.
@@ -414,6 +437,15 @@ impl Socket {
 
     pub(crate) fn hold_until_ended(&mut self, permit: OwnedSemaphorePermit) {
         self.permit = Some(permit);
+    }
+
+    pub(crate) fn hold_for_address(&mut self, permit: AddressPermit) {
+        self.address_permit = Some(permit);
+    }
+
+    /// Who is at the other end of the transport.
+    pub(crate) const fn peer(&self) -> Option<&Endpoint> {
+        self.facts.peer.as_ref()
     }
 
     pub(crate) fn set_role(&mut self, role: Role) {

@@ -60,6 +60,12 @@ impl Command {
         self
     }
 
+    /// Its own words, for another command that is to run it.
+    pub(crate) fn words(&self) -> Vec<std::ffi::OsString> {
+        let program = self.0.get_program();
+        std::iter::once(program).chain(self.0.get_args()).map(ToOwned::to_owned).collect()
+    }
+
     pub(crate) fn start(mut self) -> Running {
         let mut child = self.0.spawn().unwrap_or_else(|error| panic!("{:?}: {error}", self.0));
         Running {

@@ -10,6 +10,7 @@ mod pki;
 mod plain;
 mod pool;
 mod serve;
+mod upgrader;
 mod wire;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ pub(crate) use pki::Pki;
 pub(crate) use plain::{Backend, reset};
 pub(crate) use pool::{Pool, Speaker};
 pub(crate) use serve::{Record, Serve};
+pub(crate) use upgrader::{Served, Upgrader};
 pub(crate) use wire::Wire;
 
 /// How long anything may take before its test has failed.
@@ -58,6 +60,13 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+/// A number that the system tells of a process: proc_pid_status(5).
+pub(crate) fn status(process: u32, name: &str) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("it is told");
+    line.split_whitespace().next().and_then(|word| word.parse().ok()).expect("it is a number")
 }
 
 /// Bytes that are nowhere twice the same for long: digits only, which no peer takes for a command.

@@ -6,8 +6,8 @@ use std::net::{SocketAddr, TcpStream};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::PATIENCE;
 use super::command::{Command, Running, levada};
+use super::{PATIENCE, status};
 
 /// One line of the log.
 pub(crate) type Record = Value;
@@ -115,6 +115,11 @@ impl Serve {
     pub(crate) fn wait(mut self) -> (i32, Vec<Record>) {
         let records = std::iter::from_fn(|| self.record()).collect();
         (self.process.wait().code(), records)
+    }
+
+    /// The memory that it has in use, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        status(self.process.id(), "VmRSS:") * 1024
     }
 
     /// How many descriptors it holds.

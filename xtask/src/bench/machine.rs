@@ -60,7 +60,7 @@ fn processor(cpuinfo: &str) -> Option<&str> {
 }
 
 /// What a command prints, wherever it prints it.
-fn said(words: &[&str]) -> Result<String, String> {
+pub(crate) fn said(words: &[&str]) -> Result<String, String> {
     let [program, words @ ..] = words else { return Err("no command".to_owned()) };
     let output = Command::new(program).args(words).output();
     let output = output.map_err(|error| format!("{program}: {error}"))?;

@@ -158,7 +158,16 @@ fn serve(
     let mut client = daemon.client();
     client.request(Message::StartTls(request), Some(network.as_fd()));
     drop(network);
-    let asked = client.receive();
+    let mut asked = client.receive();
+    if let Message::StartTlsLocalId(body) = &asked.message {
+        // An application that stands for one name.
+        let answer = match body.local_id.as_str() {
+            Some("pool.example") => Message::StartTlsLocalId(body.clone()),
+            _ => Message::Error(levada_pool_wire::body::Failure::from_errno(13)),
+        };
+        client.answer(&asked, answer, None);
+        asked = client.receive();
+    }
     if let Message::Error(_) = asked.message {
         return Err(code_of(&asked.message));
     }
@@ -223,7 +232,12 @@ fn b1_openssl_and_gnutls_clients_are_verified() {
             let served = serve(&daemon, run, &more, request(flags));
             served.map(|(reply, _)| reply.remote_id.as_str().unwrap().to_owned())
         };
-        assert_eq!(result(&own, none).as_deref(), Ok("peer@far.example"), "required, and shown");
+        assert_eq!(
+            result(&own, none).as_deref(),
+            Ok("peer@far.example"),
+            "required, and shown: {:#?}",
+            daemon.notices.lines()
+        );
         assert_eq!(result(&own, ask).as_deref(), Ok("peer@far.example"), "requested, and shown");
         assert_eq!(result(&own, ignore).as_deref(), Ok(""), "not asked for");
         assert_eq!(result(&nobody, none), Err(24), "required, and not shown");
@@ -234,6 +248,32 @@ fn b1_openssl_and_gnutls_clients_are_verified() {
             assert_eq!(result(bad, ignore).as_deref(), Ok(""));
         }
     }
+}
+
+#[test]
+fn a7_openssl_and_gnutls_ask_for_a_name_and_the_application_decides() {
+    let daemon = Daemon::start();
+    let flags = StartTlsFlags::SERVER
+        .with(StartTlsFlags::LOCALID_CHECK)
+        .with(StartTlsFlags::IGNORE_REMOTEID);
+    let request = StartTls { flags, ..StartTls::default() };
+    let gnutls = |name: &str| {
+        [format!("--sni-hostname={name}"), format!("--verify-hostname={name}")].to_vec()
+    };
+    let openssl = |name: &str| ["-servername".to_owned(), name.to_owned()].to_vec();
+    let runs: [(Run, &dyn Fn(&str) -> Vec<String>); 2] =
+        [(openssl_client, &openssl), (gnutls_client, &gnutls)];
+    for (run, asking) in runs {
+        for (name, wanted) in [("pool.example", Ok("pool.example")), ("other.example", Err(3))] {
+            let more = asking(name);
+            let more: Vec<_> = more.iter().map(String::as_str).collect();
+            let served = serve(&daemon, run, &more, request.clone());
+            let told = served.map(|(reply, _)| reply.local_id.as_str().unwrap().to_owned());
+            assert_eq!(told.as_deref().map_err(|&code| code), wanted, "{name}");
+        }
+    }
+    let nobody = serve(&daemon, openssl_client, &["-noservername"], request);
+    assert_eq!(nobody.err(), Some(3), "the application has nobody for no name");
 }
 
 #[test]
@@ -260,7 +300,7 @@ fn without_sni_the_preset_identity_is_shown() {
     // Nobody is preset, and the policy has no default.
     request.local_id = levada_pool_wire::Identity::EMPTY;
     let refused = serve(&daemon, openssl_client, &["-noservername"], request);
-    assert!(matches!(refused, Err(23 | 24)));
+    assert_eq!(refused.err(), Some(24));
 }
 
 #[test]

@@ -176,6 +176,8 @@ enums! {
         10 = WsHandshake(why);
         11 = Signer(why);
         12 = Internal(what);
+        13 = HelloRefused(name);
+        14 = Undecided(what);
     }
     CertificateFault {
         1 = UnknownIssuer;
@@ -209,8 +211,8 @@ structs! {
     }
     Staple { bytes, status, serial, this_update, next_update }
     TlsFacts {
-        version, suite, group, alpn, sni, verified_name, resumed, identity, verification,
-        peer_certificates, peer_chain, staple
+        version, suite, group, alpn, sni, verified_name, resumed, identity, identity_asked,
+        verification, peer_certificates, peer_chain, staple
     }
 }
 

@@ -6,6 +6,9 @@
 
 mod alternative_name;
 mod distinguished_name;
+mod names;
+
+pub use names::{EncodedNames, encoded_names};
 
 use base64ct::{Base64, Encoding};
 use levada_core::{CertificateFacts, ShownCertificate};

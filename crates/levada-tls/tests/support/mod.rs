@@ -2,10 +2,15 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part of it")]
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+
 use levada_core::{Ending, Role};
 use levada_tls::{
-    Anchors, ClientAuth, Engine, Identities, Identity, Session, SessionName, TlsClient,
-    TlsClientBuilder, TlsServer, TlsServerBuilder, TlsVersion,
+    Anchors, BlockingPool, ClientAuth, Engine, Identities, Identity, Session, SessionName,
+    TlsClient, TlsClientBuilder, TlsServer, TlsServerBuilder, TlsVersion, Work,
 };
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -144,6 +149,7 @@ impl End {
     pub fn open(&mut self, room: usize) {
         let mut plain = vec![0; room];
         loop {
+            wait(&mut self.session);
             match self.session.open(&self.wire, &mut plain) {
                 Ok(opened) => {
                     self.wire.drain(..opened.taken);
@@ -186,6 +192,38 @@ impl End {
 }
 
 const ROOM: usize = 64 * 1024;
+
+/// Waits until `session` waits for nobody but its peer.
+pub fn wait(session: &mut Session) {
+    block_on(std::future::poll_fn(|cx| session.poll_awaited(cx, &Threads)));
+}
+
+/// A thread for each work.
+pub struct Threads;
+
+impl BlockingPool for Threads {
+    fn run(&self, work: Work) {
+        thread::spawn(|| work.run());
+    }
+}
+
+/// Waits for `future` on this thread.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(result) => return result,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
 
 /// A client and a server.
 pub struct Pair {

@@ -36,6 +36,7 @@ impl Socket {
         self.dying = None;
         self.handshake_permit = None;
         self.permit = None;
+        self.address_permit = None;
         self.queue = Vec::new();
         self.below = Vec::new();
         self.wakers.wake(Half::Read);
@@ -140,6 +141,9 @@ impl Socket {
             }
             Some(ending) => self.end(ending),
             None => {
+                if self.stop_waiting() {
+                    return;
+                }
                 if let Some(session) = &mut self.session {
                     session.close();
                     // A goodbye, if it can go without waiting.

@@ -8,7 +8,7 @@ use levada_core::{ClosePolicy, Deadlines};
 use socket2::{SockRef, TcpKeepalive};
 
 /// How a [`Socket`](crate::Socket) is to behave.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Options {
     /// How long each phase may last.
@@ -21,6 +21,21 @@ pub struct Options {
     /// is refused otherwise. Never after anything else of TLS has failed. What was written before is
     /// sent in plaintext then: write only when [`Facts::plain`](crate::Facts::plain) says what you can say.
     pub danger_allow_plaintext: bool,
+    /// How long an external [`Signer`](crate::Signer) may take for a signature; 5 s by default. The
+    /// deadline of the whole handshake runs meanwhile.
+    pub signer_deadline: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            deadlines: Deadlines::default(),
+            close: ClosePolicy::default(),
+            tcp: TcpOptions::default(),
+            danger_allow_plaintext: false,
+            signer_deadline: Duration::from_secs(5),
+        }
+    }
 }
 
 /// How a TCP transport behaves.

@@ -129,6 +129,10 @@ impl Socket {
         else {
             return Poll::Ready(0);
         };
+        if session.awaits().is_some() {
+            // Nothing can be taken in before it is up, which sees to that.
+            return Poll::Pending;
+        }
         let opened = with_wire(|scratch| {
             let held = self.wire.len();
             if held > 0 || session.has_plaintext() {

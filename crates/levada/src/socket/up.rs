@@ -141,6 +141,13 @@ impl Socket {
                 self.dying = Some(Ending::CloseNotify { unsent });
                 continue;
             }
+            if session.awaits().is_some() {
+                ready!(self.poll_awaited(cx));
+                if self.pass_through() {
+                    return Poll::Ready(());
+                }
+                continue;
+            }
             ready!(self.poll_take_in(cx, &mut []));
         }
     }

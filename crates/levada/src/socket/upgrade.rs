@@ -169,6 +169,19 @@ impl Socket {
         self.establish();
     }
 
+    /// Goes on in plaintext where a hook has decided to hand the client on. `false` where not.
+    pub(super) fn pass_through(&mut self) -> bool {
+        let Some(mut bytes) = self.session.as_mut().and_then(Session::take_passed_on) else {
+            return false;
+        };
+        bytes.append(&mut self.wire);
+        self.wire = bytes;
+        self.facts.tls = self.tls_facts();
+        self.unwrap(WhyPlain::PassThrough);
+        self.establish();
+        true
+    }
+
     /// Goes on without a session. What came behind it is the caller's to read.
     fn unwrap(&mut self, why: WhyPlain) {
         self.session = None;

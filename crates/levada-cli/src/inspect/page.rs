@@ -1,0 +1,229 @@
+//! The report on one page, for people.
+
+use levada::Verification;
+use time::OffsetDateTime;
+
+use super::layout::{Ink, Paper, Row};
+use super::report::{Accepted, Certificate, Place, Report, SuiteAccepted, Tls};
+use super::verdict::{Finding, Severity, Verdict};
+use crate::validity;
+
+/// The most names of a certificate that are shown.
+const MOST_NAMES: usize = 8;
+
+/// The most suites that are shown of those with one weakness; `--json` has them all.
+const MOST_WEAK_SUITES: usize = 3;
+
+/// The page.
+pub(crate) fn of(report: &Report, paper: &Paper) -> String {
+    let mut rows = vec![verdict(report)];
+    rows.extend(addresses(report));
+    if let Some(tls) = &report.tls {
+        rows.push(agreed(tls));
+        rows.push(identity(tls));
+        rows.extend(tls.certificates.iter().map(certificate));
+    }
+    if let Some(accepts) = &report.accepts {
+        rows.extend(accepted(accepts));
+    }
+    rows.extend(report.findings.iter().map(finding));
+    rows.retain(|row| !row.lines.is_empty());
+    paper.print(&rows)
+}
+
+fn plain(text: impl Into<String>) -> (Ink, String) {
+    (Ink::Plain, text.into())
+}
+
+fn verdict(report: &Report) -> Row {
+    let ink = match report.verdict {
+        Verdict::Good => Ink::Good,
+        Verdict::Warnings => Ink::Warning,
+        _ => Ink::Bad,
+    };
+    let lines = vec![plain(&report.address), (ink, report.verdict.words().to_owned())];
+    Row { label: "inspected", lines }
+}
+
+fn addresses(report: &Report) -> Vec<Row> {
+    let mut rows = Vec::new();
+    if let Some(lookup) = &report.lookup {
+        let count = match report.addresses.len() + lookup.more_addresses {
+            0 => "no address".to_owned(),
+            1 => "1 address".to_owned(),
+            count => format!("{count} addresses"),
+        };
+        let rest = match lookup.more_addresses {
+            0 => String::new(),
+            more => format!(", {more} of them not visited"),
+        };
+        let line = format!("{count} in {}{rest}", millis(lookup.ms));
+        rows.push(Row { label: "lookup", lines: vec![plain(line)] });
+    }
+    let visited = report.addresses.iter().map(|place| visited(place, report.tls.is_some()));
+    rows.push(Row { label: "addresses", lines: visited.collect() });
+    rows
+}
+
+fn visited(place: &Place, speaks_tls: bool) -> (Ink, String) {
+    let mut line = format!("{}  ", place.address);
+    match (place.connect_ms, place.handshake_ms) {
+        (Some(connect), Some(handshake)) => {
+            let handshake = millis(handshake);
+            line.push_str(&format!("connected in {}, TLS in {handshake}", millis(connect)));
+        }
+        (Some(connect), None) => {
+            line.push_str(&format!("connected in {}", millis(connect)));
+            if speaks_tls && place.why.is_none() {
+                line.push_str(", no TLS");
+            }
+        }
+        (None, _) => line.push_str("not connected"),
+    }
+    match (place.outcome, &place.why) {
+        ("good", _) | (_, None) => (Ink::Plain, line),
+        (outcome, Some(_)) => {
+            let ink = if outcome == "unreachable" { Ink::Warning } else { Ink::Bad };
+            let words = match outcome {
+                "unreachable" => ": unreachable",
+                "not_verified" => ": not trusted",
+                _ => ": TLS failed",
+            };
+            (ink, format!("{line}{words}"))
+        }
+    }
+}
+
+fn agreed(tls: &Tls) -> Row {
+    let mut line = vec![format!("TLS {}", tls.version.unwrap_or_default())];
+    line.extend(tls.suite.clone());
+    line.extend(tls.group.as_ref().map(|group| match tls.post_quantum {
+        Some(true) => format!("{group} (post-quantum)"),
+        _ => group.clone(),
+    }));
+    line.extend(tls.alpn.as_ref().map(|name| format!("ALPN {name}")));
+    Row { label: "agreed on", lines: vec![plain(line.join(", "))] }
+}
+
+fn identity(tls: &Tls) -> Row {
+    let verified = match (tls.verification, &tls.verified_name) {
+        (Some(Verification::Verified), Some(name)) => (Ink::Good, format!("verified to be {name}")),
+        (Some(Verification::Verified), None) => (Ink::Good, "verified".to_owned()),
+        (Some(Verification::Refused), _) => (Ink::Bad, "not trusted, see below".to_owned()),
+        (Some(Verification::Danger), _) => (Ink::Warning, "not verified: that is off".to_owned()),
+        (Some(Verification::Anonymous) | None, _) => {
+            (Ink::Plain, "shows no certificate".to_owned())
+        }
+    };
+    let asks = match (tls.client_certificate_asked, tls.client_certificate_shown) {
+        (false, _) => "asks for no client certificate",
+        (true, true) => "asks for a client certificate, and got ours",
+        (true, false) => "asks for a client certificate, and got none",
+    };
+    Row { label: "server", lines: vec![verified, plain(asks)] }
+}
+
+fn certificate(certificate: &Certificate) -> Row {
+    let label = if certificate.place == 0 { "certificate" } else { "  sent with" };
+    let mut lines = vec![plain(certificate.subject())];
+    if let Some(facts) = &certificate.facts {
+        let mut names: Vec<_> =
+            facts.names.iter().take(MOST_NAMES).map(ToString::to_string).collect();
+        let more = facts.names.len() + facts.more_names - names.len();
+        if more > 0 {
+            names.push(format!("and {more} more"));
+        }
+        if !names.is_empty() {
+            lines.push(plain(names.join(", ")));
+        }
+        let issuer = if facts.issuer == facts.subject { "itself" } else { facts.issuer.as_str() };
+        lines.push(plain(format!("issued by {issuer}")));
+    }
+    if let (Some(days), Some(end)) = (certificate.days_left, certificate.expires) {
+        let ink = if days < 0 { Ink::Bad } else { Ink::Plain };
+        lines.push((ink, format!("{}, until {}", validity::in_words(days), day(end))));
+    }
+    Row { label, lines }
+}
+
+fn accepted(accepts: &Accepted) -> Vec<Row> {
+    let named = |wanted: Option<bool>| {
+        let versions = accepts.versions.iter().filter(move |one| one.accepted == wanted);
+        versions.map(|one| one.version).collect::<Vec<_>>().join(", ")
+    };
+    let mut versions = vec![plain(named(Some(true)))];
+    for (wanted, words) in [(Some(false), "not"), (None, "no answer for")] {
+        let names = named(wanted);
+        if !names.is_empty() {
+            versions.push(plain(format!("{words} {names}")));
+        }
+    }
+    let groups: Vec<_> = accepts
+        .groups
+        .iter()
+        .map(|group| match group.post_quantum {
+            true => format!("{} (post-quantum)", group.group),
+            false => group.group.clone(),
+        })
+        .collect();
+    let list = |items: &[String]| match items {
+        [] => Vec::new(),
+        items => vec![plain(items.join(", "))],
+    };
+    vec![
+        Row { label: "versions", lines: versions },
+        Row { label: "suites", lines: suites(&accepts.suites) },
+        Row { label: "groups", lines: list(&groups) },
+        Row { label: "ALPN", lines: list(&accepts.alpn) },
+    ]
+}
+
+/// The suites by version and by what is wrong with them: of the good ones each, of the others some, for a
+/// server that is not looked after accepts fifty.
+fn suites(all: &[SuiteAccepted]) -> Vec<(Ink, String)> {
+    let mut kinds = Vec::new();
+    for one in all {
+        if !kinds.contains(&(one.version, one.weakness)) {
+            kinds.push((one.version, one.weakness));
+        }
+    }
+    kinds
+        .into_iter()
+        .map(|(version, weakness)| {
+            let alike = all.iter().filter(|one| (one.version, one.weakness) == (version, weakness));
+            let alike: Vec<_> = alike.collect();
+            let shown = if weakness.is_some() { MOST_WEAK_SUITES } else { alike.len() };
+            let names: Vec<_> = alike.iter().take(shown).map(|one| one.suite.as_str()).collect();
+            let mut line = match weakness {
+                None => format!("{version}: {}", names.join(", ")),
+                Some(weakness) => format!("{version}, {weakness}: {}", names.join(", ")),
+            };
+            if alike.len() > shown {
+                line.push_str(&format!(", and {} more", alike.len() - shown));
+            }
+            (if weakness.is_some() { Ink::Warning } else { Ink::Plain }, line)
+        })
+        .collect()
+}
+
+fn finding(finding: &Finding) -> Row {
+    let (label, ink) = match finding.severity {
+        Severity::Error => ("ERROR", Ink::Bad),
+        Severity::Warning => ("WARNING", Ink::Warning),
+        Severity::Note => ("note", Ink::Plain),
+    };
+    let at = finding.address.as_ref().map_or_else(String::new, |at| format!("{at}: "));
+    let mut lines = vec![(ink, format!("{at}{}", finding.message))];
+    if !finding.hint.is_empty() {
+        lines.push(plain(format!("-> {}", finding.hint)));
+    }
+    Row { label, lines }
+}
+
+fn millis(time: f64) -> String {
+    format!("{time:.1} ms")
+}
+
+fn day(time: OffsetDateTime) -> String {
+    format!("{:04}-{:02}-{:02}", time.year(), u8::from(time.month()), time.day())
+}
