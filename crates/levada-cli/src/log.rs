@@ -45,6 +45,12 @@ pub(crate) enum Record<'a> {
     Listening { on: &'a str, to: &'a str },
     /// An option takes security away.
     Danger(&'a Danger),
+    /// Peers will not like an identity of ours.
+    Identity { of: &'a str, warning: &'a str },
+    /// What the addresses name was read again, and holds from the next handshake on.
+    Reloaded,
+    /// It cannot be used: all goes on as it was.
+    NotReloaded { error: &'a str },
     /// A pair of streams has ended.
     Ended(EndedPair<'a>),
     /// As many streams as there may be: no more are taken for now.
@@ -91,11 +97,13 @@ impl Record<'_> {
             | Self::PoolListening { .. }
             | Self::Hardened { .. }
             | Self::Pool { warning: false, .. }
+            | Self::Reloaded
             | Self::Draining { .. }
             | Self::Stopped { cut: 0 } => "info",
             Self::Ended(pair) if good(pair.client) && pair.target.is_none_or(good) => "info",
-            Self::ListenerBroken { .. } => "error",
+            Self::ListenerBroken { .. } | Self::NotReloaded { .. } => "error",
             Self::Danger(_)
+            | Self::Identity { .. }
             | Self::Pool { .. }
             | Self::Ended(_)
             | Self::Full { .. }
@@ -112,6 +120,11 @@ impl Record<'_> {
                 .pair("address", danger.address())
                 .pair("option", danger.option())
                 .pair("message", danger.message()),
+            Self::Identity { of, warning } => {
+                line.word("identity").pair("of", of).pair("warning", warning)
+            }
+            Self::Reloaded => line.word("reloaded"),
+            Self::NotReloaded { error } => line.word("not_reloaded").pair("error", error),
             Self::Ended(pair) => pair.text(line.word("ended")),
             Self::Full { connections } => line.word("full").pair("connections", connections),
             Self::ListenerBroken { on, error } => {
@@ -165,6 +178,9 @@ impl EndedPair<'_> {
             if let Some(ended) = ended.filter(has_reason) {
                 line.pair(&format!("{side}.cause"), ended.ending.cause_code());
                 line.pair(&format!("{side}.message"), &ended.ending);
+                for fault in ended.other_faults() {
+                    line.pair(&format!("{side}.certificate"), fault);
+                }
                 line.pair(&format!("{side}.hint"), ended.hint());
             }
         }

@@ -26,6 +26,7 @@ mod plan;
 mod pool;
 mod prepared;
 mod quote;
+mod reload;
 mod serve;
 mod signals;
 mod state_dir;

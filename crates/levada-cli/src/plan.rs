@@ -182,7 +182,9 @@ fn configured(path: &Path) -> Result<ServePlan, Stop> {
 }
 
 fn development(flags: &Flags) -> Result<Bridge, Stop> {
-    if let Some(word) = flags.first_of(&["cert", "key", "ocsp", "passphrase-file"]) {
+    if let Some(word) =
+        flags.first_of(&["cert", "key", "ocsp", "passphrase-env", "passphrase-file"])
+    {
         return Err(fail(format!(
             "--{word} is for a listener of your own: add --listen {DEVELOPMENT} --to echo:"
         )));

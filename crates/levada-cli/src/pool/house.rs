@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::dev_ca::DevelopmentIdentity;
+use crate::dev_ca::Localhost;
 use crate::exit::{Exit, Stop, fail, say};
 use crate::limits;
 use crate::log::{Log, Record};
@@ -172,7 +172,7 @@ fn code_of(status: ExitStatus) -> u8 {
 }
 
 /// Says where it is and how to try it, on standard output.
-fn greet(socket: &Path, development: Option<&DevelopmentIdentity>) {
+fn greet(socket: &Path, development: Option<&Localhost>) {
     let socket = quote(&socket.to_string_lossy()).into_owned();
     let mut text = format!("The TLS pool listens at {socket}\n");
     if let Some(files) = development {

@@ -11,7 +11,7 @@ use levada_pool_daemon::{Policy, PolicySource};
 use levada_sys::service;
 use time::OffsetDateTime;
 
-use crate::dev_ca::{self, DevelopmentIdentity};
+use crate::dev_ca::{self, Localhost};
 use crate::exit::{Stop, fail};
 use crate::state_dir::{self, StateDir};
 
@@ -123,7 +123,7 @@ pub(crate) struct Estate {
     pub(crate) source: PolicySource,
     pub(crate) policy: Policy,
     /// Where nobody has said what to own: the files that were made for it.
-    pub(crate) development: Option<DevelopmentIdentity>,
+    pub(crate) development: Option<Localhost>,
 }
 
 impl Estate {
@@ -142,15 +142,18 @@ impl Estate {
     }
 }
 
-fn develop() -> Result<(PolicySource, Option<DevelopmentIdentity>), Stop> {
-    /// Whoever asks for no name is shown localhost, too: it is all there is.
-    const POLICY: &str = "anchors = \"ca.pem\"\n\n[[identity]]\nname = \"localhost\"\n\
-                          cert = \"localhost.pem\"\ndefault = true\n";
+fn develop() -> Result<(PolicySource, Option<Localhost>), Stop> {
     let folder = state_dir::path(|name| std::env::var_os(name));
     let made =
         StateDir::open(folder.clone()).map_err(dev_ca::DevelopmentError::from).and_then(|state| {
-            let files = dev_ca::ensure(&state, OffsetDateTime::now_utc())?;
-            state.write("pool.toml", POLICY)?;
+            let files = dev_ca::localhost(&state, OffsetDateTime::now_utc())?;
+            // Whoever asks for no name is shown localhost, too: it is all there is.
+            let policy = format!(
+                "anchors = {:?}\n\n[[identity]]\nname = \"localhost\"\ncert = {:?}\ndefault = true\n",
+                files.ca.to_string_lossy(),
+                files.identity.to_string_lossy()
+            );
+            state.write("pool.toml", &policy)?;
             Ok(files)
         });
     let files = made.map_err(|error| {
