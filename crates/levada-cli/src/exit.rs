@@ -29,8 +29,8 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
-    /// As the shell sees it.
-    const fn number(self) -> u8 {
+    /// The number.
+    pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Clean => 0,
             Self::Usage => 1,
@@ -59,13 +59,13 @@ impl Exit {
 /// As its number.
 impl Serialize for Exit {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_u8(self.number())
+        to.serialize_u8(self.code())
     }
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit.number())
+        Self::from(exit.code())
     }
 }
 

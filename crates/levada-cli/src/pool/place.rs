@@ -143,14 +143,17 @@ impl Estate {
 }
 
 fn develop() -> Result<(PolicySource, Option<Localhost>), Stop> {
-    /// Whoever asks for no name is shown localhost, too: it is all there is.
-    const POLICY: &str = "anchors = \"ca.pem\"\n\n[[identity]]\nname = \"localhost\"\n\
-                          cert = \"localhost.pem\"\ndefault = true\n";
     let folder = state_dir::path(|name| std::env::var_os(name));
     let made =
         StateDir::open(folder.clone()).map_err(dev_ca::DevelopmentError::from).and_then(|state| {
             let files = dev_ca::localhost(&state, OffsetDateTime::now_utc())?;
-            state.write("pool.toml", POLICY)?;
+            // Whoever asks for no name is shown localhost, too: it is all there is.
+            let policy = format!(
+                "anchors = {:?}\n\n[[identity]]\nname = \"localhost\"\ncert = {:?}\ndefault = true\n",
+                files.ca.to_string_lossy(),
+                files.identity.to_string_lossy()
+            );
+            state.write("pool.toml", &policy)?;
             Ok(files)
         });
     let files = made.map_err(|error| {
