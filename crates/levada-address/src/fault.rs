@@ -38,6 +38,8 @@ pub enum Fault {
     Userinfo,
     /// A path behind the port.
     Path,
+    /// A query in the path of a listener.
+    Query,
     /// Something behind a scheme that stands alone.
     Trailing(Scheme),
     /// A host that is none.
@@ -155,6 +157,16 @@ pub enum ValueFault {
     DurationLong,
     /// No number of bytes that a record can be limited to.
     RecordSize,
+    /// A path that does not begin with a slash.
+    TargetSlash,
+    /// A path with a character that is to be percent-encoded.
+    TargetCharacter,
+    /// No Origin.
+    NotOrigin,
+    /// `any`, or a pattern of several Origins, where one is to be named.
+    NotOneOrigin,
+    /// A subprotocol that is no token (RFC 9110 section 5.6.2), or is there twice.
+    Subprotocol,
 }
 
 impl From<HostFault> for Fault {
@@ -186,6 +198,7 @@ impl fmt::Display for Fault {
             Self::SchemeSide(scheme, side) => write!(f, "`{scheme}:` is not for {side}"),
             Self::Userinfo => f.write_str("an address has no user name and no password"),
             Self::Path => f.write_str("nothing but options follows the port"),
+            Self::Query => f.write_str("a path that is served has no query"),
             Self::Trailing(scheme) => write!(f, "nothing but options follows `{scheme}:`"),
             Self::Host(fault) => fault.fmt(f),
             Self::HostNeeded => f.write_str("a host is needed for connecting"),
@@ -258,6 +271,11 @@ impl fmt::Display for ValueFault {
             Self::DurationZero => "a deadline of zero can never be met",
             Self::DurationLong => "a deadline has at most 365 days",
             Self::RecordSize => "a record can be limited to a number of bytes from 64 to 16384",
+            Self::TargetSlash => "a path begins with `/`",
+            Self::TargetCharacter => "a path has no such character",
+            Self::NotOrigin => "this is no origin",
+            Self::NotOneOrigin => "this is not one origin",
+            Self::Subprotocol => "a subprotocol is a token, and there once",
         })
     }
 }
