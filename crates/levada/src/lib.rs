@@ -93,6 +93,11 @@ pub use socket::{Options, Socket, TcpOptions, UpgradeError};
 pub use split::{NotOneSocket, ReadHalf, WriteHalf};
 pub use ws::WsStream;
 
+/// The book's page about certificates.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/verification.md")]
+mod verification {}
+
 /// The book's page about TLS sessions.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/sessions.md")]
