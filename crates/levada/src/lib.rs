@@ -95,6 +95,11 @@ pub use split::{NotOneSocket, ReadHalf, WriteHalf};
 pub use stream::{Stream, Watched};
 pub use ws::WsStream;
 
+/// The book's page about certificates.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/verification.md")]
+mod verification {}
+
 /// The book's page about TLS sessions.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/sessions.md")]
