@@ -69,9 +69,9 @@ pub(crate) const ROWS: &[Row] = rows! {
         world::meet(world::listed(|authority| authority.crl(&[], 2021)), Client);
     "no revocation list is the issuer's", Client, false, "ERR_TLS_FATAL_ERROR", Config, "the peer's certificate was refused: whether it is revoked cannot be told: there is no revocation list of its issuer, we sent the alert unknown_ca (48)", "give a current revocation list of each issuer with crl=FILE (of a client: client-crl=FILE)",
         world::meet(world::listed(|_| Authority::new("another authority").crl(&[], 2100)), Client);
-    "the server's key is not the one that is pinned", Client, false, "ERR_TLS_FATAL_ALERT", Config, "the peer sent the fatal alert access_denied (49)", "the peer does not let us in: have our certificate, its key or its names allowed there",
+    "the server's key is not the one that is pinned", Client, false, "refused_pin", Config, "we refused the peer: its key is not pinned", "pin the peer's key, which `levada inspect` shows, with pin=PIN (of a client: client-pin=PIN), if it is to be let in",
         world::meet(world::pinned(), Client);
-    "the server's key is not the one that is pinned", Server, false, "ERR_TLS_FATAL_ALERT", Config, "the peer sent the fatal alert access_denied (49)", "the peer knows us and does not let us in",
+    "the server's key is not the one that is pinned", Server, false, "ERR_TLS_FATAL_ALERT", Config, "the peer sent the fatal alert access_denied (49)", "the peer does not let us in: have our certificate, its key or its names allowed there",
         world::meet(world::pinned(), Server);
     "no name of the client's certificate is allowed", Server, false, "refused_san", Config, "we refused the peer: its names are not on the list of allowed names", "allow a name of the peer with san=NAME (of a client: client-san=NAME), if it is to be let in",
         world::meet(world::not_allowed(), Server);
@@ -92,9 +92,9 @@ pub(crate) const ROWS: &[Row] = rows! {
         world::signed(Server, Server, |_, _| async { Ok(vec![1; 70]) }, false);
     "the signer gives no signature in time", Server, false, "ERR_TLS_FATAL_ERROR", Local, "the private key could not sign: it gave no signature in time, we sent the alert internal_error (80)", "check the private key, or what holds it",
         world::signed(Server, Server, |_, _| std::future::pending(), true);
-    "a hook of the server refuses the client", Server, false, "ERR_TLS_FATAL_ALERT", Config, "the peer sent the fatal alert access_denied (49)", "the peer does not let us in: have our certificate, its key or its names allowed there",
+    "a hook of the server refuses the client", Server, false, "ERR_TLS_FATAL_ERROR", Config, "a rule refuses this client, which asks for \"host.example\", we sent the alert access_denied (49)", "let the rule that looks at ClientHellos allow such clients",
         world::refused_by_hook(Server);
-    "a hook of the server refuses the client", Client, false, "ERR_TLS_FATAL_ALERT", Config, "the peer sent the fatal alert access_denied (49)", "the peer knows us and does not let us in",
+    "a hook of the server refuses the client", Client, false, "ERR_TLS_FATAL_ALERT", Config, "the peer sent the fatal alert access_denied (49)", "the peer does not let us in: have our certificate, its key or its names allowed there",
         world::refused_by_hook(Client);
 
     "the client shows no certificate (TLS 1.2)", Client, false, "ERR_TLS_FATAL_ALERT", Config, "the peer sent the fatal alert certificate_required (116)", "the peer wants a client certificate: give cert and key",
