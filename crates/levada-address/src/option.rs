@@ -348,8 +348,8 @@ pub static OPTIONS: &[OptionSpec] = &[
         default: DefaultValue::Derived("`$LEVADA_POOL`, else the pool that runs here"),
         help: "socket of the TLS pool",
         more: "Without it and the variable, the first is taken that is there of \
-               `$XDG_RUNTIME_DIR/levada/pool.sock`, `/run/levada/pool.sock` and \
-               `/var/run/tlspool.sock`.",
+               `$XDG_RUNTIME_DIR/levada/pool.sock`, `/run/levada/pool.sock`, \
+               `levada/pool.sock` in the state directory and `/var/run/tlspool.sock`.",
     },
     OptionSpec {
         word: "resume",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use levada_address::{
     Address, CertificateRules, ClientCheck, ConnectEndpoint, ConnectTls, CrlCheck, Endpoint,
     Family, Fault, Host, IdentityFiles, ListenEndpoint, ListenTls, MAX_LEN, OPTIONS,
-    PassphraseSource, Side, UnixName, ValueKind,
+    PassphraseSource, Scheme, Side, UnixName, ValueKind,
 };
 
 fn address(text: &str) -> Address {
@@ -252,10 +252,13 @@ fn every_word_of_the_table_reaches_the_view() {
     };
     for row in OPTIONS {
         for side in [Side::Listen, Side::Connect].into_iter().filter(|&s| row.side.contains(s)) {
-            let mut address = address("tls://h:1");
-            address.set("cert", "base.pem").unwrap();
-            if side == Side::Listen && row.word != "client-ca" {
-                address.set("client-ca", "base.ca").unwrap();
+            let pooled = !row.fits(Scheme::Tls, side);
+            let mut address = address(if pooled { "pool+tls://h:1" } else { "tls://h:1" });
+            if !pooled {
+                address.set("cert", "base.pem").unwrap();
+                if side == Side::Listen && row.word != "client-ca" {
+                    address.set("client-ca", "base.ca").unwrap();
+                }
             }
             if let Some(lists) = row.word.strip_suffix("-check") {
                 address.set(lists, "base.crl").unwrap();

@@ -191,6 +191,15 @@ impl Policy {
         Ok((server.map_err(Denied::Tls)?, local))
     }
 
+    /// A server for a client of whom nothing is known yet; its identity is decided on later.
+    pub(crate) fn undecided(&self) -> Option<TlsServer> {
+        let local = self.locals.iter().find(|local| local.roles.server)?;
+        let key = (ClientCertificate::Ignored, Wishes::default());
+        let identities = || Identities::one(&local.identity);
+        let made = local.servers.get_or_make(&key, || TlsServer::builder(identities()).build());
+        made.ok()
+    }
+
     /// The identity that this asker shows to `remote` without being told to. The first selector that
     /// has an identity for the asker wins, and there the first in the file.
     fn shown_to(&self, asker: Asker<'_>, remote: &str) -> Option<&Local> {
