@@ -54,8 +54,6 @@ pub struct Session {
     /// We have said goodbye, or given up.
     closed: bool,
     pub(crate) peer_closed: bool,
-    /// Plaintext of different records is not joined.
-    records_apart: bool,
 }
 
 impl Session {
@@ -69,7 +67,6 @@ impl Session {
             is_fresh: true,
             closed: false,
             peer_closed: false,
-            records_apart: false,
         }
     }
 
@@ -91,7 +88,6 @@ impl Session {
             is_fresh: true,
             closed: false,
             peer_closed: false,
-            records_apart: false,
         }
     }
 
@@ -156,9 +152,11 @@ impl Session {
     }
 
     /// Has [`open`](Engine::open) give the plaintext of one record at most, so that what was sealed by
-    /// itself comes out by itself.
-    pub const fn keep_records_apart(&mut self) {
-        self.records_apart = true;
+    /// itself comes out by itself. Before the handshake runs it has no effect.
+    pub fn keep_records_apart(&mut self) {
+        if let Stage::Running(running) = &mut self.stage {
+            running.keep_records_apart();
+        }
     }
 
     /// Has `hook` decide, once the whole ClientHello is there, who answers it. Its future is polled by
@@ -377,7 +375,9 @@ impl Engine for Session {
                 Stage::Accepting(_) => {}
                 Stage::Running(running) => {
                     opened.plain += running.read(&mut plain[opened.plain..]);
-                    if running.has_plaintext() || (self.records_apart && opened.plain > 0) {
+                    if running.has_plaintext()
+                        || (running.keeps_records_apart() && opened.plain > 0)
+                    {
                         return Ok(opened);
                     }
                     if running.is_worn_out() {
