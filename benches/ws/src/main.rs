@@ -5,7 +5,6 @@
 //! Throughput is measured over a pipe in memory and in CPU time of one thread that holds both ends,
 //! so that what is seen is the codec and the stream, not the kernel nor what else the machine does.
 //! All take turns in each round; a cell is the median of the rounds' ratios to the raw pipe.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what fails here ends the benchmark")]
 
 mod subjects;
 

@@ -16,26 +16,26 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use levada_address::{ConnectEndpoint, Host};
 use levada_core::{
-    Deadline, Ended, Ending, Endpoint, Event, Facts, Goodbyes, Life, Mode, OsError, Ours, Role,
-    Rule, State, Step, TlsFacts, WhyPlain,
+    Deadline, Ended, Ending, Endpoint, Facts, Goodbyes, Mode, OsError, Ours, Role, Rule, State,
+    TlsFacts, WhyPlain,
 };
 use levada_tls::{ChannelBinding, Engine, ExporterError, KeyingMaterial, Session};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
 use crate::alarm::Alarm;
 use crate::carrier::Carrier;
 use crate::dial::Dialing;
-use crate::events::{Events, Teller};
+use crate::events::Events;
 use crate::per_address::AddressPermit;
 use crate::pool::{Entrusting, Layer, PoolSession, Wrapping};
 use crate::resolve::{Resolve, SystemResolver};
-use crate::wakers::{Half, Wakers};
+use crate::wakers::Half;
+use crate::watch::Watch;
 
 /// One secure duplex byte stream.
 ///
@@ -64,7 +64,7 @@ pub struct Socket {
     session: Option<Session>,
     /// The TLS that a pool is to put around the transport, until the transport is up.
     pool: Option<PoolSession>,
-    life: Life,
+    watch: Watch,
     goodbyes: Goodbyes,
     /// The ending that is certain, while its alert goes out.
     dying: Option<Ending>,
@@ -81,17 +81,10 @@ pub struct Socket {
     /// Plain bytes read ahead of the caller: behind a layer that was taken off, in front of one that
     /// was adopted with its first bytes read, or in search of the reason why writing failed.
     ahead: Vec<u8>,
-    /// Whether a write waited when the stream ended: it fails with the original error, once.
-    write_waits: bool,
     options: Options,
     alarm: Option<Alarm>,
     /// While a signature is on its way: when it is late.
     signature_is_late: Option<Pin<Box<Sleep>>>,
-    facts: Facts,
-    born: Instant,
-    phase_began: Instant,
-    teller: Teller,
-    wakers: Wakers,
     /// Held until the socket is established or has ended.
     handshake_permit: Option<OwnedSemaphorePermit>,
     /// Held until the socket has ended.
@@ -130,8 +123,8 @@ impl Socket {
         };
         let dialing = Dialing::new(endpoint, resolver, options.tcp, options.deadlines);
         let mut socket = Self::new(Transport::Dialing(dialing), layer.into(), options);
-        socket.facts.host = host;
-        socket.facts.role = Some(Role::Client);
+        socket.watch.facts.host = host;
+        socket.watch.facts.role = Some(Role::Client);
         socket
     }
 
@@ -183,19 +176,18 @@ impl Socket {
     }
 
     fn new(transport: Transport, layer: Layer, options: Options) -> Self {
-        let now = Instant::now();
         let (session, pool) = match layer.0 {
             Wrapping::None => (None, None),
             Wrapping::Session(session) => (Some(session), None),
             Wrapping::Pool(pool) => (None, Some(pool)),
         };
         let bare = session.is_none() && pool.is_none();
+        let plain = bare.then_some(WhyPlain::Disabled);
         Self {
             transport,
-            facts: Facts { plain: bare.then_some(WhyPlain::Disabled), ..Facts::default() },
+            watch: Watch::new(Facts { plain, ..Facts::default() }),
             session,
             pool,
-            life: Life::new(),
             goodbyes: Goodbyes::new(options.close),
             dying: None,
             write_error: None,
@@ -204,14 +196,9 @@ impl Socket {
             below: Vec::new(),
             wire: Vec::new(),
             ahead: Vec::new(),
-            write_waits: false,
             options,
             alarm: None,
             signature_is_late: None,
-            born: now,
-            phase_began: now,
-            teller: Teller::default(),
-            wakers: Wakers::default(),
             handshake_permit: None,
             permit: None,
             address_permit: None,
@@ -220,25 +207,25 @@ impl Socket {
 
     /// Where in its life the socket is.
     pub const fn state(&self) -> State {
-        self.life.state()
+        self.watch.state()
     }
 
     /// What is wrapped around the transport.
     pub const fn mode(&self) -> Mode {
-        self.life.mode()
+        self.watch.life.mode()
     }
 
     /// How the socket ended; `None` while it lives.
     pub const fn ended(&self) -> Option<&Ended> {
-        self.life.ended()
+        self.watch.ended()
     }
 
     /// What is known about the stream so far.
     pub fn facts(&self) -> Facts {
-        if let Some(ended) = self.life.ended() {
+        if let Some(ended) = self.watch.ended() {
             return (*ended.facts).clone();
         }
-        let mut facts = self.facts.clone();
+        let mut facts = self.watch.facts.clone();
         facts.first_goodbye = self.goodbyes.first();
         facts.tls = self.tls_facts().or(facts.tls);
         facts
@@ -299,7 +286,7 @@ impl Socket {
 
     /// A listener for what happens from now on. A socket without one does no work for it.
     pub fn events(&mut self) -> Events {
-        self.teller.listen()
+        self.watch.events()
     }
 
     /// Waits until every asked-for layer is up. The last records of its handshake may still have to
@@ -315,7 +302,7 @@ impl Socket {
     pub async fn established(&mut self) -> io::Result<()> {
         poll_fn(|cx| {
             self.poll_half(Half::Write, cx, |socket, cx| {
-                socket.poll_up(cx).map(|()| match socket.life.ended() {
+                socket.poll_up(cx).map(|()| match socket.watch.ended() {
                     Some(ended) if ended.phase.is_before_established() => Err(ended.clone().into()),
                     // What it has come to since is for reads and writes to tell.
                     _ => Ok(()),
@@ -376,51 +363,28 @@ impl Socket {
         work: impl FnOnce(&mut Self, &mut Context<'_>) -> Poll<R>,
     ) -> Poll<R> {
         // On a plain transport that is up each half waits for its own direction alone.
-        if self.session.is_none() && !self.life.state().is_before_established() {
+        if self.session.is_none() && !self.watch.state().is_before_established() {
             let result = work(self, cx);
             // But the end is for both: the other half may meet it, or the alarm wake that one alone.
             if result.is_pending() {
-                self.wakers.note(half, cx.waker());
+                self.watch.wakers.note(half, cx.waker());
             } else {
-                self.wakers.answered(half);
+                self.watch.wakers.answered(half);
             }
             return result;
         }
-        let waker = self.wakers.wait(half, cx.waker());
+        let waker = self.watch.wakers.wait(half, cx.waker());
         let result = work(self, &mut Context::from_waker(&waker));
         if result.is_ready() {
-            self.wakers.answered(half);
+            self.watch.wakers.answered(half);
         }
         result
-    }
-
-    /// Takes a step of the lifecycle and tells of it.
-    fn step(&mut self, step: Step) {
-        match self.life.step(step) {
-            Ok(event) => self.teller.tell(&event),
-            Err(undeclared) => debug_assert!(false, "{undeclared}"),
-        }
-    }
-
-    fn tell(&mut self, event: impl FnOnce() -> Event) {
-        if self.teller.is_heard() {
-            self.teller.tell(&event());
-        }
     }
 
     /// Sets the alarm for the phase that begins, instead of the one before.
     fn set_alarm(&mut self, deadline: Deadline) {
         let time = self.options.deadlines.of(deadline);
-        self.alarm = time.map(|time| Alarm::set(deadline, time, self.moved()));
-    }
-
-    fn moved(&self) -> u64 {
-        self.facts.bytes.wire_read + self.facts.bytes.wire_written
-    }
-
-    /// How long the phase took that ended at this moment; the next one begins with it.
-    fn end_of_phase(&mut self, at: Instant) -> Duration {
-        at - std::mem::replace(&mut self.phase_began, at)
+        self.alarm = time.map(|time| Alarm::set(deadline, time, self.watch.moved()));
     }
 
     /// The transport, while there is one.
@@ -445,11 +409,11 @@ impl Socket {
 
     /// Who is at the other end of the transport.
     pub(crate) const fn peer(&self) -> Option<&Endpoint> {
-        self.facts.peer.as_ref()
+        self.watch.facts.peer.as_ref()
     }
 
     pub(crate) fn set_role(&mut self, role: Role) {
-        self.facts.role = Some(role);
+        self.watch.facts.role = Some(role);
     }
 }
 
@@ -479,8 +443,7 @@ impl AsyncWrite for Socket {
     ) -> Poll<io::Result<usize>> {
         self.poll_half(Half::Write, cx, |socket, cx| {
             let result = socket.poll_give(cx, bufs);
-            socket.write_waits = result.is_pending();
-            result
+            socket.watch.writer(result)
         })
     }
 
@@ -491,16 +454,14 @@ impl AsyncWrite for Socket {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_half(Half::Write, cx, |socket, cx| {
             let result = socket.poll_push(cx);
-            socket.write_waits = result.is_pending();
-            result
+            socket.watch.writer(result)
         })
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_half(Half::Write, cx, |socket, cx| {
             let result = socket.poll_say_goodbye(cx);
-            socket.write_waits = result.is_pending();
-            result
+            socket.watch.writer(result)
         })
     }
 }

@@ -226,7 +226,7 @@ fn crowd(clients: usize, handshakes: usize) {
                         .collect();
                     for (client, (peer, mark)) in crowd.iter_mut().zip(begun) {
                         // Another request on the same connection, with its own reply.
-                        let key = finish(client, mark);
+                        let key = finish(daemon, client, mark);
                         assert!(keys.lock().unwrap().insert(*key.expose()), "a key of its own");
                         assert!(wait(peer).is_clean());
                         done.fetch_add(1, Ordering::Relaxed);
@@ -261,7 +261,7 @@ fn begin(daemon: &Daemon, client: &mut Client, identity: &str, mark: u32) -> (Ec
 }
 
 /// Takes the session that was asked for, and sends `mark` through it.
-fn finish(client: &mut Client, mark: u32) -> levada_pool_wire::ControlKey {
+fn finish(daemon: &Daemon, client: &mut Client, mark: u32) -> levada_pool_wire::ControlKey {
     let asked = client.receive();
     let Message::PlaintextConnect(body) = &asked.message else { panic!("{asked:?}") };
     assert_eq!(body.local, mark, "the question of another");
@@ -284,7 +284,11 @@ fn finish(client: &mut Client, mark: u32) -> levada_pool_wire::ControlKey {
     plain.shutdown(std::net::Shutdown::Write).unwrap();
     let mut back = Vec::new();
     plain.read_to_end(&mut back).unwrap();
-    assert_eq!(back, mark.to_le_bytes());
+    if back != mark.to_le_bytes() {
+        let lines = daemon.notices.lines();
+        let bad: Vec<_> = lines.iter().filter(|line| line.contains("peer")).collect();
+        panic!("{mark} came back as {back:?}: {bad:#?}");
+    }
     reply.control_key
 }
 

@@ -93,8 +93,8 @@ impl Socket {
         if !self.may_upgrade()? || !self.below.is_empty() {
             return Ok(false);
         }
-        self.facts.plain = None;
-        self.end_of_phase(Instant::now());
+        self.watch.facts.plain = None;
+        self.watch.end_of_phase(Instant::now());
         self.entrust(session);
         Ok(true)
     }
@@ -107,7 +107,7 @@ impl Socket {
     /// `false`, and no effect, unless the stream is under TLS, established and open both ways.
     pub fn end_tls(&mut self) -> bool {
         let open = self.goodbyes.ours() == Ours::Open && !self.goodbyes.theirs();
-        let may = self.life.state() == State::Established && open && !self.ending_tls;
+        let may = self.watch.state() == State::Established && open && !self.ending_tls;
         let Some(session) = self.session.as_mut().filter(|_| may) else { return false };
         session.close();
         self.ending_tls = true;
@@ -117,7 +117,7 @@ impl Socket {
 
     fn may_upgrade(&self) -> Result<bool, UpgradeError> {
         let open = self.goodbyes.ours() == Ours::Open && !self.goodbyes.theirs();
-        if self.life.state() != State::Established || !self.is_bare() || !open {
+        if self.watch.state() != State::Established || !self.is_bare() || !open {
             return Ok(false);
         }
         match self.ahead.len() {
@@ -128,9 +128,9 @@ impl Socket {
 
     /// Puts `session` around the transport.
     fn wrap(&mut self, session: Session) {
-        self.facts.plain = None;
+        self.watch.facts.plain = None;
         self.session = Some(session);
-        self.end_of_phase(Instant::now());
+        self.watch.end_of_phase(Instant::now());
         self.begin_handshake();
     }
 
@@ -145,8 +145,8 @@ impl Socket {
     }
 
     pub(super) fn begin_handshake_as(&mut self, mode: Mode) {
-        self.set_mode(mode);
-        self.step(Step::Handshake);
+        self.watch.wrap(mode);
+        self.watch.step(Step::Handshake);
         self.set_alarm(Deadline::Handshake);
     }
 
@@ -154,7 +154,7 @@ impl Socket {
     pub(super) fn finish_ending_tls(&mut self) {
         self.ending_tls = false;
         // Who met under TLS stays known.
-        self.facts.tls = self.tls_facts();
+        self.watch.facts.tls = self.tls_facts();
         self.unwrap(WhyPlain::EndTls);
         self.below = std::mem::take(&mut self.queue);
         if self.goodbyes.ours() == Ours::Open {
@@ -176,7 +176,7 @@ impl Socket {
         };
         bytes.append(&mut self.wire);
         self.wire = bytes;
-        self.facts.tls = self.tls_facts();
+        self.watch.facts.tls = self.tls_facts();
         self.unwrap(WhyPlain::PassThrough);
         self.establish();
         true
@@ -186,13 +186,7 @@ impl Socket {
     fn unwrap(&mut self, why: WhyPlain) {
         self.session = None;
         self.ahead = std::mem::take(&mut self.wire);
-        self.facts.plain = Some(why);
-        self.set_mode(Mode::Plain);
-    }
-
-    fn set_mode(&mut self, mode: Mode) {
-        if let Some(event) = self.life.wrap(mode) {
-            self.tell(|| event);
-        }
+        self.watch.facts.plain = Some(why);
+        self.watch.wrap(Mode::Plain);
     }
 }
