@@ -94,10 +94,10 @@ impl Record<'_> {
         let good = |ended: &Ended| ended.is_clean();
         match self {
             Self::Listening { .. }
+            | Self::Reloaded
             | Self::PoolListening { .. }
             | Self::Hardened { .. }
             | Self::Pool { warning: false, .. }
-            | Self::Reloaded
             | Self::Draining { .. }
             | Self::Stopped { cut: 0 } => "info",
             Self::Ended(pair) if good(pair.client) && pair.target.is_none_or(good) => "info",
