@@ -292,6 +292,52 @@ fn finish(daemon: &Daemon, client: &mut Client, mark: u32) -> levada_pool_wire::
     reply.control_key
 }
 
+/// `count` sessions at once, each of which still carries what it is given.
+fn hold(count: usize) {
+    let daemon = Daemon::start();
+    let identity = daemon.pki.host("peer.example");
+    let mut client = daemon.client();
+    let mut held = Vec::new();
+    for number in 0..count as u32 {
+        let (near, far) = tcp_pair();
+        let peer = Peer::server(far, &identity, None).echo();
+        let (plain, _) = client.protect(as_client("peer.example"), &near);
+        held.push((number.to_le_bytes(), plain, peer));
+    }
+    assert_eq!(daemon.pool.sessions(), count);
+    for (mark, plain, _) in &mut held {
+        plain.write_all(mark).unwrap();
+    }
+    for (mark, mut plain, peer) in held {
+        plain.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut back = Vec::new();
+        plain.read_to_end(&mut back).unwrap();
+        assert_eq!(back, mark);
+        assert!(wait(peer).is_clean());
+    }
+    wait_until(|| daemon.pool.sessions() == 0);
+}
+
+#[test]
+fn b8_many_sessions_are_held_at_once() {
+    // Eight descriptors each in this one process, and a shell allows 1024.
+    hold(60);
+}
+
+#[test]
+fn b8_thousands_of_sessions_are_held_at_once() {
+    if !slow_runs("b8_thousands_of_sessions_are_held_at_once") {
+        return;
+    }
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let allowed = limit.current.unwrap_or(u64::MAX) as usize / 10;
+    if allowed < 5000 {
+        let why = format!("room for {allowed} sessions of 5000: raise the limit of open files");
+        levada_testkit::skip::cannot_run("b8_thousands_of_sessions_are_held_at_once", &why);
+    }
+    hold(allowed.min(5000));
+}
+
 #[test]
 fn b4_no_reply_goes_astray_among_16_clients() {
     crowd(16, 600);
