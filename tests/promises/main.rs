@@ -6,6 +6,7 @@
 mod harness;
 
 mod a_bad_config_changes_nothing;
+mod a_client_goes_where_its_hello_leads;
 mod a_config_runs_as_it_was_checked;
 mod a_hung_lookup_never_delays_exit;
 mod a_killed_peer_is_a_bad_ending;
@@ -16,6 +17,7 @@ mod a_slow_listener_of_events_stops_nothing;
 mod a_stalled_client_cannot_stop_accepts;
 mod a_stalled_log_stops_nobody;
 mod a_staple_is_served_and_told;
+mod an_identity_swap_touches_no_running_stream;
 mod an_injection_before_an_upgrade_is_refused;
 mod connect_exit_codes;
 mod descriptors_never_leak;

@@ -47,6 +47,10 @@ pub(crate) enum Record<'a> {
     Danger(&'a Danger),
     /// A pair of streams has ended.
     Ended(EndedPair<'a>),
+    /// The files of every route were read once more, and hold from the next handshake on.
+    Reloaded { reason: &'a str },
+    /// They were read once more, and are not good: nothing has changed.
+    ReloadFailed { reason: &'a str, error: &'a str },
     /// As many streams as there may be: no more are taken for now.
     Full { connections: usize },
     /// A listener takes no more streams, and that for ever.
@@ -64,8 +68,8 @@ pub(crate) struct EndedPair<'a> {
     pub(crate) stream: u64,
     /// Where the client came to.
     pub(crate) on: &'a str,
-    /// Where it was joined to.
-    pub(crate) to: &'a str,
+    /// Where it was joined to; `None` where no route was for it.
+    pub(crate) to: Option<&'a str>,
     /// Whether the end of the command cut it off.
     pub(crate) cut: bool,
     pub(crate) client: &'a Ended,
@@ -79,7 +83,8 @@ impl Record<'_> {
         match self {
             Self::Listening { .. } | Self::Draining { .. } | Self::Stopped { cut: 0 } => "info",
             Self::Ended(pair) if good(pair.client) && pair.target.is_none_or(good) => "info",
-            Self::ListenerBroken { .. } => "error",
+            Self::Reloaded { .. } => "info",
+            Self::ListenerBroken { .. } | Self::ReloadFailed { .. } => "error",
             Self::Danger(_) | Self::Ended(_) | Self::Full { .. } | Self::Stopped { .. } => "warn",
         }
     }
@@ -94,6 +99,10 @@ impl Record<'_> {
                 .pair("option", danger.option())
                 .pair("message", danger.message()),
             Self::Ended(pair) => pair.text(line.word("ended")),
+            Self::Reloaded { reason } => line.word("reloaded").pair("reason", reason),
+            Self::ReloadFailed { reason, error } => {
+                line.word("reload_failed").pair("reason", reason).pair("error", error)
+            }
             Self::Full { connections } => line.word("full").pair("connections", connections),
             Self::ListenerBroken { on, error } => {
                 line.word("listener_broken").pair("on", on).pair("error", error)
@@ -122,7 +131,7 @@ impl EndedPair<'_> {
         if let Some(peer) = &facts.peer {
             line.pair("peer", peer);
         }
-        line.pair("on", self.on).pair("to", self.to);
+        line.pair("on", self.on).pair("to", self.to.unwrap_or("none"));
         if let Some(tls) = &facts.tls {
             let words = [("tls", tls.version), ("sni", tls.sni.as_deref())];
             for (key, value) in words.into_iter().chain([("alpn", tls.alpn.as_deref())]) {
@@ -301,7 +310,7 @@ mod tests {
         let record = Record::Ended(EndedPair {
             stream: 7,
             on: "tcp://*:1",
-            to: "tcp://b:2",
+            to: Some("tcp://b:2"),
             cut: false,
             client: &client,
             target: Some(&target),
@@ -333,7 +342,7 @@ mod tests {
         let record = Record::Ended(EndedPair {
             stream: 1,
             on: "unix:a b",
-            to: "echo:",
+            to: Some("echo:"),
             cut: false,
             client: &clean,
             target: Some(&clean),

@@ -25,6 +25,8 @@ mod pair;
 mod plan;
 mod prepared;
 mod quote;
+mod reload;
+mod routes;
 mod serve;
 mod signals;
 mod state_dir;

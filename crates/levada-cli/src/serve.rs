@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -14,7 +14,8 @@ use crate::limits;
 use crate::log::{Log, Record};
 use crate::plan::{Bridge, ServePlan, Service};
 use crate::prepared::{Prepared, Unprepared};
-use crate::signals::Signals;
+use crate::reload::Reload;
+use crate::signals::{Asked, Signals};
 use crate::welcome::Welcome;
 
 /// How long streams that are cut may take to notice.
@@ -37,20 +38,24 @@ pub(crate) async fn run(plan: ServePlan) -> Result<Exit, Stop> {
         }
     };
     // Every file is read by now. Where one listener cannot be opened, all that were are closed.
-    let mut doors = Vec::new();
-    for route in routes {
-        let door = Door::open(route, &plan).await;
-        doors.push(door.map_err(|error| match &welcome {
+    let (mut doors, mut renewable) = (Vec::new(), Vec::new());
+    for (first, others) in by_listener(routes) {
+        let door = Door::open(first, others, &plan).await;
+        let (door, files) = door.map_err(|error| match &welcome {
             Some(welcome) => welcome.cannot_listen(&error),
             None => error.stop(),
-        })?);
+        })?;
+        doors.push(door);
+        renewable.extend(files);
     }
     let (log, writer) = Log::start(plan.format).map_err(|error| fail(format!("log: {error}")))?;
     let connections = plan.max_connections;
     let connections = connections.unwrap_or_else(|| limits::default_connections(open_files));
     let house = House::new(log, connections);
     for door in &doors {
-        house.log.tell(&door.record());
+        for record in door.records() {
+            house.log.tell(&record);
+        }
         for danger in door.dangers() {
             house.log.tell(&Record::Danger(danger));
         }
@@ -58,10 +63,24 @@ pub(crate) async fn run(plan: ServePlan) -> Result<Exit, Stop> {
     if let Some(welcome) = welcome {
         welcome.print();
     }
-    let exit = serve(&house, doors, signals, plan.drain.duration()).await;
+    let reload = Reload::new(renewable);
+    let exit = serve(&house, doors, reload, signals, plan.drain.duration()).await;
     drop(house);
     writer.finish();
     Ok(exit)
+}
+
+/// The routes by their listeners: each with those that share it.
+fn by_listener(routes: Vec<Prepared>) -> Vec<(Prepared, Vec<Prepared>)> {
+    let mut listeners: Vec<(usize, Prepared, Vec<Prepared>)> = Vec::new();
+    for (index, route) in routes.into_iter().enumerate() {
+        let shared = route.shares;
+        match listeners.iter_mut().find(|(first, ..)| Some(*first) == shared) {
+            Some((_, _, others)) => others.push(route),
+            None => listeners.push((index, route, Vec::new())),
+        }
+    }
+    listeners.into_iter().map(|(_, first, others)| (first, others)).collect()
 }
 
 /// Reads all files that the bridges name.
@@ -82,6 +101,7 @@ fn prepare(bridges: &[Bridge]) -> Result<Vec<Prepared>, Stop> {
 async fn serve(
     house: &Arc<House>,
     doors: Vec<Door>,
+    reload: Reload,
     mut signals: Signals,
     drain: Option<Duration>,
 ) -> Exit {
@@ -90,11 +110,16 @@ async fn serve(
     for door in doors {
         accepting.spawn(door.accept(Arc::clone(house), closed.clone()));
     }
+    let again = Arc::new(Notify::new());
+    let reloading = tokio::spawn(reload.whenever(house.log.clone(), Arc::clone(&again)));
     let mut broken = false;
     let signal = loop {
         let is_open = !accepting.is_empty();
         tokio::select! {
-            signal = signals.next() => break Some(signal),
+            asked = signals.asked() => match asked {
+                Asked::Stop(signal) => break Some(signal),
+                Asked::Reload => again.notify_one(),
+            },
             Some(result) = accepting.join_next(), if is_open => {
                 broken |= !matches!(result, Ok(true));
             }
@@ -102,6 +127,9 @@ async fn serve(
             () = house.empty(), if !is_open => break None,
         }
     };
+    reloading.abort();
+    // It holds the log until it has ended.
+    let _ = reloading.await;
     if let Some(signal) = signal {
         // Each loop has its own receiver: it lives as long as the loop.
         let _ = closing.send(true);

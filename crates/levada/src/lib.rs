@@ -80,7 +80,7 @@ pub use levada_tls::{
 };
 pub use listener::Listener;
 pub use memory::Pipe;
-pub use open::{Binder, Dialer, SetupError, connect, listen};
+pub use open::{Binder, Dialer, Renewed, SetupError, connect, listen};
 pub use relay::{Relay, relay};
 pub use resolve::{IpVersion, Resolve, Resolving, SystemResolver};
 pub use socket::{Options, Socket, TcpOptions, UpgradeError};

@@ -10,8 +10,8 @@ use levada_address::{
     IdentityFiles, ListenAddress, ListenEndpoint, ListenTls, SessionOptions,
 };
 use levada_tls::{
-    Anchors, AnchorsError, ClientAuth, Identities, IdentitiesError, Identity, IdentityError,
-    NameError, Passphrase, SessionName, TlsClient, TlsConfigError, TlsServer,
+    Anchors, AnchorsError, ClientAuth, Identities, IdentitiesBuilder, IdentitiesError, Identity,
+    IdentityError, NameError, Passphrase, SessionName, TlsClient, TlsConfigError, TlsServer,
 };
 
 use crate::key_log::KeyLogFile;
@@ -68,8 +68,25 @@ pub struct Binder {
     endpoint: ListenEndpoint,
     tls: Option<TlsServer>,
     identities: Vec<Identity>,
+    /// The table that `tls` takes its identities from.
+    live: Option<Identities>,
     key_log: Option<KeyLogFile>,
     options: Options,
+}
+
+/// Identities that were read once more, and can be put in place of those there are.
+#[derive(Debug)]
+#[must_use = "nothing changes before they are put in place"]
+pub struct Renewed(Option<(Identities, IdentitiesBuilder)>);
+
+impl Renewed {
+    /// Has the next handshake use them. Streams that run go on as they are.
+    pub fn put_in_place(self) {
+        if let Some((live, table)) = self.0 {
+            // It has an entry, as it had before: an address names one identity at least.
+            let _ = live.change(|_| Ok(table));
+        }
+    }
 }
 
 impl Binder {
@@ -86,15 +103,52 @@ impl Binder {
             None => Vec::new(),
         };
         let key_log = tls.as_ref().and_then(|tls| KeyLogFile::of(&tls.session));
-        let server = |tls| server(tls, &identities, key_log.as_ref());
-        let tls = tls.as_ref().map(server).transpose()?;
+        let live = match &tls {
+            Some(tls) => Some(build(tls, table(tls, &identities)?)?),
+            None => None,
+        };
+        let tls = match (&tls, &live) {
+            (Some(tls), Some(live)) => Some(server(tls, live.clone(), key_log.as_ref())?),
+            _ => None,
+        };
         let options = Options { deadlines, ..Options::default() };
-        Ok(Self { address: address.clone(), endpoint, tls, identities, key_log, options })
+        Ok(Self { address: address.clone(), endpoint, tls, identities, live, key_log, options })
     }
 
     /// The identities, in the order of the address.
     pub fn identities(&self) -> &[Identity] {
         &self.identities
+    }
+
+    /// The TLS that the address asks for, if it does.
+    pub fn tls(&self) -> Option<&TlsServer> {
+        self.tls.as_ref()
+    }
+
+    /// Reads the identities that the address names once more. Nothing changes by that alone.
+    ///
+    /// # Errors
+    ///
+    /// A [`SetupError`] when a file cannot be read or used.
+    pub fn read_again(&self) -> Result<Renewed, SetupError> {
+        let (Some(live), ListenAddress { tls: Some(tls), .. }) =
+            (&self.live, self.address.for_listening()?)
+        else {
+            return Ok(Renewed(None));
+        };
+        let identities =
+            tls.identities.iter().map(identity).collect::<Result<Vec<_>, SetupError>>()?;
+        Ok(Renewed(Some((live.clone(), table(&tls, &identities)?))))
+    }
+
+    /// Opens the file for the secrets of sessions, if the address has one (`danger-key-log`).
+    /// [`bind`](Self::bind) does it, too.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::KeyLog`] when it cannot be opened.
+    pub fn open_key_log(&self) -> Result<(), SetupError> {
+        self.key_log.as_ref().map_or(Ok(()), KeyLogFile::open)
     }
 
     /// Listens.
@@ -108,8 +162,22 @@ impl Binder {
     ///
     /// Outside a tokio runtime that has io enabled.
     pub async fn bind(&self) -> Result<Listener, SetupError> {
-        self.key_log.as_ref().map_or(Ok(()), KeyLogFile::open)?;
-        Listener::bind(&self.endpoint, self.tls.clone(), self.options)
+        self.bind_as(self.tls.clone()).await
+    }
+
+    /// Listens where the address says, and wraps what it accepts in `tls`, whatever the address says of
+    /// that.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`bind`](Self::bind).
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime that has io enabled.
+    pub async fn bind_as(&self, tls: Option<TlsServer>) -> Result<Listener, SetupError> {
+        self.open_key_log()?;
+        Listener::bind(&self.endpoint, tls, self.options)
             .await
             .map_err(|error| SetupError::Listen { address: self.address.clone(), error })
     }
@@ -220,11 +288,8 @@ fn session_name(tls: &ConnectTls) -> Result<SessionName, SetupError> {
     })
 }
 
-fn server(
-    tls: &ListenTls,
-    ours: &[Identity],
-    key_log: Option<&KeyLogFile>,
-) -> Result<TlsServer, SetupError> {
+/// The table of identities that an address asks for.
+fn table(tls: &ListenTls, ours: &[Identity]) -> Result<IdentitiesBuilder, SetupError> {
     let mut identities = Identities::builder();
     for (index, (files, identity)) in tls.identities.iter().zip(ours).enumerate() {
         identities = identities
@@ -235,9 +300,19 @@ fn server(
             identities = identities.with_default(identity);
         }
     }
+    Ok(identities)
+}
+
+fn build(tls: &ListenTls, table: IdentitiesBuilder) -> Result<Identities, SetupError> {
     let first = || tls.identities.first().map(|files| files.cert.clone()).unwrap_or_default();
-    let identities =
-        identities.build().map_err(|error| SetupError::Identities { path: first(), error })?;
+    table.build().map_err(|error| SetupError::Identities { path: first(), error })
+}
+
+fn server(
+    tls: &ListenTls,
+    identities: Identities,
+    key_log: Option<&KeyLogFile>,
+) -> Result<TlsServer, SetupError> {
     let SessionOptions { resume, max_record, .. } = tls.session;
     let builder =
         TlsServer::builder(identities).alpn(tls.alpn.iter().cloned()).max_record(max_record);
