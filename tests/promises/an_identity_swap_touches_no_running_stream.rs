@@ -31,7 +31,7 @@ fn on_sighup() {
 
         fs::copy(&new.localhost, &cert).unwrap();
         serve.process.signal(Signal::HUP);
-        assert_eq!(serve.next("reloaded")["reason"], "SIGHUP");
+        serve.next("reloaded");
         assert!(is_served(&new, &serve, version), "the next handshake shows it");
         assert!(!is_served(&old, &serve, version));
         let gnutls = Gnutls::client(&new, serve.address(), "VERS-TLS1.3");
@@ -42,7 +42,7 @@ fn on_sighup() {
         let (certificate, _) = text.split_once("-----BEGIN PRIVATE KEY").unwrap();
         fs::write(&cert, certificate).unwrap();
         serve.process.signal(Signal::HUP);
-        let failed = serve.next("reload_failed");
+        let failed = serve.next("not_reloaded");
         assert_eq!(failed["level"], "error");
         assert!(failed["error"].as_str().unwrap().contains("live.pem"), "{failed}");
         assert!(is_served(&new, &serve, version), "a bad one changes nothing");
@@ -61,6 +61,6 @@ fn without_a_signal_once_the_files_have_changed() {
     let mut serve = Serve::tls(&old, "echo:");
     assert!(is_served(&old, &serve, VERSIONS[1]));
     fs::copy(&new.localhost, &old.localhost).unwrap();
-    assert_eq!(serve.next("reloaded")["reason"], "changed");
+    serve.next("reloaded");
     assert!(is_served(&new, &serve, VERSIONS[1]));
 }

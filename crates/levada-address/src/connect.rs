@@ -8,9 +8,10 @@ use levada_core::Deadlines;
 
 use crate::address::Part;
 use crate::deadline::deadlines;
+use crate::rules::Words;
 use crate::{
-    Address, AddressError, Endpoint, Family, Fault, Host, IdentityFiles, SessionOptions, Side,
-    UnixName, Value,
+    Address, AddressError, CertificateRules, Endpoint, Family, Fault, Host, IdentityFiles, Scheme,
+    SessionOptions, Side, UnixName, Value, rules,
 };
 
 /// What an address says to whoever connects to it, every default filled in.
@@ -18,8 +19,10 @@ use crate::{
 pub struct ConnectAddress {
     /// Where to connect to.
     pub endpoint: ConnectEndpoint,
-    /// How to speak TLS; `None` for plain bytes.
+    /// How to speak TLS; `None` for plain bytes, and where a pool speaks it.
     pub tls: Option<ConnectTls>,
+    /// How a pool is to speak TLS; `None` where none is to.
+    pub pool: Option<ConnectPool>,
     /// The deadlines of the stream.
     pub deadlines: Deadlines,
 }
@@ -55,14 +58,28 @@ pub struct ConnectTls {
     pub name: Host,
     /// The name to ask for in the handshake, without a dot at its end; `None` to ask for none.
     pub sni: Option<String>,
-    /// PEM: the authorities that may vouch for the peer; `None` for those of the system.
+    /// PEM: the authorities that may vouch for the peer; `None` for those of the system, or for none
+    /// where there are pins.
     pub ca: Option<PathBuf>,
+    /// What the peer's certificate must satisfy beyond that.
+    pub rules: CertificateRules,
     /// Who we are, if the peer asks for it.
     pub identity: Option<IdentityFiles>,
     /// The application protocols, the preferred one first; empty when none is spoken of.
     pub alpn: Vec<Vec<u8>>,
     /// What holds of every session.
     pub session: SessionOptions,
+}
+
+/// How a pool is to speak TLS to a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectPool {
+    /// The pool's socket; `None` for the one that runs here.
+    pub socket: Option<PathBuf>,
+    /// The name that the peer's certificate must hold, and that is asked for.
+    pub name: Host,
+    /// The application protocols, the preferred one first; empty when none is spoken of.
+    pub alpn: Vec<Vec<u8>>,
 }
 
 impl Address {
@@ -90,12 +107,22 @@ impl Address {
             Endpoint::Echo => ConnectEndpoint::Echo,
         };
         let tls = match &endpoint {
-            ConnectEndpoint::Tcp { host, .. } if self.scheme().spec().tls => {
+            ConnectEndpoint::Tcp { host, .. } if self.scheme() == Scheme::Tls => {
                 Some(self.connect_tls(host)?)
             }
             _ => None,
         };
-        Ok(ConnectAddress { endpoint, tls, deadlines: deadlines(self.options()) })
+        let pool = match &endpoint {
+            ConnectEndpoint::Tcp { host, .. } if self.scheme() == Scheme::PoolTls => {
+                Some(ConnectPool {
+                    socket: self.options().path("pool"),
+                    name: self.peer_name(host).clone(),
+                    alpn: self.options().alpn(),
+                })
+            }
+            _ => None,
+        };
+        Ok(ConnectAddress { endpoint, tls, pool, deadlines: deadlines(self.options()) })
     }
 
     fn connect_tcp(&self, host: Option<&Host>, port: u16) -> Result<ConnectEndpoint, AddressError> {
@@ -125,19 +152,56 @@ impl Address {
         Ok(ConnectEndpoint::Tcp { host: host.clone(), port, family, bind })
     }
 
+    /// What the words of one side say of the other end's certificate, whose authorities come by `ca`.
+    pub(crate) fn rules(
+        &self,
+        words: &Words,
+        ca: &'static str,
+    ) -> Result<CertificateRules, AddressError> {
+        let options = self.options();
+        let rules = words.rules(options);
+        let (crls, pins) = (!rules.crls.is_empty(), !rules.pins.is_empty());
+        if crls && pins && options.get(ca).is_none() {
+            let hint = format!("add `{ca}=FILE` with the authorities that have made the lists");
+            let fault = Fault::OptionAlone(words.crl, ca);
+            return Err(self.wrong(Part::Word(words.crl), fault, Some(&hint)));
+        }
+        if rules.crl_check.is_some() && !crls {
+            let fault = Fault::OptionAlone(words.crl_check, words.crl);
+            return Err(self.wrong(Part::Word(words.crl_check), fault, None));
+        }
+        Ok(rules)
+    }
+
+    /// Checks that there is at most one source of a passphrase.
+    pub(crate) fn check_passphrase(&self) -> Result<(), AddressError> {
+        let (file, variable) = ("passphrase-file", "passphrase-env");
+        if self.options().get(file).is_some() && self.options().get(variable).is_some() {
+            let fault = Fault::OptionsContradict(variable, file);
+            return Err(self.wrong(Part::Word(variable), fault, Some("leave one of them away")));
+        }
+        Ok(())
+    }
+
+    /// Whom the peer's certificate has to be for.
+    fn peer_name<'a>(&'a self, host: &'a Host) -> &'a Host {
+        match self.options().get("name") {
+            Some(Value::PeerName(name)) => name,
+            _ => host,
+        }
+    }
+
     fn connect_tls(&self, host: &Host) -> Result<ConnectTls, AddressError> {
         let options = self.options();
         let identity = options.identities().pop();
-        for word in ["key", "passphrase-file"] {
+        self.check_passphrase()?;
+        for word in ["key", "passphrase-file", "passphrase-env"] {
             if identity.is_none() && options.get(word).is_some() {
                 let fault = Fault::OptionAlone(word, "cert");
                 return Err(self.wrong(Part::Word(word), fault, Some("add `cert=FILE`")));
             }
         }
-        let name = match options.get("name") {
-            Some(Value::PeerName(name)) => name,
-            _ => host,
-        };
+        let name = self.peer_name(host);
         let sni = match options.get("sni") {
             Some(Value::DnsName(sni)) => Some(sni.as_str()),
             _ => name.dns_name(),
@@ -146,6 +210,7 @@ impl Address {
             name: name.clone(),
             sni: sni.map(str::to_owned),
             ca: options.path("ca"),
+            rules: self.rules(&rules::PEER, "ca")?,
             identity,
             alpn: options.alpn(),
             session: options.session(),

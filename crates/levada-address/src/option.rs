@@ -2,7 +2,7 @@
 
 use levada_core::Deadline;
 
-use crate::{Family, Scheme, Side, Sides, TimeLimit, Value, ValueKind};
+use crate::{CrlCheck, Family, Scheme, Side, Sides, TimeLimit, Value, ValueKind};
 
 /// One row of [`OPTIONS`]: all there is to know about a word before it has a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,8 +58,10 @@ pub enum DefaultValue {
 
 /// The schemes that speak TLS.
 const TLS: Schemes = Schemes::Only(&[Scheme::Tls]);
+/// The schemes that speak TLS, in this process or in a pool's.
+const ANY_TLS: Schemes = Schemes::Only(&[Scheme::Tls, Scheme::PoolTls]);
 /// The schemes that have a host and a port.
-const HOST: Schemes = Schemes::Only(&[Scheme::Tcp, Scheme::Tls]);
+const HOST: Schemes = Schemes::Only(&[Scheme::Tcp, Scheme::Tls, Scheme::PoolTls]);
 
 /// A deadline of the common life that every stream has, whatever carries it.
 const fn deadline(deadline: Deadline, help: &'static str, more: &'static str) -> OptionSpec {
@@ -114,6 +116,17 @@ pub static OPTIONS: &[OptionSpec] = &[
         more: "It serves every encrypted key of the address.",
     },
     OptionSpec {
+        word: "passphrase-env",
+        side: Sides::Both,
+        schemes: TLS,
+        kind: ValueKind::Variable,
+        repeat: Repeat::Never,
+        partner: None,
+        default: DefaultValue::Absent,
+        help: "environment variable whose value opens an encrypted private key",
+        more: "In place of `passphrase-file`.",
+    },
+    OptionSpec {
         word: "ocsp",
         side: Sides::Listen,
         schemes: TLS,
@@ -139,14 +152,81 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         word: "client-auth",
         side: Sides::Listen,
-        schemes: TLS,
+        schemes: ANY_TLS,
         kind: ValueKind::ClientAuth,
         repeat: Repeat::Never,
         partner: None,
-        default: DefaultValue::Derived("`required` with `client-ca`, else `none`"),
+        default: DefaultValue::Derived("`required` with `client-ca` or `client-pin`, else `none`"),
         help: "whether a client is asked for a certificate",
         more: "`requested` also lets in clients without one, never one that fails the check. \
-               Both `requested` and `required` need `client-ca`.",
+               With `tls` both `requested` and `required` need `client-ca` or `client-pin`; a pool \
+               has its own.",
+    },
+    OptionSpec {
+        word: "client-pin",
+        side: Sides::Listen,
+        schemes: TLS,
+        kind: ValueKind::Pin,
+        repeat: Repeat::On(Side::Listen),
+        partner: None,
+        default: DefaultValue::Absent,
+        help: "key or certificate that a client must show, by its SHA-256",
+        more: "Without `client-ca` the pin is that of the client's own certificate, and all that is asked for. One of several is enough.",
+    },
+    OptionSpec {
+        word: "client-san",
+        side: Sides::Listen,
+        schemes: TLS,
+        kind: ValueKind::SanRule,
+        repeat: Repeat::On(Side::Listen),
+        partner: None,
+        default: DefaultValue::Absent,
+        help: "name that a client's certificate must have: `dns:NAME`, `ip:NET`, `uri:URI`, `spiffe://ID`",
+        more: "One of several is enough. `dns:*.example.org`, `ip:10.0.0.0/8`, `spiffe://example.org` and `spiffe://example.org/a/*` allow many.",
+    },
+    OptionSpec {
+        word: "client-crl",
+        side: Sides::Listen,
+        schemes: TLS,
+        kind: ValueKind::Path,
+        repeat: Repeat::On(Side::Listen),
+        partner: None,
+        default: DefaultValue::Absent,
+        help: "PEM or DER file with revocation lists: who stands on one is refused",
+        more: "Who is told of by no current list is refused, too. It needs the authorities of `client-ca`.",
+    },
+    OptionSpec {
+        word: "client-crl-check",
+        side: Sides::Listen,
+        schemes: TLS,
+        kind: ValueKind::CrlCheck,
+        repeat: Repeat::Never,
+        partner: None,
+        default: DefaultValue::Value(Value::CrlCheck(CrlCheck::Chain)),
+        help: "whose revocation a list must tell: of all below the authority, or of the peer alone",
+        more: "",
+    },
+    OptionSpec {
+        word: "client-verify-time",
+        side: Sides::Listen,
+        schemes: TLS,
+        kind: ValueKind::Moment,
+        repeat: Repeat::Never,
+        partner: None,
+        default: DefaultValue::Derived("now"),
+        help: "time at which certificates must be valid",
+        more: "For a machine whose clock is not to be trusted.",
+    },
+    OptionSpec {
+        word: "danger-ignore-client",
+        side: Sides::Listen,
+        schemes: TLS,
+        kind: ValueKind::Lapse,
+        repeat: Repeat::On(Side::Listen),
+        partner: None,
+        default: DefaultValue::Absent,
+        help: "fault of a certificate that a client is let in with",
+        more: "The facts of each stream tell what was passed over. Who is revoked is never let in.",
     },
     OptionSpec {
         word: "ca",
@@ -155,20 +235,86 @@ pub static OPTIONS: &[OptionSpec] = &[
         kind: ValueKind::Path,
         repeat: Repeat::Never,
         partner: None,
-        default: DefaultValue::Derived("the authorities of the system"),
+        default: DefaultValue::Derived("the authorities of the system, with `pin` none"),
         help: "PEM file with the authorities that may vouch for the peer",
         more: "It replaces those of the system.",
     },
     OptionSpec {
         word: "name",
         side: Sides::Connect,
-        schemes: TLS,
+        schemes: ANY_TLS,
         kind: ValueKind::PeerName,
         repeat: Repeat::Never,
         partner: None,
         default: DefaultValue::Derived("the host"),
         help: "name or IP address that the peer's certificate must hold",
         more: "",
+    },
+    OptionSpec {
+        word: "pin",
+        side: Sides::Connect,
+        schemes: TLS,
+        kind: ValueKind::Pin,
+        repeat: Repeat::On(Side::Connect),
+        partner: None,
+        default: DefaultValue::Absent,
+        help: "key or certificate that the peer must show, by its SHA-256",
+        more: "Without `ca` it is the peer's own, and all that is asked for, also of a certificate that has signed itself; with `ca` it may be that of an issuer too. One of several is enough.",
+    },
+    OptionSpec {
+        word: "san",
+        side: Sides::Connect,
+        schemes: TLS,
+        kind: ValueKind::SanRule,
+        repeat: Repeat::On(Side::Connect),
+        partner: None,
+        default: DefaultValue::Absent,
+        help: "name that the peer's certificate must have: `dns:NAME`, `ip:NET`, `uri:URI`, `spiffe://ID`",
+        more: "One of several is enough. `dns:*.example.org`, `ip:10.0.0.0/8`, `spiffe://example.org` and `spiffe://example.org/a/*` allow many.",
+    },
+    OptionSpec {
+        word: "crl",
+        side: Sides::Connect,
+        schemes: TLS,
+        kind: ValueKind::Path,
+        repeat: Repeat::On(Side::Connect),
+        partner: None,
+        default: DefaultValue::Absent,
+        help: "PEM or DER file with revocation lists: who stands on one is refused",
+        more: "Who is told of by no current list is refused, too.",
+    },
+    OptionSpec {
+        word: "crl-check",
+        side: Sides::Connect,
+        schemes: TLS,
+        kind: ValueKind::CrlCheck,
+        repeat: Repeat::Never,
+        partner: None,
+        default: DefaultValue::Value(Value::CrlCheck(CrlCheck::Chain)),
+        help: "whose revocation a list must tell: of all below the authority, or of the peer alone",
+        more: "",
+    },
+    OptionSpec {
+        word: "verify-time",
+        side: Sides::Connect,
+        schemes: TLS,
+        kind: ValueKind::Moment,
+        repeat: Repeat::Never,
+        partner: None,
+        default: DefaultValue::Derived("now"),
+        help: "time at which certificates must be valid",
+        more: "For a machine whose clock is not to be trusted.",
+    },
+    OptionSpec {
+        word: "danger-ignore",
+        side: Sides::Connect,
+        schemes: TLS,
+        kind: ValueKind::Lapse,
+        repeat: Repeat::On(Side::Connect),
+        partner: None,
+        default: DefaultValue::Absent,
+        help: "fault of a certificate that the peer is let in with",
+        more: "The facts of each stream tell what was passed over. Who is revoked is never let in.",
     },
     OptionSpec {
         word: "sni",
@@ -184,13 +330,26 @@ pub static OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         word: "alpn",
         side: Sides::Both,
-        schemes: TLS,
+        schemes: ANY_TLS,
         kind: ValueKind::Alpn,
         repeat: Repeat::Never,
         partner: None,
         default: DefaultValue::Absent,
         help: "application protocols, with commas between them, the preferred one first",
         more: "",
+    },
+    OptionSpec {
+        word: "pool",
+        side: Sides::Both,
+        schemes: Schemes::Only(&[Scheme::PoolTls]),
+        kind: ValueKind::Path,
+        repeat: Repeat::Never,
+        partner: None,
+        default: DefaultValue::Derived("`$LEVADA_POOL`, else the pool that runs here"),
+        help: "socket of the TLS pool",
+        more: "Without it and the variable, the first is taken that is there of \
+               `$XDG_RUNTIME_DIR/levada/pool.sock`, `/run/levada/pool.sock`, \
+               `levada/pool.sock` in the state directory and `/var/run/tlspool.sock`.",
     },
     OptionSpec {
         word: "resume",

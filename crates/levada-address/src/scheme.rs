@@ -12,6 +12,8 @@ pub enum Scheme {
     Tcp,
     /// `tls://host:port`
     Tls,
+    /// `pool+tls://host:port`
+    PoolTls,
     /// `unix:/path`
     Unix,
     /// `stdio:`
@@ -80,6 +82,17 @@ pub const SCHEMES: &[SchemeSpec] = &[
         mistaken: &["https", "ssl", "tcps", "tcp+tls"],
         shape: "tls://host:port",
         help: "TLS over a TCP connection, from the first byte",
+    },
+    SchemeSpec {
+        scheme: Scheme::PoolTls,
+        name: "pool+tls",
+        form: Form::HostPort,
+        tls: true,
+        side: Sides::Both,
+        common_port: Some(443),
+        mistaken: &["pool", "tlspool", "tls+pool"],
+        shape: "pool+tls://host:port",
+        help: "as `tls`, by a TLS pool: keys and trust stay in its process",
     },
     SchemeSpec {
         scheme: Scheme::Unix,

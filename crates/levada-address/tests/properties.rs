@@ -5,7 +5,7 @@ mod support;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 
-use levada_address::{Address, OPTIONS, SCHEMES, ValueKind};
+use levada_address::{Address, OPTIONS, SCHEMES, Scheme, ValueKind};
 use proptest::prelude::*;
 
 /// Text that looks like an address more often than chance would have it.
@@ -40,6 +40,12 @@ fn value(kind: ValueKind) -> BoxedStrategy<Vec<u8>> {
         ValueKind::DnsName => text("[a-z]{1,9}(\\.[a-z]{1,9}){0,3}"),
         ValueKind::Alpn => text("[ -+\\--~]{1,9}(,[ -+\\--~]{1,9}){0,3}"),
         ValueKind::Bind => text("10\\.0\\.0\\.[0-9](:[1-9][0-9]{0,3})?|\\[::1\\]:[1-9]"),
+        ValueKind::Variable => text("[A-Z_]{1,9}"),
+        ValueKind::Pin => text("spki:[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=|cert:[0-9A-F]{64}"),
+        ValueKind::SanRule => text(
+            "dns:(\\*\\.)?[a-z]{1,9}\\.org|ip:10\\.0\\.0\\.0/2[4-9]|spiffe://[a-z]{1,9}(/[a-z]/\\*)?",
+        ),
+        ValueKind::Moment => text("20[0-9]{2}-0[1-9]-1[0-9]T1[0-9]:00:00Z"),
         ValueKind::RecordSize => text("[1-9][0-9]{2,3}|64"),
         ValueKind::Deadline => text("off|[1-9][0-9]{0,5}(ms|s)"),
         choice => prop::sample::select(choice.choices().collect::<Vec<_>>())
@@ -51,7 +57,7 @@ fn value(kind: ValueKind) -> BoxedStrategy<Vec<u8>> {
 /// A good address with up to one of each option that its scheme has, all bytes encoded.
 fn good_address() -> impl Strategy<Value = String> {
     let endpoint = |shape: &str| match shape {
-        "tcp://host:port" | "tls://host:port" => {
+        "tcp://host:port" | "tls://host:port" | "pool+tls://host:port" => {
             let host =
                 "|\\*|[a-z]{1,9}|[a-z]{1,9}\\.org\\.?|10\\.0\\.0\\.[0-9]|\\[::[0-9a-f]{1,4}\\]";
             (host, any::<u16>()).prop_map(|(host, port)| format!("//{host}:{port}")).boxed()
@@ -104,9 +110,10 @@ proptest! {
             (Just(row), value)
         })
     ) {
-        let mut set: Address = "tls://example.org:443".parse().unwrap();
+        let scheme = if row.schemes.contains(Scheme::Tls) { "tls" } else { "pool+tls" };
+        let mut set: Address = format!("{scheme}://example.org:443").parse().unwrap();
         prop_assert!(set.set(row.word, OsString::from_vec(value.clone())).unwrap());
-        let written = format!("tls://example.org:443?{}={}", row.word, percent(&value));
+        let written = format!("{scheme}://example.org:443?{}={}", row.word, percent(&value));
         prop_assert_eq!(set, written.parse::<Address>().unwrap());
     }
 

@@ -35,7 +35,7 @@ unknown option `passphrase`
 `family` means nothing to `unix:`
     unix:/x?family=4
             ^^^^^^
-    it is an option of `tcp:` and `tls:`",
+    it is an option of `tcp:`, `tls:` and `pool+tls:`",
     ),
     (
         "tls://:1?",

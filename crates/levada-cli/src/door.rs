@@ -16,7 +16,6 @@ use crate::house::House;
 use crate::log::Record;
 use crate::plan::ServePlan;
 use crate::prepared::Prepared;
-use crate::reload::Renewable;
 use crate::routes::{Routes, Way};
 
 /// A listener whose queue gives nothing for this long has none left: the runtime asks the system for
@@ -37,30 +36,29 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    /// Listens for `first`, and for the `others` that share its listener; what their files are for can
-    /// be read once more.
+    /// Listens for `first`, and for the `others` that share its listener.
     pub(crate) async fn open(
         first: Prepared,
         others: Vec<Prepared>,
         plan: &ServePlan,
-    ) -> Result<(Self, Vec<Renewable>), CannotOpen> {
+    ) -> Result<Self, CannotOpen> {
         let (listen, binder, place) =
             (first.listen.clone(), first.binder.clone(), first.place.clone());
         let mut dangers = Vec::new();
         let mut ways = Vec::new();
-        let mut files = Vec::new();
         for Prepared { listen, to, binder, dialer, when, place, .. } in
             iter::once(first).chain(others)
         {
             let key_logs = binder.open_key_log().and_then(|()| dialer.open_key_log());
-            key_logs.map_err(|error| CannotOpen::new(place.clone(), error))?;
+            key_logs.map_err(|error| CannotOpen::new(place, error))?;
             dangers.extend([&listen, &to].into_iter().flat_map(Danger::all_of));
-            ways.push(Way::new(when, binder.tls().cloned(), dialer, shown(&to, None)));
-            files.push((listen, to, binder, place));
+            let (tls, to) = (binder.tls().cloned(), shown(&to, None));
+            ways.push(Way { when, tls, dialer, to });
         }
         let mut routes = Routes { on: String::new(), ways };
-        let listener = match routes.tls() {
-            Ok(tls) => binder.bind_as(tls).await,
+        let listener = match routes.first_tls() {
+            Ok(Some(tls)) => binder.bind_as(tls).await,
+            Ok(None) => binder.bind().await,
             Err(error) => Err(error.into()),
         };
         let listener = listener.map_err(|error| CannotOpen { place, error })?;
@@ -69,13 +67,7 @@ impl Door {
         if let Some(count) = plan.max_connections_per_address {
             listener = listener.limit_connections_per_address(count);
         }
-        let routes = Arc::new(routes);
-        let renewable = |(way, (listen, to, binder, place))| {
-            let routes = Arc::clone(&routes);
-            Renewable { listen, to, binder, routes, way, place }
-        };
-        let renewable = files.into_iter().enumerate().map(renewable).collect();
-        Ok((Self { listener, routes, dangers }, renewable))
+        Ok(Self { listener, routes: Arc::new(routes), dangers })
     }
 
     /// What its addresses take away of security.

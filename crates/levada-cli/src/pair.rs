@@ -47,7 +47,7 @@ async fn join(client: &mut Socket, target: &mut Option<Box<Socket>>, choice: &Ch
     // It is established by a choice.
     let Some(way) = choice.way() else { return };
     // No random bytes: as bad as a target that fails, which the drop of the client tells.
-    let Ok(dialled) = way.dialer().dial() else { return };
+    let Ok(dialled) = way.dialer.dial() else { return };
     let target = target.insert(Box::new(dialled));
     if target.established().await.is_ok() {
         levada::relay(client, target).await;

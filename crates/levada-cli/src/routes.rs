@@ -1,6 +1,6 @@
 //! Where the clients of one listener go: each has the first route that is for it.
 
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 
 use levada::{
     AlertDescription, ClientHello, Dialer, HelloAnswer, Identities, Socket, TlsConfigError,
@@ -23,30 +23,9 @@ pub(crate) struct Way {
     pub(crate) when: Option<When>,
     /// Who ends the clients' TLS here; `None` hands it on as it comes.
     pub(crate) tls: Option<TlsServer>,
-    dialer: RwLock<Arc<Dialer>>,
+    pub(crate) dialer: Dialer,
     /// Where it leads, as the log shows it.
     pub(crate) to: String,
-}
-
-impl Way {
-    pub(crate) fn new(
-        when: Option<When>,
-        tls: Option<TlsServer>,
-        dialer: Dialer,
-        to: String,
-    ) -> Self {
-        Self { when, tls, dialer: RwLock::new(Arc::new(dialer)), to }
-    }
-
-    pub(crate) fn dialer(&self) -> Arc<Dialer> {
-        // Nothing panics while it holds the lock.
-        self.dialer.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Dials so from now on.
-    pub(crate) fn dial_by(&self, dialer: Dialer) {
-        *self.dialer.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(dialer);
-    }
 }
 
 /// Which way a client goes, once that is known.
@@ -86,14 +65,16 @@ impl Routes {
         self.ways.len() > 1 || self.ways.iter().any(|way| way.when.is_some())
     }
 
-    /// The TLS that clients of the listener begin with, if they do.
-    pub(crate) fn tls(&self) -> Result<Option<TlsServer>, TlsConfigError> {
-        let first = self.ways.iter().find_map(|way| way.tls.clone());
-        if first.is_some() || !self.have_conditions() {
-            return Ok(first);
+    /// The TLS that clients begin with where it takes a ClientHello to know where they go.
+    pub(crate) fn first_tls(&self) -> Result<Option<TlsServer>, TlsConfigError> {
+        if !self.have_conditions() {
+            return Ok(None);
         }
-        // Every client is handed on, or refused.
-        TlsServer::builder(Identities::none()).build().map(Some)
+        match self.ways.iter().find_map(|way| way.tls.clone()) {
+            Some(tls) => Ok(Some(tls)),
+            // Every client is handed on, or refused.
+            None => TlsServer::builder(Identities::none()).build().map(Some),
+        }
     }
 
     fn answer(&self, hello: &ClientHello, chosen: &OnceLock<usize>) -> HelloAnswer {

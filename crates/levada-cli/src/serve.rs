@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{interval, sleep, timeout};
 
 use crate::door::{CannotOpen, Door};
 use crate::exit::{Exit, Stop, fail};
@@ -14,12 +14,15 @@ use crate::limits;
 use crate::log::{Log, Record};
 use crate::plan::{Bridge, ServePlan, Service};
 use crate::prepared::{Prepared, Unprepared};
-use crate::reload::Reload;
-use crate::signals::{Asked, Signals};
+use crate::reload::Files;
+use crate::signals::{Reloads, Signals};
 use crate::welcome::Welcome;
 
 /// How long streams that are cut may take to notice.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
+
+/// How often the files are looked at for changes.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Serves until a signal comes, or every listener has ended.
 ///
@@ -28,7 +31,8 @@ const LAST_MOMENT: Duration = Duration::from_secs(1);
 /// When it cannot start.
 pub(crate) async fn run(plan: ServePlan) -> Result<Exit, Stop> {
     let open_files = limits::raise_open_files();
-    let signals = Signals::listen().map_err(|error| fail(format!("signals: {error}")))?;
+    let signals = Signals::listen().and_then(|stop| Ok((stop, Reloads::listen()?)));
+    let signals = signals.map_err(|error| fail(format!("signals: {error}")))?;
     let (routes, welcome) = match &plan.service {
         Service::Bridges(bridges) => (prepare(bridges)?, None),
         Service::Config(file) => (file.prepare()?, None),
@@ -37,16 +41,15 @@ pub(crate) async fn run(plan: ServePlan) -> Result<Exit, Stop> {
             (prepare(&[bridge])?, Some(welcome))
         }
     };
+    let files = Files::of(&routes);
     // Every file is read by now. Where one listener cannot be opened, all that were are closed.
-    let (mut doors, mut renewable) = (Vec::new(), Vec::new());
+    let mut doors = Vec::new();
     for (first, others) in by_listener(routes) {
         let door = Door::open(first, others, &plan).await;
-        let (door, files) = door.map_err(|error| match &welcome {
+        doors.push(door.map_err(|error| match &welcome {
             Some(welcome) => welcome.cannot_listen(&error),
             None => error.stop(),
-        })?;
-        doors.push(door);
-        renewable.extend(files);
+        })?);
     }
     let (log, writer) = Log::start(plan.format).map_err(|error| fail(format!("log: {error}")))?;
     let connections = plan.max_connections;
@@ -60,11 +63,11 @@ pub(crate) async fn run(plan: ServePlan) -> Result<Exit, Stop> {
             house.log.tell(&Record::Danger(danger));
         }
     }
+    files.warn(&house.log);
     if let Some(welcome) = welcome {
         welcome.print();
     }
-    let reload = Reload::new(renewable);
-    let exit = serve(&house, doors, reload, signals, plan.drain.duration()).await;
+    let exit = serve(&house, doors, files, signals, plan.drain.duration()).await;
     drop(house);
     writer.finish();
     Ok(exit)
@@ -101,8 +104,8 @@ fn prepare(bridges: &[Bridge]) -> Result<Vec<Prepared>, Stop> {
 async fn serve(
     house: &Arc<House>,
     doors: Vec<Door>,
-    reload: Reload,
-    mut signals: Signals,
+    mut files: Files,
+    (mut signals, mut reloads): (Signals, Reloads),
     drain: Option<Duration>,
 ) -> Exit {
     let (closing, closed) = watch::channel(false);
@@ -110,16 +113,14 @@ async fn serve(
     for door in doors {
         accepting.spawn(door.accept(Arc::clone(house), closed.clone()));
     }
-    let again = Arc::new(Notify::new());
-    let reloading = tokio::spawn(reload.whenever(house.log.clone(), Arc::clone(&again)));
+    let mut look = interval(LOOK);
     let mut broken = false;
     let signal = loop {
         let is_open = !accepting.is_empty();
         tokio::select! {
-            asked = signals.asked() => match asked {
-                Asked::Stop(signal) => break Some(signal),
-                Asked::Reload => again.notify_one(),
-            },
+            signal = signals.next() => break Some(signal),
+            () = reloads.next() => files.reload(&house.log),
+            _ = look.tick() => files.reload_changed(&house.log),
             Some(result) = accepting.join_next(), if is_open => {
                 broken |= !matches!(result, Ok(true));
             }
@@ -127,9 +128,6 @@ async fn serve(
             () = house.empty(), if !is_open => break None,
         }
     };
-    reloading.abort();
-    // It holds the log until it has ended.
-    let _ = reloading.await;
     if let Some(signal) = signal {
         // Each loop has its own receiver: it lives as long as the loop.
         let _ = closing.send(true);

@@ -1,15 +1,14 @@
-//! The signals that ask us to stop.
+//! The signals that ask us to stop, or to read our files again.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGINT and SIGTERM, which mean the same to us, and SIGHUP.
+/// SIGINT and SIGTERM, which mean the same to us.
 #[derive(Debug)]
 pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
-    hang_up: Signal,
 }
 
 impl Signals {
@@ -18,34 +17,33 @@ impl Signals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
         })
     }
 
-    /// Waits for the next one that asks us to stop, and gives its name. Cancel safe.
+    /// Waits for the next one, and gives its name. Cancel safe.
     pub(crate) async fn next(&mut self) -> &'static str {
-        loop {
-            if let Asked::Stop(name) = self.asked().await {
-                return name;
-            }
-        }
-    }
-
-    /// Waits for the next one. Cancel safe.
-    pub(crate) async fn asked(&mut self) -> Asked {
         tokio::select! {
-            _ = self.interrupt.recv() => Asked::Stop("SIGINT"),
-            _ = self.terminate.recv() => Asked::Stop("SIGTERM"),
-            _ = self.hang_up.recv() => Asked::Reload,
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
         }
     }
 }
 
-/// What a signal asks for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Asked {
-    /// To stop, by the signal of this name.
-    Stop(&'static str),
-    /// To read the files once more.
-    Reload,
+/// SIGHUP, which asks for the files that may have changed.
+#[derive(Debug)]
+pub(crate) struct Reloads(Signal);
+
+impl Reloads {
+    /// Takes the signal over: from now on it does not end the process.
+    pub(crate) fn listen() -> io::Result<Self> {
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// Waits for the next one. Cancel safe.
+    pub(crate) async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            // The runtime is going down, and asks for nothing any more.
+            std::future::pending().await
+        }
+    }
 }

@@ -106,6 +106,11 @@ impl Reader<'_> {
     /// What no route can see by itself.
     fn together(&mut self, routes: &[Route]) {
         for (index, route) in routes.iter().enumerate() {
+            if route.when.is_some() && has_pool(route) {
+                let hint = "leave `when` away: the pool reads the ClientHello itself";
+                let what = "a listener with a pool takes every client";
+                self.fault(route.listen.place.clone(), what, hint);
+            }
             let before: Vec<_> =
                 routes[..index].iter().filter(|other| other.shares_listener(route)).collect();
             let Some(first) = before.first() else { continue };
@@ -120,6 +125,11 @@ impl Reader<'_> {
                     }
                 };
                 self.fault(place, "another route listens there already", hint);
+                continue;
+            }
+            if before.iter().any(|other| has_pool(other)) || has_pool(route) {
+                let hint = "choose another port for it: the pool reads the ClientHello itself";
+                self.fault(place, "a listener with a pool cannot be shared", hint);
                 continue;
             }
             let shared = |route: &Route| {
@@ -224,6 +234,10 @@ impl Reader<'_> {
         let begin = value.start + 1;
         begin + wrong.start - from..begin + wrong.end - from
     }
+}
+
+fn has_pool(route: &Route) -> bool {
+    route.listen.address.for_listening().is_ok_and(|listening| listening.pool.is_some())
 }
 
 /// The words that stand for the whole file, too: every stream has them.

@@ -102,7 +102,8 @@ impl Ending {
                 }
                 ConnectFailure::Ended(ending) => {
                     if ending.is_clean() || *ending == Self::SocketClose {
-                        "the peer hung up before the stream was established: look into its log"
+                        "the peer hung up before the stream was established: does it speak TLS there? \
+                         its log tells more"
                     } else {
                         return ending.hint();
                     }
@@ -146,7 +147,9 @@ const fn hint_of_transport(kind: OsErrorKind) -> &'static str {
         OsErrorKind::NotFound => "there is no such socket: check the path",
         OsErrorKind::PermissionDenied => "this user may not: check the permissions of the address",
         OsErrorKind::AddrInUse => "something else uses that address: stop it, or choose another",
-        OsErrorKind::AddrNotAvailable => "that is no address of this machine",
+        OsErrorKind::AddrNotAvailable => {
+            "that is no address of this machine: give one that is, or none"
+        }
         OsErrorKind::HostUnreachable
         | OsErrorKind::NetworkUnreachable
         | OsErrorKind::NetworkDown => "there is no way to that address: check the network",
@@ -199,25 +202,61 @@ const fn hint_of_alert(alert: AlertDescription) -> &'static str {
             "the peer takes our certificate for expired: renew it, and check the clocks"
         }
         AlertDescription::CERTIFICATE_REVOKED => "our certificate is revoked: get a new one",
-        AlertDescription::CERTIFICATE_REQUIRED => {
+        AlertDescription::CERTIFICATE_REQUIRED | AlertDescription::NO_CERTIFICATE => {
             "the peer wants a client certificate: give cert and key"
         }
         AlertDescription::ACCESS_DENIED => "the peer knows us and does not let us in",
         AlertDescription::PROTOCOL_VERSION => {
-            "the two ends share no TLS version: we speak 1.2 and 1.3"
+            "the two ends share no TLS version: we speak 1.2 and 1.3, let the peer allow one of them"
         }
         AlertDescription::HANDSHAKE_FAILURE | AlertDescription::INSUFFICIENT_SECURITY => {
             "the two ends share no cipher suite, group or certificate type, or the peer wants a \
              client certificate"
         }
         AlertDescription::UNRECOGNIZED_NAME => {
-            "the peer has no identity for the name that we asked for: check the sni"
+            "the peer has no identity for the name that we asked for: ask for one that it has, sni=NAME"
         }
         AlertDescription::NO_APPLICATION_PROTOCOL => {
-            "the peer speaks none of our application protocols: check the alpn"
+            "the peer speaks none of our application protocols: name one that it speaks, alpn=NAME"
         }
-        AlertDescription::BAD_RECORD_MAC | AlertDescription::DECRYPT_ERROR => {
+        AlertDescription::BAD_RECORD_MAC
+        | AlertDescription::DECRYPT_ERROR
+        | AlertDescription::DECRYPTION_FAILED => {
             "something on the way alters the data, or the two implementations disagree"
+        }
+        AlertDescription::UNEXPECTED_MESSAGE
+        | AlertDescription::ILLEGAL_PARAMETER
+        | AlertDescription::DECODE_ERROR
+        | AlertDescription::DECOMPRESSION_FAILURE
+        | AlertDescription::MISSING_EXTENSION
+        | AlertDescription::UNSUPPORTED_EXTENSION => {
+            "the peer does not understand our TLS: bring it up to date, or look for a box on the way \
+             that alters TLS"
+        }
+        AlertDescription::RECORD_OVERFLOW => {
+            "the peer takes smaller records: lower max-record, or bring the peer up to date"
+        }
+        AlertDescription::INTERNAL_ERROR => {
+            "something failed inside the peer, perhaps its private key: look into its log"
+        }
+        AlertDescription::INAPPROPRIATE_FALLBACK => {
+            "the peer speaks a newer TLS than we offered: look for a box on the way that lowers it"
+        }
+        AlertDescription::EXPORT_RESTRICTION | AlertDescription::NO_RENEGOTIATION => {
+            "the peer wants something of TLS that is long forbidden: bring it up to date"
+        }
+        AlertDescription::USER_CANCELED => "somebody at the peer gave up: try again",
+        AlertDescription::CERTIFICATE_UNOBTAINABLE
+        | AlertDescription::BAD_CERTIFICATE_STATUS_RESPONSE
+        | AlertDescription::BAD_CERTIFICATE_HASH_VALUE => {
+            "the peer cannot use what was stapled to our certificate: renew the OCSP response"
+        }
+        AlertDescription::UNKNOWN_PSK_IDENTITY => {
+            "the peer has forgotten the session that we resume: begin a new one"
+        }
+        AlertDescription::ECH_REQUIRED => {
+            "the peer wants the ClientHello encrypted (ECH), which we do not do: use another name \
+             of it"
         }
         _ => "look into the peer's log for the reason",
     }
@@ -239,7 +278,11 @@ const fn blame_of_fault(fault: &Fault) -> Blame {
             | CertificateFault::CaAsEndEntity
             | CertificateFault::WrongUsage { .. }
             | CertificateFault::Expired { .. }
-            | CertificateFault::NotYetValid { .. },
+            | CertificateFault::NotYetValid { .. }
+            | CertificateFault::RevocationUnknown(_)
+            | CertificateFault::NotPinned { .. }
+            | CertificateFault::NotAllowed { .. }
+            | CertificateFault::BadSignature,
         ) => Blame::Config,
         Fault::Protocol(_) | Fault::Certificate(_) => Blame::Peer,
         Fault::BadRecord => Blame::Network,
@@ -254,9 +297,11 @@ fn hint_of_fault(fault: &Fault) -> Cow<'static, str> {
                 |words: &[&str]| words.iter().any(|word| first.starts_with(word.as_bytes()));
             if begins(&["HTTP/", "GET ", "HEAD ", "POST ", "PUT ", "CONNECT ", "OPTIONS ", "PRI "])
             {
-                "the peer speaks plain HTTP: is this the right port?"
+                "the peer speaks plain HTTP: use the port and the scheme (https) of TLS"
             } else if begins(&["SSH-"]) {
-                "the peer speaks SSH: is this the right port?"
+                "the peer speaks SSH: use another port"
+            } else if begins(&["PROXY ", "\r\n\r\n\0\r\nQUIT\n"]) {
+                "a proxy in front sends a PROXY header, which is not taken here: switch it off there"
             } else if begins(&["220", "* ", "+OK"]) {
                 "the peer greets in plaintext: it may want STARTTLS, or have a TLS port"
             } else {
@@ -264,10 +309,17 @@ fn hint_of_fault(fault: &Fault) -> Cow<'static, str> {
             }
         }
         Fault::OldVersion => "let the peer speak TLS 1.2 or 1.3; older versions are not safe",
-        Fault::NothingInCommon(_) => "bring the peer's TLS settings up to date",
-        Fault::NoAlpn => "give both ends a protocol in common: check the alpn",
-        Fault::NoCertificate => "give the peer a client certificate, or ask for none",
-        Fault::UnknownName(_) => "add an identity for that name, or a default one",
+        Fault::NothingInCommon(what) if what.starts_with("version") => {
+            "let one end allow a version of TLS that the other one speaks"
+        }
+        Fault::NothingInCommon(_) => {
+            "bring the peer's TLS settings up to date: what is too weak is not taken"
+        }
+        Fault::NoAlpn => "let both ends name a protocol in common, with alpn=NAME",
+        Fault::NoCertificate => {
+            "give the peer a client certificate, or do not require one (client-auth=requested)"
+        }
+        Fault::UnknownName(_) => "add an identity for that name with cert=FILE, or a default one",
         Fault::HelloRefused(_) => "let the rule that looks at ClientHellos allow such clients",
         Fault::Undecided(_) => {
             "look into what decides: it failed or is slow; else raise deadline-handshake"
@@ -281,8 +333,8 @@ fn hint_of_fault(fault: &Fault) -> Cow<'static, str> {
         Fault::Internal(_) => "please report this with the log line",
         Fault::Certificate(fault) => match fault {
             CertificateFault::UnknownIssuer => {
-                "trust the peer's CA with ca=FILE; if it is trusted, the peer may lack an \
-                 intermediate certificate"
+                "trust the peer's CA (ca=FILE; of a client: client-ca=FILE), or let the peer send its \
+                 intermediate certificates"
             }
             CertificateFault::WrongName { presented, .. } => {
                 return match presented.first() {
@@ -297,17 +349,30 @@ fn hint_of_fault(fault: &Fault) -> Cow<'static, str> {
             CertificateFault::Expired { .. } => {
                 "the peer must renew its certificate; check this machine's clock too"
             }
-            CertificateFault::NotYetValid { .. } => "check the clocks of both machines",
+            CertificateFault::NotYetValid { .. } => {
+                "set the clocks of both machines right; if they are, wait until it is valid"
+            }
             CertificateFault::Revoked => "the peer must get a new certificate",
+            CertificateFault::RevocationUnknown(_) => {
+                "give a current revocation list of each issuer with crl=FILE"
+            }
             CertificateFault::CaAsEndEntity => {
-                "give the peer a certificate of its own, issued by that CA"
+                "give the peer a certificate of its own, issued by that CA; or pin this one"
+            }
+            CertificateFault::NotPinned { .. } => "pin the peer's key, if it is to be let in",
+            CertificateFault::NotAllowed { .. } => {
+                "add the peer's name to the allowed names, if it is to be let in"
             }
             CertificateFault::WrongUsage { .. } => {
-                "get a certificate with the extended key usage for this role"
+                "let the peer get a certificate with the extended key usage for this role"
             }
-            CertificateFault::BadSignature
-            | CertificateFault::BadEncoding
-            | CertificateFault::Other(_) => "look at the peer's certificate chain",
+            CertificateFault::BadSignature => {
+                "trust the CA that has really signed it: there may be two of the same name; else the \
+                 peer is faulty"
+            }
+            CertificateFault::BadEncoding | CertificateFault::Other(_) => {
+                "let the peer get another certificate; `levada inspect` shows its chain"
+            }
         },
     })
 }

@@ -150,8 +150,11 @@ fn fatal_error_gives_every_write_the_original_error() {
             certificate(CertificateFault::WrongUsage { wanted: String::new(), presented: vec![] }),
             Config,
         ),
+        (certificate(CertificateFault::RevocationUnknown(text())), Config),
+        (certificate(CertificateFault::NotPinned { presented: text() }), Config),
+        (certificate(CertificateFault::NotAllowed { presented: vec![] }), Config),
         (certificate(CertificateFault::Revoked), Peer),
-        (certificate(CertificateFault::BadSignature), Peer),
+        (certificate(CertificateFault::BadSignature), Config),
         (certificate(CertificateFault::BadEncoding), Peer),
         (certificate(CertificateFault::Other(text())), Peer),
     ];

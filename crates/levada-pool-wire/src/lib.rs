@@ -9,7 +9,7 @@
 //! * [`rules`]: who may send what, with which descriptor, and the code that answers a violation;
 //! * [`Exchanges`] for a pool and [`Calls`] for a client: which packet belongs to what;
 //! * [`Reassembler`]: packets and their descriptors from a byte stream;
-//! * [`Page`] and [`Offer`]: Levada's own commands, for what V2 has no fields for.
+//! * [`Page`], [`Offer`] and [`Cut`]: Levada's own commands, for what V2 has no fields for.
 //!
 //! There is no io, no clock and no randomness in here: time is an argument ([`Moment`]), and keys
 //! are drawn by the caller. Every buffer and table has a stated bound.
@@ -64,6 +64,7 @@ mod calls;
 mod codec;
 mod command;
 mod conversation;
+mod cut;
 mod error_code;
 mod exchanges;
 mod flags;
@@ -79,6 +80,7 @@ mod time;
 pub use calls::{AnswerError, CallError, CallKey, Calls, Decline, Heard, Lapsed};
 pub use codec::{DecodeError, Fault, PacketBytes};
 pub use command::{Command, LocalCommand, Unassigned};
+pub use cut::Cut;
 pub use error_code::{ErrorCode, ErrorNumber};
 pub use exchanges::{
     AskError, ConnectionKey, Envelope, ExchangeKey, Exchanges, Expired, Full, Gone, Incoming,

@@ -5,11 +5,15 @@
 //!
 //! * [`watch`]: a descriptor of any kind in tokio's event loop;
 //! * [`descriptors`]: descriptors that travel over Unix sockets;
-//! * [`PeerCredentials`]: who is at the other end of one.
+//! * [`PeerCredentials`]: who is at the other end of one;
+//! * [`harden`]: a process that is hard to read and hard to misuse;
+//! * [`service`]: what a service manager hands over, and is told.
 #![allow(unsafe_code, reason = "this is the crate that may hold it")]
 #![deny(unsafe_op_in_unsafe_fn)]
 
 pub mod descriptors;
+pub mod harden;
+pub mod service;
 
 mod peer;
 mod watch;

@@ -1,5 +1,6 @@
 //! One TLS session over rustls' ordinary connections.
 
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::{fmt, io};
 
@@ -17,7 +18,7 @@ use crate::over::Over;
 use crate::peer_hello::PeerHello;
 use crate::record::{self, Front, RecordSize};
 use crate::running::{Processed, Running};
-use crate::server::TlsServer;
+use crate::server::Setup;
 use crate::version::Versions;
 use crate::voice::Voice;
 use crate::waiting::{Away, Deciding, Done};
@@ -53,18 +54,21 @@ pub struct Session {
     /// We have said goodbye, or given up.
     closed: bool,
     pub(crate) peer_closed: bool,
+    /// Plaintext of different records is not joined.
+    records_apart: bool,
 }
 
 impl Session {
-    pub(crate) fn server(server: TlsServer) -> Self {
+    pub(crate) fn server(server: Arc<Setup>) -> Self {
         Self {
-            versions: server.versions(),
+            versions: server.versions,
             stage: Stage::Accepting(Box::new(Accepting::new(server))),
             known: Known::server(),
             peer_hello: PeerHello::new(),
             is_fresh: true,
             closed: false,
             peer_closed: false,
+            records_apart: false,
         }
     }
 
@@ -85,6 +89,7 @@ impl Session {
             is_fresh: true,
             closed: false,
             peer_closed: false,
+            records_apart: false,
         }
     }
 
@@ -220,6 +225,18 @@ impl Session {
         }
     }
 
+    /// The peer's own certificate in DER, verified or not; `None` before it was shown, and behind the end.
+    pub fn peer_certificate(&self) -> Option<&[u8]> {
+        let Stage::Running(running) = &self.stage else { return None };
+        running.evidence().0.peer_certificates()?.first().map(AsRef::as_ref)
+    }
+
+    /// Has [`open`](Engine::open) give the plaintext of one record at most, so that what was sealed by
+    /// itself comes out by itself.
+    pub const fn keep_records_apart(&mut self) {
+        self.records_apart = true;
+    }
+
     /// Whether nothing is to be taken in any more.
     fn is_deaf(&self) -> bool {
         // Who gives up a handshake does not go on with it.
@@ -322,10 +339,14 @@ impl Session {
                     Some(Ending::FatalAlert(alert))
                 }
             }
-            error => {
-                let cause = fault_of(error, self.versions, handshaking);
-                Some(Ending::FatalError { alert, cause })
-            }
+            error => Some(match running.evidence().1.refusal(error) {
+                Some(Err(rule)) => Ending::Refused(rule),
+                Some(Ok(fault)) => Ending::FatalError { alert, cause: Fault::Certificate(fault) },
+                None => {
+                    let cause = fault_of(error, self.versions, handshaking);
+                    Ending::FatalError { alert, cause }
+                }
+            }),
         };
         self.over(ending, wire);
     }
@@ -358,7 +379,7 @@ impl Engine for Session {
                 Stage::Accepting(_) => {}
                 Stage::Running(running) => {
                     opened.plain += running.read(&mut plain[opened.plain..]);
-                    if running.has_plaintext() {
+                    if running.has_plaintext() || (self.records_apart && opened.plain > 0) {
                         return Ok(opened);
                     }
                     if running.is_worn_out() {
@@ -479,7 +500,7 @@ impl fmt::Debug for Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Identities, Identity, SessionName, TlsClient, TlsVersion};
+    use crate::{Identities, Identity, SessionName, TlsClient, TlsServer, TlsVersion};
 
     fn established(version: TlsVersion) -> (Session, Session) {
         let identity = Identity::from_pem(

@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::memory::Pipe;
+use crate::pool::Pooled;
 use crate::stdio::Stdio;
 
 /// A transport that is up: what a [`Socket`](crate::Socket) stands on.
@@ -27,6 +28,7 @@ pub(crate) enum Kind {
     Memory(Pipe),
     Stdio(Stdio),
     Foreign(Foreign),
+    Pooled(Pooled),
 }
 
 /// Somebody else's stream.
@@ -57,6 +59,12 @@ impl From<UnixStream> for Carrier {
 impl From<Pipe> for Carrier {
     fn from(pipe: Pipe) -> Self {
         Self(Kind::Memory(pipe))
+    }
+}
+
+impl From<Pooled> for Carrier {
+    fn from(pooled: Pooled) -> Self {
+        Self(Kind::Pooled(pooled))
     }
 }
 
@@ -104,7 +112,7 @@ impl Carrier {
         match self.0 {
             Kind::Tcp(tcp) => Ok(tcp.into_std()?.into()),
             Kind::Unix(unix) => Ok(unix.into_std()?.into()),
-            Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) => {
+            Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) | Kind::Pooled(_) => {
                 Err(io::ErrorKind::Unsupported.into())
             }
         }
@@ -130,7 +138,7 @@ impl Carrier {
             Kind::Unix(unix) => unix.local_addr().ok().map(|address| unix_endpoint(&address)),
             Kind::Memory(_) => Some(Endpoint::Memory),
             Kind::Stdio(_) => Some(Endpoint::Stdio),
-            Kind::Foreign(_) => None,
+            Kind::Foreign(_) | Kind::Pooled(_) => None,
         }
     }
 
@@ -138,7 +146,7 @@ impl Carrier {
         match &self.0 {
             Kind::Tcp(tcp) => tcp.peer_addr().ok().map(Endpoint::Ip),
             Kind::Unix(unix) => unix.peer_addr().ok().map(|address| unix_endpoint(&address)),
-            Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) => self.local(),
+            Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) | Kind::Pooled(_) => self.local(),
         }
     }
 
@@ -153,6 +161,7 @@ impl Carrier {
             Kind::Memory(pipe) => pipe.poll_read(cx, buf),
             Kind::Stdio(stdio) => stdio.poll_read(cx, buf),
             Kind::Foreign(foreign) => foreign.0.as_mut().poll_read(cx, buf),
+            Kind::Pooled(pooled) => pooled.poll_read(cx, buf),
         }
     }
 
@@ -166,7 +175,9 @@ impl Carrier {
         let socket = match &self.0 {
             Kind::Tcp(tcp) => tcp.as_fd(),
             Kind::Unix(unix) => unix.as_fd(),
-            Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) => return self.poll_read(cx, buf),
+            Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) | Kind::Pooled(_) => {
+                return self.poll_read(cx, buf);
+            }
         };
         let room = buf.initialize_unfilled();
         match retry_on_intr(|| rustix::net::recv(socket, &mut *room, RecvFlags::DONTWAIT)) {
@@ -190,6 +201,7 @@ impl Carrier {
             Kind::Memory(pipe) => pipe.poll_write(cx, buf),
             Kind::Stdio(stdio) => stdio.poll_write(cx, buf),
             Kind::Foreign(foreign) => foreign.0.as_mut().poll_write(cx, buf),
+            Kind::Pooled(pooled) => pooled.poll_write_vectored(cx, &[IoSlice::new(buf)]),
         }
     }
 
@@ -202,6 +214,7 @@ impl Carrier {
             Kind::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
             Kind::Unix(unix) => Pin::new(unix).poll_write_vectored(cx, bufs),
             Kind::Foreign(foreign) => foreign.0.as_mut().poll_write_vectored(cx, bufs),
+            Kind::Pooled(pooled) => pooled.poll_write_vectored(cx, bufs),
             Kind::Memory(_) | Kind::Stdio(_) => {
                 let first = bufs.iter().find(|buf| !buf.is_empty());
                 self.poll_write(cx, first.map_or(&[], |buf| buf))
@@ -214,7 +227,9 @@ impl Carrier {
         match &mut self.0 {
             Kind::Foreign(foreign) => foreign.0.as_mut().poll_flush(cx),
             // The kernel, or the other end, has every byte already.
-            Kind::Tcp(_) | Kind::Unix(_) | Kind::Memory(_) | Kind::Stdio(_) => Poll::Ready(Ok(())),
+            Kind::Tcp(_) | Kind::Unix(_) | Kind::Memory(_) | Kind::Stdio(_) | Kind::Pooled(_) => {
+                Poll::Ready(Ok(()))
+            }
         }
     }
 
@@ -232,6 +247,7 @@ impl Carrier {
                 Poll::Ready(Ok(()))
             }
             Kind::Foreign(foreign) => foreign.0.as_mut().poll_shutdown(cx),
+            Kind::Pooled(pooled) => pooled.poll_finish(cx),
         }
     }
 
@@ -241,7 +257,7 @@ impl Carrier {
         match &self.0 {
             Kind::Tcp(tcp) => tcp.take_error().ok().flatten(),
             Kind::Unix(unix) => unix.take_error().ok().flatten(),
-            Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) => None,
+            Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) | Kind::Pooled(_) => None,
         }
     }
 
@@ -254,6 +270,7 @@ impl Carrier {
                 let _ = SockRef::from(&tcp.as_fd()).set_linger(Some(Duration::ZERO));
             }
             Kind::Memory(pipe) => pipe.reset(),
+            Kind::Pooled(pooled) => pooled.reset(),
             Kind::Unix(_) | Kind::Stdio(_) | Kind::Foreign(_) => {}
         }
     }

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use levada_address::{Family, Host, ListenEndpoint, UnixName};
 use levada_core::{Endpoint, Role, Rule};
-use levada_tls::TlsServer;
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, UnixListener};
@@ -20,6 +19,7 @@ use tokio::time::sleep;
 use crate::carrier::Carrier;
 use crate::dial::kernel_name;
 use crate::per_address::PerAddress;
+use crate::pool::ServerLayer;
 use crate::socket::{Options, Socket, TcpOptions};
 
 /// Connections that the kernel holds for us until we accept them; it may hold fewer (`somaxconn`).
@@ -32,7 +32,7 @@ const BACKLOG: i32 = 4096;
 #[derive(Debug)]
 pub struct Listener {
     kind: Kind,
-    tls: Option<TlsServer>,
+    layer: ServerLayer,
     options: Options,
     handshakes: Option<Arc<Semaphore>>,
     connections: Option<Arc<Semaphore>>,
@@ -50,7 +50,7 @@ enum Kind {
 }
 
 impl Listener {
-    /// Listens at `endpoint`, and wraps what it accepts in TLS if there is `tls`.
+    /// Listens at `endpoint`, and wraps what it accepts in `layer` if there is one.
     ///
     /// A host name is looked up; its first usable address is listened at. A path whose socket nobody
     /// listens at any more is taken over. Standard input and output are accepted once.
@@ -64,7 +64,7 @@ impl Listener {
     /// Outside a tokio runtime that has io enabled.
     pub async fn bind(
         endpoint: &ListenEndpoint,
-        tls: Option<TlsServer>,
+        layer: impl Into<ServerLayer>,
         options: Options,
     ) -> io::Result<Self> {
         let kind = match endpoint {
@@ -89,7 +89,7 @@ impl Listener {
         };
         Ok(Self {
             kind,
-            tls,
+            layer: layer.into(),
             options,
             handshakes: None,
             connections: None,
@@ -214,8 +214,7 @@ impl Listener {
     }
 
     fn take(&self, carrier: Carrier, permit: Option<OwnedSemaphorePermit>) -> Socket {
-        let session = self.tls.as_ref().map(TlsServer::session);
-        let mut socket = Socket::adopt(carrier, session, self.options);
+        let mut socket = Socket::adopt(carrier, self.layer.layer(), self.options);
         socket.set_role(Role::Server);
         if let Some(permit) = permit {
             socket.hold_until_ended(permit);

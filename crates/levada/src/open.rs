@@ -6,16 +6,21 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use levada_address::{
-    Address, AddressError, ClientCheck, ConnectAddress, ConnectEndpoint, ConnectTls, Host,
-    IdentityFiles, ListenAddress, ListenEndpoint, ListenTls, SessionOptions,
+    Address, AddressError, ClientAuth as Wanted, ClientCheck, ConnectAddress, ConnectEndpoint,
+    ConnectPool, ConnectTls, Host, IdentityFiles, ListenAddress, ListenEndpoint, ListenPool,
+    ListenTls, SessionOptions,
 };
+use levada_pool::TlsRequest;
+use levada_pool::wire::TextError;
 use levada_tls::{
-    Anchors, AnchorsError, ClientAuth, Identities, IdentitiesBuilder, IdentitiesError, Identity,
-    IdentityError, NameError, Passphrase, SessionName, TlsClient, TlsConfigError, TlsServer,
+    Anchors, AnchorsError, ClientAuth, CrlError, Identities, IdentitiesError, Identity,
+    IdentityError, NameError, SessionName, TlsClient, TlsConfigError, TlsServer,
 };
 
+use crate::files;
 use crate::key_log::KeyLogFile;
 use crate::listener::Listener;
+use crate::pool::{Layer, PoolSession, PoolTls, ServerLayer, client_certificate};
 use crate::socket::{Options, Socket};
 
 /// Connects to `address` and waits until the stream is established.
@@ -66,27 +71,10 @@ pub async fn listen(address: &Address) -> Result<Listener, SetupError> {
 pub struct Binder {
     address: Address,
     endpoint: ListenEndpoint,
-    tls: Option<TlsServer>,
+    layer: ServerLayer,
     identities: Vec<Identity>,
-    /// The table that `tls` takes its identities from.
-    live: Option<Identities>,
     key_log: Option<KeyLogFile>,
     options: Options,
-}
-
-/// Identities that were read once more, and can be put in place of those there are.
-#[derive(Debug)]
-#[must_use = "nothing changes before they are put in place"]
-pub struct Renewed(Option<(Identities, IdentitiesBuilder)>);
-
-impl Renewed {
-    /// Has the next handshake use them. Streams that run go on as they are.
-    pub fn put_in_place(self) {
-        if let Some((live, table)) = self.0 {
-            // It has an entry, as it had before: an address names one identity at least.
-            let _ = live.change(|_| Ok(table));
-        }
-    }
 }
 
 impl Binder {
@@ -97,22 +85,39 @@ impl Binder {
     /// A [`SetupError`] when the address does not fit for listening, and when a file cannot be read
     /// or used.
     pub fn new(address: &Address) -> Result<Self, SetupError> {
-        let ListenAddress { endpoint, tls, deadlines } = address.for_listening()?;
+        let tls = address.for_listening()?.tls;
+        Self::read(address, tls.and_then(|tls| KeyLogFile::of(&tls.session)))
+    }
+
+    fn read(address: &Address, key_log: Option<KeyLogFile>) -> Result<Self, SetupError> {
+        let ListenAddress { endpoint, tls, pool, deadlines } = address.for_listening()?;
         let identities = match &tls {
-            Some(tls) => tls.identities.iter().map(identity).collect::<Result<_, _>>()?,
+            Some(tls) => files::identities(&tls.identities)?,
             None => Vec::new(),
         };
-        let key_log = tls.as_ref().and_then(|tls| KeyLogFile::of(&tls.session));
-        let live = match &tls {
-            Some(tls) => Some(build(tls, table(tls, &identities)?)?),
-            None => None,
-        };
-        let tls = match (&tls, &live) {
-            (Some(tls), Some(live)) => Some(server(tls, live.clone(), key_log.as_ref())?),
-            _ => None,
+        let layer = match (&tls, &pool) {
+            (Some(tls), _) => server(tls, &identities, key_log.as_ref())?.into(),
+            (None, Some(pool)) => pool_server(pool)?.into(),
+            (None, None) => ServerLayer::default(),
         };
         let options = Options { deadlines, ..Options::default() };
-        Ok(Self { address: address.clone(), endpoint, tls, identities, live, key_log, options })
+        Ok(Self { address: address.clone(), endpoint, layer, identities, key_log, options })
+    }
+
+    /// Reads again what the address names, and changes nothing: see [`replace`](Self::replace).
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn reread(&self) -> Result<Self, SetupError> {
+        Self::read(&self.address, self.key_log.clone())
+    }
+
+    /// Goes on with what `newer` has read: every listener that this one or a clone of it has bound
+    /// takes it for the next handshake. Streams that are there go on as they are.
+    pub fn replace(&mut self, newer: Self) {
+        self.layer.replace(&newer.layer);
+        self.identities = newer.identities;
     }
 
     /// The identities, in the order of the address.
@@ -120,25 +125,9 @@ impl Binder {
         &self.identities
     }
 
-    /// The TLS that the address asks for, if it does.
-    pub fn tls(&self) -> Option<&TlsServer> {
-        self.tls.as_ref()
-    }
-
-    /// Reads the identities that the address names once more. Nothing changes by that alone.
-    ///
-    /// # Errors
-    ///
-    /// A [`SetupError`] when a file cannot be read or used.
-    pub fn read_again(&self) -> Result<Renewed, SetupError> {
-        let (Some(live), ListenAddress { tls: Some(tls), .. }) =
-            (&self.live, self.address.for_listening()?)
-        else {
-            return Ok(Renewed(None));
-        };
-        let identities =
-            tls.identities.iter().map(identity).collect::<Result<Vec<_>, SetupError>>()?;
-        Ok(Renewed(Some((live.clone(), table(&tls, &identities)?))))
+    /// The TLS of its own that the address asks for, if it does.
+    pub const fn tls(&self) -> Option<&TlsServer> {
+        self.layer.tls()
     }
 
     /// Opens the file for the secrets of sessions, if the address has one (`danger-key-log`).
@@ -162,11 +151,11 @@ impl Binder {
     ///
     /// Outside a tokio runtime that has io enabled.
     pub async fn bind(&self) -> Result<Listener, SetupError> {
-        self.bind_as(self.tls.clone()).await
+        self.bind_as(self.layer.clone()).await
     }
 
-    /// Listens where the address says, and wraps what it accepts in `tls`, whatever the address says of
-    /// that.
+    /// Listens where the address says, and wraps what it accepts in `layer`, whatever the address says
+    /// of that.
     ///
     /// # Errors
     ///
@@ -175,9 +164,9 @@ impl Binder {
     /// # Panics
     ///
     /// Outside a tokio runtime that has io enabled.
-    pub async fn bind_as(&self, tls: Option<TlsServer>) -> Result<Listener, SetupError> {
+    pub async fn bind_as(&self, layer: impl Into<ServerLayer>) -> Result<Listener, SetupError> {
         self.open_key_log()?;
-        Listener::bind(&self.endpoint, tls, self.options)
+        Listener::bind(&self.endpoint, layer, self.options)
             .await
             .map_err(|error| SetupError::Listen { address: self.address.clone(), error })
     }
@@ -186,11 +175,20 @@ impl Binder {
 /// Dials one address as often as wanted; the files that it names are read once.
 #[derive(Clone, Debug)]
 pub struct Dialer {
+    address: Address,
     endpoint: ConnectEndpoint,
-    tls: Option<(TlsClient, SessionName)>,
+    wrap: Wrap,
     identity: Option<Identity>,
     key_log: Option<KeyLogFile>,
     options: Options,
+}
+
+/// What every stream of a dialer is wrapped in.
+#[derive(Clone, Debug)]
+enum Wrap {
+    Plain,
+    Tls(TlsClient, SessionName),
+    Pool(PoolSession),
 }
 
 impl Dialer {
@@ -201,18 +199,40 @@ impl Dialer {
     /// A [`SetupError`] when the address does not fit for connecting, and when a file cannot be read
     /// or used.
     pub fn new(address: &Address) -> Result<Self, SetupError> {
-        let ConnectAddress { endpoint, tls, deadlines } = address.for_connecting()?;
-        let files = tls.as_ref().and_then(|tls| tls.identity.as_ref());
-        let identity = files.map(identity).transpose()?;
-        let key_log = tls.as_ref().and_then(|tls| KeyLogFile::of(&tls.session));
-        let tls = match &tls {
-            Some(tls) => {
-                Some((client(tls, identity.as_ref(), key_log.as_ref())?, session_name(tls)?))
+        let tls = address.for_connecting()?.tls;
+        Self::read(address, tls.and_then(|tls| KeyLogFile::of(&tls.session)))
+    }
+
+    fn read(address: &Address, key_log: Option<KeyLogFile>) -> Result<Self, SetupError> {
+        let ConnectAddress { endpoint, tls, pool, deadlines } = address.for_connecting()?;
+        let identity = tls.as_ref().and_then(|tls| tls.identity.as_ref());
+        let identity = files::identities(identity.map_or(&[], std::slice::from_ref))?.pop();
+        let wrap = match (&tls, &pool) {
+            (Some(tls), _) => {
+                Wrap::Tls(client(tls, identity.as_ref(), key_log.as_ref())?, session_name(tls)?)
             }
-            None => None,
+            (None, Some(pool)) => Wrap::Pool(pool_client(pool)?),
+            (None, None) => Wrap::Plain,
         };
         let options = Options { deadlines, ..Options::default() };
-        Ok(Self { endpoint, tls, identity, key_log, options })
+        Ok(Self { address: address.clone(), endpoint, wrap, identity, key_log, options })
+    }
+
+    /// Reads again what the address names, and changes nothing: see [`replace`](Self::replace).
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn reread(&self) -> Result<Self, SetupError> {
+        Self::read(&self.address, self.key_log.clone())
+    }
+
+    /// Goes on with what `newer` has read, as do the clones of this one: for the next stream.
+    pub fn replace(&mut self, newer: Self) {
+        if let (Wrap::Tls(ours, _), Wrap::Tls(newer, _)) = (&self.wrap, &newer.wrap) {
+            ours.replace(newer);
+        }
+        self.identity = newer.identity;
     }
 
     /// The identity that is shown to a peer who asks for one.
@@ -238,11 +258,12 @@ impl Dialer {
     /// file for the secrets cannot be opened.
     pub fn dial(&self) -> Result<Socket, SetupError> {
         self.open_key_log()?;
-        let session = match &self.tls {
-            Some((client, name)) => Some(client.session(name)?),
-            None => None,
+        let layer = match &self.wrap {
+            Wrap::Plain => Layer::default(),
+            Wrap::Tls(client, name) => client.session(name)?.into(),
+            Wrap::Pool(session) => session.clone().into(),
         };
-        Ok(Socket::dial(self.endpoint.clone(), session, self.options))
+        Ok(Socket::dial(self.endpoint.clone(), layer, self.options))
     }
 
     /// Begins a stream to `ip` instead of any address that the host's name has; TLS still asks for the
@@ -271,9 +292,8 @@ fn client(
     if let Some(key_log) = key_log {
         builder = builder.danger_key_log(key_log.danger_key_log());
     }
-    if let Some(path) = &tls.ca {
-        builder = builder.anchors(anchors(path)?);
-    }
+    let anchors = files::anchors(tls.ca.as_deref(), &tls.rules, Anchors::platform)?;
+    builder = builder.anchors(anchors).rules(files::peer_rules(&tls.rules)?);
     if let Some(identity) = identity {
         builder = builder.identity(identity.clone());
     }
@@ -288,8 +308,11 @@ fn session_name(tls: &ConnectTls) -> Result<SessionName, SetupError> {
     })
 }
 
-/// The table of identities that an address asks for.
-fn table(tls: &ListenTls, ours: &[Identity]) -> Result<IdentitiesBuilder, SetupError> {
+fn server(
+    tls: &ListenTls,
+    ours: &[Identity],
+    key_log: Option<&KeyLogFile>,
+) -> Result<TlsServer, SetupError> {
     let mut identities = Identities::builder();
     for (index, (files, identity)) in tls.identities.iter().zip(ours).enumerate() {
         identities = identities
@@ -300,19 +323,9 @@ fn table(tls: &ListenTls, ours: &[Identity]) -> Result<IdentitiesBuilder, SetupE
             identities = identities.with_default(identity);
         }
     }
-    Ok(identities)
-}
-
-fn build(tls: &ListenTls, table: IdentitiesBuilder) -> Result<Identities, SetupError> {
     let first = || tls.identities.first().map(|files| files.cert.clone()).unwrap_or_default();
-    table.build().map_err(|error| SetupError::Identities { path: first(), error })
-}
-
-fn server(
-    tls: &ListenTls,
-    identities: Identities,
-    key_log: Option<&KeyLogFile>,
-) -> Result<TlsServer, SetupError> {
+    let identities =
+        identities.build().map_err(|error| SetupError::Identities { path: first(), error })?;
     let SessionOptions { resume, max_record, .. } = tls.session;
     let builder =
         TlsServer::builder(identities).alpn(tls.alpn.iter().cloned()).max_record(max_record);
@@ -320,9 +333,9 @@ fn server(
     if let Some(key_log) = key_log {
         builder = builder.danger_key_log(key_log.danger_key_log());
     }
-    if let Some(ClientCheck { ca, required }) = &tls.client {
-        let anchors = anchors(ca)?;
-        builder = builder.client_auth(match required {
+    if let Some(ClientCheck { ca, rules, required }) = &tls.client {
+        let anchors = files::anchors(ca.as_deref(), rules, Anchors::none)?;
+        builder = builder.client_rules(files::peer_rules(rules)?).client_auth(match required {
             true => ClientAuth::Required(anchors),
             false => ClientAuth::Requested(anchors),
         });
@@ -330,38 +343,28 @@ fn server(
     Ok(builder.build()?)
 }
 
-fn anchors(path: &Path) -> Result<Anchors, SetupError> {
-    Anchors::from_pem(&read(path)?)
-        .map_err(|error| SetupError::Anchors { path: path.to_path_buf(), error })
+fn pool_client(pool: &ConnectPool) -> Result<PoolSession, SetupError> {
+    let name = match &pool.name {
+        Host::Name(name) => name.clone(),
+        Host::Ip(ip) => ip.to_string(),
+    };
+    let request = TlsRequest::client(name.trim_end_matches('.')).map_err(SetupError::PoolName)?;
+    Ok(pool_at(pool.socket.as_deref())?.session(request.alpn(&pool.alpn)))
 }
 
-fn identity(files: &IdentityFiles) -> Result<Identity, SetupError> {
-    let passphrase = files.passphrase_file.as_deref().map(passphrase).transpose()?;
-    let chain = read(&files.cert)?;
-    let key = if files.key == files.cert { None } else { Some(read(&files.key)?) };
-    let identity = Identity::from_pem(&chain, key.as_deref(), passphrase.as_ref())
-        .map_err(|error| SetupError::Identity { files: Box::new(files.clone()), error })?;
-    match &files.ocsp {
-        None => Ok(identity),
-        Some(path) => identity
-            .with_staple(&read(path)?)
-            .map_err(|error| SetupError::Staple { path: path.clone(), error }),
-    }
+fn pool_server(pool: &ListenPool) -> Result<PoolSession, SetupError> {
+    let request = TlsRequest::server().alpn(&pool.alpn);
+    let request = match pool.client_auth {
+        Wanted::None => request,
+        Wanted::Requested => client_certificate(request, false),
+        Wanted::Required => client_certificate(request, true),
+    };
+    Ok(pool_at(pool.socket.as_deref())?.session(request))
 }
 
-/// A passphrase file's first line, without the line's end.
-fn passphrase(path: &Path) -> Result<Passphrase, SetupError> {
-    let mut bytes = read(path)?;
-    let end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(bytes.len());
-    bytes.truncate(end);
-    if bytes.last() == Some(&b'\r') {
-        bytes.pop();
-    }
-    Ok(Passphrase::new(bytes))
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, SetupError> {
-    std::fs::read(path).map_err(|error| SetupError::Read { path: path.to_path_buf(), error })
+fn pool_at(socket: Option<&Path>) -> Result<PoolTls, SetupError> {
+    let path = socket.map(Path::to_path_buf).or_else(levada_pool::standard_path);
+    path.map(PoolTls::at).ok_or(SetupError::NoPool)
 }
 
 /// Why an address cannot be dialled or listened at: something is to be mended on this machine.
@@ -383,6 +386,18 @@ pub enum SetupError {
         path: PathBuf,
         /// The reason.
         error: AnchorsError,
+    },
+    /// A file of revocation lists cannot be used.
+    Crls {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        error: CrlError,
+    },
+    /// The environment variable that has the passphrase is not set.
+    PassphraseVariable {
+        /// Its name.
+        name: String,
     },
     /// A certificate and key cannot be used.
     Identity {
@@ -414,6 +429,10 @@ pub enum SetupError {
     },
     /// A name cannot be verified or asked for.
     Name(NameError),
+    /// A name is none that a pool can be asked for.
+    PoolName(TextError),
+    /// No TLS pool runs here, and the address names none.
+    NoPool,
     /// The TLS settings contradict each other.
     Tls(TlsConfigError),
     /// The system does not let us listen there.
@@ -431,11 +450,17 @@ impl fmt::Display for SetupError {
             Self::Address(error) => write!(f, "{error}"),
             Self::Read { path, error } => write!(f, "cannot read {}: {error}", path.display()),
             Self::Anchors { path, error } => write!(f, "{}: {error}", path.display()),
-            Self::Identity { files, error } if files.key == files.cert => {
-                write!(f, "{}: {error}", files.cert.display())
-            }
+            Self::Crls { path, error } => write!(f, "{}: {error}", path.display()),
+            Self::PassphraseVariable { name } => write!(
+                f,
+                "the private key is encrypted, and the environment has no {name} with its passphrase"
+            ),
             Self::Identity { files, error } => {
-                write!(f, "{} with {}: {error}", files.cert.display(), files.key.display())
+                write!(f, "{}", files.cert.display())?;
+                if files.key != files.cert {
+                    write!(f, " with {}", files.key.display())?;
+                }
+                write!(f, ": {}", with_files(error, files))
             }
             Self::Staple { path, error } => write!(f, "{}: {error}", path.display()),
             Self::KeyLog { path, error } => {
@@ -443,10 +468,37 @@ impl fmt::Display for SetupError {
             }
             Self::Identities { path, error } => write!(f, "{}: {error}", path.display()),
             Self::Name(error) => write!(f, "{error}"),
+            Self::PoolName(error) => write!(f, "{error}"),
+            Self::NoPool => f.write_str(
+                "no TLS pool runs here: start one with \"levada pool\", or name its socket with `pool=PATH`",
+            ),
             Self::Tls(error) => write!(f, "{error}"),
             Self::Listen { address, error } => write!(f, "cannot listen at {address}: {error}"),
         }
     }
+}
+
+/// The error's words, whose commands name the files.
+fn with_files(error: &IdentityError, files: &IdentityFiles) -> String {
+    let [cert, key] = [&files.cert, &files.key].map(|path| shell_word(path));
+    let text = error.to_string();
+    match error {
+        IdentityError::KeyMismatch => {
+            text.replacen("FILE", &cert, 1).replacen(" FILE", &format!(" {key}"), 1)
+        }
+        error if error.is_about_key() => text.replace("FILE", &key),
+        _ => text.replace("FILE", &cert),
+    }
+}
+
+/// A path as a shell takes it.
+fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+,:@%".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) {
+        return text;
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 impl std::error::Error for SetupError {}

@@ -16,25 +16,26 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use levada_address::{ConnectEndpoint, Host};
 use levada_core::{
-    Deadline, Ended, Ending, Endpoint, Event, Facts, Goodbyes, Life, Mode, OsError, Ours, Role,
-    Rule, State, Step, TlsFacts, WhyPlain,
+    Deadline, Ended, Ending, Endpoint, Facts, Goodbyes, Mode, OsError, Ours, Role, Rule, State,
+    TlsFacts, WhyPlain,
 };
 use levada_tls::{ChannelBinding, Engine, ExporterError, KeyingMaterial, Session};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
 use crate::alarm::Alarm;
 use crate::carrier::Carrier;
 use crate::dial::Dialing;
-use crate::events::{Events, Teller};
+use crate::events::Events;
 use crate::per_address::AddressPermit;
+use crate::pool::{Entrusting, Layer, PoolSession, Wrapping};
 use crate::resolve::{Resolve, SystemResolver};
-use crate::wakers::{Half, Wakers};
+use crate::wakers::Half;
+use crate::watch::Watch;
 
 /// One secure duplex byte stream.
 ///
@@ -61,7 +62,9 @@ use crate::wakers::{Half, Wakers};
 pub struct Socket {
     transport: Transport,
     session: Option<Session>,
-    life: Life,
+    /// The TLS that a pool is to put around the transport, until the transport is up.
+    pool: Option<PoolSession>,
+    watch: Watch,
     goodbyes: Goodbyes,
     /// The ending that is certain, while its alert goes out.
     dying: Option<Ending>,
@@ -78,17 +81,10 @@ pub struct Socket {
     /// Plain bytes read ahead of the caller: behind a layer that was taken off, in front of one that
     /// was adopted with its first bytes read, or in search of the reason why writing failed.
     ahead: Vec<u8>,
-    /// Whether a write waited when the stream ended: it fails with the original error, once.
-    write_waits: bool,
     options: Options,
     alarm: Option<Alarm>,
     /// While a signature is on its way: when it is late.
     signature_is_late: Option<Pin<Box<Sleep>>>,
-    facts: Facts,
-    born: Instant,
-    phase_began: Instant,
-    teller: Teller,
-    wakers: Wakers,
     /// Held until the socket is established or has ended.
     handshake_permit: Option<OwnedSemaphorePermit>,
     /// Held until the socket has ended.
@@ -100,23 +96,25 @@ pub struct Socket {
 #[derive(Debug)]
 enum Transport {
     Dialing(Dialing),
+    /// With the pool, which runs the handshake.
+    Entrusted(Entrusting),
     Up(Carrier),
     Gone,
 }
 
 impl Socket {
-    /// Begins to connect to `endpoint`, and wraps the connection in `session` if there is one.
+    /// Begins to connect to `endpoint`, and wraps the connection in `layer` if there is one.
     ///
     /// Nothing happens before the first poll: [`Socket::established`], a read, a write or a flush.
-    pub fn dial(endpoint: ConnectEndpoint, session: Option<Session>, options: Options) -> Self {
-        Self::dial_by(Arc::new(SystemResolver), endpoint, session, options)
+    pub fn dial(endpoint: ConnectEndpoint, layer: impl Into<Layer>, options: Options) -> Self {
+        Self::dial_by(Arc::new(SystemResolver), endpoint, layer, options)
     }
 
     /// Begins to connect as [`Socket::dial`] does, with a resolver of the caller's.
     pub fn dial_by(
         resolver: Arc<dyn Resolve>,
         endpoint: ConnectEndpoint,
-        session: Option<Session>,
+        layer: impl Into<Layer>,
         options: Options,
     ) -> Self {
         let host = match &endpoint {
@@ -124,31 +122,32 @@ impl Socket {
             _ => None,
         };
         let dialing = Dialing::new(endpoint, resolver, options.tcp, options.deadlines);
-        let mut socket = Self::new(Transport::Dialing(dialing), session, options);
-        socket.facts.host = host;
-        socket.facts.role = Some(Role::Client);
+        let mut socket = Self::new(Transport::Dialing(dialing), layer.into(), options);
+        socket.watch.facts.host = host;
+        socket.watch.facts.role = Some(Role::Client);
         socket
     }
 
-    /// Takes over a transport that is up, and wraps it in `session` if there is one.
-    pub fn adopt(carrier: impl Into<Carrier>, session: Option<Session>, options: Options) -> Self {
-        let mut socket = Self::new(Transport::Gone, session, options);
+    /// Takes over a transport that is up, and wraps it in `layer` if there is one.
+    pub fn adopt(carrier: impl Into<Carrier>, layer: impl Into<Layer>, options: Options) -> Self {
+        let mut socket = Self::new(Transport::Gone, layer.into(), options);
         socket.carried(carrier.into());
         socket
     }
 
     /// Takes over a transport that is up and that `prefix` was read from already: it is the first that
-    /// the session, or without one the reader, gets.
+    /// the session, or without one the reader, gets. A pool cannot be given any: the socket ends then.
     pub fn adopt_with_prefix(
         carrier: impl Into<Carrier>,
         prefix: Vec<u8>,
-        session: Option<Session>,
+        layer: impl Into<Layer>,
         options: Options,
     ) -> Self {
-        let mut socket = Self::new(Transport::Gone, session, options);
-        match socket.session {
-            Some(_) => socket.wire = prefix,
-            None => socket.ahead = prefix,
+        let mut socket = Self::new(Transport::Gone, layer.into(), options);
+        if socket.is_bare() {
+            socket.ahead = prefix;
+        } else {
+            socket.wire = prefix;
         }
         socket.carried(carrier.into());
         socket
@@ -163,7 +162,7 @@ impl Socket {
     /// has left (flush it first).
     pub fn into_carrier(mut self) -> Result<(Carrier, Vec<u8>), Box<Self>> {
         let open = self.goodbyes.ours() == Ours::Open && !self.goodbyes.theirs();
-        let plain = self.state() == State::Established && self.session.is_none();
+        let plain = self.state() == State::Established && self.mode() == Mode::Plain;
         if !open || !plain || !self.below.is_empty() {
             return Err(Box::new(self));
         }
@@ -176,16 +175,19 @@ impl Socket {
         }
     }
 
-    fn new(transport: Transport, session: Option<Session>, options: Options) -> Self {
-        let now = Instant::now();
+    fn new(transport: Transport, layer: Layer, options: Options) -> Self {
+        let (session, pool) = match layer.0 {
+            Wrapping::None => (None, None),
+            Wrapping::Session(session) => (Some(session), None),
+            Wrapping::Pool(pool) => (None, Some(pool)),
+        };
+        let bare = session.is_none() && pool.is_none();
+        let plain = bare.then_some(WhyPlain::Disabled);
         Self {
             transport,
-            facts: Facts {
-                plain: session.is_none().then_some(WhyPlain::Disabled),
-                ..Facts::default()
-            },
+            watch: Watch::new(Facts { plain, ..Facts::default() }),
             session,
-            life: Life::new(),
+            pool,
             goodbyes: Goodbyes::new(options.close),
             dying: None,
             write_error: None,
@@ -194,14 +196,9 @@ impl Socket {
             below: Vec::new(),
             wire: Vec::new(),
             ahead: Vec::new(),
-            write_waits: false,
             options,
             alarm: None,
             signature_is_late: None,
-            born: now,
-            phase_began: now,
-            teller: Teller::default(),
-            wakers: Wakers::default(),
             handshake_permit: None,
             permit: None,
             address_permit: None,
@@ -210,28 +207,33 @@ impl Socket {
 
     /// Where in its life the socket is.
     pub const fn state(&self) -> State {
-        self.life.state()
+        self.watch.state()
     }
 
     /// What is wrapped around the transport.
     pub const fn mode(&self) -> Mode {
-        self.life.mode()
+        self.watch.life.mode()
     }
 
     /// How the socket ended; `None` while it lives.
     pub const fn ended(&self) -> Option<&Ended> {
-        self.life.ended()
+        self.watch.ended()
     }
 
     /// What is known about the stream so far.
     pub fn facts(&self) -> Facts {
-        if let Some(ended) = self.life.ended() {
+        if let Some(ended) = self.watch.ended() {
             return (*ended.facts).clone();
         }
-        let mut facts = self.facts.clone();
+        let mut facts = self.watch.facts.clone();
         facts.first_goodbye = self.goodbyes.first();
         facts.tls = self.tls_facts().or(facts.tls);
         facts
+    }
+
+    /// Whether no layer is, or is to be, around the transport.
+    fn is_bare(&self) -> bool {
+        self.session.is_none() && self.pool.is_none() && self.mode() == Mode::Plain
     }
 
     fn tls_facts(&self) -> Option<TlsFacts> {
@@ -267,9 +269,24 @@ impl Socket {
         self.session.as_ref().ok_or(ExporterError::NoSession)?.channel_binding(binding)
     }
 
+    /// The peer's own certificate in DER, verified or not; `None` before it was shown, behind the end of
+    /// TLS, and where there is none.
+    pub fn peer_certificate(&self) -> Option<&[u8]> {
+        self.session.as_ref()?.peer_certificate()
+    }
+
+    /// Has a read give the data of one TLS record at most, and never join two: for streams whose peer
+    /// seals each message by itself. TLS promises nothing of it (RFC 8446 section 5.1). Without TLS it
+    /// has no effect.
+    pub const fn keep_records_apart(&mut self) {
+        if let Some(session) = &mut self.session {
+            session.keep_records_apart();
+        }
+    }
+
     /// A listener for what happens from now on. A socket without one does no work for it.
     pub fn events(&mut self) -> Events {
-        self.teller.listen()
+        self.watch.events()
     }
 
     /// Waits until every asked-for layer is up. The last records of its handshake may still have to
@@ -285,7 +302,7 @@ impl Socket {
     pub async fn established(&mut self) -> io::Result<()> {
         poll_fn(|cx| {
             self.poll_half(Half::Write, cx, |socket, cx| {
-                socket.poll_up(cx).map(|()| match socket.life.ended() {
+                socket.poll_up(cx).map(|()| match socket.watch.ended() {
                     Some(ended) if ended.phase.is_before_established() => Err(ended.clone().into()),
                     // What it has come to since is for reads and writes to tell.
                     _ => Ok(()),
@@ -346,58 +363,35 @@ impl Socket {
         work: impl FnOnce(&mut Self, &mut Context<'_>) -> Poll<R>,
     ) -> Poll<R> {
         // On a plain transport that is up each half waits for its own direction alone.
-        if self.session.is_none() && !self.life.state().is_before_established() {
+        if self.session.is_none() && !self.watch.state().is_before_established() {
             let result = work(self, cx);
             // But the end is for both: the other half may meet it, or the alarm wake that one alone.
             if result.is_pending() {
-                self.wakers.note(half, cx.waker());
+                self.watch.wakers.note(half, cx.waker());
             } else {
-                self.wakers.answered(half);
+                self.watch.wakers.answered(half);
             }
             return result;
         }
-        let waker = self.wakers.wait(half, cx.waker());
+        let waker = self.watch.wakers.wait(half, cx.waker());
         let result = work(self, &mut Context::from_waker(&waker));
         if result.is_ready() {
-            self.wakers.answered(half);
+            self.watch.wakers.answered(half);
         }
         result
-    }
-
-    /// Takes a step of the lifecycle and tells of it.
-    fn step(&mut self, step: Step) {
-        match self.life.step(step) {
-            Ok(event) => self.teller.tell(&event),
-            Err(undeclared) => debug_assert!(false, "{undeclared}"),
-        }
-    }
-
-    fn tell(&mut self, event: impl FnOnce() -> Event) {
-        if self.teller.is_heard() {
-            self.teller.tell(&event());
-        }
     }
 
     /// Sets the alarm for the phase that begins, instead of the one before.
     fn set_alarm(&mut self, deadline: Deadline) {
         let time = self.options.deadlines.of(deadline);
-        self.alarm = time.map(|time| Alarm::set(deadline, time, self.moved()));
-    }
-
-    fn moved(&self) -> u64 {
-        self.facts.bytes.wire_read + self.facts.bytes.wire_written
-    }
-
-    /// How long the phase took that ended at this moment; the next one begins with it.
-    fn end_of_phase(&mut self, at: Instant) -> Duration {
-        at - std::mem::replace(&mut self.phase_began, at)
+        self.alarm = time.map(|time| Alarm::set(deadline, time, self.watch.moved()));
     }
 
     /// The transport, while there is one.
     fn carrier(&mut self) -> Option<&mut Carrier> {
         match &mut self.transport {
             Transport::Up(carrier) => Some(carrier),
-            Transport::Dialing(_) | Transport::Gone => None,
+            Transport::Dialing(_) | Transport::Entrusted(_) | Transport::Gone => None,
         }
     }
 
@@ -415,11 +409,11 @@ impl Socket {
 
     /// Who is at the other end of the transport.
     pub(crate) const fn peer(&self) -> Option<&Endpoint> {
-        self.facts.peer.as_ref()
+        self.watch.facts.peer.as_ref()
     }
 
     pub(crate) fn set_role(&mut self, role: Role) {
-        self.facts.role = Some(role);
+        self.watch.facts.role = Some(role);
     }
 }
 
@@ -449,8 +443,7 @@ impl AsyncWrite for Socket {
     ) -> Poll<io::Result<usize>> {
         self.poll_half(Half::Write, cx, |socket, cx| {
             let result = socket.poll_give(cx, bufs);
-            socket.write_waits = result.is_pending();
-            result
+            socket.watch.writer(result)
         })
     }
 
@@ -461,16 +454,14 @@ impl AsyncWrite for Socket {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_half(Half::Write, cx, |socket, cx| {
             let result = socket.poll_push(cx);
-            socket.write_waits = result.is_pending();
-            result
+            socket.watch.writer(result)
         })
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_half(Half::Write, cx, |socket, cx| {
             let result = socket.poll_say_goodbye(cx);
-            socket.write_waits = result.is_pending();
-            result
+            socket.watch.writer(result)
         })
     }
 }

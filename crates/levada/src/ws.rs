@@ -16,12 +16,14 @@ mod tick;
 mod traits;
 mod write;
 
+use std::any::Any;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use levada_core::{Ended, Ending, Event, Facts, Life, Party, Role, State, Step};
+use levada_core::{Ended, Ending, Facts, Mode, Party, Role, State, Step};
 pub use levada_ws::connection::{CloseReply, Counters, Keepalive, TextPolicy};
 use levada_ws::connection::{Connection, Ending as WsEnding};
 pub use levada_ws::frame::{PayloadTooLong, SizeLimits};
@@ -33,12 +35,13 @@ pub use levada_ws::{CloseCode, CloseFrame, ForbiddenCloseCode, ReasonTooLong};
 pub use open::{HandshakeError, Incoming};
 pub use options::{ClientOptions, ServerOptions, WsOptions};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::Instant;
 
-use crate::events::{Events, Teller};
+use crate::events::Events;
 use crate::socket::Socket;
-use crate::wakers::{Half, Wakers};
+use crate::wakers::Half;
+use crate::watch::Watch;
 use end::Farewell;
+use open::{Opening, Said};
 use outbox::Outbox;
 use read::Inbox;
 use tick::Ticker;
@@ -108,6 +111,9 @@ use tick::Ticker;
 pub struct WsStream<S = Socket> {
     /// There until it is [given back](WsStream::into_inner).
     io: Option<S>,
+    /// Until the opening handshake is done.
+    opening: Option<Box<Opening>>,
+    said: Option<Box<Said>>,
     connection: Connection,
     inbox: Inbox,
     outbox: Outbox,
@@ -115,21 +121,16 @@ pub struct WsStream<S = Socket> {
     dirty: bool,
     /// The carrier's failure on writing, while what came before it is read.
     write_error: Option<Ending>,
-    /// Whether a write waited when the stream ended: it fails with the original error, once.
-    write_waits: bool,
     /// What is left to do for the carrier before the ending that is certain is told.
     farewell: Option<Farewell>,
     /// Whether our Close frame has left, and that is told.
     goodbye_left: bool,
     /// What this poll has moved, for the other half's sake.
     moved: Moved,
-    opening: Option<Box<Opening>>,
-    life: Life,
-    facts: Facts,
-    teller: Teller,
-    wakers: Wakers,
+    watch: Watch,
     ticker: Ticker,
-    born: Instant,
+    /// What is known about the carrier, where it is a [`Socket`].
+    facts_below: fn(&S) -> Option<Facts>,
     /// What dropping the stream does: [`WsStream::leave`], which `Drop` cannot name.
     leave: fn(&mut Self),
 }
@@ -143,14 +144,7 @@ struct Moved {
     output: bool,
 }
 
-/// What the opening handshake said.
-#[derive(Clone, Debug)]
-enum Opening {
-    Request(Request, Option<String>),
-    Response(Response),
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> WsStream<S> {
     /// Takes over a WebSocket whose opening handshake somebody else has made.
     ///
     /// `prefix` is what was read of the connection behind the handshake, and not used yet: none of it
@@ -197,71 +191,113 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
         role: Role,
         options: WsOptions,
     ) -> Self {
-        let mut life = Life::new();
+        let prefix = prefix.into();
+        let mut stream = Self::new(io, role, options);
         for step in [Step::Carry, Step::Establish] {
-            let _ = life.step(step);
+            stream.watch.step(step);
         }
-        Self::opened(io, prefix.into(), role, options, life, Instant::now())
+        stream.watch.facts.bytes.wire_read = prefix.len() as u64;
+        stream.inbox = Inbox::new(prefix);
+        stream
     }
 
-    /// A stream whose opening handshake is done.
-    fn opened(
-        io: S,
-        prefix: Vec<u8>,
-        role: Role,
-        options: WsOptions,
-        life: Life,
-        born: Instant,
-    ) -> Self {
+    /// Begins to open a WebSocket as client. Nothing happens before the first poll, and what is
+    /// written before the stream is established waits, within the usual bound.
+    ///
+    /// Over a [`Socket`] that is still on its way, that one's life is told as the stream's own.
+    pub fn client(mut io: S, options: ClientOptions) -> Self {
+        let below = life_below(&mut io);
+        let opening = Opening::client(&options);
+        let mut stream = Self::new(io, Role::Client, options.stream);
+        stream.begin_opening(opening, below);
+        stream
+    }
+
+    /// Begins to open a WebSocket as server, for every client that the rules let in. Nothing happens
+    /// before the first poll, and what is written before the stream is established waits, within the
+    /// usual bound.
+    ///
+    /// Over a [`Socket`] that is still on its way, that one's life is told as the stream's own.
+    pub fn server(mut io: S, options: ServerOptions) -> Self {
+        let ServerOptions { rules, limits, stream } = options;
+        let below = life_below(&mut io);
+        let mut stream = Self::new(io, Role::Server, stream);
+        stream.begin_opening(Opening::server(limits, Some(rules)), below);
+        stream
+    }
+
+    /// As [`server`](Self::server), but the owner decides about the request.
+    fn deciding(mut io: S, limits: Limits, options: WsOptions) -> Self {
+        let below = life_below(&mut io);
+        let mut stream = Self::new(io, Role::Server, options);
+        stream.begin_opening(Opening::server(limits, None), below);
+        stream
+    }
+
+    fn new(io: S, role: Role, options: WsOptions) -> Self {
         let side = match role {
             Role::Client => levada_ws::Role::Client,
             Role::Server => levada_ws::Role::Server,
         };
-        let ticker = Ticker::new(options.deadlines);
-        let connection = Connection::new(side, options.config(), ticker.now());
+        let connection = Connection::new(side, options.config(), Duration::ZERO);
         let mut facts = options.facts;
         facts.role.get_or_insert(role);
-        // What the carrier counted are not this stream's bytes, but for those read ahead.
+        // What the carrier counted are not this stream's bytes.
         facts.bytes = levada_core::Bytes::default();
-        facts.bytes.wire_read = prefix.len() as u64;
         facts.first_goodbye = None;
         Self {
             io: Some(io),
+            opening: None,
+            said: None,
             connection,
-            inbox: Inbox::new(prefix),
+            inbox: Inbox::default(),
             outbox: Outbox::default(),
             dirty: false,
             write_error: None,
-            write_waits: false,
             farewell: None,
             goodbye_left: false,
             moved: Moved::default(),
-            opening: None,
-            life,
-            facts,
-            teller: Teller::default(),
-            wakers: Wakers::default(),
-            ticker,
-            born,
+            watch: Watch::new(facts),
+            ticker: Ticker::new(options.deadlines),
+            facts_below: |io| (io as &dyn Any).downcast_ref().map(Socket::facts),
             leave: Self::leave,
         }
     }
 }
 
+/// The events of a [`Socket`] that is still on its way up.
+fn life_below<S: 'static>(io: &mut S) -> Option<Events> {
+    let socket = (io as &mut dyn Any).downcast_mut::<Socket>()?;
+    socket.state().is_before_established().then(|| socket.events())
+}
+
 impl<S> WsStream<S> {
     /// Where in its life the stream is.
     pub const fn state(&self) -> State {
-        self.life.state()
+        self.watch.state()
     }
 
     /// How the stream ended; `None` while it lives.
     pub const fn ended(&self) -> Option<&Ended> {
-        self.life.ended()
+        self.watch.ended()
     }
 
     /// What is known about the stream so far.
-    pub fn facts(&self) -> &Facts {
-        self.life.ended().map_or(&self.facts, |ended| &ended.facts)
+    pub fn facts(&self) -> Facts {
+        if let Some(ended) = self.watch.ended() {
+            return (*ended.facts).clone();
+        }
+        let mut facts = self.watch.facts.clone();
+        if let Some(below) = self.io.as_ref().and_then(self.facts_below) {
+            facts.host = below.host.or(facts.host);
+            facts.local = below.local.or(facts.local);
+            facts.peer = below.peer.or(facts.peer);
+            facts.plain = below.plain;
+            facts.tls = below.tls.or(facts.tls);
+            facts.times.lookup = below.times.lookup;
+            facts.times.connect = below.times.connect;
+        }
+        facts
     }
 
     /// What has passed, in payload bytes and data frames.
@@ -274,34 +310,40 @@ impl<S> WsStream<S> {
         self.outbox.wire().len() + self.outbox.gathered()
     }
 
+    /// What is wrapped around the carrier's transport.
+    pub const fn mode(&self) -> Mode {
+        self.watch.life.mode()
+    }
+
     /// The subprotocol that the opening handshake agreed on.
     pub fn subprotocol(&self) -> Option<&str> {
-        match &**self.opening.as_ref()? {
-            Opening::Request(_, chosen) => chosen.as_deref(),
-            Opening::Response(response) => response.subprotocol(),
+        match self.said.as_deref()? {
+            Said::Request(_, chosen) => chosen.as_deref(),
+            Said::Response(response) => response.subprotocol(),
+            Said::Rejected(_) | Said::Refused(_) => None,
         }
     }
 
     /// The client's request, on a server that read it itself.
     pub fn request(&self) -> Option<&Request> {
-        match &**self.opening.as_ref()? {
-            Opening::Request(request, _) => Some(request),
-            Opening::Response(_) => None,
+        match self.said.as_deref()? {
+            Said::Request(request, _) => Some(request),
+            _ => None,
         }
     }
 
     /// The server's response, on a client that read it itself.
     pub fn response(&self) -> Option<&Response> {
-        match &**self.opening.as_ref()? {
-            Opening::Response(response) => Some(response),
-            Opening::Request(..) => None,
+        match self.said.as_deref()? {
+            Said::Response(response) => Some(response),
+            _ => None,
         }
     }
 
     /// A listener for what happens from now on. It never stops the data: one that is too slow loses
     /// the oldest events, and is told how many.
     pub fn events(&mut self) -> Events {
-        self.teller.listen()
+        self.watch.events()
     }
 
     /// Queues a ping of at most 125 bytes, in place of one that has not gone yet; it leaves with the
@@ -312,20 +354,20 @@ impl<S> WsStream<S> {
     /// When the payload is longer.
     pub fn ping(&mut self, payload: &[u8]) -> Result<(), PayloadTooLong> {
         self.connection.ping(payload)?;
-        self.wakers.wake(Half::Read);
+        self.watch.wakers.wake(Half::Read);
         Ok(())
     }
 
     /// Asks for our Close frame behind all that was written, without waiting for anything: whoever
     /// reads, flushes or shuts down next sends it. `false` when it was asked for before.
     pub fn start_close(&mut self, frame: CloseFrame) -> bool {
-        if self.life.ended().is_some() || !self.connection.can_write() {
+        if self.watch.ended().is_some() || !self.connection.can_write() {
             return false;
         }
         self.seal();
         self.connection.close(self.ticker.now(), frame);
         self.begin_goodbye(Party::Local);
-        self.wakers.wake(Half::Read);
+        self.watch.wakers.wake(Half::Read);
         true
     }
 
@@ -344,12 +386,6 @@ impl<S> WsStream<S> {
     pub fn into_inner(mut self) -> (S, Vec<u8>) {
         let io = self.io.take().expect(PRESENT);
         (io, self.inbox.take_raw())
-    }
-
-    fn tell(&mut self, event: impl FnOnce() -> Event) {
-        if self.teller.is_heard() && self.life.ended().is_none() {
-            self.teller.tell(&event());
-        }
     }
 }
 
@@ -379,7 +415,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
     ///
     /// This does not close: without a [`close`](WsStream::close) it waits for the peer's.
     pub async fn closed(&mut self) -> Ended {
-        poll_fn(|cx| self.poll_half(Half::Read, cx, Self::poll_closed)).await
+        poll_fn(|cx| self.poll_end(cx)).await
     }
 
     /// Ends the stream at once. What was written and a Close frame with 1001 go if they can go
@@ -396,18 +432,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
         cx: &mut Context<'_>,
         work: impl FnOnce(&mut Self, &mut Context<'_>) -> Poll<R>,
     ) -> Poll<R> {
-        let waker = self.wakers.wait(half, cx.waker());
+        let waker = self.watch.wakers.wait(half, cx.waker());
         let result = work(self, &mut Context::from_waker(&waker));
         if result.is_ready() {
-            self.wakers.answered(half);
+            self.watch.wakers.answered(half);
         }
         let moved = std::mem::take(&mut self.moved);
         match half {
-            Half::Read if moved.output => self.wakers.wake(Half::Write),
-            Half::Write if moved.input => self.wakers.wake(Half::Read),
+            Half::Read if moved.output => self.watch.wakers.wake(Half::Write),
+            Half::Write if moved.input => self.watch.wakers.wake(Half::Read),
             _ => {}
         }
         result
+    }
+
+    /// Polls for the end, dropping what comes.
+    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+        self.poll_half(Half::Read, cx, Self::poll_closed)
     }
 
     fn io(&mut self) -> Pin<&mut S> {

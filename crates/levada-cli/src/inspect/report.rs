@@ -1,7 +1,7 @@
 //! What was found, in the form that `--json` prints. Its keys are a promise: they are told in the book,
 //! and a test holds the two together.
 
-use levada::{CertificateFacts, ShownCertificate, Verification};
+use levada::{CertificateFacts, ShownCertificate, Staple, Verification};
 use levada_probe::{Group, Suite};
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -39,7 +39,7 @@ pub(crate) struct Lookup {
 #[derive(Debug, Serialize)]
 pub(crate) struct Place {
     pub(crate) address: String,
-    pub(crate) outcome: &'static str,
+    pub(crate) outcome: Outcome,
     /// Why it is not good.
     pub(crate) why: Option<String>,
     pub(crate) connect_ms: Option<f64>,
@@ -62,6 +62,7 @@ pub(crate) struct Tls {
     pub(crate) client_certificate_shown: bool,
     /// As the server sent them, its own first.
     pub(crate) certificates: Vec<Certificate>,
+    pub(crate) staple: Option<Staple>,
 }
 
 /// A certificate of the server's chain.
@@ -116,8 +117,8 @@ impl Report {
         now: OffsetDateTime,
     ) -> Self {
         let tls = visits.iter().find_map(|visit| Tls::of(visit, now));
-        let chain = tls.as_ref().map_or(&[][..], |tls| &tls.certificates);
-        let (verdict, findings) = verdict::judge(found, visits, chain, survey.as_ref(), warn_days);
+        let (verdict, findings) =
+            verdict::judge(found, visits, tls.as_ref(), survey.as_ref(), warn_days, now);
         Self {
             address: target.address.clone(),
             verdict,
@@ -137,12 +138,7 @@ impl Place {
     fn of(visit: &Visit) -> Self {
         Self {
             address: visit.at.clone(),
-            outcome: match visit.outcome() {
-                Outcome::Good => "good",
-                Outcome::Unreachable => "unreachable",
-                Outcome::TlsFailed => "tls_failed",
-                Outcome::NotVerified => "not_verified",
-            },
+            outcome: visit.outcome(),
             why: visit.ended.as_ref().map(|ended| ended.ending.to_string()),
             connect_ms: visit.facts.times.connect.map(millis),
             handshake_ms: visit.facts.times.handshake.map(millis),
@@ -168,6 +164,7 @@ impl Tls {
             client_certificate_asked: tls.identity_asked,
             client_certificate_shown: tls.identity.is_some(),
             certificates: chain.map(|(place, shown)| Certificate::of(place, shown, now)).collect(),
+            staple: tls.staple.clone(),
         })
     }
 }
@@ -239,4 +236,192 @@ fn millis(time: std::time::Duration) -> f64 {
 #[expect(clippy::ref_option, reason = "serde calls it with a reference to the field")]
 fn date<S: serde::Serializer>(time: &Option<OffsetDateTime>, to: S) -> Result<S::Ok, S::Error> {
     time.map(rfc3339).serialize(to)
+}
+
+/// Every key with its meaning, in the order in which they are printed; the lists' items have `[]`.
+#[cfg(test)]
+const KEYS: &[(&str, &str)] = &[
+    ("address", "what was inspected, without its options"),
+    ("verdict", "`good`, `warnings`, `not_verified`, `tls_failed` or `unreachable`"),
+    ("exit_code", "the exit code for it"),
+    ("findings", "what is wrong, or worth to know, the gravest first"),
+    (
+        "findings[].severity",
+        "`error`: clients do not get through; `warning`: not all, or not for long, or not safely; `note`",
+    ),
+    (
+        "findings[].code",
+        "of an error that of the [ending](lifecycle.md)'s cause; else one of the table below",
+    ),
+    ("findings[].address", "the one address that it is about, or null"),
+    ("findings[].message", "in words"),
+    ("findings[].hint", "what mends it"),
+    ("lookup", "the lookup of the name; null for an address"),
+    ("lookup.ms", "how long it took"),
+    ("lookup.more_addresses", "addresses that were not visited, beside the first 16"),
+    ("addresses", "each address that was visited"),
+    ("addresses[].address", "IP address and port, or the path"),
+    ("addresses[].outcome", "`good`, `unreachable`, `tls_failed` or `not_verified`"),
+    ("addresses[].why", "in words, where it is not good"),
+    ("addresses[].connect_ms", "how long the transport took to connect"),
+    ("addresses[].handshake_ms", "how long the TLS handshake took"),
+    ("tls", "what a client agrees on with the first address that got so far; or null"),
+    ("tls.address", "that address"),
+    ("tls.version", "`1.2` or `1.3`"),
+    ("tls.suite", "the suite's name in the IANA registry"),
+    ("tls.group", "the group's name in the IANA registry"),
+    ("tls.post_quantum", "whether that group withstands quantum computers"),
+    ("tls.alpn", "the application protocol, where one is agreed on"),
+    ("tls.server_name", "the name that was asked for"),
+    ("tls.verified_name", "the name that the certificate was found to be for"),
+    ("tls.verification", "`verified`, `refused`, `danger` or `anonymous`"),
+    ("tls.client_certificate_asked", "whether the server asked for a certificate"),
+    ("tls.client_certificate_shown", "whether it got one"),
+    ("tls.certificates", "the chain as the server sent it, its own first"),
+    ("tls.certificates[].place", "the place in the chain, from 0"),
+    ("tls.certificates[].days_left", "whole days until it expires; negative when it has"),
+    ("tls.certificates[].expires", "when it expires (RFC 3339)"),
+    ("tls.certificates[].facts", "what it says; null where it cannot be read"),
+    ("tls.certificates[].facts.subject", "whose it is (RFC 4514)"),
+    ("tls.certificates[].facts.issuer", "who issued it"),
+    (
+        "tls.certificates[].facts.names",
+        "for whom it is: objects with one key, `dns`, `ip`, `uri`, `email` or `other`",
+    ),
+    ("tls.certificates[].facts.more_names", "how many more names it has"),
+    ("tls.certificates[].facts.not_before", "seconds since 1970-01-01 UTC"),
+    ("tls.certificates[].facts.not_after", "seconds since 1970-01-01 UTC"),
+    ("tls.certificates[].facts.serial", "in hexadecimal"),
+    ("tls.certificates[].facts.spki_pin", "the SHA-256 of its public key, in base64"),
+    ("tls.certificates[].facts.is_ca", "whether it may issue others"),
+    ("tls.staple", "the OCSP response that came with it; null for none"),
+    ("tls.staple.bytes", "its length"),
+    ("tls.staple.status", "`good`, `revoked`, `unknown`, `no_answer` or `unreadable`"),
+    ("tls.staple.serial", "the certificate that it is about"),
+    ("tls.staple.this_update", "seconds since 1970-01-01 UTC"),
+    ("tls.staple.next_update", "seconds since 1970-01-01 UTC"),
+    ("accepts", "what else the server accepts; null with `--brief`, and where there is no TLS"),
+    ("accepts.versions", "every version that there is, the newest first"),
+    ("accepts.versions[].version", "`TLS 1.3` to `SSL 3`"),
+    ("accepts.versions[].accepted", "whether it is; null where the server gave no answer"),
+    ("accepts.suites", "those of TLS 1.3, then those of the newest version before it"),
+    ("accepts.suites[].version", "the version that they were asked with"),
+    ("accepts.suites[].suite", "the name in the IANA registry"),
+    ("accepts.suites[].weakness", "what is wrong with it, or null"),
+    ("accepts.groups", "groups for the key exchange"),
+    ("accepts.groups[].group", "the name in the IANA registry"),
+    ("accepts.groups[].post_quantum", "whether it withstands quantum computers"),
+    ("accepts.alpn", "application protocols, of those that were asked for"),
+    ("accepts.complete", "whether every question was answered"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Write as _;
+
+    use levada::{StapleStatus, SubjectName};
+    use levada_testkit::docs::assert_rendered;
+    use serde_json::Value;
+
+    /// A report with everything in it.
+    fn full() -> Report {
+        let facts = CertificateFacts {
+            subject: String::new(),
+            issuer: String::new(),
+            names: vec![SubjectName::Dns("host.example".into())],
+            more_names: 0,
+            not_before: 0,
+            not_after: 0,
+            serial: String::new(),
+            spki_pin: String::new(),
+            is_ca: false,
+        };
+        let expires = Some(OffsetDateTime::UNIX_EPOCH);
+        let certificate = Certificate { place: 0, days_left: Some(1), expires, facts: Some(facts) };
+        Report {
+            address: String::new(),
+            verdict: Verdict::Good,
+            exit_code: Exit::Clean,
+            findings: vec![Finding {
+                severity: verdict::Severity::Note,
+                code: "",
+                address: None,
+                message: String::new(),
+                hint: String::new(),
+            }],
+            lookup: Some(Lookup { ms: 0.0, more_addresses: 0 }),
+            addresses: vec![Place {
+                address: String::new(),
+                outcome: Outcome::Good,
+                why: None,
+                connect_ms: None,
+                handshake_ms: None,
+            }],
+            tls: Some(Tls {
+                address: String::new(),
+                version: None,
+                suite: None,
+                group: None,
+                post_quantum: None,
+                alpn: None,
+                server_name: None,
+                verified_name: None,
+                verification: None,
+                client_certificate_asked: false,
+                client_certificate_shown: false,
+                certificates: vec![certificate],
+                staple: Some(Staple {
+                    bytes: 1,
+                    status: StapleStatus::Good,
+                    serial: None,
+                    this_update: None,
+                    next_update: None,
+                }),
+            }),
+            accepts: Some(Accepted {
+                versions: vec![VersionAccepted { version: "", accepted: None }],
+                suites: vec![SuiteAccepted { version: "", suite: String::new(), weakness: None }],
+                groups: vec![GroupAccepted { group: String::new(), post_quantum: false }],
+                alpn: vec![String::new()],
+                complete: true,
+            }),
+        }
+    }
+
+    /// The paths of all keys in `value`, names of certificates aside, which are told as they are.
+    fn keys(value: &Value, path: &str, found: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => {
+                for (key, value) in fields {
+                    let path = format!("{path}{}{key}", if path.is_empty() { "" } else { "." });
+                    found.push(path.clone());
+                    if key != "names" {
+                        keys(value, &path, found);
+                    }
+                }
+            }
+            Value::Array(items) => {
+                for item in items {
+                    keys(item, &format!("{path}[]"), found);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn the_book_tells_every_key() {
+        let mut found = Vec::new();
+        keys(&serde_json::to_value(full()).unwrap(), "", &mut found);
+        let mut told: Vec<_> = KEYS.iter().map(|(key, _)| (*key).to_owned()).collect();
+        let mut table = String::from("| key | what it is |\n|---|---|\n");
+        for (key, meaning) in KEYS {
+            let _ = writeln!(table, "| `{key}` | {meaning} |");
+        }
+        found.sort();
+        told.sort();
+        assert_eq!(found, told);
+        assert_rendered("docs/inspect.md", "keys", &table);
+    }
 }

@@ -4,10 +4,12 @@
 
 mod endings;
 mod exchange;
+mod facts;
 mod fire;
 mod interop;
 mod operator;
 mod plain_sides;
 mod policies;
 mod questions;
+mod streams;
 mod support;

@@ -1,1 +1,17 @@
 //! The application's side of the control connection.
+
+pub mod blocking;
+
+mod connection;
+mod control;
+mod error;
+mod pages;
+mod path;
+mod request;
+mod sharing;
+
+pub use control::{Control, Event};
+pub use error::PoolError;
+pub use path::{VARIABLE, standard_path};
+pub use request::{LocalIdQuestion, PoolIdentity, Protected, TlsRequest};
+pub use sharing::{Client, Session, SessionHandle};

@@ -1,36 +1,30 @@
 //! Ending: the one place where a life becomes its ending.
 
 use std::io;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use levada_core::{Deadline, Ending, Event, Mode, OsError, Ours, Party};
 use levada_tls::Engine;
 
 use super::{Socket, Transport};
-use crate::wakers::Half;
+use crate::pool::carried_ending;
 
 impl Socket {
     /// Ends the life, if it has not ended: the first ending is the only one.
     pub(super) fn end(&mut self, ending: Ending) {
-        if self.life.ended().is_some() {
+        if self.watch.ended().is_some() {
             return;
         }
         match &ending {
-            Ending::FatalAlert(alert) => self.tell(|| Event::Alert(Party::Peer, *alert)),
+            Ending::FatalAlert(alert) => self.watch.tell(|| Event::Alert(Party::Peer, *alert)),
             Ending::FatalError { alert: Some(alert), .. } => {
-                self.tell(|| Event::Alert(Party::Local, *alert));
+                self.watch.tell(|| Event::Alert(Party::Local, *alert));
             }
             _ => {}
         }
-        self.facts = self.facts();
-        self.facts.times.total = Some(self.born.elapsed());
-        let facts = Arc::new(self.facts.clone());
+        self.watch.facts = self.facts();
         self.release(&ending);
-        let event = self.life.end(ending, facts);
-        if let Some(event) = event {
-            self.teller.tell(&event);
-        }
+        self.watch.end(ending);
         self.alarm = None;
         self.dying = None;
         self.handshake_permit = None;
@@ -38,8 +32,6 @@ impl Socket {
         self.address_permit = None;
         self.queue = Vec::new();
         self.below = Vec::new();
-        self.wakers.wake(Half::Read);
-        self.wakers.wake(Half::Write);
     }
 
     /// Gives the transport the end that fits the stream's.
@@ -50,13 +42,15 @@ impl Socket {
         };
         match ending {
             Ending::Aborted => {
-                if self.life.mode() == Mode::Plain && self.goodbyes.ours() != Ours::Sent {
+                let cuts = self.session.is_none() && self.goodbyes.ours() != Ours::Sent;
+                if cuts {
                     carrier.reset();
                 }
                 self.transport = Transport::Gone;
             }
             // Where a write waits, a FIN could be taken for the end of what we had to say.
-            Ending::TimedOut(_) if self.life.mode() == Mode::Plain && self.write_waits => {}
+            Ending::TimedOut(_)
+                if self.watch.life.mode() == Mode::Plain && self.watch.write_waits => {}
             // The peer is to read our goodbye or alert, and then end of file.
             Ending::TimedOut(_)
             | Ending::Finished
@@ -67,7 +61,7 @@ impl Socket {
             | Ending::ConnectFailed(_) => {
                 let mut cx = Context::from_waker(Waker::noop());
                 if let Poll::Ready(Err(error)) = carrier.poll_finish(&mut cx) {
-                    self.tell(|| Event::TransportFailed((&error).into()));
+                    self.watch.tell(|| Event::TransportFailed((&error).into()));
                 }
             }
             // There may still be something to read; the drop closes the transport.
@@ -81,10 +75,13 @@ impl Socket {
 
     /// The transport failed, in either direction.
     pub(super) fn transport_failed(&mut self, error: &io::Error) {
+        if let Some(ending) = carried_ending(error) {
+            return self.end(ending);
+        }
         let error = self.write_error.take().unwrap_or_else(|| OsError::from(error));
         match self.goodbyes.transport_failed(error) {
             Ok(ending) => self.end(ending),
-            Err(error) => self.tell(|| Event::TransportFailed(error)),
+            Err(error) => self.watch.tell(|| Event::TransportFailed(error)),
         }
     }
 
@@ -99,7 +96,7 @@ impl Socket {
 
     /// The ending is certain, but an alert about it is still to be sent.
     pub(super) fn die(&mut self, ending: Ending) {
-        if self.dying.is_none() && self.life.ended().is_none() {
+        if self.dying.is_none() && self.watch.ended().is_none() {
             self.dying = Some(ending);
             self.set_alarm(Deadline::Close);
         }
@@ -114,7 +111,7 @@ impl Socket {
     /// Sends the alert and then ends.
     pub(super) fn poll_die(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_alarm(cx);
-        if self.poll_write_wire(cx).is_pending() && self.life.ended().is_none() {
+        if self.poll_write_wire(cx).is_pending() && self.watch.ended().is_none() {
             return Poll::Pending;
         }
         if let Some(ending) = self.dying.take() {
@@ -125,7 +122,7 @@ impl Socket {
 
     /// Ends the life if its deadline has passed.
     pub(super) fn poll_alarm(&mut self, cx: &mut Context<'_>) {
-        let moved = self.moved();
+        let moved = self.watch.moved();
         let Some(alarm) = &mut self.alarm else { return };
         let Poll::Ready(deadline) = alarm.poll(cx, moved) else { return };
         self.alarm = None;
@@ -155,7 +152,7 @@ impl Drop for Socket {
         self.end(Ending::Aborted);
         let unsaid = self.goodbyes.ours() != Ours::Sent;
         if let Transport::Up(carrier) = &mut self.transport
-            && self.life.mode() == Mode::Plain
+            && self.session.is_none()
             && unsaid
         {
             carrier.reset();

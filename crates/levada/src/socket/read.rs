@@ -29,7 +29,7 @@ impl Socket {
         ready!(self.poll_up(cx));
         let before = buf.filled().len();
         let result = ready!(self.poll_take_established(cx, buf));
-        self.facts.bytes.read += (buf.filled().len() - before) as u64;
+        self.watch.facts.bytes.read += (buf.filled().len() - before) as u64;
         Poll::Ready(result)
     }
 
@@ -48,7 +48,7 @@ impl Socket {
                 self.ahead.drain(..count);
                 return Poll::Ready(Ok(()));
             }
-            if let Some(ended) = self.life.ended() {
+            if let Some(ended) = self.watch.ended() {
                 let ended = ended.clone();
                 return Poll::Ready(self.take_rest(cx, buf, &ended));
             }
@@ -74,7 +74,7 @@ impl Socket {
                 }
             } else {
                 ready!(self.poll_take_plain(cx, buf));
-                if self.life.ended().is_none() {
+                if self.watch.ended().is_none() {
                     return Poll::Ready(Ok(()));
                 }
             }
@@ -87,7 +87,7 @@ impl Socket {
         let before = buf.filled().len();
         match ready!(carrier.poll_read(cx, buf)) {
             Ok(()) if buf.filled().len() == before => self.received_goodbye(),
-            Ok(()) => self.facts.bytes.wire_read += (buf.filled().len() - before) as u64,
+            Ok(()) => self.watch.facts.bytes.wire_read += (buf.filled().len() - before) as u64,
             Err(error) => self.transport_failed(&error),
         }
         Poll::Ready(())
@@ -158,7 +158,7 @@ impl Socket {
             if came == 0 {
                 return Poll::Ready(Err(None));
             }
-            self.facts.bytes.wire_read += came as u64;
+            self.watch.facts.bytes.wire_read += came as u64;
             let all = &scratch[..held + came];
             let opened = session.open(all, plain);
             let taken = opened.as_ref().map_or(0, |opened| opened.taken);
@@ -224,7 +224,7 @@ impl Socket {
         // Only what was never sealed is lost under `ClosePolicy::Both`: that is the queue.
         let was_open = self.goodbyes.ours() == Ours::Open;
         let ending = self.goodbyes.received(self.queue.len() as u64);
-        self.tell(|| Event::Goodbye(Party::Peer));
+        self.watch.tell(|| Event::Goodbye(Party::Peer));
         if was_open && self.goodbyes.ours() == Ours::Asked {
             self.queue = Vec::new();
             self.begin_goodbye();
@@ -239,7 +239,7 @@ impl Socket {
     pub(super) fn read_ahead(&mut self, cx: &mut Context<'_>) {
         let mut room = vec![0; RECORD_ROOM];
         while self.ahead.len() < AHEAD
-            && self.life.ended().is_none()
+            && self.watch.ended().is_none()
             && self.dying.is_none()
             && !self.goodbyes.theirs()
         {
@@ -253,14 +253,14 @@ impl Socket {
     pub(super) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         let mut room = [0; 4096];
         loop {
-            if let Some(ended) = self.life.ended() {
+            if let Some(ended) = self.watch.ended() {
                 return Poll::Ready(ended.clone());
             }
             if self.goodbyes.theirs() {
                 // Only our own goodbye is missing. If nobody asks for it, only a deadline ends this.
                 self.poll_alarm(cx);
                 if self.goodbyes.ours() == Ours::Open || self.poll_owed(cx).is_pending() {
-                    return match self.life.ended() {
+                    return match self.watch.ended() {
                         Some(ended) => Poll::Ready(ended.clone()),
                         None => Poll::Pending,
                     };
@@ -271,8 +271,8 @@ impl Socket {
             // An error is the ended socket's: the loop finds it.
             let _ = ready!(self.poll_take(cx, &mut buf));
             let dropped = buf.filled().len() as u64;
-            self.facts.bytes.read -= dropped;
-            self.facts.bytes.discarded += dropped;
+            self.watch.facts.bytes.read -= dropped;
+            self.watch.facts.bytes.discarded += dropped;
         }
     }
 }

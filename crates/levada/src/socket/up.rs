@@ -9,14 +9,16 @@ use tokio::time::Instant;
 use super::{Socket, Transport};
 use crate::carrier::Carrier;
 use crate::dial::News;
+use crate::pool::PoolSession;
 
 impl Socket {
     /// Ready when the socket is established, or has ended before it was.
     pub(super) fn poll_up(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while self.life.state().is_before_established() {
+        while self.watch.state().is_before_established() {
             self.poll_alarm(cx);
             match &mut self.transport {
                 Transport::Dialing(_) => ready!(self.poll_dial(cx)),
+                Transport::Entrusted(_) => ready!(self.poll_entrusted(cx)),
                 Transport::Up(_) => ready!(self.poll_handshake(cx)),
                 // The alarm went off.
                 Transport::Gone => break,
@@ -33,7 +35,7 @@ impl Socket {
         }
         match ready!(outcome) {
             Ok(carrier) => {
-                self.facts.times.connect = Some(self.end_of_phase(Instant::now()));
+                self.watch.facts.times.connect = Some(self.watch.end_of_phase(Instant::now()));
                 self.carried(carrier);
             }
             Err(ending) => self.end(ending),
@@ -44,39 +46,73 @@ impl Socket {
     fn take_news(&mut self, at: Instant, news: News) {
         match news {
             News::Resolving => {
-                self.end_of_phase(at);
-                self.step(Step::Resolve);
+                self.watch.end_of_phase(at);
+                self.watch.step(Step::Resolve);
             }
             News::Found { name, addresses } => {
-                self.facts.times.lookup = Some(self.end_of_phase(at));
-                self.tell(|| Event::HostFound { name, addresses });
+                self.watch.facts.times.lookup = Some(self.watch.end_of_phase(at));
+                self.watch.tell(|| Event::HostFound { name, addresses });
             }
             News::Attempt(address) => {
-                if self.life.state() != State::Connecting {
-                    self.end_of_phase(at);
-                    self.step(Step::Connect);
+                if self.watch.state() != State::Connecting {
+                    self.watch.end_of_phase(at);
+                    self.watch.step(Step::Connect);
                 }
                 if let Some(address) = address {
-                    self.tell(|| Event::Attempt(address));
+                    self.watch.tell(|| Event::Attempt(address));
                 }
             }
             News::AttemptFailed(address, error) => {
-                self.tell(|| Event::AttemptFailed(address, error));
+                self.watch.tell(|| Event::AttemptFailed(address, error));
             }
         }
     }
 
     /// The transport is up: a plain stream is established by that.
     pub(super) fn carried(&mut self, carrier: Carrier) {
-        self.facts.local = carrier.local();
-        self.facts.peer = carrier.peer();
+        self.watch.facts.local = carrier.local();
+        self.watch.facts.peer = carrier.peer();
         self.transport = Transport::Up(carrier);
-        self.end_of_phase(Instant::now());
-        self.step(Step::Carry);
-        match self.session {
-            None => self.establish(),
-            Some(_) => self.begin_handshake(),
+        self.watch.end_of_phase(Instant::now());
+        self.watch.step(Step::Carry);
+        match (&self.session, self.pool.take()) {
+            (Some(_), _) => self.begin_handshake(),
+            (None, Some(pool)) => self.entrust(pool),
+            (None, None) => self.establish(),
         }
+    }
+
+    /// Hands the transport to a pool, which runs the handshake.
+    pub(super) fn entrust(&mut self, pool: PoolSession) {
+        self.begin_handshake_as(pool.mode());
+        let Transport::Up(carrier) = std::mem::replace(&mut self.transport, Transport::Gone) else {
+            return;
+        };
+        if !self.wire.is_empty() {
+            // The pool reads the transport alone.
+            let text = "the first bytes were read: a pool needs the transport from its first byte";
+            let error = std::io::Error::new(std::io::ErrorKind::Unsupported, text);
+            return self.end(Ending::SocketError((&error).into()));
+        }
+        let limit = self.options.deadlines.of(Deadline::Handshake);
+        self.transport = Transport::Entrusted(pool.entrust(carrier, limit));
+    }
+
+    fn poll_entrusted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Transport::Entrusted(entrusting) = &mut self.transport else { return Poll::Ready(()) };
+        match ready!(entrusting.poll(cx)) {
+            Ok((carrier, tls)) => {
+                self.transport = Transport::Up(carrier);
+                self.watch.facts.tls = Some(tls);
+                self.watch.facts.times.handshake = Some(self.watch.end_of_phase(Instant::now()));
+                self.establish();
+            }
+            Err((ending, tls)) => {
+                self.watch.facts.tls = tls;
+                self.end(ending);
+            }
+        }
+        Poll::Ready(())
     }
 
     fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -91,11 +127,11 @@ impl Socket {
                 return self.poll_die(cx);
             }
             let Some(session) = &mut self.session else { return Poll::Ready(()) };
-            if self.life.ended().is_some() {
+            if self.watch.ended().is_some() {
                 return Poll::Ready(());
             }
             if !session.is_handshaking() {
-                self.facts.times.handshake = Some(self.end_of_phase(Instant::now()));
+                self.watch.facts.times.handshake = Some(self.watch.end_of_phase(Instant::now()));
                 self.establish();
                 return Poll::Ready(());
             }
@@ -124,7 +160,7 @@ impl Socket {
     }
 
     pub(super) fn establish(&mut self) {
-        self.step(Step::Establish);
+        self.watch.step(Step::Establish);
         self.handshake_permit = None;
         self.set_alarm(Deadline::Idle);
         let queue = std::mem::take(&mut self.queue);

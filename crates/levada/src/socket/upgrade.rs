@@ -7,6 +7,7 @@ use levada_tls::{Engine, Session, SessionName, TlsClient, TlsConfigError, TlsSer
 use tokio::time::Instant;
 
 use super::Socket;
+use crate::pool::PoolSession;
 
 /// Why TLS was not put on a running stream. The stream is as it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +80,25 @@ impl Socket {
         Ok(true)
     }
 
+    /// Has a pool put TLS on the stream: see
+    /// [`start_client_encryption`](Socket::start_client_encryption). What was written before has to
+    /// have left: flush it first.
+    ///
+    /// `Ok(false)`, and no effect, also while something written before waits.
+    ///
+    /// # Errors
+    ///
+    /// [`UpgradeError`]; the stream stays plain.
+    pub fn start_pool_encryption(&mut self, session: PoolSession) -> Result<bool, UpgradeError> {
+        if !self.may_upgrade()? || !self.below.is_empty() {
+            return Ok(false);
+        }
+        self.watch.facts.plain = None;
+        self.watch.end_of_phase(Instant::now());
+        self.entrust(session);
+        Ok(true)
+    }
+
     /// Takes TLS off the stream: sends close_notify without ending the transport, and goes on in
     /// plaintext once the peer's close_notify has come. What was written before goes out under TLS;
     /// what is written from now on waits, and goes out in plaintext. Bytes behind the peer's
@@ -87,7 +107,7 @@ impl Socket {
     /// `false`, and no effect, unless the stream is under TLS, established and open both ways.
     pub fn end_tls(&mut self) -> bool {
         let open = self.goodbyes.ours() == Ours::Open && !self.goodbyes.theirs();
-        let may = self.life.state() == State::Established && open && !self.ending_tls;
+        let may = self.watch.state() == State::Established && open && !self.ending_tls;
         let Some(session) = self.session.as_mut().filter(|_| may) else { return false };
         session.close();
         self.ending_tls = true;
@@ -97,7 +117,7 @@ impl Socket {
 
     fn may_upgrade(&self) -> Result<bool, UpgradeError> {
         let open = self.goodbyes.ours() == Ours::Open && !self.goodbyes.theirs();
-        if self.life.state() != State::Established || self.session.is_some() || !open {
+        if self.watch.state() != State::Established || !self.is_bare() || !open {
             return Ok(false);
         }
         match self.ahead.len() {
@@ -108,9 +128,9 @@ impl Socket {
 
     /// Puts `session` around the transport.
     fn wrap(&mut self, session: Session) {
-        self.facts.plain = None;
+        self.watch.facts.plain = None;
         self.session = Some(session);
-        self.end_of_phase(Instant::now());
+        self.watch.end_of_phase(Instant::now());
         self.begin_handshake();
     }
 
@@ -121,8 +141,12 @@ impl Socket {
             Some(Role::Server) => Mode::TlsServer,
             None => Mode::Plain,
         };
-        self.set_mode(mode);
-        self.step(Step::Handshake);
+        self.begin_handshake_as(mode);
+    }
+
+    pub(super) fn begin_handshake_as(&mut self, mode: Mode) {
+        self.watch.wrap(mode);
+        self.watch.step(Step::Handshake);
         self.set_alarm(Deadline::Handshake);
     }
 
@@ -130,7 +154,7 @@ impl Socket {
     pub(super) fn finish_ending_tls(&mut self) {
         self.ending_tls = false;
         // Who met under TLS stays known.
-        self.facts.tls = self.tls_facts();
+        self.watch.facts.tls = self.tls_facts();
         self.unwrap(WhyPlain::EndTls);
         self.below = std::mem::take(&mut self.queue);
         if self.goodbyes.ours() == Ours::Open {
@@ -152,7 +176,7 @@ impl Socket {
         };
         bytes.append(&mut self.wire);
         self.wire = bytes;
-        self.facts.tls = self.tls_facts();
+        self.watch.facts.tls = self.tls_facts();
         self.unwrap(WhyPlain::PassThrough);
         self.establish();
         true
@@ -162,13 +186,7 @@ impl Socket {
     fn unwrap(&mut self, why: WhyPlain) {
         self.session = None;
         self.ahead = std::mem::take(&mut self.wire);
-        self.facts.plain = Some(why);
-        self.set_mode(Mode::Plain);
-    }
-
-    fn set_mode(&mut self, mode: Mode) {
-        if let Some(event) = self.life.wrap(mode) {
-            self.tell(|| event);
-        }
+        self.watch.facts.plain = Some(why);
+        self.watch.wrap(Mode::Plain);
     }
 }

@@ -23,18 +23,18 @@ impl Socket {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let had_ended = self.life.ended().is_some();
+        let had_ended = self.watch.ended().is_some();
         if !had_ended && self.goodbyes.ours() != Ours::Open {
             if self.goodbyes.is_cut() {
                 // The peer has ended us: the error is to tell so, once our reply is out.
                 ready!(self.poll_push(cx))?;
-                return Poll::Ready(Err(self.pending_write_error()));
+                return Poll::Ready(Err(self.watch.pending_write_error()));
             }
             let text = "the stream was shut down by its owner";
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::BrokenPipe, text)));
         }
         let up = self.poll_up(cx);
-        if let Some(error) = self.write_error_of_end(had_ended) {
+        if let Some(error) = self.watch.write_error(had_ended) {
             return Poll::Ready(Err(error));
         }
         let offered: usize = bufs.iter().map(|buf| buf.len()).sum();
@@ -54,7 +54,7 @@ impl Socket {
         }
         self.poll_alarm(cx);
         let owed = self.poll_owed(cx);
-        if let Some(error) = self.write_error_of_end(had_ended) {
+        if let Some(error) = self.watch.write_error(had_ended) {
             return Poll::Ready(Err(error));
         }
         ready!(owed);
@@ -65,7 +65,7 @@ impl Socket {
                     && let Err(ending) = session.open(&[], &mut [])
                 {
                     ready!(self.poll_die_of(cx, ending));
-                    return Poll::Ready(Err(self.pending_write_error()));
+                    return Poll::Ready(Err(self.watch.pending_write_error()));
                 }
                 // What does not leave now does with the next write, flush or read.
                 let _ = self.poll_write_wire(cx);
@@ -73,44 +73,44 @@ impl Socket {
             }
             (None, Transport::Up(carrier)) => match ready!(carrier.poll_write_vectored(cx, bufs)) {
                 Ok(count) => {
-                    self.facts.bytes.wire_written += count as u64;
+                    self.watch.facts.bytes.wire_written += count as u64;
                     count
                 }
                 Err(error) => {
                     self.write_failed(cx, error);
-                    return Poll::Ready(Err(self.pending_write_error()));
+                    return Poll::Ready(Err(self.watch.pending_write_error()));
                 }
             },
             (None, _) => 0,
         };
         // The write may have met the end: what it accepted counts as lost with the stream.
-        if self.life.ended().is_some() {
-            return Poll::Ready(Err(self.pending_write_error()));
+        if self.watch.ended().is_some() {
+            return Poll::Ready(Err(self.watch.pending_write_error()));
         }
         Poll::Ready(Ok(self.gave(count)))
     }
 
     fn gave(&mut self, count: usize) -> usize {
-        self.facts.bytes.written += count as u64;
+        self.watch.facts.bytes.written += count as u64;
         count
     }
 
     /// Resolves when all that was accepted has left for the kernel.
     pub(super) fn poll_push(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let had_ended = self.life.ended().is_some();
+        let had_ended = self.watch.ended().is_some();
         ready!(self.poll_up(cx));
         self.poll_alarm(cx);
         let owed = self.poll_owed(cx);
-        if let Some(ended) = self.life.ended() {
+        if let Some(ended) = self.watch.ended() {
             let lost = !ended.is_clean() && self.goodbyes.ours() != Ours::Sent;
-            let error = self.write_error_of_end(had_ended).filter(|_| lost);
+            let error = self.watch.write_error(had_ended).filter(|_| lost);
             return Poll::Ready(error.map_or(Ok(()), Err));
         }
         ready!(owed);
         match self.carrier().map_or(Poll::Ready(Ok(())), |carrier| carrier.poll_flush(cx)) {
             Poll::Ready(Err(error)) => {
                 self.write_failed(cx, error);
-                Poll::Ready(Err(self.pending_write_error()))
+                Poll::Ready(Err(self.watch.pending_write_error()))
             }
             other => other,
         }
@@ -118,26 +118,26 @@ impl Socket {
 
     /// Asks for our goodbye, and resolves when it and all before it has left for the kernel.
     pub(super) fn poll_say_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.life.ended().is_none() && self.goodbyes.ours() == Ours::Open {
-            if self.life.state().is_before_established() && self.queue.is_empty() {
+        if self.watch.ended().is_none() && self.goodbyes.ours() == Ours::Open {
+            if self.watch.state().is_before_established() && self.queue.is_empty() {
                 // One more look: what is up by now is closed, not given up.
                 let _ = self.poll_up(cx);
-                if self.life.state().is_before_established() {
+                if self.watch.state().is_before_established() {
                     self.end(Ending::ConnectFinalized);
                 }
             }
             self.goodbyes.ask();
-            if !self.life.state().is_before_established() && self.life.ended().is_none() {
+            if !self.watch.state().is_before_established() && self.watch.ended().is_none() {
                 self.begin_goodbye();
             }
-            self.wakers.wake(crate::wakers::Half::Read);
+            self.watch.wakers.wake(crate::wakers::Half::Read);
         }
         self.poll_push(cx)
     }
 
     /// Our goodbye is asked for on an established stream: it goes behind all that is accepted.
     pub(super) fn begin_goodbye(&mut self) {
-        self.step(Step::Close);
+        self.watch.step(Step::Close);
         self.set_alarm(Deadline::Close);
         if let Some(session) = &mut self.session {
             session.close();
@@ -156,7 +156,7 @@ impl Socket {
             ready!(self.poll_end_tls(cx));
         }
         ready!(self.poll_write_wire(cx));
-        if self.goodbyes.ours() != Ours::Asked || self.life.ended().is_some() {
+        if self.goodbyes.ours() != Ours::Asked || self.watch.ended().is_some() {
             return Poll::Ready(());
         }
         let Transport::Up(carrier) = &mut self.transport else { return Poll::Ready(()) };
@@ -169,7 +169,7 @@ impl Socket {
         match finished {
             Ok(()) => {
                 let ending = self.goodbyes.sent();
-                self.tell(|| Event::Goodbye(Party::Local));
+                self.watch.tell(|| Event::Goodbye(Party::Local));
                 if let Some(ending) = ending {
                     self.end(ending);
                 }
@@ -185,7 +185,7 @@ impl Socket {
             let Transport::Up(carrier) = &mut self.transport else { return Poll::Ready(()) };
             match ready!(carrier.poll_write(cx, &self.below)) {
                 Ok(count) => {
-                    self.facts.bytes.wire_written += count as u64;
+                    self.watch.facts.bytes.wire_written += count as u64;
                     self.below.drain(..count);
                 }
                 Err(error) => {
@@ -215,7 +215,7 @@ impl Socket {
                     self.write_failed(cx, io::ErrorKind::WriteZero.into());
                     return Poll::Ready(());
                 }
-                Ok(count) => self.facts.bytes.wire_written += count as u64,
+                Ok(count) => self.watch.facts.bytes.wire_written += count as u64,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
@@ -229,7 +229,7 @@ impl Socket {
     /// The transport does not take our bytes any more. Why it does not may have been said by the
     /// peer before: users are not to read "connection reset" where an alert was sent.
     fn write_failed(&mut self, cx: &mut Context<'_>, mut error: io::Error) {
-        if self.write_error.is_some() || self.life.ended().is_some() {
+        if self.write_error.is_some() || self.watch.ended().is_some() {
             return;
         }
         if error.kind() == io::ErrorKind::BrokenPipe
@@ -249,22 +249,6 @@ impl Socket {
             }
             Some(ending) => self.end(ending),
             None => self.transport_failed(&error),
-        }
-    }
-
-    /// The error of a call of the writer on a stream that has ended: the original one, once, if it
-    /// waited or has met the end itself.
-    fn write_error_of_end(&mut self, had_ended: bool) -> Option<io::Error> {
-        let ended = self.life.ended()?;
-        let waited = std::mem::take(&mut self.write_waits) || !had_ended;
-        Some(if waited { ended.pending_write_error() } else { ended.later_write_error() })
-    }
-
-    fn pending_write_error(&mut self) -> io::Error {
-        self.write_waits = false;
-        match self.life.ended() {
-            Some(ended) => ended.pending_write_error(),
-            None => io::ErrorKind::BrokenPipe.into(),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Events and ending: what the codec tells, and the one place where a life becomes its ending.
 
 use std::io;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -12,7 +11,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::{WsStream, room};
-use crate::wakers::Half;
 
 /// How long the carrier's end may take once the ending is certain.
 const LINGER: Duration = Duration::from_secs(5);
@@ -60,12 +58,9 @@ impl<S> WsStream<S> {
 
     /// Our Close frame is queued.
     pub(super) fn begin_goodbye(&mut self, first: Party) {
-        self.facts.first_goodbye.get_or_insert(first);
-        if self.life.state() == State::Established {
-            match self.life.step(Step::Close) {
-                Ok(event) => self.tell(|| event),
-                Err(undeclared) => debug_assert!(false, "{undeclared}"),
-            }
+        self.watch.facts.first_goodbye.get_or_insert(first);
+        if self.watch.state() == State::Established {
+            self.watch.step(Step::Close);
         }
     }
 
@@ -73,25 +68,25 @@ impl<S> WsStream<S> {
     pub(super) fn hear(&mut self, event: WsEvent) {
         match event {
             WsEvent::Data(_) => debug_assert!(false, "data goes to the reader"),
-            WsEvent::Ping(payload) => self.tell(|| Event::Ping(payload.to_vec())),
-            WsEvent::Pong(payload) => self.tell(|| Event::Pong(payload.to_vec())),
+            WsEvent::Ping(payload) => self.watch.tell(|| Event::Ping(payload.to_vec())),
+            WsEvent::Pong(payload) => self.watch.tell(|| Event::Pong(payload.to_vec())),
             WsEvent::TextRefused => {
-                self.tell(|| Event::TextRefused);
+                self.watch.tell(|| Event::TextRefused);
                 self.begin_goodbye(Party::Local);
             }
             WsEvent::CloseFrame(frame) => {
-                self.facts.first_goodbye.get_or_insert(Party::Peer);
-                self.tell(|| Event::CloseFrame {
+                self.watch.facts.first_goodbye.get_or_insert(Party::Peer);
+                self.watch.tell(|| Event::CloseFrame {
                     code: frame.as_ref().map(|frame| frame.code().number()),
                     reason: frame.as_ref().map_or("", |frame| frame.reason()).to_owned(),
                 });
-                self.tell(|| Event::Goodbye(Party::Peer));
+                self.watch.tell(|| Event::Goodbye(Party::Peer));
                 if !self.connection.can_write() {
                     self.begin_goodbye(Party::Peer);
                 }
             }
             WsEvent::Violation(violation) => {
-                self.tell(|| Event::WsViolation {
+                self.watch.tell(|| Event::WsViolation {
                     code: violation.close_code().number(),
                     cause: violation.to_string(),
                 });
@@ -128,7 +123,7 @@ impl<S> WsStream<S> {
     /// Reading from the carrier failed. After both Close frames nothing is lost by it.
     pub(super) fn carrier_failed(&mut self, error: &io::Error) {
         if matches!(self.connection.state(), CloseState::Exchanged | CloseState::Failing) {
-            self.tell(|| Event::TransportFailed(OsError::from(error)));
+            self.watch.tell(|| Event::TransportFailed(OsError::from(error)));
             if let Some(WsEvent::Closed(ending)) = self.connection.handle_eof() {
                 self.end(Self::ending_of(ending));
             }
@@ -144,8 +139,8 @@ impl<S> WsStream<S> {
         match Ended::of(error) {
             Some(below) => {
                 let facts = &below.facts;
-                self.facts.tls = facts.tls.clone().or(self.facts.tls.take());
-                self.facts.peer = self.facts.peer.take().or_else(|| facts.peer.clone());
+                self.watch.facts.tls = facts.tls.clone().or(self.watch.facts.tls.take());
+                self.watch.facts.peer = self.watch.facts.peer.take().or_else(|| facts.peer.clone());
                 if below.is_clean() { Ending::SocketClose } else { below.ending.clone() }
             }
             None => Ending::SocketError(OsError::from(error)),
@@ -154,17 +149,14 @@ impl<S> WsStream<S> {
 
     /// Ends the life, if it has not ended: the first ending is the only one.
     pub(super) fn end(&mut self, ending: Ending) {
-        if self.life.ended().is_some() {
+        if self.watch.ended().is_some() {
             return;
         }
-        self.facts.times.total = Some(self.born.elapsed());
-        if let Some(event) = self.life.end(ending, Arc::new(self.facts.clone())) {
-            self.teller.tell(&event);
-        }
+        self.watch.facts = self.facts();
+        self.watch.end(ending);
+        self.opening = None;
         self.farewell = None;
         self.outbox.clear();
-        self.wakers.wake(Half::Read);
-        self.wakers.wake(Half::Write);
     }
 
     /// The carrier has taken too long to end: the ending is certain anyway.
@@ -189,7 +181,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
                 Poll::Ready(Err(error)) => {
                     // A client has seen the server's end before: what its own meets is no news.
                     if self.connection.role() == levada_ws::Role::Server {
-                        self.tell(|| Event::TransportFailed(OsError::from(&error)));
+                        self.watch.tell(|| Event::TransportFailed(OsError::from(&error)));
                     }
                     farewell.drains = false;
                 }
@@ -214,7 +206,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
                 let mut buf = ReadBuf::new(room);
                 match ready!(self.io().poll_read(cx, &mut buf)) {
                     Ok(()) if !buf.filled().is_empty() => {
-                        self.facts.bytes.wire_read += buf.filled().len() as u64;
+                        self.watch.facts.bytes.wire_read += buf.filled().len() as u64;
                     }
                     Ok(()) | Err(_) => return Poll::Ready(()),
                 }
@@ -227,7 +219,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
 
     /// Ends the life now: what was written and a Close frame go only if they can without waiting.
     pub(super) fn leave(&mut self) {
-        if self.life.ended().is_some() || self.io.is_none() {
+        if self.watch.ended().is_some() || self.io.is_none() {
+            return;
+        }
+        if self.opening.is_some() {
+            self.end(Ending::Aborted);
             return;
         }
         let mut cx = Context::from_waker(Waker::noop());

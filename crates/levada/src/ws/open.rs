@@ -1,27 +1,486 @@
-//! The opening handshake (RFC 6455 section 4), for both ends.
+//! The opening handshake (RFC 6455 section 4), for both ends, polled in line as all of the stream.
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use std::{fmt, io};
 
-use levada_core::{Deadline, Ended, Ending, Fault, Life, OsError, Role, Step};
+use levada_core::{Deadline, Ended, Ending, Event, Fault, Party, State, Step};
 use levada_ws::handshake::{
-    Answer, ClientHandshake, Limits, Progress, Refusal, Rejection, Request, ServerHandshake,
+    Answer, ClientHandshake, Limits, Progress, Refusal, Rejection, Request, Response, Rules,
+    ServerHandshake,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::Instant;
 
 use super::keys::nonce;
-use super::{ClientOptions, Opening, ServerOptions, WsOptions, WsStream};
-
-/// Bytes of a head that are read at once.
-const ROOM: usize = 4 * 1024;
+use super::read::Inbox;
+use super::tick::Ticker;
+use super::{ClientOptions, ServerOptions, WsOptions, WsStream, room};
+use crate::alarm::Alarm;
+use crate::events::Events;
+use crate::wakers::Half;
 
 /// How long a client may take to end the carrier once it is refused, so that no reset takes our
 /// response away from it.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// An opening handshake that runs.
+#[derive(Debug)]
+pub(super) struct Opening {
+    phase: Phase,
+    /// What still has to leave of a head of ours.
+    head: Vec<u8>,
+    /// Whether the carrier may hold bytes of ours that it has not been flushed of.
+    dirty: bool,
+    alarm: Option<Alarm>,
+    /// What happens below, until the carrier is up.
+    below: Option<Events>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Our request goes out, and then the response comes.
+    Client(ClientHandshake),
+    /// A request is to come, and the rules decide; without them the owner does.
+    Server(ServerHandshake, Option<Rules>),
+    /// The owner has to decide about this client.
+    Asked(Request, Vec<u8>),
+    /// The answer goes out that lets the client in, to this subprotocol.
+    Answering(Request, Option<String>, Vec<u8>),
+    /// The refusal goes out, and then our end of the carrier.
+    Refusing(Refusal),
+    /// The client, which is refused, is to end the carrier.
+    Lingering(Refusal),
+}
+
+/// What the opening handshake has said.
+#[derive(Clone, Debug)]
+pub(super) enum Said {
+    /// The client's request, and the subprotocol that we chose.
+    Request(Request, Option<String>),
+    /// The server's response.
+    Response(Response),
+    /// The server's response opens no WebSocket.
+    Rejected(Rejection),
+    /// We have refused the client.
+    Refused(Refusal),
+}
+
+/// Why a handshake stopped.
+enum Stop {
+    Io(io::Error),
+    Eof,
+    Deadline,
+    Rejected(Rejection),
+    Refused(Refusal),
+}
+
+impl Opening {
+    pub(super) fn client(options: &ClientOptions) -> Self {
+        let handshake = ClientHandshake::new(options.offer.clone(), nonce(), options.limits);
+        let head = handshake.request().to_vec();
+        Self { head, dirty: true, ..Self::new(Phase::Client(handshake)) }
+    }
+
+    pub(super) fn server(limits: Limits, rules: Option<Rules>) -> Self {
+        Self::new(Phase::Server(ServerHandshake::new(limits), rules))
+    }
+
+    const fn new(phase: Phase) -> Self {
+        Self { phase, head: Vec::new(), dirty: false, alarm: None, below: None }
+    }
+
+    /// Goes on. Ready with what was said, and with what was read behind it.
+    fn poll<S: AsyncRead + AsyncWrite + Unpin>(
+        &mut self,
+        io: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(Said, Vec<u8>), Stop>> {
+        let mut io = Pin::new(io);
+        loop {
+            if let Err(error) = ready!(self.poll_send(io.as_mut(), cx)) {
+                return Poll::Ready(Err(self.stop(Stop::Io(error))));
+            }
+            match &mut self.phase {
+                Phase::Client(handshake) => {
+                    let take = |wire: &[u8]| handshake.handle_wire(wire).map_err(Stop::Rejected);
+                    let read = ready!(poll_head(io.as_mut(), cx, take));
+                    return Poll::Ready(read.map(|(head, behind)| (Said::Response(head), behind)));
+                }
+                Phase::Server(handshake, rules) => {
+                    let take = |wire: &[u8]| handshake.handle_wire(wire).map_err(Stop::Refused);
+                    match ready!(poll_head(io.as_mut(), cx, take)) {
+                        Ok((request, behind)) => {
+                            let verdict = rules.as_ref().map(|rules| rules.judge(&request));
+                            self.phase = Phase::Asked(request, behind);
+                            match verdict {
+                                Some(Ok(answer)) => self.accept(answer),
+                                Some(Err(refusal)) => self.refuse(refusal),
+                                None => {}
+                            }
+                        }
+                        Err(Stop::Refused(refusal)) => self.refuse(refusal),
+                        Err(stop) => return Poll::Ready(Err(stop)),
+                    }
+                }
+                Phase::Asked(..) => return Poll::Pending,
+                Phase::Answering(request, chosen, behind) => {
+                    let said = Said::Request(request.clone(), chosen.take());
+                    return Poll::Ready(Ok((said, std::mem::take(behind))));
+                }
+                Phase::Refusing(refusal) => {
+                    // The client may be gone: it is refused all the same.
+                    let shut = ready!(io.as_mut().poll_shutdown(cx));
+                    let refusal = refusal.clone();
+                    if shut.is_err() {
+                        return Poll::Ready(Err(Stop::Refused(refusal)));
+                    }
+                    self.phase = Phase::Lingering(refusal);
+                }
+                Phase::Lingering(refusal) => {
+                    // Whatever comes is not the end of a head.
+                    let take = |_: &[u8]| Ok(Progress::<()> { consumed: 0, head: None });
+                    let _ = ready!(poll_head(io.as_mut(), cx, take));
+                    return Poll::Ready(Err(Stop::Refused(refusal.clone())));
+                }
+            }
+        }
+    }
+
+    /// Sends a head. Ready when all of it has left.
+    fn poll_send<S: AsyncWrite + Unpin>(
+        &mut self,
+        mut io: Pin<&mut S>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while !self.head.is_empty() {
+            match ready!(io.as_mut().poll_write(cx, &self.head)) {
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Ok(count) => drop(self.head.drain(..count)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        while self.dirty {
+            match ready!(io.as_mut().poll_flush(cx)) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => {
+                    self.dirty = false;
+                    result?;
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// The owner lets the client in, or the rules do.
+    fn accept(&mut self, answer: Answer) {
+        let Phase::Asked(request, behind) = &mut self.phase else { return };
+        match request.accept(&answer) {
+            Ok(head) => {
+                let (request, behind) = (request.clone(), std::mem::take(behind));
+                self.phase = Phase::Answering(request, answer.subprotocol, behind);
+                self.send(head);
+            }
+            Err(_) => self.refuse(Refusal::Application { status: 500, fields: Vec::new() }),
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        self.send(refusal.to_response());
+        self.phase = Phase::Refusing(refusal);
+        self.alarm = Some(Alarm::set(Deadline::Handshake, LINGER, 0));
+    }
+
+    fn send(&mut self, head: Vec<u8>) {
+        self.head = head;
+        self.dirty = true;
+    }
+
+    /// Why the handshake stops, where `other` is what happened last: a client that was refused
+    /// stays refused, whatever becomes of the response.
+    fn stop(&self, other: Stop) -> Stop {
+        match &self.phase {
+            Phase::Refusing(refusal) | Phase::Lingering(refusal) => Stop::Refused(refusal.clone()),
+            _ => other,
+        }
+    }
+
+    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+        self.alarm.as_mut().is_some_and(|alarm| alarm.poll(cx, 0).is_ready())
+    }
+}
+
+/// Reads to the end of a head, and gives it with what stands behind it.
+fn poll_head<S: AsyncRead + Unpin, T>(
+    mut io: Pin<&mut S>,
+    cx: &mut Context<'_>,
+    mut take: impl FnMut(&[u8]) -> Result<Progress<T>, Stop>,
+) -> Poll<Result<(T, Vec<u8>), Stop>> {
+    room::with_reading(|room| {
+        loop {
+            let mut buf = ReadBuf::new(room);
+            match ready!(io.as_mut().poll_read(cx, &mut buf)) {
+                Ok(()) if buf.filled().is_empty() => return Poll::Ready(Err(Stop::Eof)),
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Poll::Ready(Err(Stop::Io(error))),
+            }
+            let progress = take(buf.filled())?;
+            if let Some(head) = progress.head {
+                return Poll::Ready(Ok((head, buf.filled()[progress.consumed..].to_vec())));
+            }
+        }
+    })
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
+    /// Begins: what happens below is told as ours until the carrier is up.
+    pub(super) fn begin_opening(&mut self, mut opening: Opening, below: Option<Events>) {
+        opening.below = below;
+        let is_up = opening.below.is_none();
+        self.opening = Some(Box::new(opening));
+        if is_up {
+            self.watch.step(Step::Carry);
+            self.begin_handshake();
+        }
+    }
+
+    /// Ready when the stream is established, or has ended before it was.
+    pub(super) fn poll_up(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.opening.is_none() {
+            return Poll::Ready(());
+        }
+        self.go_up(cx)
+    }
+
+    /// As [`poll_up`](Self::poll_up), for a stream that is opening: apart, since data never meets it.
+    #[cold]
+    fn go_up(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let (Some(mut opening), Some(io)) = (self.opening.take(), self.io.as_mut()) else {
+            return Poll::Ready(());
+        };
+        let polled = opening.poll(io, cx);
+        self.opening = Some(opening);
+        self.hear_below();
+        let Some(mut opening) = self.opening.take() else { return Poll::Ready(()) };
+        let outcome = match polled {
+            Poll::Ready(outcome) => outcome,
+            Poll::Pending if opening.is_late(cx) => Err(opening.stop(Stop::Deadline)),
+            Poll::Pending => {
+                self.opening = Some(opening);
+                return Poll::Pending;
+            }
+        };
+        match outcome {
+            Ok((said, behind)) => self.establish(said, behind),
+            Err(stop) => self.give_up(stop),
+        }
+        Poll::Ready(())
+    }
+
+    /// Tells what has happened below: until it is up, the carrier's life is ours.
+    fn hear_below(&mut self) {
+        loop {
+            let below = self.opening.as_mut().and_then(|opening| opening.below.as_mut());
+            let Some(event) = below.and_then(Events::try_next) else { return };
+            match event {
+                Event::State(State::HostLookup) => self.watch.step(Step::Resolve),
+                Event::State(State::Connecting) => self.watch.step(Step::Connect),
+                Event::State(State::Connected) => self.watch.step(Step::Carry),
+                Event::State(State::Handshaking) => self.watch.step(Step::Handshake),
+                Event::State(State::Established) => self.begin_handshake(),
+                Event::Mode(mode) => self.watch.wrap(mode),
+                Event::State(_) | Event::Goodbye(_) | Event::Lost(_) | Event::Ended(_) => {}
+                other => self.watch.tell(|| other),
+            }
+        }
+    }
+
+    /// The carrier is up.
+    fn begin_handshake(&mut self) {
+        if self.watch.state() != State::Handshaking {
+            self.watch.step(Step::Handshake);
+        }
+        self.watch.end_of_phase(Instant::now());
+        if let Some(opening) = &mut self.opening {
+            opening.below = None;
+            let time = self.ticker.deadlines().handshake;
+            opening.alarm = time.map(|time| Alarm::set(Deadline::Handshake, time, 0));
+        }
+    }
+
+    fn establish(&mut self, said: Said, behind: Vec<u8>) {
+        self.said = Some(Box::new(said));
+        self.watch.facts.times.handshake = Some(self.watch.end_of_phase(Instant::now()));
+        self.watch.facts.bytes.wire_read = behind.len() as u64;
+        self.inbox = Inbox::new(behind);
+        // The codec's time begins here.
+        self.ticker = Ticker::new(self.ticker.deadlines());
+        self.watch.step(Step::Establish);
+        if !self.connection.can_write() {
+            self.begin_goodbye(Party::Local);
+        }
+        (self.moved.input, self.moved.output) = (true, true);
+    }
+
+    fn give_up(&mut self, stop: Stop) {
+        let fault =
+            |cause: String| Ending::FatalError { alert: None, cause: Fault::WsHandshake(cause) };
+        let ending = match stop {
+            Stop::Io(error) => self.ending_of_carrier(&error),
+            Stop::Eof => Ending::SocketClose,
+            Stop::Deadline => Ending::TimedOut(Deadline::Handshake),
+            Stop::Rejected(rejection) => {
+                let ending = fault(rejection.to_string());
+                self.said = Some(Box::new(Said::Rejected(rejection)));
+                ending
+            }
+            Stop::Refused(refusal) => {
+                let ending = fault(refusal.to_string());
+                self.said = Some(Box::new(Said::Refused(refusal)));
+                ending
+            }
+        };
+        self.watch.facts.times.handshake = Some(self.watch.end_of_phase(Instant::now()));
+        self.end(ending);
+    }
+
+    /// Why there is no WebSocket, once [`poll_up`](Self::poll_up) has found that out.
+    fn handshake_error(&self, ended: &Ended) -> HandshakeError {
+        let ended = ended.clone();
+        match self.said.as_deref() {
+            Some(Said::Rejected(rejection)) => HandshakeError::Rejected(rejection.clone(), ended),
+            Some(Said::Refused(refusal)) => HandshakeError::Refused(refusal.clone(), ended),
+            _ => HandshakeError::Ended(ended),
+        }
+    }
+
+    /// Waits until the opening handshake is done.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no WebSocket, if the stream ends before.
+    ///
+    /// # Cancel safety
+    ///
+    /// It can be called again.
+    pub async fn established(&mut self) -> Result<(), HandshakeError> {
+        poll_fn(|cx| self.poll_half(Half::Write, cx, Self::poll_up)).await;
+        match self.watch.ended() {
+            Some(ended) if ended.phase.is_before_established() => Err(self.handshake_error(ended)),
+            // What it has come to since is for reads and writes to tell.
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> WsStream<S> {
+    /// Opens a WebSocket as client, on a carrier that is up or on its way.
+    /// [`client`](WsStream::client) only begins to.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none. After [`HandshakeError::Rejected`] the response tells more: where to go
+    /// instead, how to authenticate, when to try again.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future owns the carrier: dropping it ends both.
+    pub async fn connect(io: S, options: ClientOptions) -> Result<Self, HandshakeError> {
+        let mut stream = Self::client(io, options);
+        stream.established().await?;
+        Ok(stream)
+    }
+
+    /// Opens a WebSocket as server, on a carrier that is up or on its way, for every client that the
+    /// rules let in. [`Incoming::read`] is for those who decide by themselves, and
+    /// [`server`](WsStream::server) only begins.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none. A client that is refused has been told so.
+    ///
+    /// # Cancel safety
+    ///
+    /// The future owns the carrier: dropping it ends both.
+    pub async fn accept(io: S, options: ServerOptions) -> Result<Self, HandshakeError> {
+        let mut stream = Self::server(io, options);
+        stream.established().await?;
+        Ok(stream)
+    }
+}
+
+/// A client that asks for a WebSocket and waits for an answer.
+#[derive(Debug)]
+pub struct Incoming<S> {
+    stream: WsStream<S>,
+    request: Request,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Incoming<S> {
+    /// Reads a client's request. One that is wrong in form is refused here.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none.
+    pub async fn read(io: S, limits: Limits, options: WsOptions) -> Result<Self, HandshakeError> {
+        let mut stream = WsStream::deciding(io, limits, options);
+        let request = poll_fn(|cx| {
+            stream.poll_half(Half::Read, cx, |stream, cx| {
+                let up = stream.poll_up(cx);
+                let asked = stream.opening.as_mut().and_then(|opening| match &opening.phase {
+                    Phase::Asked(request, _) => {
+                        // The owner may take his time.
+                        opening.alarm = None;
+                        Some(request.clone())
+                    }
+                    _ => None,
+                });
+                if asked.is_some() { Poll::Ready(asked) } else { up.map(|()| None) }
+            })
+        });
+        match (request.await, stream.watch.ended()) {
+            (Some(request), _) => Ok(Self { stream, request }),
+            (None, Some(ended)) => Err(stream.handshake_error(ended)),
+            (None, None) => unreachable!("a request that nobody has judged opens nothing"),
+        }
+    }
+
+    /// What the client asks for.
+    pub const fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// Lets the client in. An answer with a subprotocol that it did not offer is refused instead,
+    /// with status 500.
+    ///
+    /// # Errors
+    ///
+    /// When the carrier does not take the answer in time.
+    pub async fn accept(mut self, answer: Answer) -> Result<WsStream<S>, HandshakeError> {
+        if let Some(opening) = &mut self.stream.opening {
+            let time = self.stream.ticker.deadlines().handshake;
+            opening.alarm = time.map(|time| Alarm::set(Deadline::Handshake, time, 0));
+            opening.accept(answer);
+        }
+        self.stream.established().await?;
+        Ok(self.stream)
+    }
+
+    /// Turns the client away, and resolves when it has been told so.
+    pub async fn refuse(mut self, refusal: Refusal) -> HandshakeError {
+        if let Some(opening) = &mut self.stream.opening {
+            opening.refuse(refusal);
+        }
+        match self.stream.established().await {
+            Err(error) => error,
+            Ok(()) => unreachable!("a refusal opens nothing"),
+        }
+    }
+}
 
 /// Why no WebSocket was opened.
 #[derive(Clone, Debug)]
@@ -60,253 +519,4 @@ impl From<HandshakeError> for io::Error {
     fn from(error: HandshakeError) -> Self {
         error.ended().clone().into()
     }
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
-    /// Opens a WebSocket as client, on a carrier that is up.
-    ///
-    /// # Errors
-    ///
-    /// Why there is none. After [`HandshakeError::Rejected`] the response tells more: where to go
-    /// instead, how to authenticate, when to try again.
-    ///
-    /// # Cancel safety
-    ///
-    /// The future owns the carrier: dropping it ends both.
-    pub async fn connect(io: S, options: ClientOptions) -> Result<Self, HandshakeError> {
-        let ClientOptions { offer, limits, stream } = options;
-        let mut door = Door::new(io, Role::Client, stream);
-        let mut handshake = ClientHandshake::new(offer, nonce(), limits);
-        let deadline = door.deadline();
-        let talk = async {
-            door.write(&handshake.request()).await?;
-            door.read(|wire| handshake.handle_wire(wire).map_err(Stop::Rejected)).await
-        };
-        match within(deadline, talk).await {
-            Ok(response) => Ok(door.open(Opening::Response(response))),
-            Err(Stop::Rejected(rejection)) => {
-                let ended = door.end(fault(&rejection));
-                Err(HandshakeError::Rejected(rejection, ended))
-            }
-            Err(stop) => Err(HandshakeError::Ended(door.fail(stop))),
-        }
-    }
-
-    /// Opens a WebSocket as server, on a carrier that is up, for every client that the rules let in.
-    /// [`Incoming::read`] is for those who decide by themselves.
-    ///
-    /// # Errors
-    ///
-    /// Why there is none. A client that is refused has been told so.
-    ///
-    /// # Cancel safety
-    ///
-    /// The future owns the carrier: dropping it ends both.
-    pub async fn accept(io: S, options: ServerOptions) -> Result<Self, HandshakeError> {
-        let ServerOptions { rules, limits, stream } = options;
-        let incoming = Incoming::read(io, limits, stream).await?;
-        match rules.judge(incoming.request()) {
-            Ok(answer) => incoming.accept(answer).await,
-            Err(refusal) => Err(incoming.refuse(refusal).await),
-        }
-    }
-}
-
-/// A client that asks for a WebSocket and waits for an answer.
-#[derive(Debug)]
-pub struct Incoming<S> {
-    door: Door<S>,
-    request: Request,
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Incoming<S> {
-    /// Reads a client's request. One that is wrong in form is refused here.
-    ///
-    /// # Errors
-    ///
-    /// Why there is none.
-    pub async fn read(io: S, limits: Limits, options: WsOptions) -> Result<Self, HandshakeError> {
-        let mut door = Door::new(io, Role::Server, options);
-        let mut handshake = ServerHandshake::new(limits);
-        let deadline = door.deadline();
-        let talk = door.read(|wire| handshake.handle_wire(wire).map_err(Stop::Refused));
-        match within(deadline, talk).await {
-            Ok(request) => Ok(Self { door, request }),
-            Err(Stop::Refused(refusal)) => Err(door.refuse(refusal).await),
-            Err(stop) => Err(HandshakeError::Ended(door.fail(stop))),
-        }
-    }
-
-    /// What the client asks for.
-    pub const fn request(&self) -> &Request {
-        &self.request
-    }
-
-    /// Lets the client in. An answer with a subprotocol that it did not offer is refused instead,
-    /// with status 500.
-    ///
-    /// # Errors
-    ///
-    /// When the carrier does not take the answer in time.
-    pub async fn accept(mut self, answer: Answer) -> Result<WsStream<S>, HandshakeError> {
-        let Ok(head) = self.request.accept(&answer) else {
-            let refusal = Refusal::Application { status: 500, fields: Vec::new() };
-            return Err(self.refuse(refusal).await);
-        };
-        let deadline = self.door.deadline();
-        match within(deadline, self.door.write(&head)).await {
-            Ok(()) => Ok(self.door.open(Opening::Request(self.request, answer.subprotocol))),
-            Err(stop) => Err(HandshakeError::Ended(self.door.fail(stop))),
-        }
-    }
-
-    /// Turns the client away, and resolves when it has been told so.
-    pub async fn refuse(self, refusal: Refusal) -> HandshakeError {
-        self.door.refuse(refusal).await
-    }
-}
-
-/// Why a handshake stopped.
-enum Stop {
-    Io(io::Error),
-    Eof,
-    Deadline,
-    Rejected(Rejection),
-    Refused(Refusal),
-}
-
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-/// Does `work` until the deadline.
-async fn within<T>(
-    deadline: Option<Instant>,
-    work: impl Future<Output = Result<T, Stop>>,
-) -> Result<T, Stop> {
-    match deadline {
-        Some(at) => timeout_at(at, work).await.unwrap_or(Err(Stop::Deadline)),
-        None => work.await,
-    }
-}
-
-/// A carrier with an opening handshake on it.
-#[derive(Debug)]
-struct Door<S> {
-    io: S,
-    role: Role,
-    options: WsOptions,
-    life: Life,
-    born: Instant,
-    /// What was read behind the head.
-    prefix: Vec<u8>,
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Door<S> {
-    fn new(io: S, role: Role, options: WsOptions) -> Self {
-        let mut life = Life::new();
-        for step in [Step::Carry, Step::Handshake] {
-            let _ = life.step(step);
-        }
-        Self { io, role, options, life, born: Instant::now(), prefix: Vec::new() }
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        self.options.deadlines.handshake.map(|time| Instant::now() + time)
-    }
-
-    /// Sends a head.
-    async fn write(&mut self, mut head: &[u8]) -> Result<(), Stop> {
-        while !head.is_empty() {
-            match poll_fn(|cx| Pin::new(&mut self.io).poll_write(cx, head)).await {
-                Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
-                Ok(count) => head = &head[count..],
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(poll_fn(|cx| Pin::new(&mut self.io).poll_flush(cx)).await?)
-    }
-
-    /// Reads a head, and keeps what stands behind it.
-    async fn read<T>(
-        &mut self,
-        mut take: impl FnMut(&[u8]) -> Result<Progress<T>, Stop>,
-    ) -> Result<T, Stop> {
-        let mut room = vec![0; ROOM];
-        loop {
-            let mut buf = ReadBuf::new(&mut room);
-            match poll_fn(|cx| Pin::new(&mut self.io).poll_read(cx, &mut buf)).await {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error.into()),
-            }
-            if buf.filled().is_empty() {
-                return Err(Stop::Eof);
-            }
-            let progress = take(buf.filled())?;
-            if let Some(head) = progress.head {
-                self.prefix = buf.filled()[progress.consumed..].to_vec();
-                return Ok(head);
-            }
-        }
-    }
-
-    fn open(mut self, opening: Opening) -> WsStream<S> {
-        let _ = self.life.step(Step::Establish);
-        self.options.facts.times.handshake = Some(self.born.elapsed());
-        let Self { io, role, options, life, born, prefix } = self;
-        let mut stream = WsStream::opened(io, prefix, role, options, life, born);
-        stream.opening = Some(Box::new(opening));
-        stream
-    }
-
-    /// How the stream ends that is never established.
-    fn end(&mut self, ending: Ending) -> Ended {
-        let mut facts = self.options.facts.clone();
-        facts.role.get_or_insert(self.role);
-        facts.times.handshake = Some(self.born.elapsed());
-        facts.times.total = facts.times.handshake;
-        let _ = self.life.end(ending, Arc::new(facts));
-        self.life.ended().expect("it has just ended").clone()
-    }
-
-    fn fail(&mut self, stop: Stop) -> Ended {
-        let ending = match stop {
-            Stop::Io(error) => match Ended::of(&error) {
-                Some(below) if !below.is_clean() => {
-                    self.options.facts.tls.clone_from(&below.facts.tls);
-                    below.ending.clone()
-                }
-                Some(_) => Ending::SocketClose,
-                None => Ending::SocketError(OsError::from(&error)),
-            },
-            Stop::Eof => Ending::SocketClose,
-            Stop::Deadline => Ending::TimedOut(Deadline::Handshake),
-            Stop::Rejected(rejection) => fault(&rejection),
-            Stop::Refused(refusal) => fault(&refusal),
-        };
-        self.end(ending)
-    }
-
-    /// Sends the refusal, ends our direction, and waits a little for the client's end.
-    async fn refuse(mut self, refusal: Refusal) -> HandshakeError {
-        let response = refusal.to_response();
-        let farewell = async {
-            self.write(&response).await?;
-            poll_fn(|cx| Pin::new(&mut self.io).poll_shutdown(cx)).await?;
-            // Whatever comes is not the end of a head.
-            self.read(|_| Ok(Progress::<()> { consumed: 0, head: None })).await
-        };
-        // The client may be gone, or not end: it is refused all the same.
-        let _ = timeout(LINGER, farewell).await;
-        let ended = self.end(fault(&refusal));
-        HandshakeError::Refused(refusal, ended)
-    }
-}
-
-fn fault(cause: &impl fmt::Display) -> Ending {
-    Ending::FatalError { alert: None, cause: Fault::WsHandshake(cause.to_string()) }
 }

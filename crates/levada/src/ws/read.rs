@@ -90,7 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
 
     /// Delivers payload that stands in the inbox.
     pub(super) fn consume(&mut self, count: usize) {
-        self.facts.bytes.read += count.min(self.inbox.ready().len()) as u64;
+        self.watch.facts.bytes.read += count.min(self.inbox.ready().len()) as u64;
         self.inbox.consume(count);
     }
 
@@ -101,6 +101,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
         cx: &mut Context<'_>,
         mut direct: Option<&mut ReadBuf<'_>>,
     ) -> Poll<io::Result<()>> {
+        ready!(self.poll_up(cx));
         // What is decoded cannot be given back: no more of it than the caller takes.
         let most = direct.as_ref().map_or(usize::MAX, |buf| buf.remaining());
         loop {
@@ -117,13 +118,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
             if self.reads() && self.inbox.has_raw() {
                 continue;
             }
-            if let Some(ended) = self.life.ended() {
+            if let Some(ended) = self.watch.ended() {
                 return Poll::Ready(ended.read_result());
             }
             if self.farewell.is_some() {
                 if self.poll_farewell(cx).is_pending() {
                     self.tick(cx);
-                    if self.life.ended().is_none() {
+                    if self.watch.ended().is_none() {
                         return Poll::Pending;
                     }
                 }
@@ -162,7 +163,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
         let _ = self.poll_send(cx);
         self.settle(cx);
         self.tick(cx);
-        self.life.ended().is_some() || self.farewell.is_some()
+        self.watch.ended().is_some() || self.farewell.is_some()
     }
 
     /// Whether the peer's frames are still read.
@@ -239,7 +240,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
             at += received.consumed;
         }
         buf.set_filled(before + kept);
-        self.facts.bytes.read += kept as u64;
+        self.watch.facts.bytes.read += kept as u64;
         Poll::Ready(kept)
     }
 
@@ -261,7 +262,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
     fn came(&mut self, result: io::Result<()>, count: usize) -> bool {
         match result {
             Ok(()) if count > 0 => {
-                self.facts.bytes.wire_read += count as u64;
+                self.watch.facts.bytes.wire_read += count as u64;
                 self.moved.input = true;
                 return true;
             }
@@ -276,10 +277,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
     /// Looks for control frames on behalf of the writer, as long as no data stands before them: a
     /// ping is answered although nobody reads (E9). Where somebody waits to read, he does it.
     pub(super) fn notice(&mut self, cx: &mut Context<'_>) {
-        if self.wakers.is_waiting(Half::Read) {
+        if self.watch.wakers.is_waiting(Half::Read) {
             return;
         }
-        while self.life.ended().is_none() && self.reads() && self.inbox.ready().is_empty() {
+        while self.watch.ended().is_none() && self.reads() && self.inbox.ready().is_empty() {
             if self.inbox.has_raw() {
                 self.decode(0);
                 if self.connection.payload_left() > 0 {
@@ -294,11 +295,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
     /// Writing has failed. The reason may have been said by the peer before, so what it sent is read
     /// first: the life ends here only when nothing of it is left.
     pub(super) fn settle(&mut self, cx: &mut Context<'_>) {
-        if self.write_error.is_none() || self.life.ended().is_some() {
+        if self.write_error.is_none() || self.watch.ended().is_some() {
             return;
         }
         while !self.inbox.has_raw() && self.inbox.ready().is_empty() {
-            if self.life.ended().is_some() || self.farewell.is_some() {
+            if self.watch.ended().is_some() || self.farewell.is_some() {
                 return;
             }
             if self.poll_read_ahead(cx).is_pending() {
@@ -321,10 +322,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
             let dropped = self.inbox.ready().len();
             if dropped > 0 {
                 self.inbox.consume(dropped);
-                self.facts.bytes.discarded += dropped as u64;
+                self.watch.facts.bytes.discarded += dropped as u64;
                 continue;
             }
-            if let Some(ended) = self.life.ended() {
+            if let Some(ended) = self.watch.ended() {
                 return Poll::Ready(ended.clone());
             }
             // The peer has closed, and our own Close frame is asked for by nobody yet.

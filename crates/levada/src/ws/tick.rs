@@ -15,6 +15,7 @@ use super::{WsEnding, WsStream};
 #[derive(Debug)]
 pub(super) struct Ticker {
     origin: Instant,
+    deadlines: Deadlines,
     sleep: Option<Pin<Box<Sleep>>>,
     idle: Option<Idle>,
 }
@@ -31,10 +32,20 @@ impl Ticker {
     pub(super) fn new(deadlines: Deadlines) -> Self {
         let origin = Instant::now();
         let idle = deadlines.of(Deadline::Idle);
-        Self { origin, sleep: None, idle: idle.map(|time| Idle { time, since: origin, moved: 0 }) }
+        Self {
+            origin,
+            deadlines,
+            sleep: None,
+            idle: idle.map(|time| Idle { time, since: origin, moved: 0 }),
+        }
     }
 
-    /// The time since the stream began, as the codec counts it.
+    /// How long each phase may last.
+    pub(super) const fn deadlines(&self) -> Deadlines {
+        self.deadlines
+    }
+
+    /// The time since the stream was established, as the codec counts it.
     pub(super) fn now(&self) -> Duration {
         self.origin.elapsed()
     }
@@ -62,7 +73,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
     /// Does what is due by now, and sees to it that the task is woken for what is due next. To be
     /// called before a poll gives `Pending`.
     pub(super) fn tick(&mut self, cx: &mut Context<'_>) {
-        while self.life.ended().is_none() {
+        while self.watch.ended().is_none() {
             let Some(at) = self.next_deadline() else {
                 self.ticker.sleep = None;
                 return;
@@ -107,13 +118,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
 
     /// When silence has lasted too long, on a stream that nobody closes yet.
     fn idle_at(&mut self) -> Option<Instant> {
-        let moved = self.facts.bytes.wire_read + self.facts.bytes.wire_written;
+        let moved = self.watch.moved();
         let idle = self.ticker.idle.as_mut()?;
         if idle.moved != moved {
             idle.moved = moved;
             idle.since = Instant::now();
         }
-        (self.life.state() == State::Established).then_some(idle.since + idle.time)
+        (self.watch.state() == State::Established).then_some(idle.since + idle.time)
     }
 
     /// A deadline has passed: a Close frame goes if it can go without waiting.

@@ -70,8 +70,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
     ) -> Poll<R> {
         self.poll_half(Half::Write, cx, |stream, cx| {
             let result = work(stream, cx);
-            stream.write_waits = result.is_pending();
-            result
+            stream.watch.writer(result)
         })
     }
 }

@@ -50,13 +50,8 @@ impl<S> WsStream<S> {
 
     /// Why nothing can be written any more.
     fn refusal(&mut self) -> Option<io::Error> {
-        if let Some(ended) = self.life.ended() {
-            let waited = std::mem::take(&mut self.write_waits);
-            return Some(if waited {
-                ended.pending_write_error()
-            } else {
-                ended.later_write_error()
-            });
+        if self.watch.ended().is_some() {
+            return self.watch.write_error(true);
         }
         if let Some(ending) = &self.write_error {
             return Some(self.error_of(ending.clone()));
@@ -74,8 +69,8 @@ impl<S> WsStream<S> {
 
     /// The error of a write that meets an ending which is certain and not told yet.
     fn error_of(&self, ending: Ending) -> io::Error {
-        let facts = self.facts.clone().into();
-        Ended { ending, phase: self.life.state(), facts }.pending_write_error()
+        let facts = self.watch.facts.clone().into();
+        Ended { ending, phase: self.watch.state(), facts }.pending_write_error()
     }
 }
 
@@ -91,6 +86,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
         }
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
+        }
+        if self.opening.is_some() {
+            return self.poll_give_early(cx, buf);
         }
         let is_large = buf.len() >= LARGE && self.outbox.gathered() == 0;
         if !is_large && self.outbox.room() > 0 {
@@ -116,6 +114,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
                 None => given.map(Ok),
             },
         }
+    }
+
+    /// Accepts plain bytes before the stream is established: they wait.
+    #[cold]
+    fn poll_give_early(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.poll_up(cx).is_ready() {
+            return match self.watch.write_error(false) {
+                Some(error) => Poll::Ready(Err(error)),
+                None => self.poll_give(cx, buf),
+            };
+        }
+        let count = buf.len().min(self.outbox.room());
+        if count == 0 {
+            return Poll::Pending;
+        }
+        self.outbox.gather(&buf[..count]);
+        self.watch.facts.bytes.written += count as u64;
+        Poll::Ready(Ok(count))
     }
 
     /// Whether frames can go to the carrier from where the caller has their payload.
@@ -150,7 +166,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
     fn gather(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> usize {
         let count = buf.len().min(self.outbox.room());
         self.outbox.gather(&buf[..count]);
-        self.facts.bytes.written += count as u64;
+        self.watch.facts.bytes.written += count as u64;
         if self.outbox.room() == 0 {
             self.seal();
             // What does not leave now does with the next write, flush or read.
@@ -206,7 +222,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
             }
             sent -= whole;
         }
-        self.facts.bytes.written += given as u64;
+        self.watch.facts.bytes.written += given as u64;
         Poll::Ready(given)
     }
 
@@ -232,14 +248,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
                     }
                 }
             }
-            self.facts.bytes.written += encoded.taken as u64;
+            self.watch.facts.bytes.written += encoded.taken as u64;
             encoded.taken
         })
     }
 
     /// Sends what is sealed and every control frame. Ready when that has left, or cannot.
     fn poll_send_frames(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while self.write_error.is_none() && self.life.ended().is_none() {
+        while self.write_error.is_none() && self.watch.ended().is_none() {
             if self.outbox.wire().is_empty() {
                 if !self.connection.wants_transmit() {
                     break;
@@ -264,7 +280,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
     /// As [`poll_send_frames`](Self::poll_send_frames), and through the carrier's own buffers.
     pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         ready!(self.poll_send_frames(cx));
-        if self.write_error.is_some() || self.life.ended().is_some() {
+        if self.write_error.is_some() || self.watch.ended().is_some() {
             return Poll::Ready(());
         }
         while self.dirty {
@@ -280,7 +296,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
         if self.outbox.gathered() == 0 {
             if !self.connection.can_write() && !self.goodbye_left {
                 self.goodbye_left = true;
-                self.tell(|| Event::Goodbye(Party::Local));
+                self.watch.tell(|| Event::Goodbye(Party::Local));
             }
             if let Some(event) = self.connection.handle_flushed() {
                 self.hear(event);
@@ -292,7 +308,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
 
     /// The carrier has taken this much.
     fn left(&mut self, count: usize) {
-        self.facts.bytes.wire_written += count as u64;
+        self.watch.facts.bytes.wire_written += count as u64;
         self.dirty = true;
         if !self.connection.can_write() {
             self.connection.handle_sent(self.ticker.now());
@@ -309,8 +325,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
 
     /// Resolves when all that was accepted has left for the kernel.
     pub(super) fn poll_push(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_up(cx));
         self.seal();
-        if self.life.ended().is_none() {
+        if self.watch.ended().is_none() {
             self.notice(cx);
             let sent = self.poll_send(cx);
             self.settle(cx);
@@ -319,15 +336,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
             }
             if sent.is_pending() {
                 self.tick(cx);
-                if self.life.ended().is_none() {
+                if self.watch.ended().is_none() {
                     return Poll::Pending;
                 }
             }
         }
-        if let Some(ended) = self.life.ended() {
+        if let Some(ended) = self.watch.ended() {
             let is_lost = !ended.is_clean() && !self.goodbye_left;
-            self.write_waits = false;
-            return Poll::Ready(if is_lost { Err(ended.pending_write_error()) } else { Ok(()) });
+            return Poll::Ready(if is_lost {
+                Err(self.watch.pending_write_error())
+            } else {
+                Ok(())
+            });
         }
         match &self.write_error {
             Some(ending) => Poll::Ready(Err(self.error_of(ending.clone()))),
@@ -335,8 +355,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
         }
     }
 
-    /// Asks for our Close frame, and resolves when it and all before it has left.
+    /// Asks for our Close frame, and resolves when it and all before it has left. A stream that is
+    /// not established and that nothing was written to is given up instead.
     pub(super) fn poll_say_goodbye(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // One more look: what is up by now is closed, not given up.
+        if self.opening.is_some() && self.buffered() == 0 && self.poll_up(cx).is_pending() {
+            let _ = self.io().poll_shutdown(cx);
+            self.end(Ending::ConnectFinalized);
+        }
         self.start_close(CloseFrame::default());
         self.poll_push(cx)
     }

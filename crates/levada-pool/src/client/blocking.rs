@@ -1,0 +1,203 @@
+//! The client for programs that wait for one thing at a time.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use levada_pool_wire::body::Control as ControlBody;
+use levada_pool_wire::{ControlKey, Document, Facilities, Identity, Message, Report};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::client::control::{Control, Event};
+use crate::client::error::PoolError;
+use crate::client::pages::Pages;
+use crate::client::request::{self, LocalIdQuestion, PoolIdentity, Protected, TlsRequest};
+use crate::client::sharing::pool_identity;
+
+/// How long a pool may be silent, unless a request allows more.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// A client of a pool: one exchange at a time, and each call waits for its end.
+///
+/// The sessions that it began end when it is dropped, unless they were detached or forked.
+///
+/// ```no_run
+/// use std::io::{Read, Write};
+/// use std::net::TcpStream;
+/// use std::os::unix::net::UnixStream;
+///
+/// use levada_pool::{TlsRequest, blocking};
+///
+/// let mut pool = blocking::Client::connect("/run/levada/pool.sock")?;
+/// let tcp = TcpStream::connect("orvelte.nep:443")?;
+/// let protected = pool.start_tls(tcp, &TlsRequest::client("orvelte.nep")?)?;
+/// let mut plain = UnixStream::from(protected.plain);
+/// plain.write_all(b"GET / HTTP/1.0\r\nHost: orvelte.nep\r\n\r\n")?;
+/// plain.read_to_end(&mut Vec::new())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Client(Control);
+
+impl Client {
+    /// Connects to the pool that listens at `path`.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError::Unreachable`].
+    pub fn connect(path: impl AsRef<Path>) -> Result<Self, PoolError> {
+        Control::connect(path).map(Self)
+    }
+
+    /// Asks the pool who it is, and which of the `facilities` it has.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`].
+    pub fn ping(&mut self, facilities: Facilities) -> Result<PoolIdentity, PoolError> {
+        pool_identity(self.exchange(request::ping(facilities))?)
+    }
+
+    /// Has the pool protect the connection of `socket`, which is the pool's from now on, and returns
+    /// the plaintext socket, which blocks. A question about our identity is declined.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`]; the socket is closed then.
+    pub fn start_tls(
+        &mut self,
+        socket: impl Into<OwnedFd>,
+        request: &TlsRequest,
+    ) -> Result<Protected, PoolError> {
+        self.start_tls_with(socket, request, |_| None)
+    }
+
+    /// Has the pool protect the connection of `socket`; `local_id` is asked for the identity to
+    /// stand for when the pool wants to know, and `None` refuses.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`]; the socket is closed then.
+    pub fn start_tls_with(
+        &mut self,
+        socket: impl Into<OwnedFd>,
+        request: &TlsRequest,
+        mut local_id: impl FnMut(&LocalIdQuestion) -> Option<Identity>,
+    ) -> Result<Protected, PoolError> {
+        let (body, offer) = request.begin()?;
+        if let Some(offer) = offer {
+            self.exchange(offer)?;
+        }
+        let call = self.0.call(Message::StartTls(body), Some(socket.into()))?;
+        let mut plain = None;
+        loop {
+            let (answer, descriptor) = match self.wait()? {
+                Event::Reply { call: of, reply } if of == call => {
+                    return request::protected(reply?, plain);
+                }
+                Event::Question { call: of, question } if of == call => match question {
+                    Message::StartTlsLocalId(body) => {
+                        let question = LocalIdQuestion::new(body);
+                        let answer = local_id(&question)
+                            .map_or_else(request::refusal, |identity| question.accept(identity));
+                        (answer, None)
+                    }
+                    Message::PlaintextConnect(body) => {
+                        let (ours, theirs) =
+                            UnixStream::pair().map_err(|error| PoolError::local(&error))?;
+                        plain = Some(ours);
+                        (Message::PlaintextConnect(body), Some(theirs.into()))
+                    }
+                    _ => (request::refusal(), None),
+                },
+                _ => continue,
+            };
+            self.0.answer(call, answer, descriptor)?;
+        }
+    }
+
+    /// Lets a session live on when this client goes away.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`].
+    pub fn detach(&mut self, control_key: ControlKey) -> Result<(), PoolError> {
+        self.exchange(Message::ControlDetach(ControlBody { flags: 0, control_key })).map(drop)
+    }
+
+    /// Makes a detached session this client's own.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`].
+    pub fn reattach(&mut self, control_key: ControlKey) -> Result<(), PoolError> {
+        self.exchange(Message::ControlReattach(ControlBody { flags: 0, control_key })).map(drop)
+    }
+
+    /// What is known about a session so far, also after its end.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`].
+    pub fn report(&mut self, control_key: ControlKey) -> Result<Report, PoolError> {
+        let bytes = self.read(Document::Report, control_key)?;
+        Report::decode(&bytes).map_err(|error| PoolError::Protocol(error.to_string()))
+    }
+
+    /// Every session of the pool that we may see, one JSON object a line.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`].
+    pub fn sessions(&mut self) -> Result<String, PoolError> {
+        let bytes = self.read(Document::Sessions, ControlKey::default())?;
+        String::from_utf8(bytes).map_err(|_| PoolError::Protocol("a text is no UTF-8".to_owned()))
+    }
+
+    /// Reads a whole document, page by page.
+    fn read(&mut self, document: Document, key: ControlKey) -> Result<Vec<u8>, PoolError> {
+        let mut pages = Pages::new(document, key);
+        while let Some(asked) = pages.next_request() {
+            let reply = self.exchange(asked)?;
+            pages.take(&reply)?;
+        }
+        Ok(pages.into_bytes())
+    }
+
+    /// Makes a request that the pool asks nothing about, and waits for the reply.
+    fn exchange(&mut self, message: Message) -> Result<Message, PoolError> {
+        let asked = self.0.call(message, None)?;
+        loop {
+            match self.wait()? {
+                Event::Reply { call, reply } if call == asked => return reply,
+                _ => {}
+            }
+        }
+    }
+
+    /// Waits for what comes next.
+    fn wait(&mut self) -> Result<Event, PoolError> {
+        loop {
+            if let Some(event) = self.0.next_event() {
+                return Ok(event);
+            }
+            let mut flags = PollFlags::IN;
+            flags.set(PollFlags::OUT, self.0.wants_write());
+            let seconds = SILENCE.as_secs().cast_signed();
+            let limit = Timespec { tv_sec: seconds, tv_nsec: 0 };
+            let ready = {
+                let mut watched = [PollFd::from_borrowed_fd(self.0.as_fd(), flags)];
+                rustix::io::retry_on_intr(|| poll(&mut watched, Some(&limit)))
+            };
+            match ready.map_err(|error| PoolError::local(&error.into()))? {
+                0 => return Err(PoolError::TimedOut),
+                // What comes of a loss is among the events.
+                _ => drop(self.0.process()),
+            }
+            if self.0.is_gone() {
+                return self.0.next_event().ok_or(PoolError::Gone);
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! A document of the pool, page by page.
+
+use levada_pool_wire::{ControlKey, Document, Message, Page, Report};
+
+use crate::client::error::PoolError;
+use crate::client::request::out_of_place;
+
+/// What was read of a document so far.
+pub(crate) struct Pages {
+    document: Document,
+    control_key: ControlKey,
+    bytes: Vec<u8>,
+    /// Known with the first page.
+    total: Option<usize>,
+}
+
+impl Pages {
+    /// The most bytes of a document: a list of some ten thousand sessions.
+    const MOST: usize = 16 * 1024 * 1024;
+
+    pub(crate) fn new(document: Document, control_key: ControlKey) -> Self {
+        Self { document, control_key, bytes: Vec::new(), total: None }
+    }
+
+    /// What to ask next, or `None` when the document is whole.
+    pub(crate) fn next_request(&self) -> Option<Message> {
+        let whole = self.total.is_some_and(|total| self.bytes.len() >= total);
+        let offset = self.bytes.len() as u32;
+        (!whole).then(|| Page::request(self.document, self.control_key.clone(), offset).into())
+    }
+
+    pub(crate) fn take(&mut self, reply: &Message) -> Result<(), PoolError> {
+        let page = Page::of(reply).ok_or_else(out_of_place)?;
+        let page = page.map_err(|error| PoolError::Protocol(error.to_string()))?;
+        let limit = if self.document == Document::Report { Report::MAX_LEN } else { Self::MOST };
+        let total = *self.total.get_or_insert(page.total as usize);
+        let fits = page.offset as usize == self.bytes.len() && total <= limit;
+        let empty = page.bytes().is_empty() && self.bytes.len() < total;
+        if !fits || empty || self.bytes.len() + page.bytes().len() > total {
+            return Err(PoolError::Protocol("the pages do not belong together".to_owned()));
+        }
+        self.bytes.extend_from_slice(page.bytes());
+        Ok(())
+    }
+
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}

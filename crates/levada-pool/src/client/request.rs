@@ -1,0 +1,211 @@
+//! What is asked of a pool, and what comes back.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use levada_pool_wire::body::{Failure, Ping, StartTls};
+use levada_pool_wire::{
+    ControlKey, Facilities, HandshakeTimeout, Identity, Message, Offer, Role, StartTlsFlags, Text,
+    TextError,
+};
+
+use crate::client::error::PoolError;
+
+/// How to protect a connection.
+///
+/// ```
+/// use levada_pool::TlsRequest;
+///
+/// let request = TlsRequest::client("mail.orvelte.nep")?.service("imap")?.alpn(["imap"]);
+/// # let _ = request;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct TlsRequest {
+    pub(crate) body: StartTls,
+    pub(crate) alpn: Vec<Vec<u8>>,
+}
+
+impl TlsRequest {
+    /// We are the TLS client, and the peer has to be `peer`: a domain or `user@domain`. The pool
+    /// asks for its domain by SNI and verifies it.
+    ///
+    /// # Errors
+    ///
+    /// [`TextError`] for more than 127 bytes, or a NUL.
+    pub fn client(peer: impl AsRef<[u8]>) -> Result<Self, TextError> {
+        let remote_id = Identity::new(peer)?;
+        let body = StartTls { flags: StartTlsFlags::CLIENT, remote_id, ..StartTls::default() };
+        Ok(Self { body, alpn: Vec::new() })
+    }
+
+    /// We are the TLS server, under whichever identity the peer asks for. A certificate of the peer
+    /// is not asked for.
+    pub fn server() -> Self {
+        let flags = StartTlsFlags::SERVER.with(StartTlsFlags::IGNORE_REMOTEID);
+        Self { body: StartTls { flags, ..StartTls::default() }, alpn: Vec::new() }
+    }
+
+    /// Who we are: the identity to show.
+    ///
+    /// # Errors
+    ///
+    /// [`TextError`] for more than 127 bytes, or a NUL.
+    pub fn local(mut self, identity: impl AsRef<[u8]>) -> Result<Self, TextError> {
+        self.body.local_id = Identity::new(identity)?;
+        Ok(self)
+    }
+
+    /// The protocol inside TLS, by its name in IANA's registry of services: a key for the pool's
+    /// policy.
+    ///
+    /// # Errors
+    ///
+    /// [`TextError`] for more than 15 bytes, or a NUL.
+    pub fn service(mut self, service: impl AsRef<[u8]>) -> Result<Self, TextError> {
+        self.body.service = Text::new(service)?;
+        Ok(self)
+    }
+
+    /// Application protocols (ALPN) to offer or to choose from, the preferred one first. Only
+    /// Levada's pool takes them.
+    #[must_use]
+    pub fn alpn<T: AsRef<[u8]>>(mut self, protocols: impl IntoIterator<Item = T>) -> Self {
+        self.alpn = protocols.into_iter().map(|name| name.as_ref().to_vec()).collect();
+        self
+    }
+
+    /// How long the handshake may take; the pool's own default if nothing is said. `None` waits.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.body.timeout = match timeout {
+            None => HandshakeTimeout::NEVER,
+            // 0 stands for the default, and all ones for no limit.
+            Some(time) => {
+                let ms = u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+                HandshakeTimeout::from_wire(ms.clamp(1, u32::MAX - 1))
+            }
+        };
+        self
+    }
+
+    /// Adds flags of the protocol, such as [`StartTlsFlags::LOCALID_CHECK`] or
+    /// [`StartTlsFlags::FORK`].
+    #[must_use]
+    pub fn with(mut self, flags: StartTlsFlags) -> Self {
+        self.body.flags = self.body.flags.with(flags);
+        self
+    }
+
+    /// Takes flags of the protocol back: without [`StartTlsFlags::IGNORE_REMOTEID`] a server
+    /// requires a certificate of its client.
+    #[must_use]
+    pub fn without(mut self, flags: StartTlsFlags) -> Self {
+        self.body.flags = self.body.flags.without(flags);
+        self
+    }
+
+    /// Which side of TLS we are.
+    pub fn role(&self) -> Option<Role> {
+        self.body.flags.role().ok()
+    }
+
+    /// The request with a fresh control key, and the offer that goes before it.
+    pub(crate) fn begin(&self) -> Result<(StartTls, Option<Message>), PoolError> {
+        let mut key = [0; 16];
+        fill_random(&mut key).map_err(|error| PoolError::local(&error))?;
+        let control_key = ControlKey::new(key);
+        let offer = match self.alpn.is_empty() {
+            true => None,
+            false => {
+                let offer = Offer { control_key: control_key.clone(), alpn: self.alpn.clone() };
+                let refuse = |error: levada_pool_wire::NoOffer| PoolError::Local {
+                    kind: std::io::ErrorKind::InvalidInput,
+                    text: error.to_string(),
+                };
+                Some(offer.to_message().map_err(refuse)?)
+            }
+        };
+        Ok((StartTls { control_key, ..self.body.clone() }, offer))
+    }
+}
+
+fn fill_random(mut room: &mut [u8]) -> std::io::Result<()> {
+    while !room.is_empty() {
+        let flags = rustix::rand::GetRandomFlags::empty();
+        let count = rustix::io::retry_on_intr(|| rustix::rand::getrandom(&mut *room, flags))?;
+        room = &mut room[count..];
+    }
+    Ok(())
+}
+
+/// A connection that a pool protects.
+#[derive(Debug)]
+pub struct Protected {
+    /// Our end: what is written here reaches the peer under TLS, what the peer sends is read here. A
+    /// Unix stream socket, non-blocking or not as it was made: see each client.
+    pub plain: OwnedFd,
+    /// The key to the session: whoever has it and may, can ask about it, detach it and attach it.
+    pub control_key: ControlKey,
+    /// Who we are, as it came to be.
+    pub local_id: Identity,
+    /// Who the peer is, verified; empty for a client that was not asked.
+    pub remote_id: Identity,
+}
+
+/// The pool's question whether we stand for an identity that the peer asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalIdQuestion {
+    /// The identity that the peer asks for; empty if it asks for none.
+    pub local_id: Identity,
+    /// Whom the peer claims to be, if it does.
+    pub remote_id: Identity,
+    pub(crate) body: StartTls,
+}
+
+impl LocalIdQuestion {
+    pub(crate) fn new(body: StartTls) -> Self {
+        Self { local_id: body.local_id, remote_id: body.remote_id, body }
+    }
+
+    /// The answer that stands for `identity`.
+    pub(crate) fn accept(self, identity: Identity) -> Message {
+        Message::StartTlsLocalId(StartTls { local_id: identity, ..self.body })
+    }
+}
+
+/// Who a pool is, and what it can do: the answer to PING.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolIdentity {
+    /// The dated identity of its producer, such as `20151111api@tlspool.arpa2.net`.
+    pub producer: String,
+    /// What both sides have of what was asked for.
+    pub facilities: Facilities,
+}
+
+pub(crate) fn ping(facilities: Facilities) -> Message {
+    // The text is short enough.
+    let producer = Text::new(Ping::V2).unwrap_or_default();
+    Message::Ping(Ping { producer, facilities })
+}
+
+/// The answer of a client that does not want to.
+pub(crate) fn refusal() -> Message {
+    /// The system's error number for "not permitted".
+    const EPERM: u8 = 1;
+    Message::Error(Failure::from_errno(EPERM))
+}
+
+/// What a reply to STARTTLS says, with our end of the plaintext.
+pub(crate) fn protected(reply: Message, plain: Option<UnixStream>) -> Result<Protected, PoolError> {
+    let (Message::StartTls(body), Some(plain)) = (reply, plain) else {
+        return Err(out_of_place());
+    };
+    let StartTls { control_key, local_id, remote_id, .. } = body;
+    Ok(Protected { plain: plain.into(), control_key, local_id, remote_id })
+}
+
+pub(crate) fn out_of_place() -> PoolError {
+    PoolError::Protocol("a reply to something else".to_owned())
+}

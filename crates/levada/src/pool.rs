@@ -1,0 +1,400 @@
+//! TLS by a pool: another process holds the keys, and our transport carries plaintext from there.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use levada_core::{Ending, Fault, Mode, OsError, OsErrorKind, TlsFacts, Verification};
+use levada_pool::wire::{ErrorCode, Report, Role as PoolRole, StartTlsFlags, TextError};
+use levada_pool::{Client, PoolError, SessionHandle, TlsRequest};
+use levada_tls::Session;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::UnixStream;
+
+use crate::carrier::Carrier;
+
+/// TLS by the pool that listens at a path, in place of a [`TlsClient`](crate::TlsClient) or a
+/// [`TlsServer`](crate::TlsServer): the private keys stay in the pool's process, and so do the
+/// authorities to trust.
+///
+/// ```no_run
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use levada::{Options, PoolTls, Socket};
+///
+/// let endpoint = "tcp://orvelte.nep:443".parse::<levada::Address>()?.for_connecting()?.endpoint;
+/// let tls = PoolTls::at("/run/levada/pool.sock");
+/// let mut stream = Socket::dial(endpoint, tls.client("orvelte.nep")?, Options::default());
+/// stream.established().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// States, events, facts and endings are those of TLS in this process. Three things differ: the
+/// counters of wire bytes count plaintext, since that is what this process moves;
+/// [`end_tls`](crate::Socket::end_tls) has no effect; and the transport must be a TCP or Unix socket.
+///
+/// A pool of another make than Levada's cannot tell how the peer's direction ended, so every end of it
+/// counts as truncation.
+#[derive(Clone, Debug)]
+pub struct PoolTls {
+    client: Client,
+}
+
+impl PoolTls {
+    /// The pool that listens at `path`. Nothing is connected before a stream needs it.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { client: Client::at(path) }
+    }
+
+    /// The pool's socket.
+    pub fn path(&self) -> &Path {
+        self.client.path()
+    }
+
+    /// TLS with us as the client; `peer` is whom the pool asks for and verifies.
+    ///
+    /// # Errors
+    ///
+    /// [`TextError`] for a name of more than 127 bytes, or with a NUL.
+    pub fn client(&self, peer: &str) -> Result<PoolSession, TextError> {
+        Ok(self.session(TlsRequest::client(peer)?))
+    }
+
+    /// TLS with us as the server, under whichever identity of the pool the peer asks for.
+    pub fn server(&self) -> PoolSession {
+        self.session(TlsRequest::server())
+    }
+
+    /// TLS as `request` says: with a service, application protocols, an identity of ours.
+    pub fn session(&self, request: TlsRequest) -> PoolSession {
+        PoolSession { client: self.client.clone(), request }
+    }
+}
+
+/// One stream's TLS by a pool, before it has begun.
+#[derive(Clone, Debug)]
+pub struct PoolSession {
+    client: Client,
+    request: TlsRequest,
+}
+
+impl PoolSession {
+    pub(crate) fn mode(&self) -> Mode {
+        match self.request.role() {
+            Some(PoolRole::Client) => Mode::TlsClient,
+            _ => Mode::TlsServer,
+        }
+    }
+
+    /// Hands the transport to the pool. `handshake` is how long that may take.
+    pub(crate) fn entrust(self, carrier: Carrier, handshake: Option<Duration>) -> Entrusting {
+        let Self { client, request } = self;
+        Entrusting(Box::pin(async move {
+            let network = carrier.into_fd().map_err(|error| (ending_of_io(&error), None))?;
+            let request = request.timeout(handshake);
+            let session = client.start_tls(network, &request).await.map_err(ending_of)?;
+            let (plain, handle) = session.into_parts();
+            let unix = std::os::unix::net::UnixStream::from(plain);
+            let stream = unix.set_nonblocking(true).and_then(|()| UnixStream::from_std(unix));
+            let stream = stream.map_err(|error| (ending_of_io(&error), None))?;
+            let tls = match handle.report().await {
+                Ok(report) => report.tls.unwrap_or_default(),
+                // A pool of another make tells no more than names.
+                Err(error) if error.code() == Some(ErrorCode::UnknownCommand) => named(&handle),
+                Err(error) => return Err(ending_of(error)),
+            };
+            Ok((Carrier::from(Pooled { stream, handle, story: None, told: None }), tls))
+        }))
+    }
+}
+
+fn named(handle: &SessionHandle) -> TlsFacts {
+    let verified_name = handle.remote_id().as_str().filter(|name| !name.is_empty());
+    TlsFacts {
+        verified_name: verified_name.map(str::to_owned),
+        verification: verified_name.map(|_| Verification::Verified),
+        ..TlsFacts::default()
+    }
+}
+
+type Outcome = Result<(Carrier, TlsFacts), (Ending, Option<TlsFacts>)>;
+
+/// A transport that is in the pool's hands, until it comes back as plaintext.
+pub(crate) struct Entrusting(Pin<Box<dyn Future<Output = Outcome> + Send>>);
+
+impl Entrusting {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for Entrusting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Entrusting")
+    }
+}
+
+/// The plaintext side of a session of the pool.
+///
+/// A Unix socket cannot show how the peer's direction ended: at its end of file, and when it fails,
+/// the pool is asked.
+pub(crate) struct Pooled {
+    stream: UnixStream,
+    handle: SessionHandle,
+    /// The pool is being asked.
+    story: Option<Pin<Box<dyn Future<Output = Told> + Send>>>,
+    told: Option<Told>,
+}
+
+/// What the pool says about the end: nothing for the peer's goodbye.
+type Told = Result<(), Ending>;
+
+impl fmt::Debug for Pooled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pooled").field("handle", &self.handle).finish_non_exhaustive()
+    }
+}
+
+impl Pooled {
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        if self.told.is_none() && self.story.is_none() {
+            match ready!(Pin::new(&mut self.stream).poll_read(cx, buf)) {
+                Ok(()) if buf.filled().len() > before => return Poll::Ready(Ok(())),
+                // The end of file, or what ends a Unix socket that was closed with bytes unread.
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Poll::Ready(ready!(self.poll_story(cx)).map_err(as_error))
+    }
+
+    pub(crate) fn poll_write_vectored(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.told.is_none() && self.story.is_none() {
+            match ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)) {
+                Ok(count) => return Poll::Ready(Ok(count)),
+                Err(error) if !is_closed(&error) => return Poll::Ready(Err(error)),
+                Err(_) => {}
+            }
+        } else if let Some(Ok(())) = self.told {
+            // The peer has only ended its own direction: ours is open until the socket says else.
+            return Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        }
+        match ready!(self.poll_story(cx)) {
+            Ok(()) => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            Err(ending) => Poll::Ready(Err(as_error(ending))),
+        }
+    }
+
+    pub(crate) fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match ready!(Pin::new(&mut self.stream).poll_shutdown(cx)) {
+            Err(error) if is_closed(&error) => match ready!(self.poll_story(cx)) {
+                Ok(()) => Poll::Ready(Ok(())),
+                Err(ending) => Poll::Ready(Err(as_error(ending))),
+            },
+            other => Poll::Ready(other),
+        }
+    }
+
+    /// Has the pool cut the session, so that the peer cannot take our silence for a clean end. The
+    /// plaintext socket stays open until the pool has heard of it.
+    pub(crate) fn reset(&mut self) {
+        if matches!(self.told, Some(Err(_))) {
+            return;
+        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let plain = self.stream.as_fd().try_clone_to_owned();
+        let handle = self.handle.clone();
+        runtime.spawn(async move {
+            // A pool of another make has no such command; what it sends the peer is its own.
+            let _ = handle.cut().await;
+            drop(plain);
+        });
+    }
+
+    fn poll_story(&mut self, cx: &mut Context<'_>) -> Poll<Told> {
+        if let Some(told) = &self.told {
+            return Poll::Ready(told.clone());
+        }
+        let story = self.story.get_or_insert_with(|| {
+            let handle = self.handle.clone();
+            Box::pin(async move { tell(&handle).await })
+        });
+        let told = ready!(story.as_mut().poll(cx));
+        self.story = None;
+        self.told = Some(told.clone());
+        Poll::Ready(told)
+    }
+}
+
+/// Asks the pool how the peer's direction ended.
+async fn tell(handle: &SessionHandle) -> Told {
+    match handle.report().await {
+        Ok(Report { ending: Some(ending), .. }) if !ending.is_clean() => Err(ending),
+        Ok(Report { peer_goodbye: true, .. } | Report { ending: Some(_), .. }) => Ok(()),
+        Ok(_) => Err(Ending::SocketClose),
+        // A pool of another make cannot say, and what cannot be told from truncation is truncation.
+        Err(error) if error.code() == Some(ErrorCode::UnknownCommand) => Err(Ending::SocketClose),
+        Err(error) => Err(ending_of(error).0),
+    }
+}
+
+fn is_closed(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::NotConnected
+    )
+}
+
+/// An ending on its way through an `io::Error`.
+#[derive(Debug)]
+struct Carried(Ending);
+
+impl fmt::Display for Carried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Carried {}
+
+fn as_error(ending: Ending) -> io::Error {
+    io::Error::other(Carried(ending))
+}
+
+/// The ending that a pooled transport's error is, if it is one.
+pub(crate) fn carried_ending(error: &io::Error) -> Option<Ending> {
+    let carried = error.get_ref()?.downcast_ref::<Carried>()?;
+    Some(carried.0.clone())
+}
+
+fn ending_of(error: PoolError) -> (Ending, Option<TlsFacts>) {
+    let text = error.to_string();
+    let system = |kind| Ending::SocketError(OsError { code: None, kind, text: text.clone() });
+    let ending = match error {
+        PoolError::Handshake { ending, tls } => return (*ending, tls.map(|tls| *tls)),
+        PoolError::Unreachable { kind, .. } | PoolError::Local { kind, .. } => system(kind.into()),
+        PoolError::Refused(_) => system(OsErrorKind::PermissionDenied),
+        PoolError::Gone | PoolError::Busy | PoolError::TimedOut => system(OsErrorKind::Other),
+        _ => Ending::FatalError { alert: None, cause: Fault::Internal(text.clone()) },
+    };
+    (ending, None)
+}
+
+fn ending_of_io(error: &io::Error) -> Ending {
+    if error.kind() == io::ErrorKind::Unsupported {
+        let text = "only a TCP or Unix socket can be handed to a TLS pool".to_owned();
+        let kind = OsErrorKind::Unsupported;
+        return Ending::SocketError(OsError { code: None, kind, text });
+    }
+    Ending::SocketError(error.into())
+}
+
+/// What a stream is to be wrapped in: nothing, TLS in this process, or TLS by a pool.
+///
+/// Made from whatever is at hand: `None`, `Some(session)`, a [`Session`] or a [`PoolSession`].
+#[derive(Debug, Default)]
+pub struct Layer(pub(crate) Wrapping);
+
+#[derive(Debug, Default)]
+pub(crate) enum Wrapping {
+    #[default]
+    None,
+    Session(Session),
+    Pool(PoolSession),
+}
+
+impl From<Session> for Layer {
+    fn from(session: Session) -> Self {
+        Self(Wrapping::Session(session))
+    }
+}
+
+impl From<PoolSession> for Layer {
+    fn from(session: PoolSession) -> Self {
+        Self(Wrapping::Pool(session))
+    }
+}
+
+impl From<Option<Session>> for Layer {
+    fn from(session: Option<Session>) -> Self {
+        session.map(Self::from).unwrap_or_default()
+    }
+}
+
+/// What a listener wraps the streams in that it accepts.
+///
+/// Made from whatever is at hand: `None`, `Some(server)`, a [`TlsServer`](crate::TlsServer) or a
+/// [`PoolSession`].
+#[derive(Clone, Debug, Default)]
+pub struct ServerLayer(Accepting);
+
+#[derive(Clone, Debug, Default)]
+enum Accepting {
+    #[default]
+    Plain,
+    Tls(levada_tls::TlsServer),
+    Pool(PoolSession),
+}
+
+impl ServerLayer {
+    pub(crate) const fn tls(&self) -> Option<&levada_tls::TlsServer> {
+        match &self.0 {
+            Accepting::Tls(tls) => Some(tls),
+            Accepting::Plain | Accepting::Pool(_) => None,
+        }
+    }
+
+    /// The layer of one stream.
+    pub(crate) fn layer(&self) -> Layer {
+        match &self.0 {
+            Accepting::Plain => Layer::default(),
+            Accepting::Tls(tls) => tls.session().into(),
+            Accepting::Pool(session) => session.clone().into(),
+        }
+    }
+
+    /// Has a server of TLS go on as `newer` is set up.
+    pub(crate) fn replace(&self, newer: &Self) {
+        if let (Accepting::Tls(ours), Accepting::Tls(newer)) = (&self.0, &newer.0) {
+            ours.replace(newer);
+        }
+    }
+}
+
+impl From<levada_tls::TlsServer> for ServerLayer {
+    fn from(tls: levada_tls::TlsServer) -> Self {
+        Self(Accepting::Tls(tls))
+    }
+}
+
+impl From<PoolSession> for ServerLayer {
+    fn from(session: PoolSession) -> Self {
+        Self(Accepting::Pool(session))
+    }
+}
+
+impl From<Option<levada_tls::TlsServer>> for ServerLayer {
+    fn from(tls: Option<levada_tls::TlsServer>) -> Self {
+        tls.map(Self::from).unwrap_or_default()
+    }
+}
+
+/// The flags of a server whose clients prove who they are.
+pub(crate) fn client_certificate(request: TlsRequest, required: bool) -> TlsRequest {
+    let request = request.without(StartTlsFlags::IGNORE_REMOTEID);
+    if required { request } else { request.with(StartTlsFlags::REQUEST_REMOTEID) }
+}
