@@ -57,11 +57,27 @@ pub enum DefaultValue {
 }
 
 /// The schemes that speak TLS.
-const TLS: Schemes = Schemes::Only(&[Scheme::Tls]);
+const TLS: Schemes = Schemes::Only(&[Scheme::Tls, Scheme::Wss]);
 /// The schemes that speak TLS, in this process or in a pool's.
-const ANY_TLS: Schemes = Schemes::Only(&[Scheme::Tls, Scheme::PoolTls]);
+const ANY_TLS: Schemes = Schemes::Only(&[Scheme::Tls, Scheme::PoolTls, Scheme::Wss]);
 /// The schemes that have a host and a port.
-const HOST: Schemes = Schemes::Only(&[Scheme::Tcp, Scheme::Tls, Scheme::PoolTls]);
+const HOST: Schemes =
+    Schemes::Only(&[Scheme::Tcp, Scheme::Tls, Scheme::PoolTls, Scheme::Ws, Scheme::Wss]);
+/// The schemes that open a WebSocket.
+const WEB_SOCKET: Schemes = Schemes::Only(&[Scheme::Ws, Scheme::Wss, Scheme::WsUnix]);
+
+/// A word of a WebSocket's.
+const fn web_socket(
+    word: &'static str,
+    side: Sides,
+    kind: ValueKind,
+    repeat: Repeat,
+    default: DefaultValue,
+    help: &'static str,
+    more: &'static str,
+) -> OptionSpec {
+    OptionSpec { word, side, schemes: WEB_SOCKET, kind, repeat, partner: None, default, help, more }
+}
 
 /// A deadline of the common life that every stream has, whatever carries it.
 const fn deadline(deadline: Deadline, help: &'static str, more: &'static str) -> OptionSpec {
@@ -356,8 +372,8 @@ pub static OPTIONS: &[OptionSpec] = &[
         default: DefaultValue::Derived("`$LEVADA_POOL`, else the pool that runs here"),
         help: "socket of the TLS pool",
         more: "Without it and the variable, the first is taken that is there of \
-               `$XDG_RUNTIME_DIR/levada/pool.sock`, `/run/levada/pool.sock` and \
-               `/var/run/tlspool.sock`.",
+               `$XDG_RUNTIME_DIR/levada/pool.sock`, `/run/levada/pool.sock`, \
+               `levada/pool.sock` in the state directory and `/var/run/tlspool.sock`.",
     },
     OptionSpec {
         word: "resume",
@@ -417,6 +433,61 @@ pub static OPTIONS: &[OptionSpec] = &[
         help: "local IP address, and port if wanted, to connect from",
         more: "",
     },
+    web_socket(
+        "path",
+        Sides::Both,
+        ValueKind::Target,
+        Repeat::Never,
+        DefaultValue::Derived("`/` for connecting, every path for listening"),
+        "path of the request; for listening the only one that is served",
+        "`ws` and `wss` have it behind the port, too; a query stands here only.",
+    ),
+    web_socket(
+        "origin",
+        Sides::Both,
+        ValueKind::Origin,
+        Repeat::On(Side::Listen),
+        DefaultValue::Derived("none: no web page may connect"),
+        "for listening, a web page that may connect; for connecting, the Origin to name",
+        "Written as `https://example.org`, `https://*.example.org` or, for listening, `any`. \
+         Clients that name no Origin are no browsers, and are let in.",
+    ),
+    web_socket(
+        "subprotocol",
+        Sides::Both,
+        ValueKind::Subprotocols,
+        Repeat::Never,
+        DefaultValue::Derived("`binary` for listening, none for connecting"),
+        "subprotocols, with commas between them, the preferred one first",
+        "A client that offers none of them is let in without one.",
+    ),
+    web_socket(
+        "header-file",
+        Sides::Connect,
+        ValueKind::Path,
+        Repeat::Never,
+        DefaultValue::Absent,
+        "file with more header fields of the request, one `Name: value` a line",
+        "They stand in a file since they often hold a secret, and an address holds none.",
+    ),
+    web_socket(
+        "text-as-bytes",
+        Sides::Both,
+        ValueKind::Switch,
+        Repeat::Never,
+        DefaultValue::Value(Value::Switch(false)),
+        "whether text messages are taken as bytes, instead of refused",
+        "",
+    ),
+    web_socket(
+        "ping",
+        Sides::Both,
+        ValueKind::Deadline,
+        Repeat::Never,
+        DefaultValue::Value(Value::Deadline(TimeLimit::Off)),
+        "how long a WebSocket's peer may be silent before it is pinged",
+        "It then has as long again to say anything.",
+    ),
     deadline(Deadline::Lookup, "how long the host's name may take to resolve", ""),
     deadline(Deadline::Connect, "how long the transport may take to connect", ""),
     deadline(

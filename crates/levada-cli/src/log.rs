@@ -59,6 +59,16 @@ pub(crate) enum Record<'a> {
     ListenerBroken { on: &'a str, error: &'a str },
     /// A signal came: nothing is listened at any more.
     Draining { signal: &'a str, streams: u64, deadline_ms: Option<u64> },
+    /// A pool can be asked now.
+    PoolListening { at: &'a str },
+    /// A right that the process has given up, or what stood in the way.
+    Hardened { right: &'a str, state: &'a str },
+    /// What a pool has to tell, in words.
+    Pool {
+        message: &'a str,
+        #[serde(skip)]
+        warning: bool,
+    },
     /// Every stream has ended, but for those that were cut.
     Stopped { cut: u64 },
 }
@@ -85,12 +95,16 @@ impl Record<'_> {
         match self {
             Self::Listening { .. }
             | Self::Reloaded
+            | Self::PoolListening { .. }
+            | Self::Hardened { .. }
+            | Self::Pool { warning: false, .. }
             | Self::Draining { .. }
             | Self::Stopped { cut: 0 } => "info",
             Self::Ended(pair) if good(pair.client) && pair.target.is_none_or(good) => "info",
             Self::ListenerBroken { .. } | Self::NotReloaded { .. } => "error",
             Self::Danger(_)
             | Self::Identity { .. }
+            | Self::Pool { .. }
             | Self::Ended(_)
             | Self::Full { .. }
             | Self::Stopped { .. } => "warn",
@@ -123,6 +137,11 @@ impl Record<'_> {
                     None => line,
                 }
             }
+            Self::PoolListening { at } => line.word("pool_listening").pair("at", at),
+            Self::Hardened { right, state } => {
+                line.word("hardened").pair("right", right).pair("state", state)
+            }
+            Self::Pool { message, .. } => line.word("pool").pair("message", message),
             Self::Stopped { cut } => line.word("stopped").pair("cut", cut),
         };
         line.0

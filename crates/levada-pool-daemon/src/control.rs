@@ -190,7 +190,7 @@ impl Control {
             Incoming::Refused(refusal) => self.send(&refusal.envelope()),
             Incoming::Ended { exchange, refusal } => {
                 let why = "the application declined a question, or answered what is no answer";
-                self.give_up(exchange, refusal.code(), why, given_up(refusal.code()));
+                self.leave(exchange, refusal.code(), why);
                 self.send(&refusal.envelope());
             }
             // Dealt with above; bytes that are no packet open and answer nothing.
@@ -227,7 +227,7 @@ impl Control {
 
     fn ping(&self, ping: &Ping) -> Message {
         let producer = Text::new(Ping::V2).unwrap_or_default();
-        let facilities = ping.facilities.and(self.pool.facilities);
+        let facilities = ping.facilities.and(self.pool.policy.now().facilities());
         Message::Ping(Ping { producer, facilities })
     }
 
@@ -249,7 +249,8 @@ impl Control {
         if flags.contains(StartTlsFlags::DTLS) || flags.contains(StartTlsFlags::LOCALID_ONTHEFLY) {
             return Err(ErrorCode::NotImplemented);
         }
-        if !self.pool.facilities.contains(Facilities::STARTTLS) {
+        let policy = self.pool.policy.now();
+        if !policy.facilities().contains(Facilities::STARTTLS) {
             return Err(ErrorCode::StartTlsExcluded);
         }
         if self.pool.is_draining() {
@@ -271,7 +272,7 @@ impl Control {
         let offer = self.offer.take_if(|offer| offer.control_key == request.control_key);
         let session = (place.number(), place.key());
         let handshake = Handshake {
-            policy: self.pool.policy.now(),
+            policy,
             credentials: self.credentials.clone(),
             request,
             role,
@@ -398,12 +399,13 @@ impl Control {
 
     fn expire(&mut self) {
         while let Some(expired) = self.exchanges.poll_expired(self.now()) {
-            let why = match expired.waited_for {
-                Party::Application => "the application did not answer",
-                Party::Pool => "the handshake took too long",
-            };
-            let code = expired.refusal.code();
-            self.give_up(expired.exchange, code, why, given_up(code));
+            let (exchange, code) = (expired.exchange, expired.refusal.code());
+            match expired.waited_for {
+                Party::Application => self.leave(exchange, code, "the application did not answer"),
+                Party::Pool => {
+                    self.give_up(exchange, code, "the handshake took too long", given_up(code));
+                }
+            }
             self.send(&expired.refusal.envelope());
         }
     }
@@ -416,10 +418,24 @@ impl Control {
         why: impl Into<String>,
         report: Report,
     ) {
-        let Some(work) = self.work.remove(&exchange) else { return };
-        let Some((session, key)) = &work.session else { return };
+        let work = self.work.remove(&exchange);
+        if let Some((session, key)) = work.and_then(|mut work| work.session.take()) {
+            self.mourn(session, &key, code, why.into(), report);
+        }
+    }
+
+    /// Leaves the work of an exchange that has no answer to expect: it tells the peer, and ends.
+    fn leave(&mut self, exchange: ExchangeKey, code: ErrorCode, why: &str) {
+        let Some(work) = self.work.get_mut(&exchange) else { return };
+        work.answer = None;
+        if let Some((session, key)) = work.session.take() {
+            self.mourn(session, &key, code, why.to_owned(), given_up(code));
+        }
+    }
+
+    fn mourn(&self, session: u64, key: &ControlKey, code: ErrorCode, why: String, report: Report) {
         self.pool.registry.keep(self.client, key, report);
-        let (session, uid, why) = (*session, self.credentials.uid, why.into());
+        let uid = self.credentials.uid;
         self.pool.tell(&Notice::Failed { session, uid, code, why });
     }
 

@@ -172,6 +172,12 @@ impl Identity {
         &self.shown
     }
 
+    /// The certificate itself, in DER.
+    pub fn certificate_der(&self) -> &[u8] {
+        // An identity has a certificate; without one it could not be made.
+        self.certified.cert.first().map_or(&[], AsRef::as_ref)
+    }
+
     /// What is wrong with showing this certificate at the time `now`: peers will refuse it. It is no
     /// error, because whoever starts with an expired certificate can still serve those who do not
     /// care, and be given a new one while running.
@@ -187,12 +193,6 @@ impl Identity {
         } else {
             None
         }
-    }
-
-    /// The certificate itself, in DER.
-    pub fn certificate_der(&self) -> &[u8] {
-        // An identity has a certificate; without one it could not be made.
-        self.certified.cert.first().map_or(&[], AsRef::as_ref)
     }
 
     pub(crate) fn shown(&self) -> Arc<ShownCertificate> {

@@ -58,6 +58,7 @@ mod scratch;
 mod socket;
 mod split;
 mod stdio;
+mod stream;
 mod wakers;
 mod watch;
 mod workers;
@@ -91,6 +92,7 @@ pub use relay::{Relay, relay};
 pub use resolve::{IpVersion, Resolve, Resolving, SystemResolver};
 pub use socket::{Options, Socket, TcpOptions, UpgradeError};
 pub use split::{NotOneSocket, ReadHalf, WriteHalf};
+pub use stream::{Stream, Watched};
 pub use ws::WsStream;
 
 /// The book's page about certificates.
