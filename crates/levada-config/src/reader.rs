@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use levada_address::{AddressError, Endpoint, OPTIONS, OptionSpec, TimeLimit, ValueKind};
+use levada_address::{AddressError, Endpoint, OPTIONS, OptionSpec, Schemes, TimeLimit, ValueKind};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -215,7 +215,7 @@ impl Reader<'_> {
 
 /// The words that stand for the whole file, too: every stream has them.
 pub(crate) fn deadlines() -> impl Iterator<Item = &'static OptionSpec> + Clone {
-    OPTIONS.iter().filter(|row| row.kind == ValueKind::Deadline)
+    OPTIONS.iter().filter(|row| row.kind == ValueKind::Deadline && row.schemes == Schemes::Any)
 }
 
 /// An example of where the word of an end of a route stands.

@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use levada::{
-    ConnectEndpoint, ConnectFailure, Ended, Ending, Facts, Fault, Rule, Socket, State, Verification,
+    ConnectEndpoint, ConnectFailure, Ended, Ending, Facts, Fault, Rule, State, Stream, Verification,
 };
 use serde::Serialize;
 use tokio::time::timeout;
@@ -100,7 +100,7 @@ async fn visit(target: &Target, ip: Option<IpAddr>) -> Visit {
 }
 
 /// Says goodbye, and waits for what a server may still have against us.
-async fn part(socket: &mut Socket) -> Option<Ended> {
+async fn part(socket: &mut Stream) -> Option<Ended> {
     let asked = socket.facts().tls.is_some_and(|tls| tls.identity_asked);
     // The goodbye is a courtesy: whether it arrives is no finding.
     let _ = timeout(GOODBYE, socket.shutdown()).await;
