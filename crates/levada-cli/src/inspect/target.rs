@@ -55,7 +55,7 @@ impl Target {
             Scheme::PoolTls | Scheme::Wss | Scheme::Ws => {
                 let below = if address.scheme() == Scheme::Ws { "tcp" } else { "tls" };
                 return Err(fail(format!(
-                    "`{}:` is more than a server: inspect the server itself, {below}://HOST:PORT",
+                    "`{}:` is not inspected as such: inspect the server itself, {below}://HOST:PORT",
                     address.scheme()
                 )));
             }
