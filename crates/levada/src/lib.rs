@@ -56,6 +56,7 @@ mod relay;
 mod resolve;
 mod scratch;
 mod socket;
+mod splice;
 mod split;
 mod stdio;
 mod stream;

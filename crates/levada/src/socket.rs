@@ -2,6 +2,7 @@
 
 mod end;
 mod options;
+mod pass;
 mod read;
 mod up;
 mod upgrade;
