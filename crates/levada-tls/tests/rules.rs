@@ -472,6 +472,36 @@ fn every_issuer_needs_a_list_unless_only_the_peer_does() {
     refuses_for(&fault, alert, &peer, &authority.anchors(), &revoked);
 }
 
+/// Two authorities have certified the same issuer: one for mail alone, the other has revoked it. Each
+/// check passes on one of the two paths, and both on neither.
+#[test]
+fn checks_that_pass_on_different_paths_let_nobody_in() {
+    let (one, two) = (Authority::new("one"), Authority::new("two"));
+    let sub = one.below("issuing", |params| {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::EmailProtection];
+    });
+    let crossed =
+        two.cross_sign(&sub, "issuing", |params| params.serial_number = Some(5_u64.into()));
+    let (cert, key) = sub.issue(&[HOST], |_| {});
+    let anchors = Anchors::from_pem(format!("{}{}", one.pem, two.pem).as_bytes()).unwrap();
+    let list = |crl: rcgen::CertificateRevocationList| Crls::from_bytes(crl.der()).unwrap();
+    let rules = |revoked: &[u64]| {
+        let own = PeerRules::new().crls(list(sub.crl(&[], 2100)));
+        own.crls(list(one.crl(&[], 2100))).crls(list(two.crl(revoked, 2100)))
+    };
+    // Its issuer is `issuing` and its subject `two`: with it between them, both certificates of the
+    // issuer stand in a chain whose order is right.
+    let between = sub.cross_sign(&two, "two", |_| {});
+    let peer = identity(&[&cert, &crossed, &between, &sub.pem], &key);
+    for version in VERSIONS {
+        for revoked in [&[][..], &[5]] {
+            let mut pair = meet(Role::Client, version, &peer, &anchors, &rules(revoked));
+            let (judge, _) = pair.ends(Role::Client);
+            assert_eq!(judge.ending.is_none(), revoked.is_empty(), "{version} {:?}", judge.ending);
+        }
+    }
+}
+
 #[test]
 fn settings_that_let_nobody_in_are_told_at_once() {
     let client = |rules| TlsClient::builder().anchors(Anchors::none()).rules(rules).build();
