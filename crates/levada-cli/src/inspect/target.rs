@@ -52,10 +52,11 @@ impl Target {
         // A scheme that speaks TLS over a transport of its own has its branch here.
         match address.scheme() {
             Scheme::Tls | Scheme::Tcp | Scheme::Unix => {}
-            Scheme::PoolTls => {
-                let server = shown(address, None).replacen("pool+tls", "tls", 1);
+            Scheme::PoolTls | Scheme::Wss | Scheme::Ws => {
+                let below = if address.scheme() == Scheme::Ws { "tcp" } else { "tls" };
                 return Err(fail(format!(
-                    "a pool stands between us and the server: inspect the server itself, {server}"
+                    "`{}:` is not inspected as such: inspect the server itself, {below}://HOST:PORT",
+                    address.scheme()
                 )));
             }
             other => {
