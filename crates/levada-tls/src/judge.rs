@@ -240,15 +240,35 @@ impl<'j> Case<'j> {
     {
         let asks_for_revocation = !self.judge.rules.crls.is_empty();
         let passed_if = |asked| if asked { Outcome::Passed } else { Outcome::NotAsked };
-        if let Ok(path) =
-            self.path(leaf, self.now, self.judge.usage, Some(ExpirationPolicy::Enforce))
-        {
-            self.checks.trust = Outcome::Passed;
-            self.checks.validity = Outcome::Passed;
-            self.checks.usage = Outcome::Passed;
-            self.checks.revocation = passed_if(asks_for_revocation);
-            return Some(path);
+        let all = self.path(leaf, self.now, self.judge.usage, Some(ExpirationPolicy::Enforce));
+        let fault = match all {
+            Ok(path) => {
+                self.checks.trust = Outcome::Passed;
+                self.checks.validity = Outcome::Passed;
+                self.checks.usage = Outcome::Passed;
+                self.checks.revocation = passed_if(asks_for_revocation);
+                return Some(path);
+            }
+            Err(error) => certificate_fault(&error),
+        };
+        let path = self.each_alone(leaf, facts, asks_for_revocation);
+        if self.checks.failed().next().is_none() && self.checks.trust == Outcome::Passed {
+            // Each is good on a path of its own, and none on the same one.
+            self.checks.trust = Outcome::Failed(fault);
         }
+        path
+    }
+
+    /// Makes the checks of a path one by one, where not all of them are good.
+    fn each_alone<'p>(
+        &mut self,
+        leaf: &'p EndEntityCert<'p>,
+        facts: Option<&CertificateFacts>,
+        asks_for_revocation: bool,
+    ) -> Option<VerifiedPath<'p>>
+    where
+        'j: 'p,
+    {
         self.checks.validity = self.validity(leaf);
         self.checks.usage = self.usage(leaf, facts);
         self.checks.revocation =
@@ -273,18 +293,38 @@ impl<'j> Case<'j> {
                 }
             }
         }
-        let (time, path) = found?;
+        let (time, mut path) = found?;
         self.checks.trust = Outcome::Passed;
+        if time != self.now && self.checks.validity == Outcome::Passed {
+            // The peer's own is valid; something on every path is not.
+            let fault =
+                CertificateFault::Expired { not_after: None, now: Some(self.now.as_secs()) };
+            self.checks.validity = Outcome::Failed(fault);
+        }
         if self.checks.usage == Outcome::Passed {
             // The peer's own is good; that of an issuer may not be.
-            self.checks.usage = outcome(self.path(leaf, time, self.judge.usage, None).map(drop));
+            match self.path(leaf, time, self.judge.usage, None) {
+                Ok(used) => path = used,
+                Err(error) => self.checks.usage = Outcome::Failed(certificate_fault(&error)),
+            }
         }
         if asks_for_revocation {
             // At another time than now, whether a list has expired says nothing.
             let expiration =
                 if time == self.now { ExpirationPolicy::Enforce } else { ExpirationPolicy::Ignore };
-            let judged = self.path(leaf, time, AnyUsage, Some(expiration));
-            self.checks.revocation = outcome(judged.map(drop));
+            // On a path that is good for all else, where there is one.
+            let judged = if self.checks.usage == Outcome::Passed {
+                self.path(leaf, time, self.judge.usage, Some(expiration))
+            } else {
+                self.path(leaf, time, AnyUsage, Some(expiration))
+            };
+            match judged {
+                Ok(used) => {
+                    self.checks.revocation = Outcome::Passed;
+                    path = used;
+                }
+                Err(error) => self.checks.revocation = Outcome::Failed(certificate_fault(&error)),
+            }
         }
         Some(path)
     }
