@@ -19,6 +19,7 @@ use crate::anchors::Anchors;
 use crate::certificate;
 use crate::certificate_fault::certificate_fault;
 use crate::config_error::TlsConfigError;
+use crate::decision::Decider;
 use crate::facts::Trust;
 use crate::rules::{CrlScope, PeerRules};
 
@@ -67,6 +68,11 @@ impl Judge {
         Ok(Self { anchors: anchors.load()?, is_pinned, rules, usage, algorithms })
     }
 
+    /// Who is asked, too.
+    pub(crate) const fn decider(&self) -> Option<&Decider> {
+        self.rules.decider.as_ref()
+    }
+
     /// By what a peer is known whom it lets in.
     pub(crate) fn trust(&self) -> Trust {
         match (self.rules.ignored.is_empty(), self.is_pinned) {
@@ -94,8 +100,11 @@ impl Judge {
         let mut parts: Vec<_> = anchors.roots.iter().map(fingerprint_of_anchor).collect();
         parts.extend(rules.crls.encodings().map(sha256));
         parts.sort_unstable();
-        parts.iter().for_each(|part| add(part));
-        let PeerRules { pins, san, crls: _, crl_scope, time, ignored } = rules;
+        for part in &parts {
+            add(part);
+        }
+        // Where somebody is asked there are no tickets.
+        let PeerRules { pins, san, crls: _, crl_scope, time, ignored, decider: _ } = rules;
         add(format!("{pins:?} {san:?} {crl_scope:?} {time:?} {ignored:?}").as_bytes());
         hash.finalize().into()
     }
@@ -187,7 +196,7 @@ impl<'j> Case<'j> {
             self.checks.name = outcome(leaf.verify_is_valid_for_subject_name(name));
         }
         let issuers: Vec<_> = path.as_ref().map_or_else(Vec::new, |path| {
-            path.intermediate_certificates().map(|issuer| issuer.der()).collect()
+            path.intermediate_certificates().map(webpki::Cert::der).collect()
         });
         if !rules.pins.is_empty() {
             self.checks.pin = self.pinned(leaf, &issuers);

@@ -44,6 +44,7 @@ pub(crate) enum Stage {
 ///
 /// Begun by [`TlsClient::session`](crate::TlsClient::session) or
 /// [`TlsServer::session`](crate::TlsServer::session).
+#[expect(clippy::struct_excessive_bools, reason = "each tells of another party or direction")]
 pub struct Session {
     pub(crate) stage: Stage,
     pub(crate) versions: Versions,
@@ -282,8 +283,8 @@ impl Session {
         match done {
             Done::Answered(answered) => self.answered(answered),
             Done::Processed(mut running, processed) => {
-                if let Some(why) = running.signer_failed() {
-                    return self.fail_waiting(Fault::Signer(why));
+                if let Some(cause) = running.failed() {
+                    return self.fail_waiting(cause);
                 }
                 if let Stage::Away(away) = &mut self.stage {
                     running.put_back(away.take_wire());
