@@ -6,6 +6,8 @@ use std::os::unix::net::UnixStream;
 
 use rustix::process::Signal;
 
+use levada_pool::wire::body::Ping;
+
 use crate::harness::{Backend, PATIENCE, Pki, Pool, Serve, Server, connect};
 
 #[test]
@@ -87,7 +89,7 @@ fn a_client_at_any_state_costs_only_itself() {
 }
 
 fn assert_alive(speaker: &mut crate::harness::Speaker, plain: &mut UnixStream) {
-    let asked = speaker.ask(levada_pool::wire::Message::Ping(Default::default()), None);
+    let asked = speaker.ask(levada_pool::wire::Message::Ping(Ping::default()), None);
     assert_eq!(speaker.hear().request, asked);
     plain.write_all(b"alive\n").unwrap();
     let mut answer = [0; 6];

@@ -25,7 +25,6 @@ fn speak(program: &str, words: &[&str]) {
     assert_eq!(client.stderr.line().unwrap(), "protected, with localhost");
 
     // Whom the certificate is not for is refused, in words.
-    let words: Vec<_> = words.iter().copied().collect();
     let refused = Command::new(program)
         .args(words)
         .args([&pool.socket, "127.0.0.1", &port, "other.example"])

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use levada::{Dialer, Socket};
+use levada::{Dialer, Stream};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Semaphore;
@@ -54,7 +54,7 @@ fn held_and_echoed(test: &str, count: usize) {
     assert_eq!(serve.stop().0, 0);
 }
 
-async fn dial_all(dialer: Dialer, count: usize) -> Vec<Socket> {
+async fn dial_all(dialer: Dialer, count: usize) -> Vec<Stream> {
     let turns = Arc::new(Semaphore::new(AT_ONCE));
     let mut dialling = JoinSet::new();
     for _ in 0..count {
@@ -70,7 +70,7 @@ async fn dial_all(dialer: Dialer, count: usize) -> Vec<Socket> {
 }
 
 /// Everybody speaks, and only then does anybody listen: each has words of its own.
-async fn talk_all(mut streams: Vec<Socket>, round: usize) -> Vec<Socket> {
+async fn talk_all(mut streams: Vec<Stream>, round: usize) -> Vec<Stream> {
     let words = |number: usize| format!("the words of {number} in round {round}").into_bytes();
     for (number, stream) in streams.iter_mut().enumerate() {
         stream.write_all(&words(number)).await.unwrap();
@@ -85,7 +85,7 @@ async fn talk_all(mut streams: Vec<Socket>, round: usize) -> Vec<Socket> {
     streams
 }
 
-async fn close_all(mut streams: Vec<Socket>) {
+async fn close_all(mut streams: Vec<Stream>) {
     for stream in &mut streams {
         stream.shutdown().await.unwrap();
     }

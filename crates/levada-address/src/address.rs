@@ -9,7 +9,8 @@ use std::str::FromStr;
 
 use crate::error::Wrong;
 use crate::{
-    AddressError, Endpoint, Fault, MAX_LEN, Options, Repeat, Scheme, Side, UnixName, parse, percent,
+    AddressError, Endpoint, Fault, Form, MAX_LEN, Options, Repeat, Scheme, Side, UnixName, Value,
+    parse, percent,
 };
 
 /// One end of a stream, as a person writes it.
@@ -212,8 +213,20 @@ impl Address {
             Endpoint::Stdio | Endpoint::Echo => {}
         }
         let mut options = Vec::new();
+        let mut mark = '?';
         for (spec, value) in self.options.iter() {
-            text.push(if options.is_empty() { '?' } else { '&' });
+            // A path stands behind the port, where it can: there it is first.
+            if let Value::Target(path) = value
+                && self.scheme.spec().form == Form::HostPort
+                && !path.contains('?')
+                && mark == '?'
+            {
+                let start = text.len();
+                text.push_str(path);
+                options.push(start..text.len());
+                continue;
+            }
+            text.push(std::mem::replace(&mut mark, '&'));
             let start = text.len();
             text.push_str(spec.word);
             text.push('=');

@@ -10,8 +10,8 @@ use crate::address::Part;
 use crate::deadline::deadlines;
 use crate::rules::Words;
 use crate::{
-    Address, AddressError, CertificateRules, Endpoint, Family, Fault, Host, IdentityFiles, Scheme,
-    SessionOptions, Side, UnixName, Value, rules,
+    Address, AddressError, CertificateRules, ConnectWebSocket, Endpoint, Family, Fault, Host,
+    IdentityFiles, Scheme, SessionOptions, Side, UnixName, Value, rules,
 };
 
 /// What an address says to whoever connects to it, every default filled in.
@@ -23,6 +23,8 @@ pub struct ConnectAddress {
     pub tls: Option<ConnectTls>,
     /// How a pool is to speak TLS; `None` where none is to.
     pub pool: Option<ConnectPool>,
+    /// How to open a WebSocket on it; `None` where none is opened.
+    pub web_socket: Option<ConnectWebSocket>,
     /// The deadlines of the stream.
     pub deadlines: Deadlines,
 }
@@ -107,7 +109,9 @@ impl Address {
             Endpoint::Echo => ConnectEndpoint::Echo,
         };
         let tls = match &endpoint {
-            ConnectEndpoint::Tcp { host, .. } if self.scheme() == Scheme::Tls => {
+            ConnectEndpoint::Tcp { host, .. }
+                if matches!(self.scheme(), Scheme::Tls | Scheme::Wss) =>
+            {
                 Some(self.connect_tls(host)?)
             }
             _ => None,
@@ -122,7 +126,8 @@ impl Address {
             }
             _ => None,
         };
-        Ok(ConnectAddress { endpoint, tls, pool, deadlines: deadlines(self.options()) })
+        let web_socket = self.connect_web_socket()?;
+        Ok(ConnectAddress { endpoint, tls, pool, web_socket, deadlines: deadlines(self.options()) })
     }
 
     fn connect_tcp(&self, host: Option<&Host>, port: u16) -> Result<ConnectEndpoint, AddressError> {

@@ -40,6 +40,8 @@ pub enum Fault {
     Userinfo,
     /// A path behind the port.
     Path,
+    /// A query in the path of a listener.
+    Query,
     /// Something behind a scheme that stands alone.
     Trailing(Scheme),
     /// A host that is none.
@@ -167,6 +169,16 @@ pub enum ValueFault {
     San(SanRuleError),
     /// No moment.
     Moment,
+    /// A path that does not begin with a slash.
+    TargetSlash,
+    /// A path with a character that is to be percent-encoded.
+    TargetCharacter,
+    /// No Origin.
+    NotOrigin,
+    /// `any`, or a pattern of several Origins, where one is to be named.
+    NotOneOrigin,
+    /// A subprotocol that is no token (RFC 9110 section 5.6.2), or is there twice.
+    Subprotocol,
 }
 
 impl From<HostFault> for Fault {
@@ -198,6 +210,7 @@ impl fmt::Display for Fault {
             Self::SchemeSide(scheme, side) => write!(f, "`{scheme}:` is not for {side}"),
             Self::Userinfo => f.write_str("an address has no user name and no password"),
             Self::Path => f.write_str("nothing but options follows the port"),
+            Self::Query => f.write_str("a path that is served has no query"),
             Self::Trailing(scheme) => write!(f, "nothing but options follows `{scheme}:`"),
             Self::Host(fault) => fault.fmt(f),
             Self::HostNeeded => f.write_str("a host is needed for connecting"),
@@ -277,6 +290,11 @@ impl fmt::Display for ValueFault {
             Self::San(error) => return error.fmt(f),
             Self::Moment => "this is no date and time",
             Self::RecordSize => "a record can be limited to a number of bytes from 64 to 16384",
+            Self::TargetSlash => "a path begins with `/`",
+            Self::TargetCharacter => "a path has no such character",
+            Self::NotOrigin => "this is no origin",
+            Self::NotOneOrigin => "this is not one origin",
+            Self::Subprotocol => "a subprotocol is a token, and there once",
         })
     }
 }

@@ -8,6 +8,8 @@
 //! |---|---|
 //! | `tcp://host:port` | TCP |
 //! | `tls://host:port` | TLS over TCP |
+//! | `ws://host:port/path`, `wss://host:port/path` | a WebSocket over TCP, over TLS |
+//! | `ws+unix:/path` | a WebSocket over a Unix socket |
 //! | `unix:/path`, `unix:run/path`, `unix:@name` | a Unix socket: absolute, relative, abstract |
 //! | `stdio:` | standard input and output |
 //! | `echo:` | a peer that sends back what it gets |
@@ -70,6 +72,7 @@ mod side;
 mod suggest;
 mod unix;
 mod value;
+mod web_socket;
 
 pub use address::Address;
 pub use connect::{ConnectAddress, ConnectEndpoint, ConnectPool, ConnectTls};
@@ -87,3 +90,4 @@ pub use scheme::{Form, SCHEMES, Scheme, SchemeSpec};
 pub use side::{Side, Sides};
 pub use unix::UnixName;
 pub use value::{ClientAuth, CrlCheck, Family, Value, ValueKind};
+pub use web_socket::{ConnectWebSocket, ListenWebSocket};

@@ -8,7 +8,7 @@ use crate::address::Part;
 use crate::deadline::deadlines;
 use crate::{
     Address, AddressError, CertificateRules, ClientAuth, Endpoint, Family, Fault, Host,
-    IdentityFiles, Scheme, SessionOptions, Side, UnixName, Value, rules,
+    IdentityFiles, ListenWebSocket, Scheme, SessionOptions, Side, UnixName, Value, rules,
 };
 
 /// What an address says to a listener, every default filled in.
@@ -20,6 +20,8 @@ pub struct ListenAddress {
     pub tls: Option<ListenTls>,
     /// How a pool is to speak TLS; `None` where none is to.
     pub pool: Option<ListenPool>,
+    /// How to open a WebSocket on every stream; `None` where none is opened.
+    pub web_socket: Option<ListenWebSocket>,
     /// The deadlines of every stream that is accepted.
     pub deadlines: Deadlines,
 }
@@ -114,7 +116,8 @@ impl Address {
                 return Err(self.wrong(Part::Scheme, fault, None));
             }
         };
-        let tls = if self.scheme() == Scheme::Tls { Some(self.listen_tls()?) } else { None };
+        let has_tls = matches!(self.scheme(), Scheme::Tls | Scheme::Wss);
+        let tls = if has_tls { Some(self.listen_tls()?) } else { None };
         let pool = (self.scheme() == Scheme::PoolTls).then(|| ListenPool {
             socket: options.path("pool"),
             client_auth: match options.get("client-auth") {
@@ -123,7 +126,8 @@ impl Address {
             },
             alpn: options.alpn(),
         });
-        Ok(ListenAddress { endpoint, tls, pool, deadlines: deadlines(options) })
+        let web_socket = self.listen_web_socket()?;
+        Ok(ListenAddress { endpoint, tls, pool, web_socket, deadlines: deadlines(options) })
     }
 
     fn listen_tls(&self) -> Result<ListenTls, AddressError> {

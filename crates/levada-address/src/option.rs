@@ -57,11 +57,27 @@ pub enum DefaultValue {
 }
 
 /// The schemes that speak TLS.
-const TLS: Schemes = Schemes::Only(&[Scheme::Tls]);
+const TLS: Schemes = Schemes::Only(&[Scheme::Tls, Scheme::Wss]);
 /// The schemes that speak TLS, in this process or in a pool's.
-const ANY_TLS: Schemes = Schemes::Only(&[Scheme::Tls, Scheme::PoolTls]);
+const ANY_TLS: Schemes = Schemes::Only(&[Scheme::Tls, Scheme::PoolTls, Scheme::Wss]);
 /// The schemes that have a host and a port.
-const HOST: Schemes = Schemes::Only(&[Scheme::Tcp, Scheme::Tls, Scheme::PoolTls]);
+const HOST: Schemes =
+    Schemes::Only(&[Scheme::Tcp, Scheme::Tls, Scheme::PoolTls, Scheme::Ws, Scheme::Wss]);
+/// The schemes that open a WebSocket.
+const WEB_SOCKET: Schemes = Schemes::Only(&[Scheme::Ws, Scheme::Wss, Scheme::WsUnix]);
+
+/// A word of a WebSocket's.
+const fn web_socket(
+    word: &'static str,
+    side: Sides,
+    kind: ValueKind,
+    repeat: Repeat,
+    default: DefaultValue,
+    help: &'static str,
+    more: &'static str,
+) -> OptionSpec {
+    OptionSpec { word, side, schemes: WEB_SOCKET, kind, repeat, partner: None, default, help, more }
+}
 
 /// A deadline of the common life that every stream has, whatever carries it.
 const fn deadline(deadline: Deadline, help: &'static str, more: &'static str) -> OptionSpec {
@@ -88,7 +104,7 @@ pub static OPTIONS: &[OptionSpec] = &[
         repeat: Repeat::On(Side::Listen),
         partner: Some("key"),
         default: DefaultValue::Absent,
-        help: "PEM file with our certificate and its chain",
+        help: "file with our certificate and its chain (PEM; or DER, the certificate alone)",
         more: "Needed for listening, where it may be repeated: SNI chooses between the \
                certificates, and the first one serves whoever asks for none of them.",
     },
@@ -100,7 +116,7 @@ pub static OPTIONS: &[OptionSpec] = &[
         repeat: Repeat::On(Side::Listen),
         partner: Some("cert"),
         default: DefaultValue::Derived("the file of `cert`"),
-        help: "PEM file with the private key of `cert`",
+        help: "file with the private key of `cert` (PEM or DER)",
         more: "The n-th key belongs to the n-th certificate; give a key for each of them or for \
                none. A file that holds both is named by both words, or by `cert` alone.",
     },
@@ -171,7 +187,8 @@ pub static OPTIONS: &[OptionSpec] = &[
         partner: None,
         default: DefaultValue::Absent,
         help: "key or certificate that a client must show, by its SHA-256",
-        more: "Without `client-ca` the pin is that of the client's own certificate, and all that is asked for. One of several is enough.",
+        more: "Without `client-ca` the pin is that of the client's own certificate, and all that \
+               is asked for. One of several is enough.",
     },
     OptionSpec {
         word: "client-san",
@@ -181,8 +198,10 @@ pub static OPTIONS: &[OptionSpec] = &[
         repeat: Repeat::On(Side::Listen),
         partner: None,
         default: DefaultValue::Absent,
-        help: "name that a client's certificate must have: `dns:NAME`, `ip:NET`, `uri:URI`, `spiffe://ID`",
-        more: "One of several is enough. `dns:*.example.org`, `ip:10.0.0.0/8`, `spiffe://example.org` and `spiffe://example.org/a/*` allow many.",
+        help: "name that a client's certificate must have: `dns:NAME`, `ip:NET`, `uri:URI`, \
+               `spiffe://ID`",
+        more: "One of several is enough. `dns:*.example.org`, `ip:10.0.0.0/8`, \
+               `spiffe://example.org` and `spiffe://example.org/a/*` allow many.",
     },
     OptionSpec {
         word: "client-crl",
@@ -193,7 +212,8 @@ pub static OPTIONS: &[OptionSpec] = &[
         partner: None,
         default: DefaultValue::Absent,
         help: "PEM or DER file with revocation lists: who stands on one is refused",
-        more: "Who is told of by no current list is refused, too. It needs the authorities of `client-ca`.",
+        more: "Who is told of by no current list is refused, too. It needs the authorities of \
+               `client-ca`.",
     },
     OptionSpec {
         word: "client-crl-check",
@@ -259,7 +279,9 @@ pub static OPTIONS: &[OptionSpec] = &[
         partner: None,
         default: DefaultValue::Absent,
         help: "key or certificate that the peer must show, by its SHA-256",
-        more: "Without `ca` it is the peer's own, and all that is asked for, also of a certificate that has signed itself; with `ca` it may be that of an issuer too. One of several is enough.",
+        more: "Without `ca` it is the peer's own, and all that is asked for, also of a \
+               certificate that has signed itself; with `ca` it may be that of an issuer too. One \
+               of several is enough.",
     },
     OptionSpec {
         word: "san",
@@ -269,8 +291,10 @@ pub static OPTIONS: &[OptionSpec] = &[
         repeat: Repeat::On(Side::Connect),
         partner: None,
         default: DefaultValue::Absent,
-        help: "name that the peer's certificate must have: `dns:NAME`, `ip:NET`, `uri:URI`, `spiffe://ID`",
-        more: "One of several is enough. `dns:*.example.org`, `ip:10.0.0.0/8`, `spiffe://example.org` and `spiffe://example.org/a/*` allow many.",
+        help: "name that the peer's certificate must have: `dns:NAME`, `ip:NET`, `uri:URI`, \
+               `spiffe://ID`",
+        more: "One of several is enough. `dns:*.example.org`, `ip:10.0.0.0/8`, \
+               `spiffe://example.org` and `spiffe://example.org/a/*` allow many.",
     },
     OptionSpec {
         word: "crl",
@@ -409,6 +433,61 @@ pub static OPTIONS: &[OptionSpec] = &[
         help: "local IP address, and port if wanted, to connect from",
         more: "",
     },
+    web_socket(
+        "path",
+        Sides::Both,
+        ValueKind::Target,
+        Repeat::Never,
+        DefaultValue::Derived("`/` for connecting, every path for listening"),
+        "path of the request; for listening the only one that is served",
+        "`ws` and `wss` have it behind the port, too; a query stands here only.",
+    ),
+    web_socket(
+        "origin",
+        Sides::Both,
+        ValueKind::Origin,
+        Repeat::On(Side::Listen),
+        DefaultValue::Derived("none: no web page may connect"),
+        "for listening, a web page that may connect; for connecting, the Origin to name",
+        "Written as `https://example.org`, `https://*.example.org` or, for listening, `any`. \
+         Clients that name no Origin are no browsers, and are let in.",
+    ),
+    web_socket(
+        "subprotocol",
+        Sides::Both,
+        ValueKind::Subprotocols,
+        Repeat::Never,
+        DefaultValue::Derived("`binary` for listening, none for connecting"),
+        "subprotocols, with commas between them, the preferred one first",
+        "A client that offers none of them is let in without one.",
+    ),
+    web_socket(
+        "header-file",
+        Sides::Connect,
+        ValueKind::Path,
+        Repeat::Never,
+        DefaultValue::Absent,
+        "file with more header fields of the request, one `Name: value` a line",
+        "They stand in a file since they often hold a secret, and an address holds none.",
+    ),
+    web_socket(
+        "text-as-bytes",
+        Sides::Both,
+        ValueKind::Switch,
+        Repeat::Never,
+        DefaultValue::Value(Value::Switch(false)),
+        "whether text messages are taken as bytes, instead of refused",
+        "",
+    ),
+    web_socket(
+        "ping",
+        Sides::Both,
+        ValueKind::Deadline,
+        Repeat::Never,
+        DefaultValue::Value(Value::Deadline(TimeLimit::Off)),
+        "how long a WebSocket's peer may be silent before it is pinged",
+        "It then has as long again to say anything.",
+    ),
     deadline(Deadline::Lookup, "how long the host's name may take to resolve", ""),
     deadline(Deadline::Connect, "how long the transport may take to connect", ""),
     deadline(

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! address   = scheme ":" endpoint [ "?" option *( "&" option ) ]
-//! endpoint  = "//" [ host ] ":" port      ; tcp, tls
-//!           / [ "@" ] name                ; unix, percent-encoded
+//! endpoint  = "//" [ host ] ":" port      ; tcp, tls, pool+tls
+//!           / "//" [ host ] ":" port [ path ]   ; ws, wss: as the request has it, never decoded
+//!           / [ "@" ] name                ; unix, ws+unix, percent-encoded
 //!           / ""                          ; stdio, echo
 //! host      = name / IPv4 / "[" IPv6 "]" / "*"
 //! option    = word "=" value              ; the value is percent-encoded
@@ -32,6 +33,12 @@ pub(crate) fn parse(input: &str) -> Result<Parts, Wrong> {
     let body_at = scheme.name().len() + 1;
     let body = &input[body_at..];
     let (body, query) = body.split_once('?').map_or((body, None), |(body, q)| (body, Some(q)));
+    // What stands behind the port of a WebSocket is its option `path`.
+    let path_at = body.strip_prefix("//").filter(|_| scheme.is_web_socket()).and_then(|rest| {
+        let at = rest.find('/').map(|at| at + 2);
+        at.filter(|_| scheme.spec().form == Form::HostPort)
+    });
+    let (body, path) = body.split_at(path_at.unwrap_or(body.len()));
     let endpoint = match scheme.spec().form {
         Form::HostPort => host_port(scheme, body),
         Form::Path => unix(scheme, body),
@@ -39,8 +46,15 @@ pub(crate) fn parse(input: &str) -> Result<Parts, Wrong> {
         Form::Echo => alone(scheme, body).map(|()| Endpoint::Echo),
     }
     .map_err(|wrong| wrong.shifted(body_at))?;
-    let query_at = body_at + body.len() + 1;
-    let options = query.map_or(Ok(Options::default()), |query| parse_options(scheme, query));
+    let path_at = body_at + body.len();
+    let mut options = Options::default();
+    if !path.is_empty() {
+        let spec = find_word(scheme, "path").map_err(|wrong| wrong.shifted(path_at))?;
+        let value = spec.kind.parse(path.as_bytes()).map_err(|wrong| wrong.shifted(path_at))?;
+        options.push(Entry { spec, value, own: true });
+    }
+    let query_at = path_at + path.len() + 1;
+    let options = query.map_or(Ok(options.clone()), |query| parse_options(scheme, query, options));
     Ok(Parts { scheme, endpoint, options: options.map_err(|wrong| wrong.shifted(query_at))? })
 }
 
@@ -160,8 +174,7 @@ fn alone(scheme: Scheme, body: &str) -> Result<(), Wrong> {
     Err(Wrong::new(0..body.len(), fault).hint(format!("did you mean `{scheme}:`?")))
 }
 
-fn parse_options(scheme: Scheme, query: &str) -> Result<Options, Wrong> {
-    let mut options = Options::default();
+fn parse_options(scheme: Scheme, query: &str, mut options: Options) -> Result<Options, Wrong> {
     let mut at = 0;
     for text in query.split('&') {
         let (spec, value) = option(scheme, text).map_err(|wrong| wrong.shifted(at))?;

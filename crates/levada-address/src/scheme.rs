@@ -14,6 +14,12 @@ pub enum Scheme {
     Tls,
     /// `pool+tls://host:port`
     PoolTls,
+    /// `ws://host:port/path`
+    Ws,
+    /// `wss://host:port/path`
+    Wss,
+    /// `ws+unix:/path`
+    WsUnix,
     /// `unix:/path`
     Unix,
     /// `stdio:`
@@ -95,6 +101,39 @@ pub const SCHEMES: &[SchemeSpec] = &[
         help: "as `tls`, by a TLS pool: keys and trust stay in its process",
     },
     SchemeSpec {
+        scheme: Scheme::Ws,
+        name: "ws",
+        form: Form::HostPort,
+        tls: false,
+        side: Sides::Both,
+        common_port: Some(80),
+        mistaken: &["websocket", "ws4", "ws6"],
+        shape: "ws://host:port/path",
+        help: "a WebSocket over a TCP connection in plain; the path may be left away",
+    },
+    SchemeSpec {
+        scheme: Scheme::Wss,
+        name: "wss",
+        form: Form::HostPort,
+        tls: true,
+        side: Sides::Both,
+        common_port: Some(443),
+        mistaken: &["websockets", "ws+tls", "tls+ws"],
+        shape: "wss://host:port/path",
+        help: "a WebSocket over TLS; the path may be left away",
+    },
+    SchemeSpec {
+        scheme: Scheme::WsUnix,
+        name: "ws+unix",
+        form: Form::Path,
+        tls: false,
+        side: Sides::Both,
+        common_port: None,
+        mistaken: &["unix+ws", "wsunix"],
+        shape: "ws+unix:/path",
+        help: "a WebSocket over a Unix stream socket; the request's path is the option `path`",
+    },
+    SchemeSpec {
         scheme: Scheme::Unix,
         name: "unix",
         form: Form::Path,
@@ -139,6 +178,11 @@ impl Scheme {
     /// How the scheme is written, without the colon.
     pub const fn name(self) -> &'static str {
         self.spec().name
+    }
+
+    /// Whether a WebSocket is opened on the stream.
+    pub const fn is_web_socket(self) -> bool {
+        matches!(self, Self::Ws | Self::Wss | Self::WsUnix)
     }
 
     /// The scheme that is written as `name`, which is in lower case.

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 use levada_core::{Lapse, Pin, PinError, SanRule, SanRuleError};
+use levada_ws::handshake::{OriginPattern, is_token};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -50,6 +51,12 @@ pub enum ValueKind {
     Switch,
     /// Plain bytes of a TLS record, from 64 to 16384.
     RecordSize,
+    /// The target of a request: a path, and a query if wanted.
+    Target,
+    /// An Origin, a pattern of some (`https://*.example.org`), or `any`.
+    Origin,
+    /// Names of WebSocket subprotocols with commas between them.
+    Subprotocols,
 }
 
 /// The value of a word.
@@ -88,6 +95,12 @@ pub enum Value {
     Switch(bool),
     /// Of [`ValueKind::RecordSize`].
     RecordSize(u16),
+    /// Of [`ValueKind::Target`].
+    Target(String),
+    /// Of [`ValueKind::Origin`].
+    Origin(String),
+    /// Of [`ValueKind::Subprotocols`], not empty.
+    Subprotocols(Vec<String>),
 }
 
 /// Whether a listener asks its clients for a certificate.
@@ -170,6 +183,9 @@ impl ValueKind {
             Self::Lapse => "trust|validity|usage|unknown-revocation|name",
             Self::Switch => "on|off",
             Self::RecordSize => "BYTES",
+            Self::Target => "/PATH",
+            Self::Origin => "ORIGIN",
+            Self::Subprotocols => "LIST",
         }
     }
 
@@ -214,6 +230,9 @@ impl ValueKind {
             Self::Lapse => choice(text()?, self, &LAPSE).map(Value::Lapse),
             Self::Switch => choice(text()?, self, SWITCH).map(Value::Switch),
             Self::RecordSize => record_size(text()?),
+            Self::Target => target(text()?),
+            Self::Origin => origin(text()?),
+            Self::Subprotocols => subprotocols(text()?),
         }
     }
 }
@@ -265,6 +284,41 @@ fn written_moment(seconds: u64) -> String {
     let moment = i64::try_from(seconds).ok().map(OffsetDateTime::from_unix_timestamp);
     // What was read can be written.
     moment.and_then(|moment| moment.ok()?.format(&Rfc3339).ok()).unwrap_or_default()
+}
+
+/// The target of a request, as it stands in the request line (RFC 9112 section 3.2.1).
+fn target(text: &str) -> Result<Value, Wrong> {
+    if !text.starts_with('/') {
+        return Err(Wrong::new(0..0, ValueFault::TargetSlash));
+    }
+    let is_good = |c: char| c.is_ascii_graphic() && c != '#';
+    match text.char_indices().find(|&(_, c)| !is_good(c)) {
+        Some((at, c)) => Err(Wrong::new(at..at + c.len_utf8(), ValueFault::TargetCharacter)
+            .hint("percent-encode it, and the `%` of that as `%25` in an address")),
+        None => Ok(Value::Target(text.to_owned())),
+    }
+}
+
+fn origin(text: &str) -> Result<Value, Wrong> {
+    if text == "any" || OriginPattern::new(text).is_ok() {
+        return Ok(Value::Origin(text.to_owned()));
+    }
+    Err(Wrong::new(0..text.len(), ValueFault::NotOrigin)
+        .hint("write `https://example.org`, with `:port` unless that is the common one"))
+}
+
+fn subprotocols(text: &str) -> Result<Value, Wrong> {
+    let mut at = 0;
+    let mut names: Vec<String> = Vec::new();
+    for name in text.split(',') {
+        let range = at..at + name.len();
+        at = range.end + 1;
+        if !is_token(name) || names.iter().any(|earlier| earlier == name) {
+            return Err(Wrong::new(range, ValueFault::Subprotocol));
+        }
+        names.push(name.to_owned());
+    }
+    Ok(Value::Subprotocols(names))
 }
 
 fn record_size(text: &str) -> Result<Value, Wrong> {
@@ -347,6 +401,9 @@ impl Value {
             Self::Lapse(_) => ValueKind::Lapse,
             Self::Switch(_) => ValueKind::Switch,
             Self::RecordSize(_) => ValueKind::RecordSize,
+            Self::Target(_) => ValueKind::Target,
+            Self::Origin(_) => ValueKind::Origin,
+            Self::Subprotocols(_) => ValueKind::Subprotocols,
         }
     }
 
@@ -377,6 +434,8 @@ impl Value {
             Self::Lapse(lapse) => lapse.word().as_bytes().into(),
             Self::Switch(on) => written(*on, SWITCH).into(),
             Self::RecordSize(bytes) => bytes.to_string().into_bytes().into(),
+            Self::Target(text) | Self::Origin(text) => text.as_bytes().into(),
+            Self::Subprotocols(names) => names.join(",").into_bytes().into(),
         }
     }
 }
@@ -415,6 +474,9 @@ mod tests {
             (ValueKind::Lapse, &["trust", "validity", "usage", "unknown-revocation", "name"]),
             (ValueKind::Switch, &["on", "off"]),
             (ValueKind::RecordSize, &["64", "16384"]),
+            (ValueKind::Target, &["/", "/vnc?token=1", "/%20"]),
+            (ValueKind::Origin, &["https://example.org", "https://*.example.org:8443", "any"]),
+            (ValueKind::Subprotocols, &["binary", "binary,base64"]),
         ] {
             for text in texts {
                 let value = kind.parse(text.as_bytes()).unwrap_or_else(|w| panic!("{text}: {w:?}"));
@@ -454,6 +516,11 @@ mod tests {
             let range = 0..bytes.len();
             assert_eq!(fault(ValueKind::RecordSize, bytes), (ValueFault::RecordSize.into(), range));
         }
+        assert_eq!(fault(ValueKind::Target, b"vnc"), (ValueFault::TargetSlash.into(), 0..0));
+        assert_eq!(fault(ValueKind::Target, b"/a b"), (ValueFault::TargetCharacter.into(), 2..3));
+        assert_eq!(fault(ValueKind::Origin, b"a.org"), (ValueFault::NotOrigin.into(), 0..5));
+        assert_eq!(fault(ValueKind::Subprotocols, b"a,a"), (ValueFault::Subprotocol.into(), 2..3));
+        assert_eq!(fault(ValueKind::Subprotocols, b"a,"), (ValueFault::Subprotocol.into(), 2..2));
         assert_eq!(fault(ValueKind::Bind, b"::1"), (HostFault::Brackets.into(), 0..3));
     }
 }

@@ -5,7 +5,7 @@ mod support;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 
-use levada_address::{Address, OPTIONS, SCHEMES, Scheme, ValueKind};
+use levada_address::{Address, Form, OPTIONS, SCHEMES, Scheme, Schemes, ValueKind};
 use proptest::prelude::*;
 
 /// Text that looks like an address more often than chance would have it.
@@ -47,6 +47,9 @@ fn value(kind: ValueKind) -> BoxedStrategy<Vec<u8>> {
         ),
         ValueKind::Moment => text("20[0-9]{2}-0[1-9]-1[0-9]T1[0-9]:00:00Z"),
         ValueKind::RecordSize => text("[1-9][0-9]{2,3}|64"),
+        ValueKind::Target => text("/[!-\"$-~]{0,20}"),
+        ValueKind::Origin => text("any|null|https?://(\\*\\.)?[a-z]{1,9}\\.org(:[1-9][0-9]{0,3})?"),
+        ValueKind::Subprotocols => text("[a-z]{1,9}(,[0-9]{1,9})?"),
         ValueKind::Deadline => text("off|[1-9][0-9]{0,5}(ms|s)"),
         choice => prop::sample::select(choice.choices().collect::<Vec<_>>())
             .prop_map(|choice| choice.as_bytes().to_vec())
@@ -56,13 +59,13 @@ fn value(kind: ValueKind) -> BoxedStrategy<Vec<u8>> {
 
 /// A good address with up to one of each option that its scheme has, all bytes encoded.
 fn good_address() -> impl Strategy<Value = String> {
-    let endpoint = |shape: &str| match shape {
-        "tcp://host:port" | "tls://host:port" | "pool+tls://host:port" => {
+    let endpoint = |form: Form| match form {
+        Form::HostPort => {
             let host =
                 "|\\*|[a-z]{1,9}|[a-z]{1,9}\\.org\\.?|10\\.0\\.0\\.[0-9]|\\[::[0-9a-f]{1,4}\\]";
             (host, any::<u16>()).prop_map(|(host, port)| format!("//{host}:{port}")).boxed()
         }
-        "unix:/path" => {
+        Form::Path => {
             let path = prop::collection::vec(1..=255_u8, 1..=107).prop_map(|path| percent(&path));
             prop_oneof![path.clone(), path.prop_map(|name| format!("@{name}"))].boxed()
         }
@@ -78,7 +81,7 @@ fn good_address() -> impl Strategy<Value = String> {
                 prop::option::of(option)
             })
             .collect::<Vec<_>>();
-        (endpoint(scheme.shape), options).prop_map(move |(endpoint, options)| {
+        (endpoint(scheme.form), options).prop_map(move |(endpoint, options)| {
             let options: Vec<_> = options.into_iter().flatten().collect();
             let mark = if options.is_empty() { "" } else { "?" };
             format!("{}:{endpoint}{mark}{}", scheme.name, options.join("&"))
@@ -110,10 +113,14 @@ proptest! {
             (Just(row), value)
         })
     ) {
-        let scheme = if row.schemes.contains(Scheme::Tls) { "tls" } else { "pool+tls" };
-        let mut set: Address = format!("{scheme}://example.org:443").parse().unwrap();
+        let scheme = match row.schemes {
+            Schemes::Any => Scheme::Tls,
+            Schemes::Only(schemes) => schemes[0],
+        };
+        let base = format!("{scheme}://example.org:443");
+        let mut set: Address = base.parse().unwrap();
         prop_assert!(set.set(row.word, OsString::from_vec(value.clone())).unwrap());
-        let written = format!("{scheme}://example.org:443?{}={}", row.word, percent(&value));
+        let written = format!("{base}?{}={}", row.word, percent(&value));
         prop_assert_eq!(set, written.parse::<Address>().unwrap());
     }
 

@@ -11,7 +11,7 @@ const REFUSED: Table = &[
 the address is empty
     
     ^
-    an address is one of `tcp://host:port`, `tls://host:port`, `pool+tls://host:port`, `unix:/path`, `stdio:`, `echo:`",
+    an address is one of `tcp://host:port`, `tls://host:port`, `pool+tls://host:port`, `ws://host:port/path`, `wss://host:port/path`, `ws+unix:/path`, `unix:/path`, `stdio:`, `echo:`",
     ),
     (
         "localhost:80",
@@ -43,7 +43,7 @@ the scheme is missing
 unknown scheme `me`
     *********@host:80
     ^^
-    an address is one of `tcp://host:port`, `tls://host:port`, `pool+tls://host:port`, `unix:/path`, `stdio:`, `echo:`",
+    an address is one of `tcp://host:port`, `tls://host:port`, `pool+tls://host:port`, `ws://host:port/path`, `wss://host:port/path`, `ws+unix:/path`, `unix:/path`, `stdio:`, `echo:`",
     ),
     (
         "tsl://h:1",
@@ -67,7 +67,7 @@ unknown scheme `https`
 unknown scheme `gopher`
     gopher://h
     ^^^^^^
-    an address is one of `tcp://host:port`, `tls://host:port`, `pool+tls://host:port`, `unix:/path`, `stdio:`, `echo:`",
+    an address is one of `tcp://host:port`, `tls://host:port`, `pool+tls://host:port`, `ws://host:port/path`, `wss://host:port/path`, `ws+unix:/path`, `unix:/path`, `stdio:`, `echo:`",
     ),
     (
         "TCP://h:1",

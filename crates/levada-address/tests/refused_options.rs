@@ -27,7 +27,7 @@ unknown option `passphrase`
 `cert` means nothing to `tcp:`
     tcp://:1?cert=a
              ^^^^
-    it is an option of `tls:`",
+    it is an option of `tls:` and `wss:`",
     ),
     (
         "unix:/x?family=4",
@@ -35,7 +35,7 @@ unknown option `passphrase`
 `family` means nothing to `unix:`
     unix:/x?family=4
             ^^^^^^
-    it is an option of `tcp:`, `tls:` and `pool+tls:`",
+    it is an option of `tcp:`, `tls:`, `pool+tls:`, `ws:` and `wss:`",
     ),
     (
         "tls://:1?",

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use levada_address::{
     Address, CertificateRules, ClientCheck, ConnectEndpoint, ConnectTls, CrlCheck, Endpoint,
-    Family, Fault, Host, IdentityFiles, ListenEndpoint, ListenTls, MAX_LEN, OPTIONS,
-    PassphraseSource, Scheme, Side, UnixName, ValueKind,
+    Family, Fault, Form, Host, IdentityFiles, ListenEndpoint, ListenTls, MAX_LEN, OPTIONS,
+    PassphraseSource, SCHEMES, Scheme, Side, UnixName, ValueKind,
 };
 
 fn address(text: &str) -> Address {
@@ -203,7 +203,7 @@ fn what_is_set_is_checked() {
     );
     assert_eq!(
         error("ca", "x"),
-        "`ca` means nothing to `tcp:`\n    ca\n    ^^\n    it is an option of `tls:`"
+        "`ca` means nothing to `tcp:`\n    ca\n    ^^\n    it is an option of `tls:` and `wss:`"
     );
     assert_eq!(tcp.to_string(), "tcp://h:1?family=4");
 }
@@ -244,6 +244,9 @@ fn every_word_of_the_table_reaches_the_view() {
         ValueKind::Moment => "2030-01-31T12:00:00Z",
         ValueKind::Lapse => "name",
         ValueKind::RecordSize => "777",
+        ValueKind::Target => "/some/path",
+        ValueKind::Origin => "https://other.example",
+        ValueKind::Subprotocols => "chat,binary",
         other => panic!("no sample of {other:?}"),
     };
     let view = |address: &Address, side| match side {
@@ -252,20 +255,31 @@ fn every_word_of_the_table_reaches_the_view() {
     };
     for row in OPTIONS {
         for side in [Side::Listen, Side::Connect].into_iter().filter(|&s| row.side.contains(s)) {
-            let pooled = !row.fits(Scheme::Tls, side);
-            let mut address = address(if pooled { "pool+tls://h:1" } else { "tls://h:1" });
-            if !pooled {
-                address.set("cert", "base.pem").unwrap();
-                if side == Side::Listen && row.word != "client-ca" {
-                    address.set("client-ca", "base.ca").unwrap();
+            for scheme in SCHEMES.iter().map(|spec| spec.scheme) {
+                let has_host = scheme.spec().form == Form::HostPort;
+                if !row.fits(scheme, side) || !(has_host || scheme == Scheme::WsUnix) {
+                    continue;
                 }
+                let end = if has_host { "//h:1" } else { "/s" };
+                let mut address = address(&format!("{scheme}:{end}"));
+                if scheme.spec().tls && scheme != Scheme::PoolTls {
+                    address.set("cert", "base.pem").unwrap();
+                    if side == Side::Listen && row.word != "client-ca" {
+                        address.set("client-ca", "base.ca").unwrap();
+                    }
+                }
+                if let Some(lists) = row.word.strip_suffix("-check") {
+                    address.set(lists, "base.crl").unwrap();
+                }
+                let before = view(&address, side);
+                let value = match row.word {
+                    "text-as-bytes" => "on",
+                    _ => sample(row.kind),
+                };
+                assert!(address.set(row.word, value).unwrap());
+                let after = view(&address, side);
+                assert_ne!(after, before, "{} does nothing for {side} of {scheme}", row.word);
             }
-            if let Some(lists) = row.word.strip_suffix("-check") {
-                address.set(lists, "base.crl").unwrap();
-            }
-            let before = view(&address, side);
-            assert!(address.set(row.word, sample(row.kind)).unwrap());
-            assert_ne!(view(&address, side), before, "{} does nothing for {side}", row.word);
         }
     }
 }
@@ -285,4 +299,37 @@ fn paths_begin_at_a_folder() {
     let long = format!("/{}", "x".repeat(106));
     assert_eq!(begun("unix:a", &long).unwrap_err().fault(), &Fault::UnixLong { len: 109 });
     assert_eq!(begun("tls://a:1?ca=b", &"x".repeat(9000)).unwrap_err().fault(), &Fault::TooLong);
+}
+
+#[test]
+fn a_web_socket_is_asked_for_by_its_path() {
+    let ws = address("wss://example.org:443/vnc?origin=https://a.org&subprotocol=binary,chat");
+    assert_eq!(ws.to_string().parse(), Ok(ws.clone()));
+    let view = ws.for_connecting().unwrap();
+    assert!(view.tls.is_some());
+    let ws = view.web_socket.unwrap();
+    assert_eq!((&*ws.host, &*ws.path), ("example.org", "/vnc"));
+    assert_eq!(ws.origin.as_deref(), Some("https://a.org"));
+    assert_eq!(ws.subprotocols, ["binary", "chat"]);
+
+    let host = |text: &str| address(text).for_connecting().unwrap().web_socket.unwrap().host;
+    assert_eq!(host("ws://[::1]:8080"), "[::1]:8080");
+    assert_eq!(host("ws://a:443"), "a:443");
+    assert_eq!(host("ws+unix:/run/x"), "localhost");
+    let query = address("ws://a:1?path=/x%3Froom=1%26a=b");
+    assert_eq!(query.to_string(), "ws://a:1?path=/x?room=1%26a=b");
+    assert_eq!(query.for_connecting().unwrap().web_socket.unwrap().path, "/x?room=1&a=b");
+}
+
+#[test]
+fn no_web_page_may_connect_unless_it_is_named() {
+    let listen = |text: &str| address(text).for_listening().unwrap().web_socket.unwrap();
+    let default = listen("ws://:1");
+    assert_eq!((default.path, default.origins), (None, Some(Vec::new())));
+    assert_eq!(default.subprotocols, ["binary"]);
+    let named = listen("ws://:1/vnc?origin=https://a.org&origin=https://*.b.org");
+    assert_eq!(named.path.as_deref(), Some("/vnc"));
+    assert_eq!(named.origins.unwrap(), ["https://a.org", "https://*.b.org"]);
+    assert_eq!(listen("ws+unix:/s?origin=any").origins, None);
+    assert!(listen("ws://:1?text-as-bytes=on").text_as_bytes);
 }

@@ -1,6 +1,6 @@
 //! `levada connect`: standard input and output joined to one stream.
 
-use levada::{Address, AddressError, Dialer, Ended, Socket};
+use levada::{Address, AddressError, Dialer, Ended, Stream};
 use serde::Serialize;
 
 use crate::danger::Danger;
@@ -43,14 +43,14 @@ pub(crate) async fn run(plan: ConnectPlan) -> Result<Exit, Stop> {
     Ok(Exit::of(&ended))
 }
 
-fn dial(address: &Address) -> Result<Socket, Stop> {
+fn dial(address: &Address) -> Result<Stream, Stop> {
     let begun = Dialer::new(address).and_then(|dialer| dialer.dial());
     begun.map_err(|error| fail(error.to_string()))
 }
 
 /// Relays between standard input and output and `peer`, once that is established: what is typed or
 /// piped before waits outside, and so does its end. Gives the ending of our own side.
-async fn join(peer: &mut Socket) -> Result<Option<Ended>, Stop> {
+async fn join(peer: &mut Stream) -> Result<Option<Ended>, Stop> {
     if peer.established().await.is_err() {
         return Ok(None);
     }

@@ -129,7 +129,8 @@ impl Door {
 /// An address without its options, with the port that the system chose.
 pub(crate) fn shown(address: &Address, local: Option<&Endpoint>) -> String {
     if let Some(Endpoint::Ip(local)) = local {
-        return format!("{}://{local}", address.scheme());
+        let path = address.options().get("path").map_or_else(String::new, ToString::to_string);
+        return format!("{}://{local}{path}", address.scheme());
     }
     let mut text = address.to_string();
     text.truncate(text.find('?').unwrap_or(text.len()));

@@ -6,7 +6,8 @@ use std::fmt;
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use levada_address::{
-    Address, AddressError, DefaultValue, OPTIONS, OptionSpec, Repeat, Side, Sides, ValueKind,
+    Address, AddressError, DefaultValue, OPTIONS, OptionSpec, Repeat, Scheme, Schemes, Side, Sides,
+    ValueKind,
 };
 
 /// The flags that were given: each with its row of the table and its values.
@@ -33,6 +34,7 @@ fn flag(row: &'static OptionSpec, sides: &[Side]) -> Arg {
 
 fn heading(row: &OptionSpec) -> &'static str {
     match (row.kind, row.schemes) {
+        (_, Schemes::Only([Scheme::Ws, ..])) => "WebSocket",
         (ValueKind::Deadline, _) => "Deadlines",
         (ValueKind::Family | ValueKind::Bind, _) => "Network",
         _ => "TLS",
@@ -65,8 +67,8 @@ impl fmt::Display for FlagError {
             Self::NoUse(row) => {
                 write!(f, "--{} means nothing here: it is for ", row.word)?;
                 match row.schemes {
-                    levada_address::Schemes::Any => f.write_str("every address")?,
-                    levada_address::Schemes::Only(schemes) => {
+                    Schemes::Any => f.write_str("every address")?,
+                    Schemes::Only(schemes) => {
                         for (index, scheme) in schemes.iter().enumerate() {
                             let mark = match index {
                                 0 => "",
@@ -188,7 +190,7 @@ mod tests {
     #[test]
     fn a_flag_without_use_is_an_error_that_says_where_it_is_for() {
         let error = set(&[("ca", "a.pem")], "tls://:1", "tcp://b:2").unwrap_err().to_string();
-        assert_eq!(error, "--ca means nothing here: it is for `tls:`, when connecting");
+        assert_eq!(error, "--ca means nothing here: it is for `tls:` and `wss:`, when connecting");
         let error = set(&[("bind", "::1")], "tcp://:1", "echo:").unwrap_err().to_string();
         assert_eq!(
             error,

@@ -60,7 +60,8 @@ Examples:
       levada serve --config /etc/levada/levada.toml
 
 SIGTERM or Ctrl-C stops listening and lets the streams end by themselves, for as
-long as --drain says; a second one ends them at once. Each stream that ends is
+long as --drain says; a second one ends them at once. SIGHUP has the files read
+again that the addresses name, for the next handshake. Each stream that ends is
 one line on standard error.
 
 Exit codes:

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use levada::Socket;
+use levada::Stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::log::{EndedPair, Log, Record};
@@ -90,7 +90,7 @@ impl House {
 
     /// Gives a client a task of its own once there is room, which it holds until both its streams have
     /// ended.
-    pub(crate) async fn admit(self: &Arc<Self>, routes: &Arc<Routes>, mut client: Box<Socket>) {
+    pub(crate) async fn admit(self: &Arc<Self>, routes: &Arc<Routes>, mut client: Box<Stream>) {
         let stream = self.streams_so_far.fetch_add(1, Ordering::Relaxed) + 1;
         let choice = Choice::of(routes, &mut client);
         let Some(room) = self.room().await else {
@@ -106,7 +106,7 @@ impl House {
     }
 
     /// Serves one client to both endings, and tells them.
-    async fn serve(&self, choice: &Choice, client: Box<Socket>, stream: u64) {
+    async fn serve(&self, choice: &Choice, client: Box<Stream>, stream: u64) {
         let Outcome { cut, client, target } = pair::bridge(client, choice, self.is_cut()).await;
         if cut {
             self.was_cut.fetch_add(1, Ordering::Relaxed);

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use levada::{Ended, Socket};
+use levada::{Ended, Stream};
 
 use crate::routes::Choice;
 
@@ -19,10 +19,10 @@ pub(crate) struct Outcome {
 /// Bridges `client` to where its `choice` leads once the client is established, until both have ended,
 /// or aborts both when `cut` resolves.
 ///
-/// The sockets are boxed: a future has room for each of its values in each function that one is
+/// The streams are boxed: a future has room for each of its values in each function that one is
 /// handed through, and an idle pair owns this future.
 pub(crate) async fn bridge(
-    mut client: Box<Socket>,
+    mut client: Box<Stream>,
     choice: &Choice,
     cut: impl Future<Output = ()>,
 ) -> Outcome {
@@ -40,7 +40,7 @@ pub(crate) async fn bridge(
 
 /// Nothing is read from the client before its target is established: what it sends waits in the
 /// kernel, and a half-close waits with it.
-async fn join(client: &mut Socket, target: &mut Option<Box<Socket>>, choice: &Choice) {
+async fn join(client: &mut Stream, target: &mut Option<Box<Stream>>, choice: &Choice) {
     if client.established().await.is_err() {
         return;
     }
@@ -50,12 +50,14 @@ async fn join(client: &mut Socket, target: &mut Option<Box<Socket>>, choice: &Ch
     let Ok(dialled) = way.dialer.dial() else { return };
     let target = target.insert(Box::new(dialled));
     if target.established().await.is_ok() {
-        levada::relay(client, target).await;
+        levada::relay(client, &mut **target).await;
+    } else {
+        client.fail();
     }
 }
 
-/// The ending of a socket that has ended, or ends now without a goodbye.
-async fn ended(mut socket: Box<Socket>) -> Ended {
-    socket.abort();
-    socket.closed().await
+/// The ending of a stream that has ended, or ends now without a goodbye.
+async fn ended(mut stream: Box<Stream>) -> Ended {
+    stream.abort();
+    stream.closed().await
 }

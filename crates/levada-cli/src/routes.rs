@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use levada::{
-    AlertDescription, ClientHello, Dialer, HelloAnswer, Identities, Socket, TlsConfigError,
+    AlertDescription, ClientHello, Dialer, HelloAnswer, Identities, Stream, TlsConfigError,
     TlsServer,
 };
 use levada_config::When;
@@ -37,14 +37,17 @@ pub(crate) struct Choice {
 
 impl Choice {
     /// The way of a `client` that has come: where there are conditions, its ClientHello decides.
-    pub(crate) fn of(routes: &Arc<Routes>, client: &mut Socket) -> Self {
+    pub(crate) fn of(routes: &Arc<Routes>, client: &mut Stream) -> Self {
         let chosen = Arc::new(OnceLock::new());
-        if routes.have_conditions() {
-            let (routes, choose) = (routes.clone(), chosen.clone());
-            client.on_hello(move |hello| std::future::ready(routes.answer(&hello, &choose)));
-        } else {
-            // The first try is the only one.
-            let _ = chosen.set(0);
+        match client {
+            Stream::Socket(client) if routes.have_conditions() => {
+                let (routes, choose) = (routes.clone(), chosen.clone());
+                client.on_hello(move |hello| std::future::ready(routes.answer(&hello, &choose)));
+            }
+            _ => {
+                // The first try is the only one.
+                let _ = chosen.set(0);
+            }
         }
         Self { routes: routes.clone(), chosen }
     }

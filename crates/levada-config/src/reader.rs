@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use levada_address::{AddressError, Endpoint, OPTIONS, OptionSpec, TimeLimit, ValueKind};
+use levada_address::{AddressError, Endpoint, OPTIONS, OptionSpec, Schemes, TimeLimit, ValueKind};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -106,10 +106,11 @@ impl Reader<'_> {
     /// What no route can see by itself.
     fn together(&mut self, routes: &[Route]) {
         for (index, route) in routes.iter().enumerate() {
-            if route.when.is_some() && has_pool(route) {
-                let hint = "leave `when` away: the pool reads the ClientHello itself";
-                let what = "a listener with a pool takes every client";
-                self.fault(route.listen.place.clone(), what, hint);
+            if route.when.is_some()
+                && let Some((of, hint)) = takes_everybody(route)
+            {
+                let what = format!("a listener {of} takes every client");
+                self.fault(route.listen.place.clone(), what, format!("leave `when` away: {hint}"));
             }
             let before: Vec<_> =
                 routes[..index].iter().filter(|other| other.shares_listener(route)).collect();
@@ -127,9 +128,10 @@ impl Reader<'_> {
                 self.fault(place, "another route listens there already", hint);
                 continue;
             }
-            if before.iter().any(|other| has_pool(other)) || has_pool(route) {
-                let hint = "choose another port for it: the pool reads the ClientHello itself";
-                self.fault(place, "a listener with a pool cannot be shared", hint);
+            let alone = before.iter().copied().chain([route]).find_map(takes_everybody);
+            if let Some((of, hint)) = alone {
+                let hint = format!("choose another port for it: {hint}");
+                self.fault(place, format!("a listener {of} cannot be shared"), hint);
                 continue;
             }
             let shared = |route: &Route| {
@@ -236,13 +238,21 @@ impl Reader<'_> {
     }
 }
 
-fn has_pool(route: &Route) -> bool {
-    route.listen.address.for_listening().is_ok_and(|listening| listening.pool.is_some())
+/// Why no ClientHello can tell the clients of this listener apart, where none can.
+fn takes_everybody(route: &Route) -> Option<(&'static str, &'static str)> {
+    let listening = route.listen.address.for_listening().ok()?;
+    if listening.pool.is_some() {
+        Some(("with a pool", "the pool reads the ClientHello itself"))
+    } else if listening.web_socket.is_some() {
+        Some(("of WebSockets", "its clients are told apart by no name"))
+    } else {
+        None
+    }
 }
 
 /// The words that stand for the whole file, too: every stream has them.
 pub(crate) fn deadlines() -> impl Iterator<Item = &'static OptionSpec> + Clone {
-    OPTIONS.iter().filter(|row| row.kind == ValueKind::Deadline)
+    OPTIONS.iter().filter(|row| row.kind == ValueKind::Deadline && row.schemes == Schemes::Any)
 }
 
 /// An example of where the word of an end of a route stands.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use levada_pool_wire::Facilities;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -63,7 +62,6 @@ pub(crate) struct Shared {
     pub(crate) limits: PoolLimits,
     pub(crate) policy: InForce,
     pub(crate) registry: Arc<Registry>,
-    pub(crate) facilities: Facilities,
     /// The user that the pool runs as.
     pub(crate) uid: u32,
     sessions: Arc<Semaphore>,
@@ -95,7 +93,6 @@ impl Pool {
                 limits: PoolLimits { sessions, ..limits },
                 policy: InForce::new(policy),
                 registry: Arc::default(),
-                facilities: Facilities::STARTTLS,
                 uid: rustix::process::geteuid().as_raw(),
                 sessions: Arc::new(Semaphore::new(sessions)),
                 draining: AtomicBool::new(false),

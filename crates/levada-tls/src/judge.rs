@@ -11,8 +11,8 @@ use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
 use sha2::{Digest, Sha256};
 use webpki::{
-    EndEntityCert, Error, ExpirationPolicy, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage,
-    RevocationCheckDepth, RevocationOptions, RevocationOptionsBuilder, VerifiedPath,
+    Cert, EndEntityCert, Error, ExpirationPolicy, ExtendedKeyUsageValidator, KeyPurposeIdIter,
+    KeyUsage, RevocationCheckDepth, RevocationOptions, RevocationOptionsBuilder, VerifiedPath,
 };
 
 use crate::anchors::Anchors;
@@ -100,8 +100,8 @@ impl Judge {
         let mut parts: Vec<_> = anchors.roots.iter().map(fingerprint_of_anchor).collect();
         parts.extend(rules.crls.encodings().map(sha256));
         parts.sort_unstable();
-        for part in &parts {
-            add(part);
+        for part in parts {
+            add(&part);
         }
         // Where somebody is asked there are no tickets.
         let PeerRules { pins, san, crls: _, crl_scope, time, ignored, decider: _ } = rules;
@@ -196,7 +196,7 @@ impl<'j> Case<'j> {
             self.checks.name = outcome(leaf.verify_is_valid_for_subject_name(name));
         }
         let issuers: Vec<_> = path.as_ref().map_or_else(Vec::new, |path| {
-            path.intermediate_certificates().map(webpki::Cert::der).collect()
+            path.intermediate_certificates().map(Cert::der).collect()
         });
         if !rules.pins.is_empty() {
             self.checks.pin = self.pinned(leaf, &issuers);

@@ -24,6 +24,8 @@ pub(crate) struct Running {
     sealed: u64,
     /// The keys can seal nothing more: an ending, once all that came before is handed out.
     worn_out: bool,
+    /// Plaintext of different records is not joined.
+    records_apart: bool,
     /// Behind our close_notify: sealed bytes that waited before the last record was taken in.
     queued: usize,
     /// What was seen in the handshake.
@@ -48,10 +50,20 @@ impl Running {
             waiting: 0,
             sealed: 0,
             worn_out: false,
+            records_apart: false,
             queued: 0,
             notes,
             first: Vec::new(),
         }
+    }
+
+    pub(crate) const fn keep_records_apart(&mut self) {
+        self.records_apart = true;
+    }
+
+    /// Whether plaintext of different records is not to be joined.
+    pub(crate) const fn keeps_records_apart(&self) -> bool {
+        self.records_apart
     }
 
     /// Takes in `record`, in which no byte is missing or too many.

@@ -28,7 +28,8 @@ pub(crate) enum Kind {
     Memory(Pipe),
     Stdio(Stdio),
     Foreign(Foreign),
-    Pooled(Pooled),
+    /// Boxed: the streams of most programs are of another sort.
+    Pooled(Box<Pooled>),
 }
 
 /// Somebody else's stream.
@@ -64,7 +65,7 @@ impl From<Pipe> for Carrier {
 
 impl From<Pooled> for Carrier {
     fn from(pooled: Pooled) -> Self {
-        Self(Kind::Pooled(pooled))
+        Self(Kind::Pooled(Box::new(pooled)))
     }
 }
 

@@ -107,6 +107,6 @@ pub(crate) fn peer_rules(words: &CertificateRules) -> Result<PeerRules, SetupErr
     Ok(lapses.fold(rules, |rules, lapse| rules.danger_ignore(*lapse)))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, SetupError> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, SetupError> {
     std::fs::read(path).map_err(|error| SetupError::Read { path: path.to_path_buf(), error })
 }

@@ -58,6 +58,7 @@ mod scratch;
 mod socket;
 mod split;
 mod stdio;
+mod stream;
 mod wakers;
 mod watch;
 mod workers;
@@ -91,7 +92,13 @@ pub use relay::{Relay, relay};
 pub use resolve::{IpVersion, Resolve, Resolving, SystemResolver};
 pub use socket::{Options, Socket, TcpOptions, UpgradeError};
 pub use split::{NotOneSocket, ReadHalf, WriteHalf};
+pub use stream::{Stream, Watched};
 pub use ws::WsStream;
+
+/// The book's page about certificates.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/verification.md")]
+mod verification {}
 
 /// The book's page about TLS sessions.
 #[cfg(doctest)]

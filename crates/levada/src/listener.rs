@@ -21,6 +21,8 @@ use crate::dial::kernel_name;
 use crate::per_address::PerAddress;
 use crate::pool::ServerLayer;
 use crate::socket::{Options, Socket, TcpOptions};
+use crate::stream::Stream;
+use crate::ws::{ServerOptions, WsStream};
 
 /// Connections that the kernel holds for us until we accept them; it may hold fewer (`somaxconn`).
 const BACKLOG: i32 = 4096;
@@ -37,6 +39,7 @@ pub struct Listener {
     handshakes: Option<Arc<Semaphore>>,
     connections: Option<Arc<Semaphore>>,
     per_address: Option<Arc<PerAddress>>,
+    web_socket: Option<ServerOptions>,
     accepting: watch::Sender<bool>,
 }
 
@@ -94,6 +97,7 @@ impl Listener {
             handshakes: None,
             connections: None,
             per_address: None,
+            web_socket: None,
             accepting: watch::Sender::new(true),
         })
     }
@@ -126,6 +130,13 @@ impl Listener {
         self
     }
 
+    /// Opens a WebSocket on every socket that is accepted.
+    #[must_use]
+    pub fn web_socket(mut self, options: ServerOptions) -> Self {
+        self.web_socket = Some(options);
+        self
+    }
+
     /// Accepts nothing until [`resume`](Listener::resume): connections wait in the kernel.
     pub fn pause(&self) {
         self.accepting.send_replace(false);
@@ -148,7 +159,7 @@ impl Listener {
         }
     }
 
-    /// Waits for the next socket. It is still handshaking, or established where there is no TLS.
+    /// Waits for the next stream. It is still handshaking, or established where there is no layer.
     ///
     /// A lack of descriptors or memory is waited out: the connections wait in the kernel meanwhile.
     ///
@@ -159,7 +170,7 @@ impl Listener {
     /// # Cancel safety
     ///
     /// No connection is lost by dropping the call.
-    pub async fn accept(&self) -> io::Result<Socket> {
+    pub async fn accept(&self) -> io::Result<Stream> {
         let permit = match &self.connections {
             // Nobody closes it.
             Some(connections) => Arc::clone(connections).acquire_owned().await.ok(),
@@ -168,7 +179,7 @@ impl Listener {
         let mut pause = Duration::from_millis(5);
         loop {
             let error = match self.accept_carrier().await {
-                Ok(carrier) => return Ok(self.take(carrier, permit)),
+                Ok(carrier) => return Ok(self.wrap(self.take(carrier, permit))),
                 Err(error) => error,
             };
             match shortage(&error) {
@@ -210,6 +221,16 @@ impl Listener {
                 }
                 Carrier::stdio()
             }
+        }
+    }
+
+    fn wrap(&self, socket: Socket) -> Stream {
+        match &self.web_socket {
+            // One that has ended, since it is one too many, tells so best itself.
+            Some(options) if socket.ended().is_none() => {
+                WsStream::server(socket, options.clone()).into()
+            }
+            _ => socket.into(),
         }
     }
 

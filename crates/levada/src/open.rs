@@ -4,12 +4,14 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use levada_address::{
     Address, AddressError, ClientAuth as Wanted, ClientCheck, ConnectAddress, ConnectEndpoint,
-    ConnectPool, ConnectTls, Host, IdentityFiles, ListenAddress, ListenEndpoint, ListenPool,
-    ListenTls, SessionOptions,
+    ConnectPool, ConnectTls, ConnectWebSocket, Host, IdentityFiles, ListenAddress, ListenEndpoint,
+    ListenPool, ListenTls, ListenWebSocket, SessionOptions,
 };
+use levada_core::Deadlines;
 use levada_pool::TlsRequest;
 use levada_pool::wire::TextError;
 use levada_tls::{
@@ -22,6 +24,11 @@ use crate::key_log::KeyLogFile;
 use crate::listener::Listener;
 use crate::pool::{Layer, PoolSession, PoolTls, ServerLayer, client_certificate};
 use crate::socket::{Options, Socket};
+use crate::stream::Stream;
+use crate::ws::{
+    ClientOptions, CloseReply, Field, Keepalive, Offer, OfferError, OriginPattern,
+    OriginPatternError, Origins, Paths, ServerOptions, TextPolicy, WsOptions, WsStream,
+};
 
 /// Connects to `address` and waits until the stream is established.
 ///
@@ -44,12 +51,12 @@ use crate::socket::{Options, Socket};
 /// # Errors
 ///
 /// A [`SetupError`], or the [`Ended`](crate::Ended) of a stream that was never established, inside.
-pub async fn connect(address: &Address) -> io::Result<Socket> {
-    let mut socket = Dialer::new(address)
+pub async fn connect(address: &Address) -> io::Result<Stream> {
+    let mut stream = Dialer::new(address)
         .and_then(|dialer| dialer.dial())
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-    socket.established().await?;
-    Ok(socket)
+    stream.established().await?;
+    Ok(stream)
 }
 
 /// Listens at `address`.
@@ -72,6 +79,7 @@ pub struct Binder {
     address: Address,
     endpoint: ListenEndpoint,
     layer: ServerLayer,
+    web_socket: Option<ServerOptions>,
     identities: Vec<Identity>,
     key_log: Option<KeyLogFile>,
     options: Options,
@@ -90,7 +98,8 @@ impl Binder {
     }
 
     fn read(address: &Address, key_log: Option<KeyLogFile>) -> Result<Self, SetupError> {
-        let ListenAddress { endpoint, tls, pool, deadlines } = address.for_listening()?;
+        let ListenAddress { endpoint, tls, pool, web_socket, deadlines } =
+            address.for_listening()?;
         let identities = match &tls {
             Some(tls) => files::identities(&tls.identities)?,
             None => Vec::new(),
@@ -101,7 +110,9 @@ impl Binder {
             (None, None) => ServerLayer::default(),
         };
         let options = Options { deadlines, ..Options::default() };
-        Ok(Self { address: address.clone(), endpoint, layer, identities, key_log, options })
+        let web_socket = web_socket.map(|ws| web_socket_server(&ws, deadlines)).transpose()?;
+        let address = address.clone();
+        Ok(Self { address, endpoint, layer, web_socket, identities, key_log, options })
     }
 
     /// Reads again what the address names, and changes nothing: see [`replace`](Self::replace).
@@ -166,9 +177,13 @@ impl Binder {
     /// Outside a tokio runtime that has io enabled.
     pub async fn bind_as(&self, layer: impl Into<ServerLayer>) -> Result<Listener, SetupError> {
         self.open_key_log()?;
-        Listener::bind(&self.endpoint, layer, self.options)
+        let listener = Listener::bind(&self.endpoint, layer, self.options)
             .await
-            .map_err(|error| SetupError::Listen { address: self.address.clone(), error })
+            .map_err(|error| SetupError::Listen { address: self.address.clone(), error })?;
+        Ok(match &self.web_socket {
+            Some(options) => listener.web_socket(options.clone()),
+            None => listener,
+        })
     }
 }
 
@@ -178,6 +193,7 @@ pub struct Dialer {
     address: Address,
     endpoint: ConnectEndpoint,
     wrap: Wrap,
+    web_socket: Option<ClientOptions>,
     identity: Option<Identity>,
     key_log: Option<KeyLogFile>,
     options: Options,
@@ -204,7 +220,8 @@ impl Dialer {
     }
 
     fn read(address: &Address, key_log: Option<KeyLogFile>) -> Result<Self, SetupError> {
-        let ConnectAddress { endpoint, tls, pool, deadlines } = address.for_connecting()?;
+        let ConnectAddress { endpoint, tls, pool, web_socket, deadlines } =
+            address.for_connecting()?;
         let identity = tls.as_ref().and_then(|tls| tls.identity.as_ref());
         let identity = files::identities(identity.map_or(&[], std::slice::from_ref))?.pop();
         let wrap = match (&tls, &pool) {
@@ -215,7 +232,9 @@ impl Dialer {
             (None, None) => Wrap::Plain,
         };
         let options = Options { deadlines, ..Options::default() };
-        Ok(Self { address: address.clone(), endpoint, wrap, identity, key_log, options })
+        let web_socket = web_socket.map(|ws| web_socket_client(&ws, deadlines)).transpose()?;
+        let address = address.clone();
+        Ok(Self { address, endpoint, wrap, web_socket, identity, key_log, options })
     }
 
     /// Reads again what the address names, and changes nothing: see [`replace`](Self::replace).
@@ -256,14 +275,18 @@ impl Dialer {
     ///
     /// [`SetupError::Tls`] when the system gives no random bytes, [`SetupError::KeyLog`] when the
     /// file for the secrets cannot be opened.
-    pub fn dial(&self) -> Result<Socket, SetupError> {
+    pub fn dial(&self) -> Result<Stream, SetupError> {
         self.open_key_log()?;
         let layer = match &self.wrap {
             Wrap::Plain => Layer::default(),
             Wrap::Tls(client, name) => client.session(name)?.into(),
             Wrap::Pool(session) => session.clone().into(),
         };
-        Ok(Socket::dial(self.endpoint.clone(), layer, self.options))
+        let socket = Socket::dial(self.endpoint.clone(), layer, self.options);
+        Ok(match &self.web_socket {
+            Some(options) => WsStream::client(socket, options.clone()).into(),
+            None => socket.into(),
+        })
     }
 
     /// Begins a stream to `ip` instead of any address that the host's name has; TLS still asks for the
@@ -272,7 +295,7 @@ impl Dialer {
     /// # Errors
     ///
     /// As those of [`Dialer::dial`].
-    pub fn dial_at(&self, ip: IpAddr) -> Result<Socket, SetupError> {
+    pub fn dial_at(&self, ip: IpAddr) -> Result<Stream, SetupError> {
         let mut there = self.clone();
         if let ConnectEndpoint::Tcp { host, .. } = &mut there.endpoint {
             *host = Host::Ip(ip);
@@ -341,6 +364,68 @@ fn server(
         });
     }
     Ok(builder.build()?)
+}
+
+/// What a WebSocket of an address is like: it closes each direction on its own, as the streams that
+/// it is joined to do.
+fn web_socket_stream(
+    text_as_bytes: bool,
+    ping: Option<Duration>,
+    deadlines: Deadlines,
+) -> WsOptions {
+    let mut options = WsOptions { close_reply: CloseReply::WhenWeClose, ..WsOptions::default() };
+    options.deadlines = deadlines;
+    options.keepalive = ping.map(|time| Keepalive { interval: time, pong_deadline: time });
+    if text_as_bytes {
+        options.text = TextPolicy::AsBytes;
+    }
+    options
+}
+
+fn web_socket_client(
+    ws: &ConnectWebSocket,
+    deadlines: Deadlines,
+) -> Result<ClientOptions, SetupError> {
+    let mut offer = Offer::new(&ws.host, &ws.path).map_err(SetupError::Offer)?;
+    if let Some(origin) = &ws.origin {
+        offer = offer.with_origin(origin).map_err(SetupError::Offer)?;
+    }
+    for name in &ws.subprotocols {
+        offer = offer.with_subprotocol(name).map_err(SetupError::Offer)?;
+    }
+    if let Some(path) = &ws.header_file {
+        for (index, line) in files::read(path)?.split(|&byte| byte == b'\n').enumerate() {
+            let wrong = || SetupError::Header { path: path.clone(), line: index + 1 };
+            let line = str::from_utf8(line).map_err(|_| wrong())?.trim();
+            if line.is_empty() {
+                continue;
+            }
+            let (name, value) = line.split_once(':').ok_or_else(wrong)?;
+            let field = Field::new(name.trim(), value.trim()).map_err(|_| wrong())?;
+            offer = offer.with_field(field);
+        }
+    }
+    let mut options = ClientOptions::from(offer);
+    options.stream = web_socket_stream(ws.text_as_bytes, ws.ping, deadlines);
+    Ok(options)
+}
+
+fn web_socket_server(
+    ws: &ListenWebSocket,
+    deadlines: Deadlines,
+) -> Result<ServerOptions, SetupError> {
+    let mut options = ServerOptions::default();
+    if let Some(path) = &ws.path {
+        options.rules.paths = Paths::Listed(vec![path.clone()]);
+    }
+    if let Some(origins) = &ws.origins {
+        let patterns = origins.iter().map(|origin| OriginPattern::new(origin));
+        let patterns = patterns.collect::<Result<_, _>>().map_err(SetupError::Origin)?;
+        options.rules.origins = Origins::Listed { patterns, allow_absent: true };
+    }
+    options.rules.subprotocols.clone_from(&ws.subprotocols);
+    options.stream = web_socket_stream(ws.text_as_bytes, ws.ping, deadlines);
+    Ok(options)
 }
 
 fn pool_client(pool: &ConnectPool) -> Result<PoolSession, SetupError> {
@@ -431,6 +516,17 @@ pub enum SetupError {
     Name(NameError),
     /// A name is none that a pool can be asked for.
     PoolName(TextError),
+    /// A WebSocket cannot be asked for so.
+    Offer(OfferError),
+    /// A web page cannot be let in so.
+    Origin(OriginPatternError),
+    /// A line of a file of header fields is none.
+    Header {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1 on.
+        line: usize,
+    },
     /// No TLS pool runs here, and the address names none.
     NoPool,
     /// The TLS settings contradict each other.
@@ -469,6 +565,11 @@ impl fmt::Display for SetupError {
             Self::Identities { path, error } => write!(f, "{}: {error}", path.display()),
             Self::Name(error) => write!(f, "{error}"),
             Self::PoolName(error) => write!(f, "{error}"),
+            Self::Offer(error) => write!(f, "{error}"),
+            Self::Origin(error) => write!(f, "{error}"),
+            Self::Header { path, line } => {
+                write!(f, "{}: line {line} is no header field: write `Name: value`", path.display())
+            }
             Self::NoPool => f.write_str(
                 "no TLS pool runs here: start one with \"levada pool\", or name its socket with `pool=PATH`",
             ),

@@ -5,10 +5,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use levada_core::Ended;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
 
 use crate::scratch::with_plain;
-use crate::socket::Socket;
+use crate::stream::Watched;
 
 /// Rounds of both directions before other tasks of the thread have their turn.
 const ROUNDS: usize = 8;
@@ -32,7 +32,12 @@ enum Phase {
 ///
 /// Each direction is closed on its own: a goodbye on one side is passed on behind all that came
 /// before it, and the other direction goes on. A relay never turns a bad ending into a good one:
-/// when one side ends badly, the other is [aborted](Socket::abort).
+/// when one side ends badly, or says goodbye with words that tell of something missing, the other
+/// [fails](Watched::fail): a reset on plain TCP, an end without close_notify on TLS, a Close frame with
+/// 1011 on a WebSocket.
+///
+/// A WebSocket has no half-close. A goodbye that is passed on to one is a Close frame; what its peer
+/// still sends before its own Close frame goes on the other way.
 ///
 /// Neither side is read while what came from it waits for the other, so at most 256 KiB wait in each
 /// direction beside what a layer holds.
@@ -41,7 +46,7 @@ enum Phase {
 ///
 /// Dropping the future leaves both sockets as they are, but loses what was read from one and not yet
 /// taken by the other: abort or drop them then.
-pub async fn relay(left: &mut Socket, right: &mut Socket) -> (Ended, Ended) {
+pub async fn relay(left: &mut impl Watched, right: &mut impl Watched) -> (Ended, Ended) {
     let mut relay = Relay::default();
     poll_fn(|cx| relay.poll(cx, left, right)).await
 }
@@ -60,8 +65,8 @@ impl Relay {
     pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        left: &mut Socket,
-        right: &mut Socket,
+        left: &mut impl Watched,
+        right: &mut impl Watched,
     ) -> Poll<(Ended, Ended)> {
         let Self { there, back } = self;
         // A step of one direction may set the other free: go on until neither moves.
@@ -72,7 +77,7 @@ impl Relay {
             }
             if there.phase == Phase::Done && back.phase == Phase::Done {
                 // Both goodbyes are passed on both ways; what is missing are the last endings.
-                let ends = (left.poll_end(cx), right.poll_end(cx));
+                let ends = (left.poll_closed(cx), right.poll_closed(cx));
                 if let (Poll::Ready(left), Poll::Ready(right)) = ends {
                     return Poll::Ready((left, right));
                 }
@@ -98,7 +103,12 @@ struct Lane {
 
 impl Lane {
     /// Moves what can be moved without waiting; whether anything did.
-    fn step(&mut self, cx: &mut Context<'_>, from: &mut Socket, to: &mut Socket) -> bool {
+    fn step(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut impl Watched,
+        to: &mut impl Watched,
+    ) -> bool {
         let mut moved = false;
         for _ in 0..STEPS {
             let step = match self.phase {
@@ -112,9 +122,11 @@ impl Lane {
                 _ => return moved,
             };
             // One side's bad end is the other's.
-            if [&*from, &*to].iter().any(|socket| socket.ended().is_some_and(|e| !e.is_clean())) {
-                from.abort();
-                to.abort();
+            let is_bad = |ended: Option<&Ended>| ended.is_some_and(|ended| !ended.is_clean());
+            let broken_off = self.phase == Phase::Ending && from.breaks_off();
+            if is_bad(from.ended()) || is_bad(to.ended()) || broken_off {
+                from.fail();
+                to.fail();
                 self.phase = Phase::Done;
                 return true;
             }
@@ -127,7 +139,12 @@ impl Lane {
     }
 
     /// Reads as much as one call gives, and hands it on.
-    fn move_on(&mut self, cx: &mut Context<'_>, from: &mut Socket, to: &mut Socket) -> Poll<()> {
+    fn move_on(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut impl Watched,
+        to: &mut impl Watched,
+    ) -> Poll<()> {
         with_plain(|scratch| {
             let mut buf = ReadBuf::new(scratch);
             let read = Pin::new(&mut *from).poll_read(cx, &mut buf);
@@ -161,7 +178,7 @@ impl Lane {
         })
     }
 
-    fn push_left_over(&mut self, cx: &mut Context<'_>, to: &mut Socket) -> Poll<()> {
+    fn push_left_over(&mut self, cx: &mut Context<'_>, to: &mut impl Watched) -> Poll<()> {
         match Pin::new(to).poll_write(cx, &self.left_over) {
             Poll::Ready(Ok(count)) => {
                 self.left_over.drain(..count);

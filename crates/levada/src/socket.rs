@@ -276,9 +276,9 @@ impl Socket {
     }
 
     /// Has a read give the data of one TLS record at most, and never join two: for streams whose peer
-    /// seals each message by itself. TLS promises nothing of it (RFC 8446 section 5.1). Without TLS it
-    /// has no effect.
-    pub const fn keep_records_apart(&mut self) {
+    /// seals each message by itself. TLS promises nothing of it (RFC 8446 section 5.1). Without TLS, and
+    /// before its handshake, it has no effect.
+    pub fn keep_records_apart(&mut self) {
         if let Some(session) = &mut self.session {
             session.keep_records_apart();
         }
@@ -300,16 +300,18 @@ impl Socket {
     ///
     /// It can be called again.
     pub async fn established(&mut self) -> io::Result<()> {
-        poll_fn(|cx| {
-            self.poll_half(Half::Write, cx, |socket, cx| {
-                socket.poll_up(cx).map(|()| match socket.watch.ended() {
-                    Some(ended) if ended.phase.is_before_established() => Err(ended.clone().into()),
-                    // What it has come to since is for reads and writes to tell.
-                    _ => Ok(()),
-                })
+        poll_fn(|cx| self.poll_established(cx)).await
+    }
+
+    /// Polls until every asked-for layer is up.
+    pub(crate) fn poll_established(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_half(Half::Write, cx, |socket, cx| {
+            socket.poll_up(cx).map(|()| match socket.watch.ended() {
+                Some(ended) if ended.phase.is_before_established() => Err(ended.clone().into()),
+                // What it has come to since is for reads and writes to tell.
+                _ => Ok(()),
             })
         })
-        .await
     }
 
     /// Says goodbye behind all that was written, and resolves when both have left for the kernel.

@@ -20,7 +20,7 @@ async fn tcp_pair() -> (Socket, Socket) {
     let mut client = dial(&format!("tcp://{}", listener.local().unwrap()));
     let (accepted, up) = tokio::join!(listener.accept(), client.established());
     up.unwrap();
-    (client, accepted.unwrap())
+    (client, accepted.unwrap().into_socket().expect("nothing but a transport"))
 }
 
 #[tokio::test]

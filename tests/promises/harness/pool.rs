@@ -104,9 +104,10 @@ impl Speaker {
 
     /// Asks to protect `network`, as a client of `localhost` or as a server.
     pub(crate) fn ask_for_tls(&mut self, network: impl AsFd, server: bool, key: u8) -> RequestId {
-        let flags = match server {
-            true => StartTlsFlags::SERVER.with(StartTlsFlags::IGNORE_REMOTEID),
-            false => StartTlsFlags::CLIENT,
+        let flags = if server {
+            StartTlsFlags::SERVER.with(StartTlsFlags::IGNORE_REMOTEID)
+        } else {
+            StartTlsFlags::CLIENT
         };
         let remote_id = Identity::new(if server { "" } else { "localhost" }).unwrap();
         let control_key = ControlKey::new([key; 16]);

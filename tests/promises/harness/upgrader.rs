@@ -44,7 +44,7 @@ impl Upgrader {
             unreachable!("it is TCP")
         };
         let serving = runtime.spawn(async move {
-            let socket = listener.accept().await.unwrap();
+            let socket = listener.accept().await.unwrap().into_socket().unwrap();
             serve(socket, &tls, ahead, options).await
         });
         Self { address, runtime, serving }

@@ -1,6 +1,7 @@
 //! `levada pool` itself: opened, hardened, served, until a signal comes or its command ends.
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -177,7 +178,9 @@ fn greet(socket: &Path, development: Option<&Localhost>) {
     let mut text = format!("The TLS pool listens at {socket}\n");
     if let Some(files) = development {
         let ca = quote(&files.ca.to_string_lossy()).into_owned();
-        text.push_str(&format!(
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
             "
 It owns an identity for localhost that was made for trying it. A server whose
 keys are in the pool, and a client to talk to it, each in a terminal:
@@ -188,7 +191,7 @@ keys are in the pool, and a client to talk to it, each in a terminal:
 
 Ctrl-C ends it. With identities of your own: levada pool --config FILE
 "
-        ));
+        );
     }
     // Whoever closed our standard output does not want to read it.
     let _ = io::stdout().write_all(text.as_bytes());

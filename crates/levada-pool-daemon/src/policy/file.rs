@@ -16,6 +16,8 @@ pub struct PolicyFile {
     pub(crate) anchors: Option<Placed<PathBuf>>,
     /// Who vouches for clients.
     pub(crate) client_anchors: Option<Placed<PathBuf>>,
+    /// Whether connections are not protected at all.
+    pub(crate) closed: bool,
     pub(crate) identities: Vec<IdentityEntry>,
     /// For faults that are found when the files are opened.
     pub(crate) text: String,
@@ -85,6 +87,7 @@ const fn key(
 pub const POLICY_KEYS: &[PolicyKey] = &[
     key("anchors", "\"FILE\"", "the platform's authorities", "PEM of whom to trust as server"),
     key("client-anchors", "\"FILE\"", "nobody", "PEM of who vouches for clients"),
+    key("starttls", "false", "`true`", "whether connections are protected; PING tells of it"),
     key("identity", "[[identity]]", "none", "who we can be; repeatable"),
 ];
 
@@ -172,6 +175,7 @@ impl Reader<'_> {
         PolicyFile {
             anchors: self.path(table, "anchors"),
             client_anchors: self.path(table, "client-anchors"),
+            closed: !self.switch(table.get("starttls"), true),
             identities,
             text: self.text.to_owned(),
         }
@@ -205,7 +209,7 @@ impl Reader<'_> {
         let services = table.get("services").map(|value| self.services(value));
         let users = table.get("users").map(|value| self.accounts(value));
         let groups = table.get("groups").map(|value| self.accounts(value));
-        let default = self.switch(table.get("default"));
+        let default = self.switch(table.get("default"), false);
         Some(IdentityEntry {
             name: name?,
             cert: cert?,
@@ -355,8 +359,8 @@ impl Reader<'_> {
         accounts
     }
 
-    fn switch(&mut self, value: Option<&Value<'_>>) -> bool {
-        let Some(value) = value else { return false };
+    fn switch(&mut self, value: Option<&Value<'_>>, absent: bool) -> bool {
+        let Some(value) = value else { return absent };
         if let DeValue::Boolean(on) = value.get_ref() {
             return *on;
         }
@@ -365,7 +369,7 @@ impl Reader<'_> {
             "neither true nor false",
             "write `true` or `false`, without quotes",
         );
-        false
+        absent
     }
 
     fn list<'v, 't>(&mut self, value: &'v Value<'t>, shape: &str) -> &'v [Value<'t>] {

@@ -92,7 +92,9 @@ fn open(file: &PolicyFile, files: &mut Files) -> Result<Policy, Faults> {
         return Err(Faults::new(&file.text, opener.faults));
     }
     let digest = opener.files.hasher.finish();
-    Ok(Policy::new(anchors.unwrap_or_default(), client_anchors, locals, digest))
+    let mut policy = Policy::new(anchors.unwrap_or_default(), client_anchors, locals, digest);
+    policy.closed = file.closed;
+    Ok(policy)
 }
 
 struct Opener<'f> {

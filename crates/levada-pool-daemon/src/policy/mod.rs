@@ -8,6 +8,7 @@ mod users;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use levada_pool_wire::Facilities;
 use levada_sys::PeerCredentials;
 use levada_tls::{Anchors, ClientAuth, Identities, Identity, TlsClient, TlsConfigError, TlsServer};
 
@@ -32,6 +33,8 @@ pub struct Policy {
     client_anchors: Option<Anchors>,
     /// Clients that show no certificate.
     anonymous: Kept<Wishes, TlsClient>,
+    /// Whether connections are not protected at all.
+    closed: bool,
     digest: u64,
 }
 
@@ -111,6 +114,7 @@ impl Policy {
             anchors,
             client_anchors,
             anonymous: Kept::default(),
+            closed: false,
             digest,
         };
         for (index, (entry, local)) in locals.into_iter().enumerate() {
@@ -129,6 +133,11 @@ impl Policy {
     /// Changes when the content of the policy, or of a file that it names, changes.
     pub const fn digest(&self) -> u64 {
         self.digest
+    }
+
+    /// What the pool offers.
+    pub(crate) const fn facilities(&self) -> Facilities {
+        if self.closed { Facilities::NONE } else { Facilities::STARTTLS }
     }
 
     /// How many identities there are.

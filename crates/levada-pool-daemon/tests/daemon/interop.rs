@@ -151,6 +151,7 @@ fn spawn(mut command: Command) -> Program {
 }
 
 type Run = fn(u16, &Path, &[&str]) -> Program;
+type Asking<'a> = &'a dyn Fn(&str) -> Vec<String>;
 
 /// Protects the connection of `run` as `request` says. The reply, or the code of its ERROR.
 fn serve(
@@ -266,8 +267,7 @@ fn a7_openssl_and_gnutls_ask_for_a_name_and_the_application_decides() {
         [format!("--sni-hostname={name}"), format!("--verify-hostname={name}")].to_vec()
     };
     let openssl = |name: &str| ["-servername".to_owned(), name.to_owned()].to_vec();
-    let runs: [(Run, &dyn Fn(&str) -> Vec<String>); 2] =
-        [(openssl_client, &openssl), (gnutls_client, &gnutls)];
+    let runs: [(Run, Asking<'_>); 2] = [(openssl_client, &openssl), (gnutls_client, &gnutls)];
     for (run, asking) in runs {
         for (name, wanted) in [("pool.example", Ok("pool.example")), ("other.example", Err(3))] {
             let more = asking(name);

@@ -3,8 +3,8 @@
 use std::os::fd::AsFd as _;
 
 use levada_pool_daemon::{PolicyError, PolicySource, PoolLimits};
-use levada_pool_wire::body::StartTls;
-use levada_pool_wire::{Identity, Message, StartTlsFlags, Text};
+use levada_pool_wire::body::{Ping, StartTls};
+use levada_pool_wire::{Facilities, Identity, Message, StartTlsFlags, Text};
 
 use crate::support::{
     Client, Daemon, Folder, Peer, Pki, Spec, as_client, as_server, code_of, starttls_of, tcp_pair,
@@ -93,6 +93,20 @@ fn d6_an_identity_is_for_its_users_groups_services_and_roles() {
     assert_eq!(code("root", ""), if uid == 0 { 0 } else { 23 });
     let why = daemon.notices.lines().join("\n");
     assert!(why.contains("does not let this user, service and role use"), "{why}");
+}
+
+#[test]
+fn a10_a_pool_that_is_closed_says_so() {
+    let (folder, pki) = (Folder::new(), Pki::new());
+    let policy = folder.write("pool.toml", "starttls = false\n");
+    let daemon = Daemon::run(folder, pki, &PolicySource::new(policy), PoolLimits::default());
+    let mut client = daemon.client();
+    let ping = Ping { facilities: Facilities::from_bits(u32::MAX), ..Ping::default() };
+    let Message::Ping(reply) = client.call(Message::Ping(ping), None) else { panic!() };
+    assert_eq!(reply.facilities, Facilities::NONE);
+    let (near, _far) = tcp_pair();
+    let request = Message::StartTls(as_client("a.example"));
+    assert_eq!(code_of(&client.call(request, Some(near.as_fd()))), 11);
 }
 
 #[test]

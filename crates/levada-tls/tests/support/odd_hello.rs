@@ -13,7 +13,7 @@ impl BlockingPool for NoThreads {
 }
 
 /// Shows `wire` to a server whose hook hands every client on; what the hook was told.
-pub fn check(wire: &[u8]) -> Option<ClientHello> {
+pub(crate) fn check(wire: &[u8]) -> Option<ClientHello> {
     let server = TlsServer::builder(Identities::none()).without_tickets().build();
     let Ok(server) = server else { panic!("nothing is wrong with the settings") };
     let mut session = server.session();

@@ -138,7 +138,7 @@ impl Fields {
 }
 
 /// Whether `text` is a token (RFC 9110 §5.6.2).
-pub(super) fn is_token(text: &str) -> bool {
+pub fn is_token(text: &str) -> bool {
     !text.is_empty()
         && text
             .bytes()

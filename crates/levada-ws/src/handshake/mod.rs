@@ -24,7 +24,7 @@ use alloc::string::String;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 pub use client::{ClientHandshake, Response};
-pub use field::{Field, FieldError};
+pub use field::{Field, FieldError, is_token};
 pub use offer::{Offer, OfferError};
 pub use origin::{OriginPattern, OriginPatternError, Origins};
 pub use refusal::Refusal;

@@ -22,9 +22,11 @@ impl Socket {
     ///
     /// ```
     /// # async fn serve(listener: levada::Listener) -> std::io::Result<()> {
-    /// use levada::{AlertDescription, HelloAnswer};
+    /// use levada::{AlertDescription, HelloAnswer, Stream};
     ///
-    /// let mut socket = listener.accept().await?;
+    /// let Stream::Socket(mut socket) = listener.accept().await? else {
+    ///     unreachable!("the listener opens no WebSockets");
+    /// };
     /// socket.on_hello(|hello| async move {
     ///     match hello.sni.as_deref() {
     ///         Some("elsewhere.example") => HelloAnswer::PassThrough,

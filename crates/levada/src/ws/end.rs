@@ -5,6 +5,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use levada_core::{Deadline, Ended, Ending, Event, OsError, Party, State, Step};
+use levada_ws::CloseCode;
 use levada_ws::close::State as CloseState;
 use levada_ws::connection::{Ending as WsEnding, Event as WsEvent, Side};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -76,6 +77,9 @@ impl<S> WsStream<S> {
             }
             WsEvent::CloseFrame(frame) => {
                 self.watch.facts.first_goodbye.get_or_insert(Party::Peer);
+                let code = frame.as_ref().map(|frame| frame.code());
+                self.broken_off = code
+                    .is_some_and(|code| code != CloseCode::NORMAL && code != CloseCode::GOING_AWAY);
                 self.watch.tell(|| Event::CloseFrame {
                     code: frame.as_ref().map(|frame| frame.code().number()),
                     reason: frame.as_ref().map_or("", |frame| frame.reason()).to_owned(),
@@ -215,6 +219,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
             cx.waker().wake_by_ref();
             Poll::Pending
         })
+    }
+
+    /// Ends the life now because what stands behind the stream ended badly, and says so with a Close
+    /// frame 1011 if that can go without waiting.
+    pub(crate) fn break_off(&mut self) {
+        if self.watch.ended().is_none() && self.opening.is_none() && self.io.is_some() {
+            self.seal();
+            self.connection.close(self.ticker.now(), CloseCode::INTERNAL.into());
+            let _ = self.poll_send(&mut Context::from_waker(Waker::noop()));
+        }
+        self.leave();
     }
 
     /// Ends the life now: what was written and a Close frame go only if they can without waiting.

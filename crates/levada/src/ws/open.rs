@@ -368,12 +368,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
     ///
     /// It can be called again.
     pub async fn established(&mut self) -> Result<(), HandshakeError> {
-        poll_fn(|cx| self.poll_half(Half::Write, cx, Self::poll_up)).await;
-        match self.watch.ended() {
+        poll_fn(|cx| self.poll_established(cx)).await
+    }
+
+    /// Polls until the opening handshake is done.
+    pub(crate) fn poll_established(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), HandshakeError>> {
+        self.poll_half(Half::Write, cx, Self::poll_up).map(|()| match self.watch.ended() {
             Some(ended) if ended.phase.is_before_established() => Err(self.handshake_error(ended)),
             // What it has come to since is for reads and writes to tell.
             _ => Ok(()),
-        }
+        })
     }
 }
 
