@@ -19,6 +19,7 @@ use crate::anchors::Anchors;
 use crate::certificate;
 use crate::certificate_fault::certificate_fault;
 use crate::config_error::TlsConfigError;
+use crate::decision::Decider;
 use crate::facts::Trust;
 use crate::rules::{CrlScope, PeerRules};
 
@@ -67,6 +68,11 @@ impl Judge {
         Ok(Self { anchors: anchors.load()?, is_pinned, rules, usage, algorithms })
     }
 
+    /// Who is asked, too.
+    pub(crate) const fn decider(&self) -> Option<&Decider> {
+        self.rules.decider.as_ref()
+    }
+
     /// By what a peer is known whom it lets in.
     pub(crate) fn trust(&self) -> Trust {
         match (self.rules.ignored.is_empty(), self.is_pinned) {
@@ -97,7 +103,8 @@ impl Judge {
         for part in parts {
             add(&part);
         }
-        let PeerRules { pins, san, crls: _, crl_scope, time, ignored } = rules;
+        // Where somebody is asked there are no tickets.
+        let PeerRules { pins, san, crls: _, crl_scope, time, ignored, decider: _ } = rules;
         add(format!("{pins:?} {san:?} {crl_scope:?} {time:?} {ignored:?}").as_bytes());
         hash.finalize().into()
     }

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use levada_core::AlertDescription;
+use levada_core::{AlertDescription, Fault};
 use rustls::{Connection, Error, IoState, SupportedCipherSuite};
 
 use crate::fault::alert_for;
@@ -183,9 +183,9 @@ impl Running {
         Voice::new(self.connection.negotiated_cipher_suite(), self.notes.secret.as_ref())
     }
 
-    /// Why an external signer has not signed, if one has not.
-    pub(crate) fn signer_failed(&mut self) -> Option<String> {
-        self.notes.signer_failed.take()
+    /// Why somebody who was asked gave no good answer, if one was asked and gave none.
+    pub(crate) fn failed(&mut self) -> Option<Fault> {
+        self.notes.failed.take()
     }
 
     /// Moves plain bytes into `plain`, as many as wait or have room.

@@ -280,8 +280,8 @@ impl Session {
         match done {
             Done::Answered(answered) => self.answered(answered),
             Done::Processed(mut running, processed) => {
-                if let Some(why) = running.signer_failed() {
-                    return self.fail_waiting(Fault::Signer(why));
+                if let Some(cause) = running.failed() {
+                    return self.fail_waiting(cause);
                 }
                 if let Stage::Away(away) = &mut self.stage {
                     running.put_back(away.take_wire());

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+#[path = "support/odd_hello.rs"]
+mod odd_hello;
 mod support;
 
 use std::future::{pending, ready};
@@ -153,6 +155,22 @@ fn what_is_no_client_hello_is_refused_without_asking() {
             .on_hello(|_| -> std::future::Ready<HelloAnswer> { panic!("nobody is to be asked") });
         let end = End::given(session, wire);
         assert!(matches!(end.ending, Some(Ending::FatalError { .. })), "{wire:?}");
+    }
+}
+
+#[test]
+fn whatever_a_client_begins_with_is_told_or_refused() {
+    let wire = Setup::new(TlsVersion::V1_3).join().client.write();
+    assert_eq!(odd_hello::check(&wire).unwrap().sni.as_deref(), Some(HOST));
+    for end in 0..wire.len() {
+        assert_eq!(odd_hello::check(&wire[..end]), None, "{end}");
+    }
+    for index in 0..wire.len().min(600) {
+        for flip in [1, 0x80, 0xff] {
+            let mut odd = wire.clone();
+            odd[index] ^= flip;
+            odd_hello::check(&odd);
+        }
     }
 }
 

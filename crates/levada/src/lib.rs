@@ -78,12 +78,12 @@ pub use levada_core::{
     TlsFacts, Verification, WhyPlain, machine,
 };
 pub use levada_tls::{
-    Anchors, AnchorsError, ChannelBinding, ClientAuth, ClientHello, CrlError, CrlScope, Crls,
-    DangerKeyLog, ExporterError, HelloAnswer, Identities, IdentitiesBuilder, IdentitiesError,
-    Identity, IdentityError, IdentityWarning, KeyingMaterial, NameError, Passphrase, PeerRules,
-    PemError, Session, SessionName, SignatureScheme, Signer, SignerError, Signing, TicketKey,
-    TicketKeys, TicketRing, TlsClient, TlsClientBuilder, TlsConfigError, TlsServer,
-    TlsServerBuilder, TlsVersion, read_certificate,
+    Anchors, AnchorsError, Candidate, ChannelBinding, ClientAuth, ClientHello, CrlError, CrlScope,
+    Crls, DangerKeyLog, Decision, ExporterError, HelloAnswer, Identities, IdentitiesBuilder,
+    IdentitiesError, Identity, IdentityError, IdentityWarning, KeyingMaterial, NameError,
+    Passphrase, PeerRules, PemError, Session, SessionName, SignatureScheme, Signer, SignerError,
+    Signing, TicketKey, TicketKeys, TicketRing, TlsClient, TlsClientBuilder, TlsConfigError,
+    TlsServer, TlsServerBuilder, TlsVersion, read_certificate,
 };
 pub use listener::Listener;
 pub use memory::Pipe;
