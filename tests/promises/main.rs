@@ -6,6 +6,7 @@
 mod harness;
 
 mod a_bad_config_changes_nothing;
+mod a_client_goes_where_its_hello_leads;
 mod a_config_runs_as_it_was_checked;
 mod a_hung_lookup_never_delays_exit;
 mod a_killed_peer_is_a_bad_ending;
@@ -20,6 +21,7 @@ mod a_stalled_client_cannot_stop_accepts;
 mod a_stalled_log_stops_nobody;
 mod a_staple_is_served_and_told;
 mod a_wrong_passphrase_is_told_from_a_missing_one;
+mod an_identity_swap_touches_no_running_stream;
 mod an_injection_before_an_upgrade_is_refused;
 mod certificate_rules_hold_against_foreign_peers;
 mod connect_exit_codes;

@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn a_flag_without_use_is_an_error_that_says_where_it_is_for() {
         let error = set(&[("ca", "a.pem")], "tls://:1", "tcp://b:2").unwrap_err().to_string();
-        assert_eq!(error, "--ca means nothing here: it is for `tls:`, when connecting");
+        assert_eq!(error, "--ca means nothing here: it is for `tls:` and `wss:`, when connecting");
         let error = set(&[("bind", "::1")], "tcp://:1", "echo:").unwrap_err().to_string();
         assert_eq!(
             error,

@@ -27,6 +27,7 @@ mod pool;
 mod prepared;
 mod quote;
 mod reload;
+mod routes;
 mod serve;
 mod signals;
 mod state_dir;

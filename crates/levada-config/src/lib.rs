@@ -40,8 +40,10 @@ mod reader;
 pub mod render;
 mod route;
 pub mod suggest;
+mod when;
 
 pub use config::{Config, End, LogFormat, Route};
 pub use fault::{Fault, Faults, line_of};
 pub use key::{KEYS, KeySpec, ROUTE_KEYS};
 pub use reader::parse;
+pub use when::When;

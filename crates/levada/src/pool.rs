@@ -351,6 +351,13 @@ enum Accepting {
 }
 
 impl ServerLayer {
+    pub(crate) const fn tls(&self) -> Option<&levada_tls::TlsServer> {
+        match &self.0 {
+            Accepting::Tls(tls) => Some(tls),
+            Accepting::Plain | Accepting::Pool(_) => None,
+        }
+    }
+
     /// The layer of one stream.
     pub(crate) fn layer(&self) -> Layer {
         match &self.0 {

@@ -52,6 +52,12 @@ impl Target {
         // A scheme that speaks TLS over a transport of its own has its branch here.
         match address.scheme() {
             Scheme::Tls | Scheme::Tcp | Scheme::Unix => {}
+            Scheme::PoolTls => {
+                let server = shown(address, None).replacen("pool+tls", "tls", 1);
+                return Err(fail(format!(
+                    "a pool stands between us and the server: inspect the server itself, {server}"
+                )));
+            }
             other => {
                 return Err(fail(format!(
                     "`{other}:` leads to no server that could be inspected: give a `tls:`, `tcp:` \
