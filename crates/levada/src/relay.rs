@@ -201,7 +201,7 @@ impl Lane {
 
     /// Whether bytes can go from one side to the other inside the kernel; takes a pipe for it if so.
     fn can_pass(&mut self, from: &mut impl Watched, to: &mut impl Watched) -> bool {
-        let passes = |socket: Option<&mut Socket>| socket.is_some_and(|socket| socket.can_pass());
+        let passes = |socket: Option<&mut Socket>| socket.is_some_and(Socket::can_pass);
         if !self.left_over.is_empty() || !passes(from.as_socket()) || !passes(to.as_socket()) {
             return false;
         }

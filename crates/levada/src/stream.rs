@@ -249,10 +249,10 @@ impl Stream {
     /// # Errors
     ///
     /// The stream itself, where it is a WebSocket.
-    pub fn into_socket(self) -> Result<Socket, Self> {
+    pub fn into_socket(self) -> Result<Socket, Box<Self>> {
         match self {
             Self::Socket(socket) => Ok(socket),
-            other => Err(other),
+            Self::WebSocket(_) => Err(Box::new(self)),
         }
     }
 }

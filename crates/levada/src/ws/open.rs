@@ -80,7 +80,7 @@ enum Stop {
 impl Opening {
     pub(super) fn client(options: &ClientOptions) -> Self {
         let handshake = ClientHandshake::new(options.offer.clone(), nonce(), options.limits);
-        let head = handshake.request().to_vec();
+        let head = handshake.request().clone();
         Self { head, dirty: true, ..Self::new(Phase::Client(handshake)) }
     }
 

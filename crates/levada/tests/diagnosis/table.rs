@@ -221,8 +221,11 @@ pub(crate) const ROWS: &[Row] = rows! {
         world::silence(Deadline::Close);
 };
 
+/// What was wrong, and two ends where it is not.
+type Mended = (&'static str, fn() -> Setup);
+
 /// What was wrong, and the same two ends once that is done which the hint says.
-pub(crate) const MENDED: &[(&str, fn() -> Setup)] = &[
+pub(crate) const MENDED: &[Mended] = &[
     ("the server's certificate is for another name", || {
         // name=host.example
         world::setup(|setup| Setup {
