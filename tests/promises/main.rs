@@ -47,3 +47,4 @@ mod the_pool_loses_and_mixes_nothing;
 mod the_pool_speaks_with_any_program;
 mod truncation_is_never_clean;
 mod two_thousand_streams_at_once;
+mod websockets_carry_bytes;

@@ -268,10 +268,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> WsStream<S> {
     }
 }
 
-/// The events of a [`Socket`] that is still on its way up.
-fn life_below<S: 'static>(io: &mut S) -> Option<Events> {
+/// The life of a [`Socket`] that is still on its way up: where it is, and what happens from now on.
+struct LifeBelow {
+    state: State,
+    mode: Mode,
+    events: Events,
+}
+
+fn life_below<S: 'static>(io: &mut S) -> Option<LifeBelow> {
     let socket = (io as &mut dyn Any).downcast_mut::<Socket>()?;
-    socket.state().is_before_established().then(|| socket.events())
+    let (state, mode) = (socket.state(), socket.mode());
+    state.is_before_established().then(|| LifeBelow { state, mode, events: socket.events() })
 }
 
 impl<S> WsStream<S> {

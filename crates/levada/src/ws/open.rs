@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::keys::nonce;
 use super::read::Inbox;
 use super::tick::Ticker;
-use super::{ClientOptions, ServerOptions, WsOptions, WsStream, room};
+use super::{ClientOptions, LifeBelow, ServerOptions, WsOptions, WsStream, room};
 use crate::alarm::Alarm;
 use crate::events::Events;
 use crate::wakers::Half;
@@ -238,14 +238,23 @@ fn poll_head<S: AsyncRead + Unpin, T>(
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
     /// Begins: what happens below is told as ours until the carrier is up.
-    pub(super) fn begin_opening(&mut self, mut opening: Opening, below: Option<Events>) {
-        opening.below = below;
-        let is_up = opening.below.is_none();
-        self.opening = Some(Box::new(opening));
-        if is_up {
+    pub(super) fn begin_opening(&mut self, opening: Opening, below: Option<LifeBelow>) {
+        let opening = self.opening.insert(Box::new(opening));
+        let Some(LifeBelow { state, mode, events }) = below else {
             self.watch.step(Step::Carry);
-            self.begin_handshake();
-        }
+            return self.begin_handshake();
+        };
+        opening.below = Some(events);
+        // An accepted socket has come some way before anybody could listen.
+        let steps: &[Step] = match state {
+            State::HostLookup => &[Step::Resolve],
+            State::Connecting => &[Step::Connect],
+            State::Connected => &[Step::Carry],
+            State::Handshaking => &[Step::Carry, Step::Handshake],
+            _ => &[],
+        };
+        self.watch.wrap(mode);
+        steps.iter().for_each(|step| self.watch.step(*step));
     }
 
     /// Ready when the stream is established, or has ended before it was.
