@@ -6,7 +6,7 @@ pub(crate) fn template(examples: &str, rest: &str) -> String {
 }
 
 pub(crate) const ABOUT: &str =
-    "One secure duplex byte stream whose whole life can be watched: TCP, Unix, TLS.";
+    "One secure duplex byte stream whose whole life can be watched: TCP, Unix, TLS,\nWebSocket, and TLS by a pool that keeps the private keys.";
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -16,6 +16,9 @@ Examples:
 
   Put TLS in front of a plain server.
       levada serve --listen 'tls://:443?cert=site.pem' --to tcp://127.0.0.1:80
+
+  Let programs that speak WebSocket reach a TCP server.
+      levada serve --listen 'wss://:443/?cert=site.pem' --to tcp://127.0.0.1:5900
 
   Talk to a TLS server.
       levada connect tls://example.org:443
@@ -28,7 +31,8 @@ Examples:
       levada serve --config levada.toml
 
 Addresses:
-  tcp://HOST:PORT  tls://HOST:PORT  unix:PATH  unix:@NAME  stdio:  echo:
+  tcp://HOST:PORT  tls://HOST:PORT  pool+tls://HOST:PORT  unix:PATH  unix:@NAME
+  ws://HOST:PORT/PATH  wss://HOST:PORT/PATH  ws+unix:PATH  stdio:  echo:
   Options follow a `?`, with `&` between them: tls://a.org:443?ca=ca.pem&alpn=h2
   Each is a flag, too: --ca ca.pem. What an address says itself wins.
   The shell knows `?` and `&` as well: put such an address in quotes.";
