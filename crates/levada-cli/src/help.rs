@@ -5,8 +5,7 @@ pub(crate) fn template(examples: &str, rest: &str) -> String {
     format!("{{about-with-newline}}\nUsage:\n  {{usage}}\n\n{examples}\n\n{rest}\n")
 }
 
-pub(crate) const ABOUT: &str =
-    "One secure duplex byte stream whose whole life can be watched: TCP, Unix, TLS,\nWebSocket, and TLS by a pool that keeps the private keys.";
+pub(crate) const ABOUT: &str = "One secure duplex byte stream whose whole life can be watched: TCP, Unix, TLS,\nWebSocket, and TLS by a pool that keeps the private keys.";
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -18,7 +17,7 @@ Examples:
       levada serve --listen 'tls://:443?cert=site.pem' --to tcp://127.0.0.1:80
 
   Let programs that speak WebSocket reach a TCP server.
-      levada serve --listen 'wss://:443/?cert=site.pem' --to tcp://127.0.0.1:5900
+      levada serve --listen 'wss://:443?cert=site.pem' --to tcp://127.0.0.1:80
 
   Talk to a TLS server.
       levada connect tls://example.org:443

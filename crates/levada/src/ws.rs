@@ -268,17 +268,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> WsStream<S> {
     }
 }
 
-/// The life of a [`Socket`] that is still on its way up: where it is, and what happens from now on.
-struct LifeBelow {
-    state: State,
-    mode: Mode,
-    events: Events,
-}
-
-fn life_below<S: 'static>(io: &mut S) -> Option<LifeBelow> {
+/// A [`Socket`] that is still on its way up: how far it is, and what it tells from here on.
+fn life_below<S: 'static>(io: &mut S) -> Option<(State, Mode, Events)> {
     let socket = (io as &mut dyn Any).downcast_mut::<Socket>()?;
     let (state, mode) = (socket.state(), socket.mode());
-    state.is_before_established().then(|| LifeBelow { state, mode, events: socket.events() })
+    state.is_before_established().then(|| (state, mode, socket.events()))
 }
 
 impl<S> WsStream<S> {

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use std::{fmt, io};
 
-use levada_core::{Deadline, Ended, Ending, Event, Fault, Party, State, Step};
+use levada_core::{Deadline, Ended, Ending, Event, Fault, Mode, Party, State, Step};
 use levada_ws::handshake::{
     Answer, ClientHandshake, Limits, Progress, Refusal, Rejection, Request, Response, Rules,
     ServerHandshake,
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::keys::nonce;
 use super::read::Inbox;
 use super::tick::Ticker;
-use super::{ClientOptions, LifeBelow, ServerOptions, WsOptions, WsStream, room};
+use super::{ClientOptions, ServerOptions, WsOptions, WsStream, room};
 use crate::alarm::Alarm;
 use crate::events::Events;
 use crate::wakers::Half;
@@ -238,23 +238,29 @@ fn poll_head<S: AsyncRead + Unpin, T>(
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
     /// Begins: what happens below is told as ours until the carrier is up.
-    pub(super) fn begin_opening(&mut self, opening: Opening, below: Option<LifeBelow>) {
-        let opening = self.opening.insert(Box::new(opening));
-        let Some(LifeBelow { state, mode, events }) = below else {
+    pub(super) fn begin_opening(
+        &mut self,
+        mut opening: Opening,
+        below: Option<(State, Mode, Events)>,
+    ) {
+        let Some((state, mode, events)) = below else {
+            self.opening = Some(Box::new(opening));
             self.watch.step(Step::Carry);
             return self.begin_handshake();
         };
         opening.below = Some(events);
-        // An accepted socket has come some way before anybody could listen.
-        let steps: &[Step] = match state {
-            State::HostLookup => &[Step::Resolve],
-            State::Connecting => &[Step::Connect],
-            State::Connected => &[Step::Carry],
-            State::Handshaking => &[Step::Carry, Step::Handshake],
-            _ => &[],
-        };
-        self.watch.wrap(mode);
-        steps.iter().for_each(|step| self.watch.step(*step));
+        self.opening = Some(Box::new(opening));
+        // Steps that were taken before anybody listened: what was accepted has its transport already.
+        match state {
+            State::HostLookup => self.watch.step(Step::Resolve),
+            State::Connecting => self.watch.step(Step::Connect),
+            State::Connected | State::Handshaking => self.watch.step(Step::Carry),
+            _ => {}
+        }
+        if state == State::Handshaking {
+            self.watch.wrap(mode);
+            self.watch.step(Step::Handshake);
+        }
     }
 
     /// Ready when the stream is established, or has ended before it was.
