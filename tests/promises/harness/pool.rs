@@ -6,9 +6,10 @@ use std::os::unix::net::UnixStream;
 use levada_pool::wire::body::StartTls;
 use levada_pool::wire::{ControlKey, Identity, Message, Packet, RequestId, StartTlsFlags};
 use levada_sys::descriptors;
+use levada_testkit::docs::workspace_root;
 use serde_json::Value;
 
-use super::command::{Running, levada};
+use super::command::{Command, Running, levada};
 use super::{PATIENCE, Pki};
 
 /// A pool that runs, with the identity `localhost` of `pki`, whose authority it trusts.
@@ -61,10 +62,38 @@ impl Pool {
         Speaker { stream, heard: Vec::new(), next: 0 }
     }
 
+    /// Stops it, and gives what it has told of sessions since somebody last read its log.
+    #[track_caller]
+    pub(crate) fn stop(mut self) -> Vec<String> {
+        self.process.signal(rustix::process::Signal::TERM);
+        let mut told = Vec::new();
+        while let Some(line) = self.process.stderr.line() {
+            let record: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
+            told.extend(record["message"].as_str().map(str::to_owned));
+        }
+        assert_eq!(self.process.wait().code(), 0);
+        told
+    }
+
+    /// Runs a client of the pool: the example in C, against a server at a port of this machine.
+    pub(crate) fn client(&self, program: &str, port: u16, name: &str) -> Command {
+        Command::new(program).args([&self.socket, "127.0.0.1", &port.to_string(), name])
+    }
+
     /// An address that the pool protects, of what listens here for plaintext.
     pub(crate) fn url(&self, to: impl std::fmt::Display) -> String {
         format!("pool+tls://{to}?pool={}", self.socket)
     }
+}
+
+/// Makes a program of the client in C, in the folder of `pki`.
+pub(crate) fn compile_client(pki: &Pki) -> String {
+    let source = workspace_root().join("crates/levada-pool/examples/starttls.c");
+    let program = pki.folder.path().join("starttls").to_str().unwrap().to_owned();
+    let words = ["-Wall", "-Wextra", "-Werror", "-o", &program];
+    let compiled = Command::new("cc").args(words).args([source]).run(b"");
+    assert_eq!(compiled.code(), 0, "{}", compiled.stderr);
+    program
 }
 
 /// A client that speaks packets.
