@@ -25,16 +25,21 @@ impl Pool {
         Self::start_as(pki, "pool.sock", &[])
     }
 
-    /// The same at a socket of this name, with these words.
-    #[track_caller]
-    pub(crate) fn start_as(pki: &Pki, name: &str, words: &[&str]) -> Self {
+    /// The file with the policy that it has.
+    pub(crate) fn policy(pki: &Pki) -> String {
         let policy = format!(
             "anchors = \"{ca}\"\nclient-anchors = \"{ca}\"\n\n[[identity]]\nname = \"localhost\"\n\
              cert = \"{cert}\"\ndefault = true\n",
             ca = pki.ca,
             cert = pki.localhost
         );
-        let policy = pki.folder.write("pool.toml", &policy);
+        pki.folder.write("pool.toml", &policy)
+    }
+
+    /// The same at a socket of this name, with these words.
+    #[track_caller]
+    pub(crate) fn start_as(pki: &Pki, name: &str, words: &[&str]) -> Self {
+        let policy = Self::policy(pki);
         let socket = pki.folder.path().join(name).to_str().unwrap().to_owned();
         let process = levada(["pool", "--config", &policy, "--socket", &socket, "--log", "json"])
             .args(words)
@@ -54,6 +59,12 @@ impl Pool {
                 return record;
             }
         }
+    }
+
+    /// Waits until it tells of this.
+    #[track_caller]
+    pub(crate) fn hear(&mut self, what: &str) {
+        while !self.next("pool")["message"].as_str().is_some_and(|told| told.contains(what)) {}
     }
 
     pub(crate) fn speaker(&self) -> Speaker {
