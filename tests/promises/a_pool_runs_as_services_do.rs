@@ -1,14 +1,17 @@
 //! A pool works alone, and what it prints works when it is pasted; a service manager may open its
 //! socket, and hears when it can be used and when it stops; a reload counts from the next handshake on;
-//! a stop lets sessions end.
+//! a stop lets sessions end. Where descriptors are few it says so to whoever is too many.
 
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 
+use levada_pool::wire::body::Ping;
+use levada_pool::wire::{ErrorCode, Message};
 use rustix::process::Signal;
 
 use crate::harness::{
-    Command, Folder, PATIENCE, Pki, Pool, Running, Serve, compile_client, levada,
+    Backend, Command, Folder, PATIENCE, Pki, Pool, Running, Serve, compile_client, levada,
 };
 
 #[test]
@@ -144,4 +147,37 @@ fn a_stop_lets_sessions_end() {
     answers(&mut client);
     assert_eq!(client.finish().code(), 0);
     assert_eq!(pool.process.wait().code(), 0);
+}
+
+#[test]
+fn with_few_descriptors_it_refuses_and_lives() {
+    let pki = Pki::new();
+    let pool = Pool::start_with_open_files(&pki, 200);
+    let silent = Backend::new();
+    let mut speaker = pool.speaker();
+    let mut held = Vec::new();
+    let refused = loop {
+        let near = TcpStream::connect(silent.address).unwrap();
+        let asked = speaker.ask_for_tls(&near, false, 100 + held.len() as u8);
+        // Answered at once, and a handshake with a silent peer is not.
+        speaker.ask(Message::Ping(Ping::default()), None);
+        let first = speaker.hear();
+        held.push((near, silent.accept()));
+        if first.request == asked {
+            break first.message;
+        }
+    };
+    let Message::Error(failure) = refused else { panic!("{refused:?}") };
+    assert_eq!(failure.number.code(), Some(ErrorCode::OutOfMemory));
+    // It is the descriptors: a connection may have 64 questions out.
+    assert!((20..40).contains(&held.len()), "{}", held.len());
+    assert!(matches!(speaker.hear().message, Message::Ping(_)));
+
+    // With them gone it is as it was.
+    drop((speaker, held));
+    while !levada(["pool", "sessions", "--socket", &pool.socket]).run(b"").stdout.is_empty() {}
+    let server = Serve::tls(&pki, "echo:");
+    let program = compile_client(&pki);
+    let again = protected(&pool, &program, server.address().port()).finish();
+    assert_eq!(again.code(), 0, "{}", again.stderr);
 }

@@ -39,12 +39,27 @@ impl Pool {
     /// The same at a socket of this name, with these words.
     #[track_caller]
     pub(crate) fn start_as(pki: &Pki, name: &str, words: &[&str]) -> Self {
-        let policy = Self::policy(pki);
         let socket = pki.folder.path().join(name).to_str().unwrap().to_owned();
-        let process = levada(["pool", "--config", &policy, "--socket", &socket, "--log", "json"])
-            .args(words)
-            .start();
-        let mut pool = Self { process, socket };
+        Self::listening(Self::command(pki, &socket).args(words), socket)
+    }
+
+    /// The same, with so many descriptors to spend.
+    #[track_caller]
+    pub(crate) fn start_with_open_files(pki: &Pki, count: u32) -> Self {
+        let socket = pki.folder.path().join("pool.sock").to_str().unwrap().to_owned();
+        let words = Self::command(pki, &socket).words();
+        let limited = format!("ulimit -n {count}; exec \"$0\" \"$@\"");
+        Self::listening(Command::new("sh").args(["-c", &limited]).args(words), socket)
+    }
+
+    fn command(pki: &Pki, socket: &str) -> Command {
+        let policy = Self::policy(pki);
+        levada(["pool", "--config", &policy, "--socket", socket, "--log", "json"])
+    }
+
+    #[track_caller]
+    fn listening(command: Command, socket: String) -> Self {
+        let mut pool = Self { process: command.start(), socket };
         pool.next("pool_listening");
         pool
     }
