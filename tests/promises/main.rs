@@ -13,6 +13,7 @@ mod a_killed_peer_is_a_bad_ending;
 mod a_killed_pool_is_a_bad_ending;
 mod a_paused_reader_costs_a_bounded_room;
 mod a_pool_is_hard_to_misuse;
+mod a_pool_runs_as_services_do;
 mod a_relay_never_turns_bad_into_good;
 mod a_reload_touches_no_running_stream;
 mod a_session_is_resumed_by_who_was_met;
