@@ -1,5 +1,7 @@
-//! The configuration file of `levada serve`: TOML in, routes and limits out. A crate of its own, so
-//! that it is pure: it opens nothing, and a fuzzer can read what an operator writes.
+//! The configuration file of `levada serve`: TOML in, routes and limits out, each fault with its line.
+//!
+//! A crate of its own, so that it is pure: it opens nothing, and a fuzzer can read what an operator
+//! writes.
 //!
 //! The words are those of addresses and flags, because they come from the same table
 //! ([`levada_address::OPTIONS`]); what else there is stands in [`KEYS`] and [`ROUTE_KEYS`].

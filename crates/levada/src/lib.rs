@@ -1,8 +1,9 @@
-//! One secure duplex byte stream whose whole life can be watched: over TCP, Unix sockets, pipes in
-//! memory and standard input and output, plain or under TLS.
+//! One secure duplex byte stream whose whole life can be watched: over TCP, Unix sockets, TLS, TLS
+//! pools and WebSocket.
 //!
-//! Every stream is a [`Socket`]: it has the same [states](State), the same [events](Event), the same
-//! close contract and exactly one typed ending, the [`Ended`]. [`connect`] dials an [`Address`],
+//! A stream is a [`Socket`], plain or under TLS, or a [`WsStream`], a WebSocket over one. Either has the
+//! same [states](State), the same [events](Event), the same close contract and exactly one typed ending,
+//! the [`Ended`]. [`connect`] dials an [`Address`],
 //! [`listen`] accepts at one, and [`relay()`] joins two streams.
 //!
 //! ```
