@@ -1,6 +1,7 @@
 //! A second TLS that shares no code with ours, nor with OpenSSL's.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use super::Pki;
 use super::command::{Command, Running};
@@ -24,13 +25,17 @@ impl Gnutls {
     }
 
     fn command(pki: &Pki, to: SocketAddr, version: &str) -> Command {
-        // What it says of itself goes there: its standard output is the stream's alone.
-        let log = pki.folder.path().join(format!("gnutls-{}.log", to.port()));
+        let log = Self::log(pki, to);
         Command::new("gnutls-cli")
             .args([&to.ip().to_string(), "--port", &to.port().to_string()])
             .args(["--verify-hostname", "localhost", "--sni-hostname", "localhost"])
             .args(["--x509cafile", &pki.ca, "--priority", &only(version)])
             .args(["--logfile", log.to_str().unwrap()])
+    }
+
+    /// Where its clients of `to` say what becomes of them: their standard output is the stream's alone.
+    pub(crate) fn log(pki: &Pki, to: SocketAddr) -> PathBuf {
+        pki.folder.path().join(format!("gnutls-{}.log", to.port()))
     }
 
     /// `gnutls-serv` that sends back what comes, and where it listens.

@@ -10,6 +10,7 @@ mod pki;
 mod plain;
 mod pool;
 mod serve;
+mod signed;
 mod upgrader;
 mod wire;
 
@@ -27,6 +28,7 @@ pub(crate) use pki::Pki;
 pub(crate) use plain::{Backend, reset};
 pub(crate) use pool::{Pool, Speaker, compile_client};
 pub(crate) use serve::{Record, Serve};
+pub(crate) use signed::Signed;
 pub(crate) use upgrader::{Served, Upgrader};
 pub(crate) use wire::Wire;
 
