@@ -17,6 +17,9 @@ Examples:
   Put TLS in front of a plain server.
       levada serve --listen 'tls://:443?cert=site.pem' --to tcp://127.0.0.1:80
 
+  Let programs that speak WebSocket reach a TCP server.
+      levada serve --listen 'wss://:443?cert=site.pem' --to tcp://127.0.0.1:80
+
   Talk to a TLS server.
       levada connect tls://example.org:443
 

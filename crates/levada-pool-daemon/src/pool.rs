@@ -20,6 +20,17 @@ use crate::starttls::HANDSHAKE;
 /// How long to wait when the system gives no descriptor for another client.
 const BREATH: Duration = Duration::from_millis(100);
 
+/// Descriptors that are nobody's session and nobody's connection: standard streams, the socket, the
+/// runtime's own, files of the policy that are read.
+const RESERVE: usize = 64;
+
+/// Descriptors of a control connection: its own, and the one that came with half a packet.
+const PER_CLIENT: usize = 2;
+
+/// Descriptors of a session: the network's twice, to end it for all who hold it, and the plain side's
+/// twice, to see whether its application has let go of it.
+const PER_SESSION: usize = 4;
+
 /// How much a pool takes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -48,6 +59,19 @@ impl Default for PoolLimits {
             handshake: HANDSHAKE,
             answer: Duration::from_secs(30),
         }
+    }
+}
+
+impl PoolLimits {
+    /// The default, or what `open_files` descriptors are good for where that is less. A quarter of
+    /// them is for control connections, so that whoever comes can be told that there is no room.
+    #[must_use]
+    pub fn within(open_files: u64) -> Self {
+        let all = Self::default();
+        let room = usize::try_from(open_files).unwrap_or(usize::MAX).saturating_sub(RESERVE);
+        let clients = (room / 4 / PER_CLIENT).clamp(1, all.clients);
+        let sessions = room.saturating_sub(clients * PER_CLIENT) / PER_SESSION;
+        Self { clients, sessions: sessions.clamp(1, all.sessions), ..all }
     }
 }
 
@@ -219,5 +243,22 @@ impl Pool {
         let all = u32::try_from(self.shared.limits.sessions).unwrap_or(u32::MAX);
         // The semaphore is never closed.
         let _ = self.shared.sessions.acquire_many(all).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_fit_into_the_descriptors_that_there_are() {
+        assert_eq!(PoolLimits::within(u64::MAX), PoolLimits::default());
+        let least = PoolLimits::within(0);
+        assert_eq!((least.clients, least.sessions), (1, 1));
+        for open_files in [256, 1024, 4096, 65_536] {
+            let limits = PoolLimits::within(open_files);
+            let used = limits.clients * PER_CLIENT + limits.sessions * PER_SESSION + RESERVE;
+            assert!(used as u64 <= open_files, "{open_files}: {limits:?}");
+        }
     }
 }

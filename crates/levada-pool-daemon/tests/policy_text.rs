@@ -41,8 +41,8 @@ proptest! {
         lines in proptest::collection::vec(
             (
                 proptest::sample::select(&[
-                    "anchors", "client-anchors", "identity", "name", "cert", "key",
-                    "key-pass-file", "roles", "show-to", "services", "users", "groups", "default",
+                    "anchors", "client-anchors", "crl", "client-crl", "identity", "name", "cert",
+                    "key", "key-pass-file", "roles", "show-to", "services", "users", "groups", "default",
                     "nmae",
                 ][..]),
                 value(),

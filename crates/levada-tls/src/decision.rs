@@ -29,6 +29,9 @@ pub enum Decision {
     Keep,
     /// It is refused for this reason, whatever the rules say.
     Refuse(String),
+    /// It is let in, whatever the rules say, also when it is revoked: nobody else vouches for it then
+    /// ([`Verification::Danger`](levada_core::Verification::Danger)), and the facts tell what was wrong.
+    DangerLetIn,
 }
 
 type Deciding = Pin<Box<dyn Future<Output = Decision> + Send>>;
@@ -46,12 +49,13 @@ impl Decider {
         Self(Arc::new(move |candidate| Box::pin(ask(candidate))))
     }
 
-    /// Waits for the decision: the error is a refusal, or what stood in the way of deciding.
+    /// Waits for the decision: whether the rules are overruled. The error is a refusal, or what stood in
+    /// the way of deciding.
     pub(crate) fn decide(
         &self,
         checks: &Checks,
         chain: &[CertificateDer<'_>],
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let candidate = Candidate {
             chain: chain.iter().map(|der| read_certificate(der)).collect(),
             checks: checks.clone(),
@@ -62,7 +66,8 @@ impl Decider {
             desk.wait(Awaited::Verdict, async move { ask(candidate).await })
         });
         match answer {
-            Ok(Decision::Keep) => Ok(()),
+            Ok(Decision::Keep) => Ok(false),
+            Ok(Decision::DangerLetIn) => Ok(true),
             Ok(Decision::Refuse(why)) => Err(refused(&why)),
             Err(no_answer) => {
                 let why = match no_answer {

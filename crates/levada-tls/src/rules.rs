@@ -49,8 +49,9 @@ pub enum CrlScope {
 }
 
 impl PeerRules {
-    /// Asks somebody about each peer, once the rules have judged it: it may still be refused then, and
-    /// is never let in against the rules. Before the answer is there no certificate of a client leaves.
+    /// Asks somebody about each peer, once the rules have judged it: it may still be refused then. It is
+    /// let in against the rules by [`DangerLetIn`](crate::Decision::DangerLetIn) alone. Before the
+    /// answer is there no certificate of a client leaves.
     ///
     /// `ask` runs on a thread of its own, with the runtime at hand: it may await and it may block, up
     /// to the deadline of the handshake. Sessions are not resumed then, so that it is asked about each.

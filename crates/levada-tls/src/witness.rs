@@ -74,10 +74,13 @@ impl Notes {
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
     ) -> Result<u64, Error> {
-        let Verdict { checks, until } = verdict;
+        let Verdict { mut checks, until } = verdict;
         let chain = || std::iter::once(end_entity).chain(intermediates).cloned();
-        let answer =
-            decider.map_or(Ok(()), |decider| decider.decide(&checks, &chain().collect::<Vec<_>>()));
+        let decide = |decider: &Decider| decider.decide(&checks, &chain().collect::<Vec<_>>());
+        let answer = decider.map_or(Ok(false), decide);
+        if answer == Ok(true) {
+            checks.ignore_all();
+        }
         let error = checks.failed().next().map(|(_, fault)| error_for(fault).into());
         let error = error.or(answer.err());
         Self::note(|notes| {

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Waker};
 
-use levada_core::{AlertDescription, CertificateFault, Ending, Fault, Role};
-use levada_tls::{Awaited, Candidate, Decision, Engine, PeerRules, TlsVersion};
-use support::{Pair, ROLES, Setup, Threads, VERSIONS};
+use levada_core::{AlertDescription, CertificateFault, Ending, Fault, Outcome, Role, Verification};
+use levada_tls::{Awaited, Candidate, ClientAuth, Decision, Engine, PeerRules, TlsVersion};
+use support::{Authority, Pair, ROLES, Setup, Threads, VERSIONS};
 
 /// Ends that verify each other; that of `role` asks by `ask`.
 fn setup<A>(
@@ -73,6 +73,48 @@ fn a_decision_refuses_whom_the_rules_let_in() {
                     "we have not shown ourselves"
                 );
             }
+        }
+    }
+}
+
+/// Ends of which that of `role` trusts nobody that the other one can show.
+fn distrustful(role: Role, version: TlsVersion, decision: Decision) -> Pair {
+    let ask = move |candidate: Candidate| {
+        assert!(candidate.checks.failed().next().is_some());
+        ready(decision.clone())
+    };
+    let rules = PeerRules::new().ask(ask);
+    let strangers = Authority::new("strangers").anchors();
+    let mut setup = Setup::mutual(version);
+    match role {
+        Role::Client => setup.client = setup.client.anchors(strangers).rules(rules),
+        Role::Server => {
+            let auth = ClientAuth::Required(strangers);
+            setup.server = setup.server.client_auth(auth).client_rules(rules);
+        }
+    }
+    setup.join()
+}
+
+#[test]
+fn a_decision_lets_in_whom_the_rules_refuse_by_a_name_that_tells_the_danger() {
+    for version in VERSIONS {
+        for role in ROLES {
+            let mut pair = distrustful(role, version, Decision::Keep);
+            pair.talk();
+            let (me, _) = pair.ends(role);
+            assert!(matches!(&me.ending, Some(Ending::FatalError { .. })), "{:?}", me.ending);
+
+            let mut pair = distrustful(role, version, Decision::DangerLetIn);
+            pair.talk();
+            let (me, _) = pair.ends(role);
+            assert_eq!(me.ending, None);
+            assert!(!me.session.is_handshaking());
+            let facts = me.session.facts();
+            assert_eq!(facts.verification, Some(Verification::Danger));
+            assert_eq!(facts.verified_name, None);
+            let checks = facts.checks.unwrap();
+            assert!(matches!(checks.trust, Outcome::Ignored(CertificateFault::UnknownIssuer)));
         }
     }
 }

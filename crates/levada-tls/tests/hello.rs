@@ -6,7 +6,9 @@
 mod odd_hello;
 mod support;
 
+use std::fs;
 use std::future::{pending, ready};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
 
@@ -156,6 +158,18 @@ fn what_is_no_client_hello_is_refused_without_asking() {
         let end = End::given(session, wire);
         assert!(matches!(end.ending, Some(Ending::FatalError { .. })), "{wire:?}");
     }
+}
+
+#[test]
+fn the_fuzzers_corpus_is_told_or_refused() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/client_hello");
+    let mut told = 0;
+    let mut cases = 0;
+    for file in fs::read_dir(folder).expect("the corpus is there") {
+        told += usize::from(odd_hello::check(&fs::read(file.unwrap().path()).unwrap()).is_some());
+        cases += 1;
+    }
+    assert!(0 < told && told < cases, "it has hellos and what is none: {told} of {cases}");
 }
 
 #[test]

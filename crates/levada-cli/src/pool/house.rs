@@ -31,9 +31,6 @@ use crate::signals::Signals;
 /// How often the policy's files are looked at. A certificate is renewed days before it expires.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// Descriptors that a session takes: the network's, the plain side's, and one to probe it.
-const PER_SESSION: u64 = 3;
-
 /// Is a pool, until a signal comes or `command` ends.
 ///
 /// # Errors
@@ -58,12 +55,9 @@ pub(crate) fn run(args: &PoolArgs, command: Option<Vec<OsString>>) -> Result<Exi
         log.tell(&Record::Hardened { right, state });
     }
     let told = log.clone();
-    let mut limits = PoolLimits::default();
-    let fit = usize::try_from(open_files / PER_SESSION).unwrap_or(limits.sessions);
-    limits.sessions = limits.sessions.min(fit.max(1));
     let pool = Pool::new(
         policy,
-        limits,
+        PoolLimits::within(open_files),
         Arc::new(move |notice| {
             let message = notice.to_string();
             told.tell(&Record::Pool { message: &message, warning: notice.is_warning() });

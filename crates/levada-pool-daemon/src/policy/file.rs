@@ -14,8 +14,12 @@ use super::selector::{is_host, normalize};
 pub struct PolicyFile {
     /// Whom to trust as server; the platform's authorities where there is none.
     pub(crate) anchors: Option<Placed<PathBuf>>,
+    /// Which servers are revoked.
+    pub(crate) crls: Vec<Placed<PathBuf>>,
     /// Who vouches for clients.
     pub(crate) client_anchors: Option<Placed<PathBuf>>,
+    /// Which clients are revoked.
+    pub(crate) client_crls: Vec<Placed<PathBuf>>,
     /// Whether connections are not protected at all.
     pub(crate) closed: bool,
     pub(crate) identities: Vec<IdentityEntry>,
@@ -86,7 +90,14 @@ const fn key(
 /// The keys of the whole file.
 pub const POLICY_KEYS: &[PolicyKey] = &[
     key("anchors", "\"FILE\"", "the platform's authorities", "PEM of whom to trust as server"),
+    key(
+        "crl",
+        "[\"FILE\", ...]",
+        "none is asked for",
+        "PEM or DER of the servers' revocation lists",
+    ),
     key("client-anchors", "\"FILE\"", "nobody", "PEM of who vouches for clients"),
+    key("client-crl", "[\"FILE\", ...]", "none is asked for", "the same of the clients"),
     key("starttls", "false", "`true`", "whether connections are protected; PING tells of it"),
     key("identity", "[[identity]]", "none", "who we can be; repeatable"),
 ];
@@ -174,7 +185,9 @@ impl Reader<'_> {
         self.together(&identities);
         PolicyFile {
             anchors: self.path(table, "anchors"),
+            crls: self.paths(table, "crl"),
             client_anchors: self.path(table, "client-anchors"),
+            client_crls: self.paths(table, "client-crl"),
             closed: !self.switch(table.get("starttls"), true),
             identities,
             text: self.text.to_owned(),
@@ -276,7 +289,16 @@ impl Reader<'_> {
     }
 
     fn path(&mut self, table: &DeTable<'_>, word: &str) -> Option<Placed<PathBuf>> {
-        let value = table.get(word)?;
+        self.file_at(table.get(word)?)
+    }
+
+    fn paths(&mut self, table: &DeTable<'_>, word: &str) -> Vec<Placed<PathBuf>> {
+        let Some(value) = table.get(word) else { return Vec::new() };
+        let items = self.list(value, "[\"FILE\"]");
+        items.iter().filter_map(|item| self.file_at(item)).collect()
+    }
+
+    fn file_at(&mut self, value: &Value<'_>) -> Option<Placed<PathBuf>> {
         let text = self.string(value, "\"FILE\"")?;
         if text.is_empty() || text.contains('\0') {
             self.fault(value.span(), "no path", "give the path of a file");
