@@ -11,8 +11,12 @@ use tokio::time::Instant;
 use crate::ownership::{Bereaved, ClientId, Ownership};
 use crate::session::{Inquiry, SessionHandle};
 
-/// Reports of ended sessions that are kept for one control connection; the oldest go first.
+/// Reports of ended sessions that are kept for any control connection, whatever the others have.
 const REPORTS: usize = 64;
+
+/// Reports that are kept in all, beyond which a connection with more than its due loses its oldest: as
+/// many as there are sessions by default, since those of one connection may all end at once.
+const ALL_REPORTS: usize = 16_384;
 
 type Key = [u8; 16];
 
@@ -27,6 +31,8 @@ struct Inner {
     sessions: BTreeMap<u64, Entry>,
     /// How sessions and handshakes ended, for the control connections that owned them.
     reports: HashMap<ClientId, VecDeque<(Key, Arc<Report>)>>,
+    /// How many reports these are.
+    kept: usize,
 }
 
 struct Entry {
@@ -136,7 +142,7 @@ impl Registry {
     /// A control connection is closed: what it owned is detached, or told so.
     pub(crate) fn disconnect(&self, client: ClientId) {
         let mut inner = self.lock();
-        inner.reports.remove(&client);
+        inner.kept -= inner.reports.remove(&client).map_or(0, |reports| reports.len());
         for entry in inner.sessions.values_mut() {
             if entry.ownership.bereave(client) == Bereaved::Orphaned
                 && let Some(handle) = &entry.handle
@@ -213,8 +219,10 @@ impl Inner {
 
     fn keep(&mut self, client: ClientId, key: Key, report: Report) {
         let reports = self.reports.entry(client).or_default();
-        if reports.len() == REPORTS {
+        if reports.len() >= REPORTS && self.kept >= ALL_REPORTS {
             reports.pop_front();
+        } else {
+            self.kept += 1;
         }
         reports.push_back((key, Arc::new(report)));
     }
