@@ -288,3 +288,33 @@ fn draw() -> Result<Key, ErrorCode> {
         _ => Err(ErrorCode::ControlKeyRegistration),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::given_up;
+
+    fn key(number: usize) -> ControlKey {
+        ControlKey::new((number as u128).to_le_bytes())
+    }
+
+    #[test]
+    fn reports_are_bounded_and_every_connection_has_its_due() {
+        let registry = Registry::default();
+        let (greedy, other) = (ClientId(1), ClientId(2));
+        let keep = |client, number| {
+            registry.keep(client, &key(number), given_up(ErrorCode::HandshakeFailed));
+        };
+        let is_kept = |client, number| registry.report(client, &key(number)).is_some();
+        (0..=ALL_REPORTS).for_each(|number| keep(greedy, number));
+        assert!(!is_kept(greedy, 0) && is_kept(greedy, 1) && is_kept(greedy, ALL_REPORTS));
+        (0..=REPORTS).for_each(|number| keep(other, number));
+        assert!(!is_kept(other, 0) && is_kept(other, 1) && is_kept(other, REPORTS));
+        // Who goes makes room.
+        registry.disconnect(greedy);
+        keep(other, 0);
+        assert!(is_kept(other, 0) && is_kept(other, 1));
+        registry.disconnect(other);
+        assert_eq!(registry.lock().kept, 0);
+    }
+}
