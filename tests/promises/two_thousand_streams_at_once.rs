@@ -1,13 +1,14 @@
-//! 2,000 TLS streams are held at once, and every one of them is answered.
+//! 2,000 TLS streams are held at once, and 5,000 by a pool, and every one of them is answered.
 
 use std::sync::Arc;
 
 use levada::{Dialer, Stream};
+use levada_pool_daemon::PoolLimits;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::harness::{Pki, Serve, raise_open_files};
+use crate::harness::{Pki, Pool, Serve, raise_open_files};
 
 /// Handshakes at once, so that none outlasts its deadline on a busy machine.
 const AT_ONCE: usize = 32;
@@ -27,6 +28,36 @@ fn all_of_them() {
     }
 }
 
+#[test]
+fn three_hundred_by_a_pool() {
+    held_by_a_pool("three_hundred_by_a_pool", 300);
+}
+
+#[test]
+fn five_thousand_by_a_pool() {
+    if levada_testkit::skip::slow_runs("five_thousand_by_a_pool") {
+        held_by_a_pool("five_thousand_by_a_pool", 5000);
+    }
+}
+
+fn held_by_a_pool(test: &str, wanted: usize) {
+    let limit = raise_open_files();
+    let count = wanted.min(PoolLimits::within(limit).sessions);
+    if count < wanted {
+        let why = format!("only {count} of {wanted} streams fit into {limit} open files");
+        levada_testkit::skip::cannot_run(test, &why);
+    }
+    let pki = Pki::new();
+    let pool = Pool::start(&pki);
+    let serve = Serve::tls(&pki, "echo:");
+    let url = pool.url(serve.address());
+    hold(serve, &url, count);
+    let told = pool.stop();
+    let bad: Vec<_> = told.iter().filter(|line| line.contains("failed")).collect();
+    assert!(bad.is_empty(), "{bad:?}");
+    assert_eq!(told.iter().filter(|line| line.contains(" ended: ")).count(), count);
+}
+
 fn held_and_echoed(test: &str, count: usize) {
     let limit = raise_open_files();
     if limit < count as u64 + RESERVE {
@@ -34,9 +65,14 @@ fn held_and_echoed(test: &str, count: usize) {
         return levada_testkit::skip::cannot_run(test, &why);
     }
     let pki = Pki::new();
-    let mut serve = Serve::tls(&pki, "echo:");
-    let idle = serve.descriptors();
+    let serve = Serve::tls(&pki, "echo:");
     let url = format!("{}?ca={}", serve.tls_url(), pki.ca);
+    hold(serve, &url, count);
+}
+
+/// Has `count` streams to `serve`, which is reached at `url`.
+fn hold(mut serve: Serve, url: &str, count: usize) {
+    let idle = serve.descriptors();
     let dialer = Dialer::new(&url.parse().unwrap()).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
 
@@ -89,6 +125,7 @@ async fn close_all(mut streams: Vec<Stream>) {
         stream.shutdown().await.unwrap();
     }
     for stream in &mut streams {
-        assert!(stream.closed().await.is_clean());
+        let ended = stream.closed().await;
+        assert!(ended.is_clean(), "{ended:?}");
     }
 }

@@ -11,8 +11,12 @@ use tokio::time::Instant;
 use crate::ownership::{Bereaved, ClientId, Ownership};
 use crate::session::{Inquiry, SessionHandle};
 
-/// Reports of ended sessions that are kept for one control connection; the oldest go first.
+/// Reports of ended sessions that are kept for any control connection, whatever the others have.
 const REPORTS: usize = 64;
+
+/// Reports that are kept in all, beyond which a connection with more than its due loses its oldest: as
+/// many as there are sessions by default, since those of one connection may all end at once.
+const ALL_REPORTS: usize = 16_384;
 
 type Key = [u8; 16];
 
@@ -27,6 +31,8 @@ struct Inner {
     sessions: BTreeMap<u64, Entry>,
     /// How sessions and handshakes ended, for the control connections that owned them.
     reports: HashMap<ClientId, VecDeque<(Key, Arc<Report>)>>,
+    /// How many reports these are.
+    kept: usize,
 }
 
 struct Entry {
@@ -136,7 +142,7 @@ impl Registry {
     /// A control connection is closed: what it owned is detached, or told so.
     pub(crate) fn disconnect(&self, client: ClientId) {
         let mut inner = self.lock();
-        inner.reports.remove(&client);
+        inner.kept -= inner.reports.remove(&client).map_or(0, |reports| reports.len());
         for entry in inner.sessions.values_mut() {
             if entry.ownership.bereave(client) == Bereaved::Orphaned
                 && let Some(handle) = &entry.handle
@@ -213,8 +219,10 @@ impl Inner {
 
     fn keep(&mut self, client: ClientId, key: Key, report: Report) {
         let reports = self.reports.entry(client).or_default();
-        if reports.len() == REPORTS {
+        if reports.len() >= REPORTS && self.kept >= ALL_REPORTS {
             reports.pop_front();
+        } else {
+            self.kept += 1;
         }
         reports.push_back((key, Arc::new(report)));
     }
@@ -278,5 +286,35 @@ fn draw() -> Result<Key, ErrorCode> {
     match getrandom(&mut key, GetRandomFlags::empty()) {
         Ok(16) => Ok(key),
         _ => Err(ErrorCode::ControlKeyRegistration),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::given_up;
+
+    fn key(number: usize) -> ControlKey {
+        ControlKey::new((number as u128).to_le_bytes())
+    }
+
+    #[test]
+    fn reports_are_bounded_and_every_connection_has_its_due() {
+        let registry = Registry::default();
+        let (greedy, other) = (ClientId(1), ClientId(2));
+        let keep = |client, number| {
+            registry.keep(client, &key(number), given_up(ErrorCode::HandshakeFailed));
+        };
+        let is_kept = |client, number| registry.report(client, &key(number)).is_some();
+        (0..=ALL_REPORTS).for_each(|number| keep(greedy, number));
+        assert!(!is_kept(greedy, 0) && is_kept(greedy, 1) && is_kept(greedy, ALL_REPORTS));
+        (0..=REPORTS).for_each(|number| keep(other, number));
+        assert!(!is_kept(other, 0) && is_kept(other, 1) && is_kept(other, REPORTS));
+        // Who goes makes room.
+        registry.disconnect(greedy);
+        keep(other, 0);
+        assert!(is_kept(other, 0) && is_kept(other, 1));
+        registry.disconnect(other);
+        assert_eq!(registry.lock().kept, 0);
     }
 }
