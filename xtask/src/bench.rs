@@ -13,6 +13,7 @@ mod prepare;
 mod results;
 mod sealed;
 mod terminators;
+mod ws;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,10 +21,11 @@ use std::path::{Path, PathBuf};
 use crate::steps::{Done, Report};
 use crate::test::target_folder;
 use figures::Scale;
-use machine::Machine;
+use machine::{Machine, Versions};
 use results::Results;
 
 pub(crate) use micro::run as micro;
+pub(crate) use ws::run as ws;
 
 /// How much is asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -118,11 +120,13 @@ fn publish(target: &Path, plan: &Plan) -> Result<String, String> {
     let docs = Path::new("docs");
     let results = Results::parse(&read(&runs_file(target))?)?;
     let page = read(&docs.join(page::FILE))?;
-    let machine = Machine::look(target)?;
+    let (machine, versions) = (Machine::look()?, Versions::look(target)?);
     let folder = if plan.is_complete() { docs.to_owned() } else { work_folder(target) };
-    let block = page::render(&results, &machine);
-    let files =
-        [(page::FILE, page::with_results(&page, &block)?), (chart::FILE, chart::render(&results))];
+    let block = page::render(&results, &machine, &versions);
+    let files = [
+        (page::FILE, page::with_block(&page, page::RESULTS, &block)?),
+        (chart::FILE, chart::render(&results)),
+    ];
     for (name, text) in files {
         let path = folder.join(name);
         fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;

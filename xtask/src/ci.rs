@@ -1,6 +1,5 @@
 //! `cargo xtask ci`: what a change has to pass.
 
-use std::path::Path;
 use std::process::Command;
 
 use crate::bench::instructions;
@@ -11,12 +10,12 @@ use crate::tools;
 pub(crate) fn run(report: &mut Report) {
     report.step("format", || {
         run_command(&mut cargo(["fmt", "--all", "--check"]))?;
-        with_fuzz(&["fmt", "--check"])
+        apart(&["fmt", "--check"])
     });
     report.step("clippy", || {
         let all = ["--all-targets", "--all-features", "--locked", "--", "--deny", "warnings"];
         run_command(cargo(["clippy", "--workspace"]).args(all))?;
-        with_fuzz(&["clippy", "--all-targets", "--locked", "--", "--deny", "warnings"])
+        apart(&["clippy", "--all-targets", "--locked", "--", "--deny", "warnings"])
     });
     report.step("rustdoc", || {
         let mut doc = cargo(["doc", "--workspace", "--all-features", "--no-deps", "--locked"]);
@@ -40,14 +39,13 @@ fn advisories() -> Outcome {
     ran(&mut cargo(["deny", "--locked", "check", "--disable-fetch", "advisories"]))
 }
 
-/// The same for the fuzz targets, which are a workspace of their own.
-fn with_fuzz(words: &[&str]) -> Outcome {
-    let manifest = "fuzz/Cargo.toml";
-    if !Path::new(manifest).exists() {
-        return Ok(Done::Ran(String::new()));
-    }
+/// The same for what is a workspace of its own.
+fn apart(words: &[&str]) -> Outcome {
     let [subcommand, flags @ ..] = words else { return Err("no subcommand".to_owned()) };
-    ran(cargo([subcommand, "--manifest-path", manifest]).args(flags))
+    for manifest in ["benches/ws/Cargo.toml", "fuzz/Cargo.toml"] {
+        run_command(cargo([subcommand, "--manifest-path", manifest]).args(flags))?;
+    }
+    Ok(Done::Ran(String::new()))
 }
 
 fn ran(command: &mut Command) -> Outcome {

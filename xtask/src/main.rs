@@ -31,6 +31,9 @@ usage: cargo xtask COMMAND
   bench peers [--quick] [--rounds N] [--only LOAD,...]
                   install the peers of `levada serve`, measure it beside them (root, Debian), and
                   write docs/benchmarks.md; what is --quick or --only a part goes to target/bench
+  bench ws [--rounds N]
+                  measure a byte stream over WebSocket beside other crates, and write it into
+                  docs/benchmarks.md
   fuzz [SECONDS]  run each fuzz target for that long (60 seconds unless told)
 ";
 
@@ -49,6 +52,14 @@ fn main() -> ExitCode {
         ["peers", "--all"] => test::peers(&mut report, test::Extent::All),
         ["ci"] => ci::run(&mut report),
         ["bench"] => bench::micro(&mut report),
+        ["bench", "ws"] => bench::ws(&mut report, 9),
+        ["bench", "ws", "--rounds", rounds] => match rounds.parse() {
+            Ok(rounds) => bench::ws(&mut report, rounds),
+            Err(error) => {
+                eprintln!("ROUNDS is '{rounds}': {error}");
+                return ExitCode::from(2);
+            }
+        },
         ["bench", which @ ("peers" | "inside"), ref words @ ..] => match Plan::parse(words) {
             Ok(plan) if which == "peers" => bench::peers(&mut report, &plan, words),
             Ok(plan) => bench::inside(&mut report, &plan),

@@ -8,9 +8,10 @@ use levada_core::Deadlines;
 
 use crate::address::Part;
 use crate::deadline::deadlines;
+use crate::rules::Words;
 use crate::{
-    Address, AddressError, ConnectWebSocket, Endpoint, Family, Fault, Host, IdentityFiles, Scheme,
-    SessionOptions, Side, UnixName, Value,
+    Address, AddressError, CertificateRules, ConnectWebSocket, Endpoint, Family, Fault, Host,
+    IdentityFiles, Scheme, SessionOptions, Side, UnixName, Value, rules,
 };
 
 /// What an address says to whoever connects to it, every default filled in.
@@ -59,8 +60,11 @@ pub struct ConnectTls {
     pub name: Host,
     /// The name to ask for in the handshake, without a dot at its end; `None` to ask for none.
     pub sni: Option<String>,
-    /// PEM: the authorities that may vouch for the peer; `None` for those of the system.
+    /// PEM: the authorities that may vouch for the peer; `None` for those of the system, or for none
+    /// where there are pins.
     pub ca: Option<PathBuf>,
+    /// What the peer's certificate must satisfy beyond that.
+    pub rules: CertificateRules,
     /// Who we are, if the peer asks for it.
     pub identity: Option<IdentityFiles>,
     /// The application protocols, the preferred one first; empty when none is spoken of.
@@ -153,6 +157,37 @@ impl Address {
         Ok(ConnectEndpoint::Tcp { host: host.clone(), port, family, bind })
     }
 
+    /// What the words of one side say of the other end's certificate, whose authorities come by `ca`.
+    pub(crate) fn rules(
+        &self,
+        words: &Words,
+        ca: &'static str,
+    ) -> Result<CertificateRules, AddressError> {
+        let options = self.options();
+        let rules = words.rules(options);
+        let (crls, pins) = (!rules.crls.is_empty(), !rules.pins.is_empty());
+        if crls && pins && options.get(ca).is_none() {
+            let hint = format!("add `{ca}=FILE` with the authorities that have made the lists");
+            let fault = Fault::OptionAlone(words.crl, ca);
+            return Err(self.wrong(Part::Word(words.crl), fault, Some(&hint)));
+        }
+        if rules.crl_check.is_some() && !crls {
+            let fault = Fault::OptionAlone(words.crl_check, words.crl);
+            return Err(self.wrong(Part::Word(words.crl_check), fault, None));
+        }
+        Ok(rules)
+    }
+
+    /// Checks that there is at most one source of a passphrase.
+    pub(crate) fn check_passphrase(&self) -> Result<(), AddressError> {
+        let (file, variable) = ("passphrase-file", "passphrase-env");
+        if self.options().get(file).is_some() && self.options().get(variable).is_some() {
+            let fault = Fault::OptionsContradict(variable, file);
+            return Err(self.wrong(Part::Word(variable), fault, Some("leave one of them away")));
+        }
+        Ok(())
+    }
+
     /// Whom the peer's certificate has to be for.
     fn peer_name<'a>(&'a self, host: &'a Host) -> &'a Host {
         match self.options().get("name") {
@@ -164,7 +199,8 @@ impl Address {
     fn connect_tls(&self, host: &Host) -> Result<ConnectTls, AddressError> {
         let options = self.options();
         let identity = options.identities().pop();
-        for word in ["key", "passphrase-file"] {
+        self.check_passphrase()?;
+        for word in ["key", "passphrase-file", "passphrase-env"] {
             if identity.is_none() && options.get(word).is_some() {
                 let fault = Fault::OptionAlone(word, "cert");
                 return Err(self.wrong(Part::Word(word), fault, Some("add `cert=FILE`")));
@@ -179,6 +215,7 @@ impl Address {
             name: name.clone(),
             sni: sni.map(str::to_owned),
             ca: options.path("ca"),
+            rules: self.rules(&rules::PEER, "ca")?,
             identity,
             alpn: options.alpn(),
             session: options.session(),

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use levada_core::{PinError, SanRuleError};
+
 use crate::error::Shown;
 use crate::{Scheme, Side, UnixName};
 
@@ -79,6 +81,8 @@ pub enum Fault {
     OptionNeeded(&'static str, Side),
     /// The first word has no meaning without the second.
     OptionAlone(&'static str, &'static str),
+    /// Two words that say the same in different ways.
+    OptionsContradict(&'static str, &'static str),
     /// A value that is none of its kind.
     Value(ValueFault),
     /// Not as many keys as certificates.
@@ -167,6 +171,14 @@ pub enum ValueFault {
     NotOneOrigin,
     /// A subprotocol that is no token (RFC 9110 section 5.6.2), or is there twice.
     Subprotocol,
+    /// No name of an environment variable.
+    Variable,
+    /// No pin.
+    Pin(PinError),
+    /// No rule about names.
+    San(SanRuleError),
+    /// No moment.
+    Moment,
 }
 
 impl From<HostFault> for Fault {
@@ -220,6 +232,9 @@ impl fmt::Display for Fault {
             Self::OptionSide(word, side) => write!(f, "`{word}` is not for {side}"),
             Self::OptionNeeded(word, side) => write!(f, "`{word}` is needed for {side}"),
             Self::OptionAlone(word, other) => write!(f, "`{word}` needs `{other}`"),
+            Self::OptionsContradict(word, other) => {
+                write!(f, "`{word}` and `{other}` exclude each other")
+            }
             Self::Value(fault) => fault.fmt(f),
             Self::KeyCount { certs, keys } => {
                 let s = |count: &usize| if *count == 1 { "" } else { "s" };
@@ -270,6 +285,10 @@ impl fmt::Display for ValueFault {
             Self::DurationUnit => "a time ends with its unit",
             Self::DurationZero => "a deadline of zero can never be met",
             Self::DurationLong => "a deadline has at most 365 days",
+            Self::Variable => "this is no name of an environment variable",
+            Self::Pin(error) => return error.fmt(f),
+            Self::San(error) => return error.fmt(f),
+            Self::Moment => "this is no date and time",
             Self::RecordSize => "a record can be limited to a number of bytes from 64 to 16384",
             Self::TargetSlash => "a path begins with `/`",
             Self::TargetCharacter => "a path has no such character",

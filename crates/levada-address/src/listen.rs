@@ -7,8 +7,8 @@ use levada_core::Deadlines;
 use crate::address::Part;
 use crate::deadline::deadlines;
 use crate::{
-    Address, AddressError, ClientAuth, Endpoint, Family, Fault, Host, IdentityFiles,
-    ListenWebSocket, Scheme, SessionOptions, Side, UnixName, Value,
+    Address, AddressError, CertificateRules, ClientAuth, Endpoint, Family, Fault, Host,
+    IdentityFiles, ListenWebSocket, Scheme, SessionOptions, Side, UnixName, Value, rules,
 };
 
 /// What an address says to a listener, every default filled in.
@@ -72,8 +72,10 @@ pub struct ListenPool {
 /// How clients prove who they are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCheck {
-    /// PEM: the authorities that may vouch for them.
-    pub ca: PathBuf,
+    /// PEM: the authorities that may vouch for them; `None` where there are pins instead.
+    pub ca: Option<PathBuf>,
+    /// What their certificates must satisfy beyond that.
+    pub rules: CertificateRules,
     /// Whether a client without a certificate is refused.
     pub required: bool,
 }
@@ -148,19 +150,36 @@ impl Address {
             let fault = Fault::StapleCount { certs, staples };
             return Err(self.wrong(Part::Word("ocsp"), fault, Some(hint)));
         }
-        let ca = options.path("client-ca");
-        let client = match (options.get("client-auth"), ca) {
-            (Some(Value::ClientAuth(ClientAuth::None)), _) | (None, None) => None,
-            (Some(Value::ClientAuth(ClientAuth::Requested)), Some(ca)) => {
-                Some(ClientCheck { ca, required: false })
-            }
-            (_, Some(ca)) => Some(ClientCheck { ca, required: true }),
-            (Some(_), None) => {
-                let fault = Fault::OptionAlone("client-auth", "client-ca");
-                let hint = "add `client-ca=FILE` with the authorities that vouch for clients";
-                return Err(self.wrong(Part::Word("client-auth"), fault, Some(hint)));
-            }
-        };
+        self.check_passphrase()?;
+        let client = self.client_check()?;
         Ok(ListenTls { identities, client, alpn: options.alpn(), session: options.session() })
+    }
+
+    fn client_check(&self) -> Result<Option<ClientCheck>, AddressError> {
+        let options = self.options();
+        let ca = options.path("client-ca");
+        let is_pinned = options.get(rules::CLIENT.pin).is_some();
+        if ca.is_none() && !is_pinned {
+            let mut words = ["client-auth"].into_iter().chain(rules::CLIENT.all());
+            let auth_is_none =
+                options.get("client-auth") == Some(&Value::ClientAuth(ClientAuth::None));
+            let word = words.find(|word| options.get(word).is_some());
+            return match word {
+                None => Ok(None),
+                Some("client-auth") if auth_is_none => Ok(None),
+                Some(word) => {
+                    let fault = Fault::OptionAlone(word, "client-ca");
+                    let hint = "add `client-ca=FILE` with the authorities that vouch for clients";
+                    Err(self.wrong(Part::Word(word), fault, Some(hint)))
+                }
+            };
+        }
+        let rules = self.rules(&rules::CLIENT, "client-ca")?;
+        let required = match options.get("client-auth") {
+            Some(Value::ClientAuth(ClientAuth::None)) => return Ok(None),
+            Some(Value::ClientAuth(ClientAuth::Requested)) => false,
+            _ => true,
+        };
+        Ok(Some(ClientCheck { ca, rules, required }))
     }
 }

@@ -126,11 +126,14 @@ impl Options {
     pub(crate) fn identities(&self) -> Vec<IdentityFiles> {
         let mut keys = self.paths("key");
         let mut staples = self.paths("ocsp");
-        let passphrase_file = self.path("passphrase-file");
+        let passphrase = match self.get("passphrase-env") {
+            Some(Value::Variable(name)) => Some(PassphraseSource::Variable(name.clone())),
+            _ => self.path("passphrase-file").map(PassphraseSource::File),
+        };
         let identity = |cert: &Path| IdentityFiles {
             cert: cert.to_owned(),
             key: keys.next().unwrap_or(cert).to_owned(),
-            passphrase_file: passphrase_file.clone(),
+            passphrase: passphrase.clone(),
             ocsp: staples.next().map(Path::to_owned),
         };
         self.paths("cert").map(identity).collect()
@@ -147,14 +150,23 @@ impl Options {
 /// The files of one identity: a certificate and its private key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityFiles {
-    /// PEM: the certificate, then its chain.
+    /// PEM: the certificate, then its chain; or the certificate alone as DER.
     pub cert: PathBuf,
-    /// PEM: the private key. The same file as `cert` where that holds both.
+    /// PEM or DER: the private key. The same file as `cert` where that holds both.
     pub key: PathBuf,
-    /// The file whose first line opens the key, if that is encrypted.
-    pub passphrase_file: Option<PathBuf>,
+    /// Where the passphrase is that opens the key, if that is encrypted.
+    pub passphrase: Option<PassphraseSource>,
     /// DER: the OCSP response to staple to the certificate.
     pub ocsp: Option<PathBuf>,
+}
+
+/// Where a passphrase is: never in an address, for those are shown in lists of processes and in logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PassphraseSource {
+    /// The first line of this file.
+    File(PathBuf),
+    /// The value of this environment variable.
+    Variable(String),
 }
 
 /// What holds of every TLS session of an address.

@@ -202,6 +202,14 @@ fn option(scheme: Scheme, text: &str) -> Result<(&'static OptionSpec, Value), Wr
     Ok((spec, value.map_err(|wrong| wrong.shifted(word.len() + 1))?))
 }
 
+/// Words in a row, with "and" before the last.
+fn listed(words: &[String]) -> String {
+    match words {
+        [rest @ .., last] if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => words.concat(),
+    }
+}
+
 /// The row of `word`, if it belongs to `scheme`.
 pub(crate) fn find_word(scheme: Scheme, word: &str) -> Result<&'static OptionSpec, Wrong> {
     let range = 0..word.len();
@@ -217,7 +225,7 @@ pub(crate) fn find_word(scheme: Scheme, word: &str) -> Result<&'static OptionSpe
         Schemes::Only(schemes) if !schemes.contains(&scheme) => {
             let names: Vec<_> = schemes.iter().map(|scheme| format!("`{scheme}:`")).collect();
             Err(Wrong::new(range, Fault::OptionScheme(spec.word, scheme))
-                .hint(format!("it is an option of {}", names.join(" and "))))
+                .hint(format!("it is an option of {}", listed(&names))))
         }
         _ => Ok(spec),
     }

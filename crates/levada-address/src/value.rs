@@ -7,7 +7,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
+use levada_core::{Lapse, Pin, PinError, SanRule, SanRuleError};
 use levada_ws::handshake::{OriginPattern, is_token};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::error::Wrong;
 use crate::{Fault, Host, HostFault, TimeLimit, ValueFault, endpoint};
@@ -32,6 +35,18 @@ pub enum ValueKind {
     Bind,
     /// A [`TimeLimit`].
     Deadline,
+    /// The name of an environment variable.
+    Variable,
+    /// A [`Pin`].
+    Pin,
+    /// A [`SanRule`].
+    SanRule,
+    /// Whose revocation has to be told by a list.
+    CrlCheck,
+    /// A moment, as in RFC 3339.
+    Moment,
+    /// Something wrong with a certificate that is passed over.
+    Lapse,
     /// `on` or `off`.
     Switch,
     /// Plain bytes of a TLS record, from 64 to 16384.
@@ -64,6 +79,18 @@ pub enum Value {
     Bind(SocketAddr),
     /// Of [`ValueKind::Deadline`].
     Deadline(TimeLimit),
+    /// Of [`ValueKind::Variable`].
+    Variable(String),
+    /// Of [`ValueKind::Pin`].
+    Pin(Pin),
+    /// Of [`ValueKind::SanRule`].
+    SanRule(SanRule),
+    /// Of [`ValueKind::CrlCheck`].
+    CrlCheck(CrlCheck),
+    /// Of [`ValueKind::Moment`]: seconds since 1970-01-01 UTC.
+    Moment(u64),
+    /// Of [`ValueKind::Lapse`].
+    Lapse(Lapse),
     /// Of [`ValueKind::Switch`].
     Switch(bool),
     /// Of [`ValueKind::RecordSize`].
@@ -87,6 +114,15 @@ pub enum ClientAuth {
     Required,
 }
 
+/// Whose revocation has to be told by a list, where there are lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CrlCheck {
+    /// The peer's and that of every issuer below the authority.
+    Chain,
+    /// The peer's alone.
+    Leaf,
+}
+
 /// A version of IP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {
@@ -103,6 +139,16 @@ const CLIENT_AUTH: &[(&str, ClientAuth)] = &[
     ("requested", ClientAuth::Requested),
     ("required", ClientAuth::Required),
 ];
+const CRL_CHECK: &[(&str, CrlCheck)] = &[("chain", CrlCheck::Chain), ("leaf", CrlCheck::Leaf)];
+const LAPSE: [(&str, Lapse); Lapse::ALL.len()] = {
+    let mut choices = [("", Lapse::Trust); Lapse::ALL.len()];
+    let mut index = 0;
+    while index < choices.len() {
+        choices[index] = (Lapse::ALL[index].word(), Lapse::ALL[index]);
+        index += 1;
+    }
+    choices
+};
 const SWITCH: &[(&str, bool)] = &[("on", true), ("off", false)];
 const FAMILY: &[(&str, Family)] = &[("4", Family::V4), ("6", Family::V6), ("any", Family::Any)];
 
@@ -129,6 +175,12 @@ impl ValueKind {
             Self::Family => "4|6|any",
             Self::Bind => "IP[:PORT]",
             Self::Deadline => "TIME|off",
+            Self::Variable => "VARIABLE",
+            Self::Pin => "spki:BASE64|cert:HEX",
+            Self::SanRule => "RULE",
+            Self::CrlCheck => "chain|leaf",
+            Self::Moment => "YYYY-MM-DDTHH:MM:SSZ",
+            Self::Lapse => "trust|validity|usage|unknown-revocation|name",
             Self::Switch => "on|off",
             Self::RecordSize => "BYTES",
             Self::Target => "/PATH",
@@ -140,7 +192,9 @@ impl ValueKind {
     /// The values to choose from; none where there are too many to list.
     pub fn choices(self) -> impl Iterator<Item = &'static str> {
         let chosen = match self {
-            Self::ClientAuth | Self::Family | Self::Switch => self.placeholder(),
+            Self::ClientAuth | Self::Family | Self::Switch | Self::CrlCheck | Self::Lapse => {
+                self.placeholder()
+            }
             _ => "",
         };
         chosen.split('|').filter(|choice| !choice.is_empty())
@@ -168,6 +222,12 @@ impl ValueKind {
             Self::Family => choice(text()?, self, FAMILY).map(Value::Family),
             Self::Bind => bind(text()?).map(Value::Bind),
             Self::Deadline => TimeLimit::parse(text()?).map(Value::Deadline),
+            Self::Variable => variable(text()?),
+            Self::Pin => pin(text()?),
+            Self::SanRule => san_rule(text()?),
+            Self::CrlCheck => choice(text()?, self, CRL_CHECK).map(Value::CrlCheck),
+            Self::Moment => moment(text()?),
+            Self::Lapse => choice(text()?, self, &LAPSE).map(Value::Lapse),
             Self::Switch => choice(text()?, self, SWITCH).map(Value::Switch),
             Self::RecordSize => record_size(text()?),
             Self::Target => target(text()?),
@@ -210,6 +270,55 @@ fn subprotocols(text: &str) -> Result<Value, Wrong> {
         names.push(name.to_owned());
     }
     Ok(Value::Subprotocols(names))
+}
+
+fn variable(text: &str) -> Result<Value, Wrong> {
+    match text.find(['=', '\0']) {
+        Some(at) => Err(Wrong::new(at..at + 1, ValueFault::Variable)
+            .hint("the name alone: what it holds is read when it is needed")),
+        None => Ok(Value::Variable(text.to_owned())),
+    }
+}
+
+fn pin(text: &str) -> Result<Value, Wrong> {
+    text.parse().map(Value::Pin).map_err(|error| {
+        let hint = match error {
+            PinError::Hexadecimal => "`openssl x509 -in FILE -noout -fingerprint -sha256` shows it",
+            _ => "`levada check` and the log of a refused peer show it: `spki:` and base64",
+        };
+        Wrong::new(0..text.len(), ValueFault::Pin(error)).hint(hint)
+    })
+}
+
+fn san_rule(text: &str) -> Result<Value, Wrong> {
+    text.parse().map(Value::SanRule).map_err(|error| {
+        let hint = match error {
+            SanRuleError::Kind => {
+                "like `dns:*.example.org`, `ip:10.0.0.0/8`, `spiffe://example.org`"
+            }
+            SanRuleError::HostBits => "write the network's first address, or leave the prefix away",
+            SanRuleError::SpiffeAsUri => "leave `uri:` away: `spiffe://DOMAIN/PATH`",
+            SanRuleError::SpiffePath => "`spiffe://DOMAIN` alone allows every path",
+            _ => "",
+        };
+        let wrong = Wrong::new(0..text.len(), ValueFault::San(error));
+        wrong.hint_if_some((!hint.is_empty()).then(|| hint.to_owned()))
+    })
+}
+
+fn moment(text: &str) -> Result<Value, Wrong> {
+    let parsed = OffsetDateTime::parse(text, &Rfc3339).ok();
+    match parsed.and_then(|time| u64::try_from(time.unix_timestamp()).ok()) {
+        Some(seconds) => Ok(Value::Moment(seconds)),
+        None => Err(Wrong::new(0..text.len(), ValueFault::Moment)
+            .hint("like `2030-01-31T12:00:00Z`, from 1970 on")),
+    }
+}
+
+fn written_moment(seconds: u64) -> String {
+    let moment = i64::try_from(seconds).ok().map(OffsetDateTime::from_unix_timestamp);
+    // What was read can be written.
+    moment.and_then(|moment| moment.ok()?.format(&Rfc3339).ok()).unwrap_or_default()
 }
 
 fn record_size(text: &str) -> Result<Value, Wrong> {
@@ -284,6 +393,12 @@ impl Value {
             Self::Family(_) => ValueKind::Family,
             Self::Bind(_) => ValueKind::Bind,
             Self::Deadline(_) => ValueKind::Deadline,
+            Self::Variable(_) => ValueKind::Variable,
+            Self::Pin(_) => ValueKind::Pin,
+            Self::SanRule(_) => ValueKind::SanRule,
+            Self::CrlCheck(_) => ValueKind::CrlCheck,
+            Self::Moment(_) => ValueKind::Moment,
+            Self::Lapse(_) => ValueKind::Lapse,
             Self::Switch(_) => ValueKind::Switch,
             Self::RecordSize(_) => ValueKind::RecordSize,
             Self::Target(_) => ValueKind::Target,
@@ -311,6 +426,12 @@ impl Value {
                 .into()
             }
             Self::Deadline(deadline) => deadline.to_string().into_bytes().into(),
+            Self::Variable(name) => name.as_bytes().into(),
+            Self::Pin(pin) => pin.to_string().into_bytes().into(),
+            Self::SanRule(rule) => rule.to_string().into_bytes().into(),
+            Self::CrlCheck(check) => written(*check, CRL_CHECK).into(),
+            Self::Moment(seconds) => written_moment(*seconds).into_bytes().into(),
+            Self::Lapse(lapse) => lapse.word().as_bytes().into(),
             Self::Switch(on) => written(*on, SWITCH).into(),
             Self::RecordSize(bytes) => bytes.to_string().into_bytes().into(),
             Self::Target(text) | Self::Origin(text) => text.as_bytes().into(),
@@ -345,6 +466,12 @@ mod tests {
             (ValueKind::Family, &["4", "6", "any"]),
             (ValueKind::Bind, &["10.0.0.1", "10.0.0.1:65535", "[::1]", "[::1]:1"]),
             (ValueKind::Deadline, &["off", "1s"]),
+            (ValueKind::Variable, &["KEY_PASS"]),
+            (ValueKind::Pin, &["spki:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="]),
+            (ValueKind::SanRule, &["dns:*.example.org", "spiffe://example.org"]),
+            (ValueKind::CrlCheck, &["chain", "leaf"]),
+            (ValueKind::Moment, &["2030-01-31T12:00:00Z", "1970-01-01T00:00:00Z"]),
+            (ValueKind::Lapse, &["trust", "validity", "usage", "unknown-revocation", "name"]),
             (ValueKind::Switch, &["on", "off"]),
             (ValueKind::RecordSize, &["64", "16384"]),
             (ValueKind::Target, &["/", "/vnc?token=1", "/%20"]),
@@ -376,6 +503,15 @@ mod tests {
         assert_eq!(fault(ValueKind::DnsName, b"[::1]"), (ValueFault::NotName.into(), 0..5));
         assert_eq!(fault(ValueKind::Bind, b"eth0:1"), (ValueFault::NotIp.into(), 0..4));
         assert_eq!(fault(ValueKind::Bind, b"1.1.1.1:x"), (Fault::Port, 8..9));
+        assert_eq!(fault(ValueKind::Variable, b"A=b"), (ValueFault::Variable.into(), 1..2));
+        for time in [&b"2030-01-31"[..], b"now", b"1969-12-31T23:59:59Z"] {
+            let range = 0..time.len();
+            assert_eq!(fault(ValueKind::Moment, time), (ValueFault::Moment.into(), range));
+        }
+        let pin = ValueFault::Pin(PinError::Kind);
+        assert_eq!(fault(ValueKind::Pin, b"sha256//x"), (pin.into(), 0..9));
+        let rule = ValueFault::San(SanRuleError::HostBits);
+        assert_eq!(fault(ValueKind::SanRule, b"ip:10.1.1.1/8"), (rule.into(), 0..13));
         for bytes in [&b"63"[..], b"16385", b"99999", b"0100", b"+100", b"1k"] {
             let range = 0..bytes.len();
             assert_eq!(fault(ValueKind::RecordSize, bytes), (ValueFault::RecordSize.into(), range));

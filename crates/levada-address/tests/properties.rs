@@ -40,6 +40,12 @@ fn value(kind: ValueKind) -> BoxedStrategy<Vec<u8>> {
         ValueKind::DnsName => text("[a-z]{1,9}(\\.[a-z]{1,9}){0,3}"),
         ValueKind::Alpn => text("[ -+\\--~]{1,9}(,[ -+\\--~]{1,9}){0,3}"),
         ValueKind::Bind => text("10\\.0\\.0\\.[0-9](:[1-9][0-9]{0,3})?|\\[::1\\]:[1-9]"),
+        ValueKind::Variable => text("[A-Z_]{1,9}"),
+        ValueKind::Pin => text("spki:[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=|cert:[0-9A-F]{64}"),
+        ValueKind::SanRule => text(
+            "dns:(\\*\\.)?[a-z]{1,9}\\.org|ip:10\\.0\\.0\\.0/2[4-9]|spiffe://[a-z]{1,9}(/[a-z]/\\*)?",
+        ),
+        ValueKind::Moment => text("20[0-9]{2}-0[1-9]-1[0-9]T1[0-9]:00:00Z"),
         ValueKind::RecordSize => text("[1-9][0-9]{2,3}|64"),
         ValueKind::Target => text("/[!-\"$-~]{0,20}"),
         ValueKind::Origin => text("any|null|https?://(\\*\\.)?[a-z]{1,9}\\.org(:[1-9][0-9]{0,3})?"),

@@ -35,7 +35,7 @@ unknown option `passphrase`
 `family` means nothing to `unix:`
     unix:/x?family=4
             ^^^^^^
-    it is an option of `tcp:` and `tls:` and `pool+tls:` and `ws:` and `wss:`",
+    it is an option of `tcp:`, `tls:`, `pool+tls:`, `ws:` and `wss:`",
     ),
     (
         "tls://:1?",

@@ -61,6 +61,29 @@ const LISTENING: Table = &[
     add `client-ca=FILE` with the authorities that vouch for clients",
     ),
     (
+        "tls://:1?cert=a&client-san=dns:b.example",
+        "\
+`client-san` needs `client-ca`
+    tls://*:1?cert=a&client-san=dns:b.example
+                     ^^^^^^^^^^^^^^^^^^^^^^^^
+    add `client-ca=FILE` with the authorities that vouch for clients",
+    ),
+    (
+        "tls://:1?cert=a&client-ca=b&client-crl-check=leaf",
+        "\
+`client-crl-check` needs `client-crl`
+    tls://*:1?cert=a&client-ca=b&client-crl-check=leaf
+                                 ^^^^^^^^^^^^^^^^^^^^^",
+    ),
+    (
+        "tls://:1?cert=a&passphrase-file=b&passphrase-env=C",
+        "\
+`passphrase-env` and `passphrase-file` exclude each other
+    tls://*:1?cert=a&passphrase-file=b&passphrase-env=C
+                                       ^^^^^^^^^^^^^^^^
+    leave one of them away",
+    ),
+    (
         "tcp://127.0.0.1:1?family=6",
         "\
 the versions of IP contradict each other
@@ -115,6 +138,14 @@ port 0 is for listening only
 `cert` may stand only once
     tls://h:1?cert=a&cert=b
                      ^^^^^^",
+    ),
+    (
+        "tls://h:1?crl=a&pin=spki:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+        "\
+`crl` needs `ca`
+    tls://h:1?crl=a&pin=spki:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=
+              ^^^^^
+    add `ca=FILE` with the authorities that have made the lists",
     ),
     (
         "tls://h:1?key=a",

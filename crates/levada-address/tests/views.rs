@@ -4,9 +4,9 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use levada_address::{
-    Address, ClientCheck, ConnectEndpoint, ConnectTls, Endpoint, Family, Fault, Form, Host,
-    IdentityFiles, ListenEndpoint, ListenTls, MAX_LEN, OPTIONS, SCHEMES, Scheme, Side, UnixName,
-    ValueKind,
+    Address, CertificateRules, ClientCheck, ConnectEndpoint, ConnectTls, CrlCheck, Endpoint,
+    Family, Fault, Form, Host, IdentityFiles, ListenEndpoint, ListenTls, MAX_LEN, OPTIONS,
+    PassphraseSource, SCHEMES, Scheme, Side, UnixName, ValueKind,
 };
 
 fn address(text: &str) -> Address {
@@ -22,9 +22,9 @@ fn connect_tls(text: &str) -> ConnectTls {
 }
 
 fn identity(cert: &str, key: &str) -> IdentityFiles {
-    IdentityFiles { cert: cert.into(), key: key.into(), passphrase_file: None, ocsp: None }
+    IdentityFiles { cert: cert.into(), key: key.into(), passphrase: None, ocsp: None }
 }
-use levada_core::Deadlines;
+use levada_core::{Deadlines, Lapse};
 
 #[test]
 fn addresses_and_how_they_are_shown() {
@@ -88,22 +88,57 @@ fn keys_belong_to_certificates() {
         identities("tls://:1?cert=a&cert=b&key=c&key=b"),
         [identity("a", "c"), identity("b", "b")]
     );
-    let opened = IdentityFiles { passphrase_file: Some("p".into()), ..identity("a", "k") };
-    let words = "cert=a&key=k&passphrase-file=p";
-    assert_eq!(connect_tls(&format!("tls://h:1?{words}")).identity.as_ref(), Some(&opened));
-    assert_eq!(identities(&format!("tls://:1?{words}")), [opened]);
+    for (words, source) in [
+        ("cert=a&key=k&passphrase-file=p", PassphraseSource::File("p".into())),
+        ("cert=a&key=k&passphrase-env=P", PassphraseSource::Variable("P".into())),
+    ] {
+        let opened = IdentityFiles { passphrase: Some(source), ..identity("a", "k") };
+        assert_eq!(connect_tls(&format!("tls://h:1?{words}")).identity.as_ref(), Some(&opened));
+        assert_eq!(identities(&format!("tls://:1?{words}")), [opened]);
+    }
 }
 
 #[test]
 fn clients_are_asked_when_there_is_who_vouches_for_them() {
     let client = |words: &str| listen_tls(&format!("tls://:1?cert=a{words}")).client;
-    let check = |required| Some(ClientCheck { ca: "c".into(), required });
+    let check = |required| {
+        Some(ClientCheck { ca: Some("c".into()), rules: CertificateRules::default(), required })
+    };
     assert_eq!(client(""), None);
     assert_eq!(client("&client-auth=none"), None);
     assert_eq!(client("&client-ca=c"), check(true));
     assert_eq!(client("&client-ca=c&client-auth=required"), check(true));
     assert_eq!(client("&client-ca=c&client-auth=requested"), check(false));
     assert_eq!(client("&client-ca=c&client-auth=none"), None);
+}
+
+#[test]
+fn rules_are_those_of_the_words() {
+    let key = "spki:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+    let rules = CertificateRules {
+        pins: vec![key.parse().unwrap()],
+        names: ["dns:a.example", "spiffe://b.example"].map(|rule| rule.parse().unwrap()).to_vec(),
+        crls: vec!["l".into(), "m".into()],
+        crl_check: Some(CrlCheck::Leaf),
+        verify_time: Some(1_000_000_000),
+        danger_ignore: vec![Lapse::Name, Lapse::Validity],
+    };
+    let to = connect_tls(&format!(
+        "tls://h:1?ca=c&pin={key}&san=dns:a.example&san=spiffe://b.example&crl=l&crl=m\
+         &crl-check=leaf&verify-time=2001-09-09T01:46:40Z&danger-ignore=name&danger-ignore=validity"
+    ));
+    assert_eq!(to.rules, rules);
+    let on = listen_tls(&format!(
+        "tls://:1?cert=a&client-ca=c&client-pin={key}&client-san=dns:a.example\
+         &client-san=spiffe://b.example&client-crl=l&client-crl=m&client-crl-check=leaf\
+         &client-verify-time=2001-09-09T03:46:40%2B02:00&danger-ignore-client=name\
+         &danger-ignore-client=validity"
+    ));
+    assert_eq!(on.client, Some(ClientCheck { ca: Some("c".into()), rules, required: true }));
+    // A pin needs nobody who vouches.
+    let on = listen_tls(&format!("tls://:1?cert=a&client-pin={key}&client-auth=requested"));
+    let client = on.client.unwrap();
+    assert_eq!((client.ca, client.required, client.rules.pins.len()), (None, false, 1));
 }
 
 #[test]
@@ -202,6 +237,12 @@ fn every_word_of_the_table_reaches_the_view() {
         ValueKind::Bind => "10.9.9.9",
         ValueKind::Deadline => "77s",
         ValueKind::Switch => "off",
+        ValueKind::Variable => "KEY_PASS",
+        ValueKind::Pin => "spki:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+        ValueKind::SanRule => "dns:a.example",
+        ValueKind::CrlCheck => "leaf",
+        ValueKind::Moment => "2030-01-31T12:00:00Z",
+        ValueKind::Lapse => "name",
         ValueKind::RecordSize => "777",
         ValueKind::Target => "/some/path",
         ValueKind::Origin => "https://other.example",
@@ -226,6 +267,9 @@ fn every_word_of_the_table_reaches_the_view() {
                     if side == Side::Listen && row.word != "client-ca" {
                         address.set("client-ca", "base.ca").unwrap();
                     }
+                }
+                if let Some(lists) = row.word.strip_suffix("-check") {
+                    address.set(lists, "base.crl").unwrap();
                 }
                 let before = view(&address, side);
                 let value = match row.word {

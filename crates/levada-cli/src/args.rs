@@ -15,6 +15,7 @@ use crate::generate::Printed;
 use crate::help;
 use crate::log::Format;
 use crate::plan::DevCaPlan;
+use crate::pool::{self, PoolRequest};
 
 /// What was asked for: words that are words, not yet addresses.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub(crate) enum Request {
     DevCa(DevCaPlan),
     /// `levada check`
     Check { file: PathBuf, json: bool },
+    /// `levada pool`
+    Pool(PoolRequest),
     /// `levada man`, `levada completions`
     Print(Printed),
 }
@@ -88,6 +91,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
             file: matches.remove_one("file").unwrap_or_default(),
             json: matches.get_flag("json"),
         },
+        Some((verb, matches)) if verb == "pool" => Request::Pool(pool::request(matches, format_of)),
         Some((verb, mut matches)) if verb == "man" => {
             Request::Print(Printed::Man(matches.remove_one("folder")))
         }
@@ -119,6 +123,7 @@ pub(crate) fn command() -> Command {
         .subcommand(inspect())
         .subcommand(dev_ca())
         .subcommand(check())
+        .subcommand(pool::command(format("how to tell what happens on standard error")))
         .subcommand(man())
         .subcommand(completions())
 }
@@ -417,9 +422,18 @@ mod tests {
 
     #[test]
     fn help_fits_into_eighty_columns() {
-        for verb in
-            ["", "serve ", "connect ", "inspect ", "dev-ca ", "check ", "man ", "completions "]
-        {
+        for verb in [
+            "",
+            "serve ",
+            "connect ",
+            "inspect ",
+            "dev-ca ",
+            "check ",
+            "pool ",
+            "pool run ",
+            "man ",
+            "completions ",
+        ] {
             let Err(Stop::Shown(help)) = read(&format!("levada {verb}--help")) else {
                 panic!("no help for `{verb}`")
             };

@@ -24,7 +24,7 @@ fn words(line: &str) -> Vec<String> {
 #[test]
 fn every_example_is_understood() {
     let mut examples = 0;
-    for page in ["command.md", "configuration.md", "inspect.md"] {
+    for page in ["command.md", "configuration.md", "inspect.md", "pool.md"] {
         let text = fs::read_to_string(workspace_root().join("docs").join(page)).unwrap();
         for line in text.lines().filter_map(|line| line.strip_prefix("$ levada")) {
             let words = words(&format!("levada{line}"));

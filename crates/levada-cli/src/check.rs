@@ -2,8 +2,10 @@
 
 use std::io::{self, Write as _};
 
-use levada::{Deadline, Deadlines, Identity};
-use levada_address::{ConnectTls, IdentityFiles, ListenTls};
+use std::path::Path;
+
+use levada::{Deadline, Deadlines, Identity, Pin, SanRule};
+use levada_address::{CertificateRules, ConnectTls, CrlCheck, IdentityFiles, ListenTls};
 use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 use time::OffsetDateTime;
@@ -57,6 +59,8 @@ struct ShownIdentity {
     cert: String,
     key: String,
     names: Vec<String>,
+    /// The pin of its key, for its peers.
+    pin: Option<String>,
     /// The end of the validity (RFC 3339); `None` where the certificate tells none that can be read.
     not_after: Option<String>,
     /// Whole days until then; negative once it is over.
@@ -144,15 +148,46 @@ impl Route {
 fn trusts_clients(tls: &ListenTls) -> Option<String> {
     let client = tls.client.as_ref()?;
     let whom = if client.required { "every client needs" } else { "a client may show" };
-    Some(format!("{whom} a certificate from {}", client.ca.display()))
+    let from = authorities(client.ca.as_deref(), &client.rules, "");
+    Some(format!("{whom} a certificate{from}{}", rules(&client.rules)))
+}
+
+/// Who vouches, where somebody has to.
+fn authorities(ca: Option<&Path>, rules: &CertificateRules, default: &str) -> String {
+    match ca {
+        Some(ca) => format!(" from {}", ca.display()),
+        None if rules.pins.is_empty() => default.to_owned(),
+        None => String::new(),
+    }
+}
+
+/// What else a certificate must satisfy.
+fn rules(rules: &CertificateRules) -> String {
+    let mut all = Vec::new();
+    let list = |items: Vec<String>| items.join(" or ");
+    if !rules.pins.is_empty() {
+        all.push(format!("pinned as {}", list(rules.pins.iter().map(Pin::to_string).collect())));
+    }
+    if !rules.names.is_empty() {
+        let names = rules.names.iter().map(SanRule::to_string).collect();
+        all.push(format!("with the name {}", list(names)));
+    }
+    if !rules.crls.is_empty() {
+        let lists = rules.crls.iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
+        let whose = if rules.crl_check == Some(CrlCheck::Leaf) { "" } else { " with its issuers" };
+        all.push(format!("told of{whose} as not revoked by {}", lists.join(", ")));
+    }
+    if let Some(time) = rules.verify_time {
+        let time = i64::try_from(time).ok().map(OffsetDateTime::from_unix_timestamp);
+        all.extend(time.and_then(Result::ok).map(|time| format!("valid at {}", rfc3339(time))));
+    }
+    all.iter().fold(String::new(), |text, rule| text + ", " + rule)
 }
 
 fn trusts_target(tls: &ConnectTls) -> String {
-    let whom = match &tls.ca {
-        Some(ca) => ca.display().to_string(),
-        None => "the authorities of the system".to_owned(),
-    };
-    format!("{} needs a certificate from {whom}", tls.name)
+    let system = " from the authorities of the system";
+    let from = authorities(tls.ca.as_deref(), &tls.rules, system);
+    format!("{} needs a certificate{from}{}", tls.name, rules(&tls.rules))
 }
 
 fn texts(names: &[Vec<u8>]) -> Vec<String> {
@@ -174,6 +209,7 @@ impl ShownIdentity {
             cert: files.cert.display().to_string(),
             key: files.key.display().to_string(),
             names,
+            pin: facts.map(|facts| format!("spki:{}", facts.spki_pin)),
             not_after: end.map(rfc3339),
             days_left: end.map(|end| validity::days_left(end, now)),
         }

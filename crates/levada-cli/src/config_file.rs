@@ -79,6 +79,7 @@ fn place(end: &End, error: &SetupError) -> Range<usize> {
     let file: Option<&PathBuf> = match error {
         SetupError::Read { path, .. }
         | SetupError::Anchors { path, .. }
+        | SetupError::Crls { path, .. }
         | SetupError::Identities { path, .. }
         | SetupError::Staple { path, .. } => Some(path),
         SetupError::Identity { files, .. } => Some(&files.cert),

@@ -11,22 +11,38 @@ use serde::{Serialize, Serializer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// All went well, and nothing was lost.
-    Clean = 0,
+    Clean,
     /// What was asked for cannot be done: wrong words, a file that is missing, a port that is taken.
-    Usage = 1,
+    Usage,
     /// The stream was never established.
-    NeverEstablished = 2,
+    NeverEstablished,
     /// A stream was established and ended badly, or was cut.
-    EndedBadly = 3,
+    EndedBadly,
     /// TLS failed, for another reason than the server's certificate.
-    TlsFailed = 4,
+    TlsFailed,
     /// The server's certificate is not trusted.
-    NotVerified = 5,
+    NotVerified,
     /// It works, but something needs to be mended.
-    Warnings = 6,
+    Warnings,
+    /// As the command ended that was run.
+    Command(u8),
 }
 
 impl Exit {
+    /// The number.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Clean => 0,
+            Self::Usage => 1,
+            Self::NeverEstablished => 2,
+            Self::EndedBadly => 3,
+            Self::TlsFailed => 4,
+            Self::NotVerified => 5,
+            Self::Warnings => 6,
+            Self::Command(code) => code,
+        }
+    }
+
     /// The code for a stream that ended like this.
     pub(crate) fn of(ended: &Ended) -> Self {
         let never = matches!(ended.ending, Ending::ConnectFailed(_));
@@ -43,13 +59,13 @@ impl Exit {
 /// As its number.
 impl Serialize for Exit {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_u8(*self as u8)
+        to.serialize_u8(self.code())
     }
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(exit.code())
     }
 }
 

@@ -70,7 +70,12 @@ impl fmt::Display for FlagError {
                     Schemes::Any => f.write_str("every address")?,
                     Schemes::Only(schemes) => {
                         for (index, scheme) in schemes.iter().enumerate() {
-                            write!(f, "{}`{scheme}:`", if index == 0 { "" } else { " and " })?;
+                            let mark = match index {
+                                0 => "",
+                                _ if index + 1 == schemes.len() => " and ",
+                                _ => ", ",
+                            };
+                            write!(f, "{mark}`{scheme}:`")?;
                         }
                     }
                 }
@@ -189,7 +194,7 @@ mod tests {
         let error = set(&[("bind", "::1")], "tcp://:1", "echo:").unwrap_err().to_string();
         assert_eq!(
             error,
-            "--bind means nothing here: it is for `tcp:` and `tls:`, when connecting"
+            "--bind means nothing here: it is for `tcp:`, `tls:` and `pool+tls:`, when connecting"
         );
     }
 

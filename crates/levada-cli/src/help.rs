@@ -170,6 +170,41 @@ Exit codes:
   0  `levada serve --config` would begin to listen
   1  something is wrong: each thing is told with its line";
 
+pub(crate) const POOL_ABOUT: &str =
+    "Own the private keys, and protect the connections of other programs";
+
+pub(crate) const POOL_EXAMPLES: &str = "\
+Examples:
+  Try it: makes a development CA and an identity for localhost, and prints where
+  the socket is and how to use it.
+      levada pool
+
+  With identities of your own; SIGHUP, or a change, has them read again.
+      levada pool --config /etc/levada/pool.toml
+
+  As a service that root begins: for its user alone, keys in memory only.
+      levada pool --config /etc/levada/pool.toml --user levada \\
+          --socket /run/levada/pool.sock
+
+  A server and a client whose keys are in the pool.
+      levada serve --listen pool+tls://:443 --to tcp://127.0.0.1:80
+      levada connect pool+tls://example.org:443
+
+  Who answers, and what goes through it.
+      levada pool ping
+      levada pool sessions
+
+  A program of the TLS Pool, with a pool for as long as it runs.
+      levada pool run -- my-program --its-flags
+
+The socket is in $XDG_RUNTIME_DIR/levada, else /run/levada, else in the state
+directory, with mode 0600; systemd may pass one instead. It is printed.
+
+Exit codes:
+  0  stopped, or answered
+  1  could not start, or nobody answered
+  …  `run` ends as its command does";
+
 pub(crate) const MAN_ABOUT: &str = "Print or write the manual pages";
 
 pub(crate) const MAN_EXAMPLES: &str = "\
@@ -196,6 +231,7 @@ pub(crate) fn examples(verb: &str) -> &'static str {
         "inspect" => INSPECT_EXAMPLES,
         "dev-ca" => DEV_CA_EXAMPLES,
         "check" => CHECK_EXAMPLES,
+        "pool" => POOL_EXAMPLES,
         "man" => MAN_EXAMPLES,
         "completions" => COMPLETIONS_EXAMPLES,
         _ => EXAMPLES,

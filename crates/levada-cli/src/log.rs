@@ -45,6 +45,12 @@ pub(crate) enum Record<'a> {
     Listening { on: &'a str, to: &'a str },
     /// An option takes security away.
     Danger(&'a Danger),
+    /// Peers will not like an identity of ours.
+    Identity { of: &'a str, warning: &'a str },
+    /// What the addresses name was read again, and holds from the next handshake on.
+    Reloaded,
+    /// It cannot be used: all goes on as it was.
+    NotReloaded { error: &'a str },
     /// A pair of streams has ended.
     Ended(EndedPair<'a>),
     /// As many streams as there may be: no more are taken for now.
@@ -53,6 +59,16 @@ pub(crate) enum Record<'a> {
     ListenerBroken { on: &'a str, error: &'a str },
     /// A signal came: nothing is listened at any more.
     Draining { signal: &'a str, streams: u64, deadline_ms: Option<u64> },
+    /// A pool can be asked now.
+    PoolListening { at: &'a str },
+    /// A right that the process has given up, or what stood in the way.
+    Hardened { right: &'a str, state: &'a str },
+    /// What a pool has to tell, in words.
+    Pool {
+        message: &'a str,
+        #[serde(skip)]
+        warning: bool,
+    },
     /// Every stream has ended, but for those that were cut.
     Stopped { cut: u64 },
 }
@@ -77,10 +93,21 @@ impl Record<'_> {
     fn level(&self) -> &'static str {
         let good = |ended: &Ended| ended.is_clean();
         match self {
-            Self::Listening { .. } | Self::Draining { .. } | Self::Stopped { cut: 0 } => "info",
+            Self::Listening { .. }
+            | Self::Reloaded
+            | Self::PoolListening { .. }
+            | Self::Hardened { .. }
+            | Self::Pool { warning: false, .. }
+            | Self::Draining { .. }
+            | Self::Stopped { cut: 0 } => "info",
             Self::Ended(pair) if good(pair.client) && pair.target.is_none_or(good) => "info",
-            Self::ListenerBroken { .. } => "error",
-            Self::Danger(_) | Self::Ended(_) | Self::Full { .. } | Self::Stopped { .. } => "warn",
+            Self::ListenerBroken { .. } | Self::NotReloaded { .. } => "error",
+            Self::Danger(_)
+            | Self::Identity { .. }
+            | Self::Pool { .. }
+            | Self::Ended(_)
+            | Self::Full { .. }
+            | Self::Stopped { .. } => "warn",
         }
     }
 
@@ -93,6 +120,11 @@ impl Record<'_> {
                 .pair("address", danger.address())
                 .pair("option", danger.option())
                 .pair("message", danger.message()),
+            Self::Identity { of, warning } => {
+                line.word("identity").pair("of", of).pair("warning", warning)
+            }
+            Self::Reloaded => line.word("reloaded"),
+            Self::NotReloaded { error } => line.word("not_reloaded").pair("error", error),
             Self::Ended(pair) => pair.text(line.word("ended")),
             Self::Full { connections } => line.word("full").pair("connections", connections),
             Self::ListenerBroken { on, error } => {
@@ -105,6 +137,11 @@ impl Record<'_> {
                     None => line,
                 }
             }
+            Self::PoolListening { at } => line.word("pool_listening").pair("at", at),
+            Self::Hardened { right, state } => {
+                line.word("hardened").pair("right", right).pair("state", state)
+            }
+            Self::Pool { message, .. } => line.word("pool").pair("message", message),
             Self::Stopped { cut } => line.word("stopped").pair("cut", cut),
         };
         line.0
@@ -141,6 +178,9 @@ impl EndedPair<'_> {
             if let Some(ended) = ended.filter(has_reason) {
                 line.pair(&format!("{side}.cause"), ended.ending.cause_code());
                 line.pair(&format!("{side}.message"), &ended.ending);
+                for fault in ended.other_faults() {
+                    line.pair(&format!("{side}.certificate"), fault);
+                }
                 line.pair(&format!("{side}.hint"), ended.hint());
             }
         }

@@ -23,8 +23,10 @@ mod log;
 mod narrate;
 mod pair;
 mod plan;
+mod pool;
 mod prepared;
 mod quote;
+mod reload;
 mod serve;
 mod signals;
 mod state_dir;
@@ -48,6 +50,7 @@ fn run(plan: Plan) -> Result<Exit, Stop> {
         Plan::Inspect(plan) => block_on(inspect::run(plan)),
         Plan::DevCa(plan) => dev_ca::run(&plan),
         Plan::Check(plan) => check::run(&plan),
+        Plan::Pool(request) => pool::run(request),
         Plan::Print(what) => generate::run(&what),
     }
 }

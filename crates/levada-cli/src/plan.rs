@@ -12,6 +12,7 @@ use crate::exit::{Stop, fail};
 use crate::flags::Flags;
 use crate::generate::Printed;
 use crate::log::Format;
+use crate::pool::PoolRequest;
 
 /// What is going to be done.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ pub(crate) enum Plan {
     Inspect(InspectPlan),
     DevCa(DevCaPlan),
     Check(CheckPlan),
+    Pool(PoolRequest),
     Print(Printed),
 }
 
@@ -117,6 +119,7 @@ pub(crate) fn plan(request: &Request) -> Result<Plan, Stop> {
             let serve = configured(file)?;
             Ok(Plan::Check(CheckPlan { serve, json: *json }))
         }
+        Request::Pool(request) => Ok(Plan::Pool(request.clone())),
         Request::Print(printed) => Ok(Plan::Print(printed.clone())),
     }
 }
@@ -179,7 +182,9 @@ fn configured(path: &Path) -> Result<ServePlan, Stop> {
 }
 
 fn development(flags: &Flags) -> Result<Bridge, Stop> {
-    if let Some(word) = flags.first_of(&["cert", "key", "ocsp", "passphrase-file"]) {
+    if let Some(word) =
+        flags.first_of(&["cert", "key", "ocsp", "passphrase-env", "passphrase-file"])
+    {
         return Err(fail(format!(
             "--{word} is for a listener of your own: add --listen {DEVELOPMENT} --to echo:"
         )));

@@ -14,7 +14,8 @@ use crate::limits;
 use crate::log::{Log, Record};
 use crate::plan::{Bridge, ServePlan, Service};
 use crate::prepared::{Prepared, Unprepared};
-use crate::signals::Signals;
+use crate::reload::Files;
+use crate::signals::{Reloads, Signals};
 use crate::welcome::Welcome;
 
 /// How long streams that are cut may take to notice.
@@ -27,7 +28,8 @@ const LAST_MOMENT: Duration = Duration::from_secs(1);
 /// When it cannot start.
 pub(crate) async fn run(plan: ServePlan) -> Result<Exit, Stop> {
     let open_files = limits::raise_open_files();
-    let signals = Signals::listen().map_err(|error| fail(format!("signals: {error}")))?;
+    let signals = Signals::listen().and_then(|stop| Ok((stop, Reloads::listen()?)));
+    let signals = signals.map_err(|error| fail(format!("signals: {error}")))?;
     let (routes, welcome) = match &plan.service {
         Service::Bridges(bridges) => (prepare(bridges)?, None),
         Service::Config(file) => (file.prepare()?, None),
@@ -36,6 +38,7 @@ pub(crate) async fn run(plan: ServePlan) -> Result<Exit, Stop> {
             (prepare(&[bridge])?, Some(welcome))
         }
     };
+    let files = Files::of(&routes);
     // Every file is read by now. Where one listener cannot be opened, all that were are closed.
     let mut doors = Vec::new();
     for route in routes {
@@ -55,10 +58,11 @@ pub(crate) async fn run(plan: ServePlan) -> Result<Exit, Stop> {
             house.log.tell(&Record::Danger(danger));
         }
     }
+    files.warn(&house.log);
     if let Some(welcome) = welcome {
         welcome.print();
     }
-    let exit = serve(&house, doors, signals, plan.drain.duration()).await;
+    let exit = serve(&house, doors, files, signals, plan.drain.duration()).await;
     drop(house);
     writer.finish();
     Ok(exit)
@@ -82,7 +86,8 @@ fn prepare(bridges: &[Bridge]) -> Result<Vec<Prepared>, Stop> {
 async fn serve(
     house: &Arc<House>,
     doors: Vec<Door>,
-    mut signals: Signals,
+    mut files: Files,
+    (mut signals, mut reloads): (Signals, Reloads),
     drain: Option<Duration>,
 ) -> Exit {
     let (closing, closed) = watch::channel(false);
@@ -95,6 +100,7 @@ async fn serve(
         let is_open = !accepting.is_empty();
         tokio::select! {
             signal = signals.next() => break Some(signal),
+            () = reloads.next() => files.reload(&house.log),
             Some(result) = accepting.join_next(), if is_open => {
                 broken |= !matches!(result, Ok(true));
             }

@@ -1,4 +1,4 @@
-//! The signals that ask us to stop.
+//! The signals that ask us to stop, or to read our files again.
 
 use std::io;
 
@@ -25,6 +25,25 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",
             _ = self.terminate.recv() => "SIGTERM",
+        }
+    }
+}
+
+/// SIGHUP, which asks for the files that may have changed.
+#[derive(Debug)]
+pub(crate) struct Reloads(Signal);
+
+impl Reloads {
+    /// Takes the signal over: from now on it does not end the process.
+    pub(crate) fn listen() -> io::Result<Self> {
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// Waits for the next one. Cancel safe.
+    pub(crate) async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            // The runtime is going down, and asks for nothing any more.
+            std::future::pending().await
         }
     }
 }

@@ -279,6 +279,9 @@ const fn blame_of_fault(fault: &Fault) -> Blame {
             | CertificateFault::WrongUsage { .. }
             | CertificateFault::Expired { .. }
             | CertificateFault::NotYetValid { .. }
+            | CertificateFault::RevocationUnknown(_)
+            | CertificateFault::NotPinned { .. }
+            | CertificateFault::NotAllowed { .. }
             | CertificateFault::BadSignature,
         ) => Blame::Config,
         Fault::Protocol(_) | Fault::Certificate(_) => Blame::Peer,
@@ -350,8 +353,15 @@ fn hint_of_fault(fault: &Fault) -> Cow<'static, str> {
                 "set the clocks of both machines right; if they are, wait until it is valid"
             }
             CertificateFault::Revoked => "the peer must get a new certificate",
+            CertificateFault::RevocationUnknown(_) => {
+                "give a current revocation list of each issuer with crl=FILE"
+            }
             CertificateFault::CaAsEndEntity => {
-                "give the peer a certificate of its own, issued by that CA"
+                "give the peer a certificate of its own, issued by that CA; or pin this one"
+            }
+            CertificateFault::NotPinned { .. } => "pin the peer's key, if it is to be let in",
+            CertificateFault::NotAllowed { .. } => {
+                "add the peer's name to the allowed names, if it is to be let in"
             }
             CertificateFault::WrongUsage { .. } => {
                 "let the peer get a certificate with the extended key usage for this role"

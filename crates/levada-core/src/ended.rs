@@ -7,6 +7,7 @@ use core::{fmt, mem};
 use crate::diagnosis::Blame;
 use crate::ending::Ending;
 use crate::facts::Facts;
+use crate::fault::CertificateFault;
 use crate::lifecycle::State;
 use crate::text::OneLine;
 
@@ -46,6 +47,14 @@ impl Ended {
         self.ending.hint()
     }
 
+    /// What else is wrong with the peer's certificate than what the ending tells, where it was refused.
+    pub fn other_faults(&self) -> impl Iterator<Item = &CertificateFault> {
+        let told = self.ending.certificate_fault();
+        let checks = self.facts.tls.as_ref().and_then(|tls| tls.checks.as_ref());
+        let failed = checks.into_iter().flat_map(|checks| checks.failed());
+        failed.map(|(_, fault)| fault).filter(move |fault| told != Some(*fault))
+    }
+
     /// The system's error number, where a transport error ended the stream.
     pub fn os_error(&self) -> Option<i32> {
         self.ending.transport_error().and_then(|error| error.code)
@@ -76,6 +85,9 @@ impl fmt::Display for Ended {
             if let Some(alpn) = &tls.alpn {
                 fact("ALPN", &OneLine(alpn))?;
             }
+        }
+        for fault in self.other_faults() {
+            fact("certificate:", fault)?;
         }
         Ok(())
     }

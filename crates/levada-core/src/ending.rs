@@ -6,7 +6,7 @@ use core::fmt;
 
 use crate::alert::AlertDescription;
 use crate::deadline::Deadline;
-use crate::fault::Fault;
+use crate::fault::{CertificateFault, Fault};
 use crate::lifecycle::Party;
 use crate::os_error::OsError;
 use crate::text::OneLine;
@@ -163,6 +163,18 @@ impl Ending {
         match self {
             Self::ConnectFinalized | Self::Aborted | Self::ConnectFailed(_) => self,
             other => Self::ConnectFailed(Box::new(ConnectFailure::Ended(other))),
+        }
+    }
+
+    /// What is wrong with the peer's certificate, where that ended the stream.
+    pub fn certificate_fault(&self) -> Option<&CertificateFault> {
+        match self {
+            Self::FatalError { cause: Fault::Certificate(fault), .. } => Some(fault),
+            Self::ConnectFailed(failure) => match &**failure {
+                ConnectFailure::Lookup { .. } => None,
+                ConnectFailure::Ended(ending) => ending.certificate_fault(),
+            },
+            _ => None,
         }
     }
 

@@ -7,6 +7,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::certificate::{CertificateFacts, ShownCertificate};
+use crate::checks::Checks;
 use crate::lifecycle::{Party, Role};
 use crate::text::OneLine;
 
@@ -113,6 +114,9 @@ pub struct TlsFacts {
     pub identity_asked: bool,
     /// How far the peer's certificates were verified; `None` until that is known.
     pub verification: Option<Verification>,
+    /// What each check of the peer's certificates found; `None` where none was made: nothing was shown
+    /// or asked for yet, or the session was resumed, for which they had passed before.
+    pub checks: Option<Arc<Checks>>,
     /// How many certificates the peer showed, its own included; 0 where it showed none.
     pub peer_certificates: usize,
     /// The first [`MOST_CERTIFICATES`](Self::MOST_CERTIFICATES) of them, in the peer's order: its own
@@ -173,8 +177,10 @@ pub enum StapleStatus {
 pub enum Verification {
     /// They are valid and lead to an anchor (RFC 5280 section 6), and a server's are for the name.
     Verified,
-    /// They were taken unseen, because verification is off by a setting named `danger`: nobody knows
-    /// who the peer is.
+    /// The peer is known by a pin alone: no authority and no name was asked for.
+    Pinned,
+    /// They were taken unseen, or although something is wrong with them ([`TlsFacts::checks`] tells
+    /// what), by a setting named `danger`: nobody knows who the peer is.
     Danger,
     /// They were refused; the ending says why.
     Refused,

@@ -75,6 +75,8 @@ pub enum CertificateFault {
     },
     /// Its issuer has revoked it.
     Revoked,
+    /// Whether it is revoked cannot be told; the text says why.
+    RevocationUnknown(String),
     /// It is a certificate authority's, where an end entity's is needed.
     CaAsEndEntity,
     /// It is not meant for this use (extended key usage, RFC 5280 section 4.2.1.12).
@@ -88,6 +90,16 @@ pub enum CertificateFault {
     BadSignature,
     /// It cannot be read.
     BadEncoding,
+    /// Neither it nor its key is pinned.
+    NotPinned {
+        /// The pin of its key, as a [`Pin`](crate::Pin) is written.
+        presented: String,
+    },
+    /// None of its names is allowed.
+    NotAllowed {
+        /// The names that it has.
+        presented: Vec<String>,
+    },
     /// Another reason, in the words of the verifier.
     Other(String),
 }
@@ -138,6 +150,9 @@ impl fmt::Display for CertificateFault {
             Self::Expired { .. } => f.write_str("it has expired"),
             Self::NotYetValid { .. } => f.write_str("it is not valid yet"),
             Self::Revoked => f.write_str("its issuer has revoked it"),
+            Self::RevocationUnknown(why) => {
+                write!(f, "whether it is revoked cannot be told: {}", OneLine(why))
+            }
             Self::CaAsEndEntity => {
                 f.write_str("it is a certificate authority's, not one for a host or client")
             }
@@ -153,6 +168,19 @@ impl fmt::Display for CertificateFault {
             }
             Self::BadSignature => f.write_str("a signature does not verify"),
             Self::BadEncoding => f.write_str("it cannot be read"),
+            Self::NotPinned { presented } => {
+                write!(f, "it is not pinned: its key is {}", OneLine(presented))
+            }
+            Self::NotAllowed { presented } if presented.is_empty() => {
+                f.write_str("it has no name that could be allowed")
+            }
+            Self::NotAllowed { presented } => {
+                f.write_str("none of its names is allowed: ")?;
+                for (index, name) in presented.iter().enumerate() {
+                    write!(f, "{}{}", if index == 0 { "" } else { ", " }, OneLine(name))?;
+                }
+                Ok(())
+            }
             Self::Other(why) => OneLine(why).fmt(f),
         }
     }

@@ -17,6 +17,7 @@ extern crate std;
 
 mod alert;
 mod certificate;
+mod checks;
 mod close;
 mod deadline;
 mod diagnosis;
@@ -30,10 +31,13 @@ mod io;
 mod lifecycle;
 pub mod machine;
 mod os_error;
+mod pin;
+mod san_rule;
 mod text;
 
 pub use alert::AlertDescription;
 pub use certificate::{CertificateFacts, ShownCertificate, SubjectName};
+pub use checks::{Check, Checks, Lapse, Outcome};
 pub use close::{ClosePolicy, Goodbyes, Ours};
 pub use deadline::{Deadline, Deadlines};
 pub use diagnosis::Blame;
@@ -46,3 +50,5 @@ pub use facts::{
 pub use fault::{CertificateFault, Fault};
 pub use lifecycle::{LIFECYCLE, Life, Mode, Party, Role, State, Step, Undeclared};
 pub use os_error::{OsError, OsErrorKind};
+pub use pin::{Pin, PinError};
+pub use san_rule::{SanRule, SanRuleError};

@@ -1,5 +1,6 @@
 //! An `Ended` on its way: found in errors however they are wrapped, shown in words, and as JSON.
 #![cfg(feature = "std")]
+#![recursion_limit = "256"]
 
 mod specimens;
 
@@ -7,7 +8,9 @@ use std::error::Error;
 use std::sync::Arc;
 use std::{fmt, io};
 
-use levada_core::{CertificateFault, Ended, Ending, Endpoint, Facts, Fault, State, TlsFacts};
+use levada_core::{
+    CertificateFault, Checks, Ended, Ending, Endpoint, Facts, Fault, Outcome, State, TlsFacts,
+};
 use specimens::{ended, errno, expired, no_such_name, not_tls, ws_close};
 
 /// Another library's error, with a cause of any type.
@@ -112,6 +115,30 @@ fn an_ended_is_shown_in_words() {
             with_tls("other.example"),
             "the transport ended without a goodbye: data may be missing, while established; \
              peer 192.0.2.7:443, host example.org, SNI other.example, ALPN h2",
+        ),
+        (
+            wrong_name.clone().before_established(),
+            State::Handshaking,
+            Facts {
+                tls: Some(TlsFacts {
+                    checks: Some(Arc::new(Checks {
+                        validity: Outcome::Failed(CertificateFault::Expired {
+                            not_after: None,
+                            now: None,
+                        }),
+                        name: Outcome::Failed(CertificateFault::WrongName {
+                            wanted: "example.org".into(),
+                            presented: vec!["example.net".into(), "www.example.net".into()],
+                        }),
+                        ..Checks::default()
+                    })),
+                    ..TlsFacts::default()
+                }),
+                ..facts()
+            },
+            "never established: the peer's certificate was refused: it is not for \"example.org\" \
+             but for \"example.net\", \"www.example.net\", while handshaking; peer \
+             192.0.2.7:443, host example.org, certificate: it has expired",
         ),
         (
             Ending::SocketError(errno(104)),
@@ -269,6 +296,16 @@ mod json {
                 identity: Some(Arc::new(client())),
                 identity_asked: true,
                 verification: Some(Verification::Verified),
+                checks: Some(Arc::new(Checks {
+                    trust: Outcome::Passed,
+                    validity: Outcome::Failed(CertificateFault::Expired {
+                        not_after: Some(1_700_000_000),
+                        now: None,
+                    }),
+                    revocation: Outcome::Untold,
+                    usage: Outcome::Ignored(CertificateFault::CaAsEndEntity),
+                    ..Checks::default()
+                })),
                 peer_certificates: 2,
                 peer_chain: [server(), ShownCertificate::Unreadable { bytes: 812 }].into(),
                 staple: Some(Staple {
@@ -286,6 +323,17 @@ mod json {
         };
         let ending = expired().before_established();
         let end = Ended { ending, phase: State::Handshaking, facts: facts.into() };
+        let checks = json!({
+            "trust": "passed",
+            "validity": { "failed": { "expired": {
+                "not_after": 1_700_000_000, "now": null,
+            } } },
+            "usage": { "ignored": "ca_as_end_entity" },
+            "revocation": "untold",
+            "name": "not_asked",
+            "pin": "not_asked",
+            "san": "not_asked",
+        });
         let tls = json!({
             "version": "1.3",
             "suite": "TLS_AES_128_GCM_SHA256",
@@ -307,6 +355,7 @@ mod json {
             },
             "identity_asked": true,
             "verification": "verified",
+            "checks": checks,
             "peer_certificates": 2,
             "peer_chain": [
                 {
@@ -408,6 +457,7 @@ mod json {
         assert_eq!(value(&WhyPlain::Disabled), json!("disabled"));
         for (verification, word) in [
             (Verification::Verified, "verified"),
+            (Verification::Pinned, "pinned"),
             (Verification::Danger, "danger"),
             (Verification::Refused, "refused"),
             (Verification::Anonymous, "anonymous"),

@@ -190,7 +190,7 @@ impl Control {
             Incoming::Refused(refusal) => self.send(&refusal.envelope()),
             Incoming::Ended { exchange, refusal } => {
                 let why = "the application declined a question, or answered what is no answer";
-                self.give_up(exchange, refusal.code(), why, given_up(refusal.code()));
+                self.leave(exchange, refusal.code(), why);
                 self.send(&refusal.envelope());
             }
             // Dealt with above; bytes that are no packet open and answer nothing.
@@ -315,7 +315,7 @@ impl Control {
         let (pool, client, events) = (self.pool.clone(), self.client, self.events.clone());
         let (credentials, pages) = (self.credentials.clone(), self.pages.clone());
         let task = tokio::spawn(async move {
-            let asked = crate::inquiries::reply(&pool, client, &credentials, &pages, &message);
+            let asked = crate::inquiries::reply(&pool, client, &credentials, &pages, message);
             let message = asked.await.unwrap_or_else(Message::from);
             let _ = events.send(Event::Reply { exchange, message }).await;
         });
@@ -398,12 +398,13 @@ impl Control {
 
     fn expire(&mut self) {
         while let Some(expired) = self.exchanges.poll_expired(self.now()) {
-            let why = match expired.waited_for {
-                Party::Application => "the application did not answer",
-                Party::Pool => "the handshake took too long",
-            };
-            let code = expired.refusal.code();
-            self.give_up(expired.exchange, code, why, given_up(code));
+            let (exchange, code) = (expired.exchange, expired.refusal.code());
+            match expired.waited_for {
+                Party::Application => self.leave(exchange, code, "the application did not answer"),
+                Party::Pool => {
+                    self.give_up(exchange, code, "the handshake took too long", given_up(code));
+                }
+            }
             self.send(&expired.refusal.envelope());
         }
     }
@@ -416,10 +417,24 @@ impl Control {
         why: impl Into<String>,
         report: Report,
     ) {
-        let Some(work) = self.work.remove(&exchange) else { return };
-        let Some((session, key)) = &work.session else { return };
+        let work = self.work.remove(&exchange);
+        if let Some((session, key)) = work.and_then(|mut work| work.session.take()) {
+            self.mourn(session, &key, code, why.into(), report);
+        }
+    }
+
+    /// Leaves the work of an exchange that has no answer to expect: it tells the peer, and ends.
+    fn leave(&mut self, exchange: ExchangeKey, code: ErrorCode, why: &str) {
+        let Some(work) = self.work.get_mut(&exchange) else { return };
+        work.answer = None;
+        if let Some((session, key)) = work.session.take() {
+            self.mourn(session, &key, code, why.to_owned(), given_up(code));
+        }
+    }
+
+    fn mourn(&self, session: u64, key: &ControlKey, code: ErrorCode, why: String, report: Report) {
         self.pool.registry.keep(self.client, key, report);
-        let (session, uid, why) = (*session, self.credentials.uid, why.into());
+        let uid = self.credentials.uid;
         self.pool.tell(&Notice::Failed { session, uid, code, why });
     }
 

@@ -1,16 +1,22 @@
 //! Requests about sessions that are protected: PRNG, INFO and the private ones.
 
-use levada::Bytes;
-use levada_pool_wire::body::{Info, InfoKind, Prng};
+use levada::{Bytes, ChannelBinding, Identity};
+use levada_pool_wire::body::{Fact, Info, InfoKind, Prng};
 use levada_pool_wire::{Document, ErrorCode, Message, Page, Role};
 use levada_sys::PeerCredentials;
+use levada_tls::encoded_names;
 use serde::Serialize;
 
 use crate::ownership::ClientId;
 use crate::pages::Pages;
 use crate::pool::Shared;
 use crate::registry::{Listed, Stage};
-use crate::session::Inquiry;
+use crate::session::Session;
+
+/// Labels that are registered without the prefix `EXPORTER` (IANA, TLS Exporter Labels). The others
+/// there are of TLS itself, and of no use to anybody else.
+const OLD_LABELS: [&str; 4] =
+    ["client EAP encryption", "ttls keying material", "ttls challenge", "EXTRACTOR-dtls_srtp"];
 
 /// The reply to a request about sessions.
 pub(crate) async fn reply(
@@ -18,33 +24,84 @@ pub(crate) async fn reply(
     client: ClientId,
     credentials: &PeerCredentials,
     pages: &Pages,
-    message: &Message,
+    message: Message,
 ) -> Result<Message, ErrorCode> {
     match message {
-        Message::Prng(prng) => derive(pool, client, prng),
-        Message::Info(info) => tell(pool, client, info),
+        Message::Prng(prng) => derive(pool, client, &prng).await,
+        Message::Info(info) => tell(pool, client, info).await,
         other => {
-            let page = Page::of(other).ok_or(ErrorCode::UnknownCommand)?;
+            let page = Page::of(&other).ok_or(ErrorCode::UnknownCommand)?;
             let page = page.map_err(|_| ErrorCode::NotImplemented)?;
             turn(pool, client, credentials, pages, &page).await.map(Message::from)
         }
     }
 }
 
-/// PRNG: key material of a session.
-fn derive(pool: &Shared, client: ClientId, prng: &Prng) -> Result<Message, ErrorCode> {
+/// PRNG: key material of a session, under a registered label or a private one.
+///
+/// Source: TLS Pool protocol V2, PRNG; RFC 5705 section 4.
+async fn derive(pool: &Shared, client: ClientId, prng: &Prng) -> Result<Message, ErrorCode> {
     let request = prng.request().map_err(|fault| fault.code())?;
-    let _session = pool.registry.session(client, &request.control_key)?;
-    Err(ErrorCode::PrngUnavailable)
+    let session = pool.registry.session(client, &request.control_key)?;
+    let unavailable = ErrorCode::PrngUnavailable;
+    let label = std::str::from_utf8(request.label).map_err(|_| unavailable)?.to_owned();
+    if !is_allowed(&label) {
+        return Err(unavailable);
+    }
+    let (context, length) = (request.context.map(<[u8]>::to_vec), request.output_len);
+    let derived = session.look(move |session| {
+        session.tls().export_keying_material(&label, context.as_deref(), length)
+    });
+    let derived = derived.await.ok_or(ErrorCode::ControlKeyNotFound)?.map_err(|_| unavailable)?;
+    prng.reply(derived.bytes()).map(Message::Prng).map_err(|fault| fault.code())
 }
 
-/// INFO: a fact about a session.
-fn tell(pool: &Shared, client: ClientId, info: &Info) -> Result<Message, ErrorCode> {
+fn is_allowed(label: &str) -> bool {
+    let longer_than = |prefix: &str| label.len() > prefix.len() && label.starts_with(prefix);
+    longer_than("EXPERIMENTAL") || longer_than("EXPORTER") || OLD_LABELS.contains(&label)
+}
+
+/// INFO: a fact about a session, asked for or compared with.
+///
+/// Source: TLS Pool protocol V2, INFO.
+async fn tell(pool: &Shared, client: ClientId, info: Info) -> Result<Message, ErrorCode> {
     if let InfoKind::Unknown(_) = info.kind {
         return Err(ErrorCode::InfoKindUnknown);
     }
-    let _session = pool.registry.session(client, &info.control_key)?;
-    Err(ErrorCode::InfoNotFound)
+    let session = pool.registry.session(client, &info.control_key)?;
+    let (kind, asked) = (info.kind, info.fact.clone());
+    let fact = session.look(move |session| fact(session, kind, asked.as_ref()));
+    let fact = fact.await.ok_or(ErrorCode::ControlKeyNotFound)?;
+    let fact = fact.ok_or(ErrorCode::InfoNotFound)?;
+    Ok(Message::Info(Info { fact: Some(fact), ..info }))
+}
+
+/// The fact, where it is there, fits, and is the one that is asked for.
+fn fact(session: &Session, kind: InfoKind, asked: Option<&Fact>) -> Option<Fact> {
+    let own = || session.own().map(Identity::certificate_der);
+    let peer = || session.tls().peer_certificate();
+    let found = match kind {
+        InfoKind::PeerSubject => encoded_names(peer()?)?.subject.to_vec(),
+        InfoKind::PeerIssuer => encoded_names(peer()?)?.issuer.to_vec(),
+        InfoKind::OwnSubject => encoded_names(own()?)?.subject.to_vec(),
+        InfoKind::OwnIssuer => encoded_names(own()?)?.issuer.to_vec(),
+        InfoKind::PeerSubjectAltName => return alternative(peer()?, asked?),
+        InfoKind::OwnSubjectAltName => return alternative(own()?, asked?),
+        InfoKind::TlsServerEndPoint => {
+            let binding = session.tls().channel_binding(ChannelBinding::TlsServerEndPoint).ok()?;
+            binding.bytes().to_vec()
+        }
+        // TLS 1.3 has none, and of TLS 1.2 the library does not tell the Finished messages.
+        InfoKind::TlsUnique | InfoKind::Unknown(_) => return None,
+    };
+    let fact = Fact::new(&found).ok()?;
+    asked.is_none_or(|asked| *asked == fact).then_some(fact)
+}
+
+/// One of several names can only be compared with: which one to tell?
+fn alternative(certificate: &[u8], asked: &Fact) -> Option<Fact> {
+    let names = encoded_names(certificate)?;
+    names.alternative.contains(&asked.as_bytes()).then(|| asked.clone())
 }
 
 /// PAGE: a text, page by page.
@@ -69,7 +126,7 @@ async fn turn(
 async fn report(pool: &Shared, client: ClientId, page: &Page) -> Result<Vec<u8>, ErrorCode> {
     // A session tells of itself as long as it lives, and what it leaves is there before it is gone.
     if let Ok(session) = pool.registry.session(client, &page.control_key)
-        && let Some(report) = session.ask(Inquiry::Report).await
+        && let Some(report) = session.look(Session::report).await
     {
         return Ok(report.encode());
     }
@@ -100,7 +157,9 @@ async fn sessions(pool: &Shared, credentials: &PeerCredentials) -> Vec<u8> {
     let mut text = Vec::new();
     for listed in pool.registry.list(uid) {
         let bytes = match &listed.handle {
-            Some(session) => session.ask(Inquiry::Bytes).await.unwrap_or_default(),
+            Some(session) => {
+                session.look(|session| session.tls().facts().bytes).await.unwrap_or_default()
+            }
             None => Bytes::default(),
         };
         // Writing numbers and texts into memory cannot fail.

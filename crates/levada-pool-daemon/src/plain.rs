@@ -31,6 +31,12 @@ pub(crate) fn carrier(fd: OwnedFd) -> io::Result<Carrier> {
     }
 }
 
+/// Whether a plain socket has borders between messages.
+pub(crate) fn keeps_borders(fd: &OwnedFd) -> io::Result<bool> {
+    let kind = rustix::net::sockopt::socket_type(fd)?;
+    Ok(matches!(kind, SocketType::SEQPACKET | SocketType::DGRAM))
+}
+
 /// A second descriptor for a plain socket, to see whether its application has let go of it.
 #[derive(Debug)]
 pub(crate) struct Probe(OwnedFd);

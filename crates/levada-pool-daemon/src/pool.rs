@@ -116,11 +116,39 @@ impl Pool {
     /// be read changes nothing, and is told to the log.
     pub fn reload_from(&self, source: &PolicySource) {
         match source.load() {
-            Ok(policy) if policy.digest() != self.shared.policy.now().digest() => {
-                self.reload(policy);
-            }
-            Ok(_) => {}
+            Ok(policy) => self.reload_changed(policy),
             Err(error) => self.shared.tell(&Notice::ReloadFailed { why: error.to_string() }),
+        }
+    }
+
+    /// Reads the policy again every `period`, and puts it in force whenever its content has changed.
+    /// What cannot be read is told once, and changes nothing.
+    pub async fn watch(&self, source: &PolicySource, period: Duration) {
+        let mut told = None;
+        loop {
+            sleep(period).await;
+            let read = source.clone();
+            // Files may lie on a disk that is slow, or gone: sessions do not wait for it.
+            let Ok(loaded) = tokio::task::spawn_blocking(move || read.load()).await else { return };
+            match loaded {
+                Ok(policy) => {
+                    told = None;
+                    self.reload_changed(policy);
+                }
+                Err(error) => {
+                    let why = error.to_string();
+                    if told.as_ref() != Some(&why) {
+                        self.shared.tell(&Notice::ReloadFailed { why: why.clone() });
+                        told = Some(why);
+                    }
+                }
+            }
+        }
+    }
+
+    fn reload_changed(&self, policy: Policy) {
+        if policy.digest() != self.shared.policy.now().digest() {
+            self.reload(policy);
         }
     }
 

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use levada::{Bytes, Deadline, Ended, Ending, Facts, Party, Relay, Socket};
+use levada::{Deadline, Ended, Ending, Facts, Identity, Party, Relay, Socket};
 use levada_pool_wire::{ErrorCode, Report};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Sleep, sleep};
@@ -19,10 +19,8 @@ const GRACE: Duration = Duration::from_millis(250);
 
 /// What others want of a session.
 pub(crate) enum Inquiry {
-    /// What is known about it.
-    Report(oneshot::Sender<Report>),
-    /// How many bytes have passed.
-    Bytes(oneshot::Sender<Bytes>),
+    /// To look at it.
+    Look(Box<dyn FnOnce(&Session) + Send>),
     /// Its owner is gone: it ends, unless the application has ended its side and only the tail is
     /// on its way.
     Orphan,
@@ -37,10 +35,15 @@ pub(crate) enum Inquiry {
 pub(crate) struct SessionHandle(mpsc::UnboundedSender<Inquiry>);
 
 impl SessionHandle {
-    /// Asks the session; `None` when it has ended.
-    pub(crate) async fn ask<T>(&self, inquiry: fn(oneshot::Sender<T>) -> Inquiry) -> Option<T> {
+    /// What `look` sees; `None` when the session has ended.
+    pub(crate) async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Session) -> T + Send + 'static,
+    ) -> Option<T> {
         let (answer, answered) = oneshot::channel();
-        self.0.send(inquiry(answer)).ok()?;
+        // Who asked may have gone.
+        let look = Box::new(move |session: &Session| drop(answer.send(look(session))));
+        self.0.send(Inquiry::Look(look)).ok()?;
         answered.await.ok()
     }
 
@@ -53,6 +56,8 @@ impl SessionHandle {
 /// A session whose handshake is done and whose plain side is there.
 pub(crate) struct Session {
     tls: Socket,
+    /// Who we are to the peer, where we have shown it.
+    own: Option<Identity>,
     plain: Socket,
     probe: Probe,
     _hangup: Hangup,
@@ -63,15 +68,34 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(tls: Socket, hangup: Hangup, plain: Socket, probe: Probe) -> Self {
+    pub(crate) fn new(
+        tls: Socket,
+        own: Option<Identity>,
+        hangup: Hangup,
+        plain: Socket,
+        probe: Probe,
+    ) -> Self {
         let (sender, inbox) = mpsc::unbounded_channel();
         let handle = SessionHandle(sender);
         let relay = Relay::default();
-        Self { tls, plain, probe, _hangup: hangup, relay, inbox, handle, grace: None }
+        Self { tls, own, plain, probe, _hangup: hangup, relay, inbox, handle, grace: None }
     }
 
     pub(crate) fn handle(&self) -> SessionHandle {
         self.handle.clone()
+    }
+
+    /// What is known about it.
+    pub(crate) fn report(&self) -> Report {
+        report(&self.tls.facts(), self.tls.ended())
+    }
+
+    pub(crate) const fn tls(&self) -> &Socket {
+        &self.tls
+    }
+
+    pub(crate) const fn own(&self) -> Option<&Identity> {
+        self.own.as_ref()
     }
 
     /// Relays until both sides have ended, and tells how each did, that of TLS first.
@@ -104,11 +128,7 @@ impl Session {
     /// Answers, and tells whether the relay has to look at its streams again.
     fn answer(&mut self, inquiry: Inquiry) -> bool {
         match inquiry {
-            // Who asked may have gone.
-            Inquiry::Report(answer) => {
-                drop(answer.send(report(&self.tls.facts(), self.tls.ended())));
-            }
-            Inquiry::Bytes(answer) => drop(answer.send(self.tls.facts().bytes)),
+            Inquiry::Look(look) => look(self),
             Inquiry::Orphan => {
                 self.grace.get_or_insert_with(|| Box::pin(sleep(GRACE)));
                 // It has to be polled once to wake us.

@@ -1,22 +1,26 @@
 //! STARTTLS: from a passed socket to a protected session, one task for each request.
 
 use std::fmt;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use levada::{Carrier, Ended, Ending, Options, SessionName, Socket};
+use levada::{
+    AlertDescription, Carrier, Ended, Ending, HelloAnswer, Options, SessionName, Socket, TlsServer,
+};
 use levada_pool_wire::body::StartTls;
 use levada_pool_wire::{ErrorCode, ExchangeKey, Identity, Message, Report, Role, StartTlsFlags};
 use levada_sys::PeerCredentials;
 use rustix::net::SocketType;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::time::timeout;
 
 use crate::control::Event;
 use crate::hangup::Hangup;
 use crate::names::verified;
 use crate::plain::{self, Probe};
-use crate::policy::{Asker, ClientCertificate, Policy};
+use crate::policy::{Asker, ClientCertificate, Policy, Wishes};
 use crate::registry::Place;
 use crate::session::{Session, report};
 
@@ -68,18 +72,13 @@ impl Failed {
 }
 
 impl Asks {
-    /// Asks the application. Ends with an answer, or with this task: who does not answer in time, or
-    /// declines, has ended the exchange.
-    async fn ask(&self, question: Message) -> Answer {
+    /// Asks the application. `None` when it declines, or does not answer in time: the exchange has
+    /// ended then, and only the peer has to be told.
+    async fn ask(&self, question: Message) -> Option<Answer> {
         let (answer, answered) = oneshot::channel();
         let event = Event::Ask { exchange: self.exchange, question, answer };
-        if self.events.send(event).await.is_ok()
-            && let Ok(answer) = answered.await
-        {
-            return answer;
-        }
-        // The exchange has ended: this task is about to be aborted.
-        std::future::pending().await
+        self.events.send(event).await.ok()?;
+        answered.await.ok()
     }
 }
 
@@ -88,8 +87,8 @@ impl Handshake {
     pub(crate) async fn run(mut self, network: OwnedFd) -> Result<Box<Protected>, Failed> {
         let hangup = Hangup::of(&network).map_err(|error| unusable_network(&error))?;
         match self.protect(network).await {
-            Ok((tls, plain, probe, names)) => {
-                let session = Session::new(tls, hangup, plain, probe);
+            Ok(Ends { tls, own, plain, probe, names }) => {
+                let session = Session::new(tls, own, hangup, plain, probe);
                 let (local_id, remote_id) = names;
                 let key = self.place.key();
                 let reply = self.request.protected(self.role, local_id, remote_id, key);
@@ -105,10 +104,7 @@ impl Handshake {
         }
     }
 
-    async fn protect(
-        &mut self,
-        network: OwnedFd,
-    ) -> Result<(Socket, Socket, Probe, (Identity, Identity)), Failed> {
+    async fn protect(&mut self, network: OwnedFd) -> Result<Ends, Failed> {
         let carrier = network_carrier(network)?;
         let mut plain = None;
         let (mut tls, chosen) = match self.role {
@@ -116,19 +112,25 @@ impl Handshake {
             Role::Server => self.server(carrier, &mut plain).await?,
         };
         tls.established().await.map_err(|error| handshake_failed(&tls, &error))?;
-        let names = self.names(&mut tls, chosen)?;
+        let shown = tls.facts().tls.is_some_and(|facts| facts.identity.is_some());
+        let (local_id, own) = chosen.filter(|_| shown).unzip();
+        let names = (local_id.unwrap_or_default(), self.remote_id(&mut tls)?);
         let plain = match plain {
             Some(plain) => plain,
             None => self.ask_for_plain(names).await?,
         };
         let unusable = |error| Failed::new(ErrorCode::HandlerSetup, unusable_plain(&error));
         let probe = Probe::of(&plain).map_err(unusable)?;
+        if plain::keeps_borders(&plain).map_err(unusable)? {
+            tls.keep_records_apart();
+        }
         let plain = plain::carrier(plain).map_err(unusable)?;
-        Ok((tls, Socket::adopt(plain, None, Options::default()), probe, names))
+        let plain = Socket::adopt(plain, None, Options::default());
+        Ok(Ends { tls, own, plain, probe, names })
     }
 
     /// Begins as TLS client. Whom to expect has to be known: nothing is sent to just anybody.
-    fn client(&self, carrier: Carrier) -> Result<(Socket, Option<Identity>), Failed> {
+    fn client(&self, carrier: Carrier) -> Result<(Socket, Chosen), Failed> {
         let no_tls = |why: &dyn fmt::Display| Failed::new(ErrorCode::TlsDriverSetup, why);
         let remote = text(&self.request.remote_id).map_err(|why| no_tls(&why))?;
         let domain = remote.rsplit_once('@').map_or(remote, |(_, domain)| domain);
@@ -142,46 +144,119 @@ impl Handshake {
         let local = text(&self.request.local_id).map_err(|why| no_tls(&why))?;
         let (client, chosen) = self
             .policy
-            .client(self.asker()?, local, remote, &self.alpn)
+            .client(self.asker()?, local, remote, &self.wishes())
             .map_err(|denied| no_tls(&denied))?;
         let session = client.session(&name).map_err(|error| no_tls(&error))?;
         // Names of identities are short enough: they were looked up by such.
-        let chosen = chosen.and_then(|name| Identity::new(name).ok());
+        let chosen = chosen
+            .and_then(|local| Some((Identity::new(local.name()).ok()?, local.identity().clone())));
         Ok((Socket::adopt(carrier, Some(session), options()), chosen))
     }
 
-    /// Begins as TLS server.
+    /// Begins as TLS server: the ClientHello comes, and is answered as policy and application say.
     async fn server(
         &mut self,
         carrier: Carrier,
         plain: &mut Option<OwnedFd>,
-    ) -> Result<(Socket, Option<Identity>), Failed> {
-        let no_tls = |why: &dyn fmt::Display| Failed::new(ErrorCode::TlsDriverSetup, why);
-        if self.request.flags.contains(StartTlsFlags::LOCALID_CHECK) {
-            let proposal = self.request.local_id;
-            *plain = self.check_local_id(proposal).await;
+    ) -> Result<(Socket, Chosen), Failed> {
+        if !self.request.local_id.is_empty() && !self.asks_for_local_id() {
+            // What the application may not have needs no client to fail.
+            self.choose()?;
         }
+        let nobody = || Failed::new(ErrorCode::TlsDriverSetup, "the policy has no server");
+        let mut session = self.policy.undecided().ok_or_else(nobody)?.session();
+        let (hear, heard) = oneshot::channel();
+        let (decide, decided) = oneshot::channel();
+        session.on_hello(|hello| async move {
+            // Who is not heard any more is about to be dropped.
+            let _ = hear.send(hello.sni);
+            decided.await.unwrap_or(HelloAnswer::Refuse(AlertDescription::INTERNAL_ERROR))
+        });
+        let mut tls = Socket::adopt(carrier, Some(session), options());
+        let sni = tokio::select! {
+            biased;
+            Ok(sni) = heard => sni,
+            up = tls.established() => {
+                let error = up.err().unwrap_or_else(|| io::ErrorKind::InvalidData.into());
+                return Err(handshake_failed(&tls, &error));
+            }
+        };
+        let (answer, chosen) = match self.answer_hello(sni.as_deref(), plain).await {
+            Ok((server, chosen)) => (HelloAnswer::Server(server), Ok(chosen)),
+            Err(failed) => (HelloAnswer::Refuse(AlertDescription::UNRECOGNIZED_NAME), Err(failed)),
+        };
+        // The hook waits for it.
+        let _ = decide.send(answer);
+        match chosen {
+            Ok(chosen) => Ok((tls, Some(chosen))),
+            Err(failed) => {
+                // The alert goes out with the end.
+                let _ = timeout(FAREWELL, tls.established()).await;
+                Err(failed)
+            }
+        }
+    }
+
+    /// Who answers a client that asks for `sni`.
+    ///
+    /// Source: TLS Pool protocol V2, STARTTLS, the server's role.
+    async fn answer_hello(
+        &mut self,
+        sni: Option<&str>,
+        plain: &mut Option<OwnedFd>,
+    ) -> Result<(TlsServer, (Identity, levada::Identity)), Failed> {
+        let failed = |why: &dyn fmt::Display| Failed::new(ErrorCode::HandshakeFailed, why);
+        let preset = self.request.local_id;
+        if let Some(sni) = sni
+            && !preset.is_empty()
+            && !preset.domain().eq_ignore_ascii_case(sni.as_bytes())
+        {
+            return Err(failed(&format_args!("the client asks for {sni:?}, who is somebody else")));
+        }
+        if preset.is_empty() {
+            self.request.local_id =
+                Identity::new(sni.unwrap_or_default()).map_err(|error| failed(&error))?;
+        }
+        if self.asks_for_local_id() {
+            *plain = self.check_local_id().await?;
+        }
+        let is_the_peers_wish = preset.is_empty() && !self.asks_for_local_id();
+        self.choose().map_err(|denied| match denied.code {
+            // The application has named nobody, so it has not failed.
+            ErrorCode::TlsDriverSetup if is_the_peers_wish => failed(&denied.why),
+            _ => denied,
+        })
+    }
+
+    fn asks_for_local_id(&self) -> bool {
+        self.request.flags.contains(StartTlsFlags::LOCALID_CHECK)
+    }
+
+    /// The server that the policy has for the local identity, and who that is.
+    fn choose(&self) -> Result<(TlsServer, (Identity, levada::Identity)), Failed> {
+        let no_tls = |why: &dyn fmt::Display| Failed::new(ErrorCode::TlsDriverSetup, why);
         let wanted = text(&self.request.local_id).map_err(|why| no_tls(&why))?;
         let wanted = Some(wanted).filter(|wanted| !wanted.is_empty());
         let (server, chosen) = self
             .policy
-            .server(self.asker()?, wanted, self.client_certificate(), &self.alpn)
+            .server(self.asker()?, wanted, self.client_certificate(), &self.wishes())
             .map_err(|denied| no_tls(&denied))?;
-        let chosen = Identity::new(wanted.unwrap_or(chosen)).ok();
-        Ok((Socket::adopt(carrier, Some(server.session()), options()), chosen))
+        let name = Identity::new(wanted.unwrap_or(chosen.name())).unwrap_or_default();
+        Ok((server, (name, chosen.identity().clone())))
     }
 
     /// Asks the application about the local identity, and takes what it says.
-    async fn check_local_id(&mut self, proposal: Identity) -> Option<OwnedFd> {
-        let question = StartTls { local_id: proposal, ..self.request.clone() };
-        let answer = self.asks.ask(Message::StartTlsLocalId(question)).await;
+    async fn check_local_id(&mut self) -> Result<Option<OwnedFd>, Failed> {
+        let proposal = self.request.local_id;
+        let question = Message::StartTlsLocalId(self.request.clone());
+        let answer = self.asks.ask(question).await.ok_or_else(declined)?;
         let identities = StartTlsFlags::REQUEST_REMOTEID.with(StartTlsFlags::IGNORE_REMOTEID);
         let kept = self.request.flags.without(identities);
         self.request.flags = kept.with(answer.body.flags.and(identities));
         // A descriptor approves whatever the text says: an empty one then approves the proposal.
         let said = answer.body.local_id;
         self.request.local_id = if said.is_empty() { proposal } else { said };
-        answer.descriptor
+        Ok(answer.descriptor)
     }
 
     async fn ask_for_plain(
@@ -190,20 +265,16 @@ impl Handshake {
     ) -> Result<OwnedFd, Failed> {
         let question = StartTls { local_id, remote_id, ..self.request.clone() };
         let answer = self.asks.ask(Message::PlaintextConnect(question)).await;
+        let answer = answer.ok_or_else(declined)?;
         let missing = || Failed::new(ErrorCode::PlainSocketNeeded, "no plain socket came");
         answer.descriptor.ok_or_else(missing)
     }
 
-    /// The names that are proved: ours where it was shown, the peer's where it was verified.
-    fn names(
-        &self,
-        tls: &mut Socket,
-        chosen: Option<Identity>,
-    ) -> Result<(Identity, Identity), Failed> {
+    /// The peer's name, where it was verified.
+    fn remote_id(&self, tls: &mut Socket) -> Result<Identity, Failed> {
         let facts = tls.facts().tls.unwrap_or_default();
-        let local = chosen.filter(|_| facts.identity.is_some()).unwrap_or_default();
         match verified(&facts, &self.request.remote_id, self.request.flags) {
-            Ok(remote) => Ok((local, remote)),
+            Ok(remote) => Ok(remote),
             Err(wrong) => {
                 tls.abort();
                 let mut report = report(&tls.facts(), None);
@@ -212,6 +283,11 @@ impl Handshake {
                 Err(Failed { code, why: wrong.to_string(), report: Some(Box::new(report)) })
             }
         }
+    }
+
+    fn wishes(&self) -> Wishes {
+        let forgets = self.request.flags.contains(StartTlsFlags::IGNORE_CACHES);
+        Wishes { alpn: self.alpn.clone(), forgets }
     }
 
     fn client_certificate(&self) -> ClientCertificate {
@@ -233,6 +309,18 @@ impl Handshake {
     }
 }
 
+/// Both ends of a session, and who met.
+struct Ends {
+    tls: Socket,
+    own: Option<levada::Identity>,
+    plain: Socket,
+    probe: Probe,
+    names: (Identity, Identity),
+}
+
+/// Who we may turn out to be: the name and the certificate.
+type Chosen = Option<(Identity, levada::Identity)>;
+
 /// The exchange has the deadline of the handshake: it covers the application's answers too.
 fn options() -> Options {
     let mut options = Options::default();
@@ -252,25 +340,33 @@ fn network_carrier(fd: OwnedFd) -> Result<Carrier, Failed> {
     Carrier::from_fd(fd).map_err(|error| unusable_network(&error))
 }
 
-fn handshake_failed(tls: &Socket, error: &std::io::Error) -> Failed {
+fn handshake_failed(tls: &Socket, error: &io::Error) -> Failed {
     let ended = Ended::of(error);
     let why = ended.map_or_else(|| error.to_string(), ToString::to_string);
     let report = Some(Box::new(report(&tls.facts(), ended)));
     Failed { code: ErrorCode::HandshakeFailed, why, report }
 }
 
-fn unusable_network(error: &std::io::Error) -> Failed {
+/// The exchange has ended, and its client been told.
+fn declined() -> Failed {
+    Failed::new(ErrorCode::ClientRefusesCallback, "the application declined")
+}
+
+fn unusable_network(error: &io::Error) -> Failed {
     let why = format_args!("the passed descriptor cannot be used: {error}");
     Failed::new(ErrorCode::CipherSocketNeeded, why)
 }
 
-fn unusable_plain(error: &std::io::Error) -> String {
+fn unusable_plain(error: &io::Error) -> String {
     format!("the passed plain socket cannot be used: {error}")
 }
 
 fn text(identity: &Identity) -> Result<&str, &'static str> {
     identity.as_str().ok_or("an identity is no UTF-8")
 }
+
+/// How long the last alert to a refused client may take to go out.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How long a handshake may take that states no time.
 ///

@@ -5,6 +5,7 @@ mod hostile;
 
 use levada_core::AlertDescription;
 use levada_probe::{Answer, Chosen, Reader, Until};
+use levada_testkit::docs::workspace_root;
 use proptest::prelude::*;
 
 /// A handshake message in a record of its own.
@@ -94,6 +95,19 @@ fn a_server_that_never_comes_to_the_point_is_left() {
     let warning = [21, 3, 3, 0, 2, 1, 112].repeat(1000);
     let answer = std::iter::repeat_with(|| reader.take(&warning)).take(100).flatten().next();
     assert!(matches!(answer, Some(Answer::Malformed(_))), "{answer:?}");
+}
+
+/// The committed fuzz corpus through the body of the fuzz target, and every beginning of each input.
+#[test]
+fn the_corpus_does_no_harm() {
+    let folder = workspace_root().join("fuzz/corpus/probe_answer");
+    let mut count = 0;
+    for entry in std::fs::read_dir(&folder).expect("the corpus is committed") {
+        let input = std::fs::read(entry.expect("it is readable").path()).expect("it is readable");
+        (0..=input.len()).for_each(|end| hostile::check(&input[..end]));
+        count += 1;
+    }
+    assert!(count > 0, "{} is empty", folder.display());
 }
 
 proptest! {

@@ -1,19 +1,21 @@
 //! A server before its handshake: the ClientHello comes, and somebody answers it.
 
+use std::sync::Arc;
+
 use levada_core::{AlertDescription, Ending, Fault};
+use rustls::Error;
 use rustls::PeerIncompatible::SignatureAlgorithmsExtensionRequired;
 use rustls::server::{AcceptedAlert, Acceptor};
-use rustls::{Error, ServerConnection};
 
 use crate::fault::{alert_for, fault_of};
 use crate::hello::{ClientHello, Front, HelloAnswer, HelloHook};
 use crate::identity::Identity;
 use crate::record;
 use crate::running::Running;
-use crate::server::TlsServer;
+use crate::server::Setup;
 use crate::session::{Session, Stage};
 use crate::voice::Voice;
-use crate::waiting::{Away, Deciding, Done};
+use crate::waiting::{Answered, Away, Deciding, Done};
 use crate::witness::Notes;
 
 /// The peer may say so much that is not to the point before its ClientHello.
@@ -24,7 +26,7 @@ const MOST_HELD: usize = 128 * 1024;
 /// A server before the ClientHello is whole, or answered.
 pub(crate) struct Accepting {
     acceptor: Acceptor,
-    server: TlsServer,
+    server: Arc<Setup>,
     /// Who we are, where that is decided on already.
     identity: Option<Identity>,
     /// Warning alerts that came instead of it.
@@ -40,7 +42,7 @@ pub(crate) struct Accepting {
 }
 
 impl Accepting {
-    pub(crate) fn new(server: TlsServer) -> Self {
+    pub(crate) fn new(server: Arc<Setup>) -> Self {
         Self {
             acceptor: Acceptor::default(),
             server,
@@ -122,9 +124,8 @@ impl Session {
             Some(HelloAnswer::GoOn) => {}
             Some(HelloAnswer::Identity(identity)) => accepting.identity = Some(identity),
             Some(HelloAnswer::Server(server)) => {
-                self.versions = server.versions();
-                self.record_size = server.record_size();
-                accepting.server = server;
+                accepting.server = server.setup();
+                self.versions = accepting.server.versions;
             }
             Some(HelloAnswer::Refuse(alert)) => {
                 self.stage = Stage::Accepting(accepting);
@@ -186,21 +187,25 @@ impl Session {
         };
         self.known.sni = accepted.client_hello().server_name().map(ToOwned::to_owned);
         let chosen = accepting.identity.take();
-        let chosen =
-            chosen.or_else(|| accepting.server.identities().find(self.known.sni.as_deref()));
+        let chosen = chosen.or_else(|| accepting.server.identities.find(self.known.sni.as_deref()));
         let Some(identity) = chosen else {
             let fault = Fault::UnknownName(self.known.sni.clone());
             return self.refuse(AlertDescription::UNRECOGNIZED_NAME, fault);
         };
         self.known.identity = Some(identity.shown());
         self.known.own_chain = Some(identity.certified_key());
-        let config = accepting.server.config();
+        self.known.trust = accepting.server.trust;
+        let config = accepting.server.config.clone();
+        let record_size = accepting.server.record_size;
         let may_block = identity.may_block();
         let mut notes =
             Notes { identity: Some(identity.certified_key()), may_block, ..Notes::default() };
         let step = move || {
             let answered = notes.during(|| accepted.into_connection(config));
-            Done::Answered(Box::new(answered), notes)
+            Done::Answered(match answered {
+                Ok(connection) => Ok(Box::new(Running::new(connection.into(), notes, record_size))),
+                Err((error, alert)) => Err(Box::new((error, alert, notes))),
+            })
         };
         if may_block {
             let facts = self.known.facts();
@@ -211,18 +216,13 @@ impl Session {
     }
 
     /// Goes on with what rustls has made of the ClientHello.
-    pub(crate) fn answered(
-        &mut self,
-        answered: Result<ServerConnection, (Error, AcceptedAlert)>,
-        mut notes: Notes,
-    ) {
+    pub(crate) fn answered(&mut self, answered: Answered) {
         match answered {
-            Ok(connection) => {
-                let running = Running::new(connection.into(), notes, self.record_size);
-                self.stage = Stage::Running(Box::new(running));
-            }
-            Err((error, alert)) => {
+            Ok(running) => self.stage = Stage::Running(running),
+            Err(failed) => {
+                let (error, alert, mut notes) = *failed;
                 self.known.identity = None;
+                self.known.own_chain = None;
                 match notes.signer_failed.take() {
                     // What rustls made of our flight goes nowhere.
                     Some(why) => {

@@ -6,15 +6,17 @@ use std::sync::Arc;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 
-use crate::certificate_fault::certificate_fault;
+use crate::certificate_fault::fault_of_rustls;
+use crate::config_error::TlsConfigError;
 use crate::pem::{self, PemError};
 
 /// Trust anchors. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Anchors(pub(crate) Kind);
+pub struct Anchors(Kind);
 
 #[derive(Clone, Debug)]
-pub(crate) enum Kind {
+enum Kind {
+    None,
     Platform,
     Own(Arc<RootCertStore>),
 }
@@ -23,6 +25,31 @@ impl Anchors {
     /// The authorities that this machine trusts, as its administrator set them up.
     pub const fn platform() -> Self {
         Self(Kind::Platform)
+    }
+
+    /// No authority: the peer's own certificate or key is [pinned](crate::PeerRules::pin), and that is
+    /// all that makes it the peer. Its name is not asked for then, and it may be self-signed, also as
+    /// an authority, as `openssl req -x509` makes it.
+    pub const fn none() -> Self {
+        Self(Kind::None)
+    }
+
+    /// Whether there is no authority.
+    pub(crate) const fn is_none(&self) -> bool {
+        matches!(self.0, Kind::None)
+    }
+
+    pub(crate) const fn is_platform(&self) -> bool {
+        matches!(self.0, Kind::Platform)
+    }
+
+    /// The authorities; those of the platform are read now.
+    pub(crate) fn load(self) -> Result<Arc<RootCertStore>, TlsConfigError> {
+        match self.0 {
+            Kind::None => Ok(Arc::new(RootCertStore::empty())),
+            Kind::Own(roots) => Ok(roots),
+            Kind::Platform => platform_roots(),
+        }
     }
 
     /// The certificates in the PEM text `text`, and no others. Blocks of other sorts are passed
@@ -41,9 +68,7 @@ impl Anchors {
             roots.add(der).map_err(|error| AnchorsError::BadCertificate {
                 line: block.line,
                 why: match error {
-                    rustls::Error::InvalidCertificate(error) => {
-                        certificate_fault(&error).to_string()
-                    }
+                    rustls::Error::InvalidCertificate(error) => fault_of_rustls(&error).to_string(),
                     other => other.to_string(),
                 },
             })?;
@@ -54,6 +79,19 @@ impl Anchors {
         }
         Ok(Self(Kind::Own(Arc::new(roots))))
     }
+}
+
+/// What this machine's administrator trusts. Files of it that cannot be used are passed over, as
+/// every other program does, unless nothing is left.
+fn platform_roots() -> Result<Arc<RootCertStore>, TlsConfigError> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let why = found.errors.first().map_or("there are none".to_owned(), ToString::to_string);
+        return Err(TlsConfigError::Platform(why));
+    }
+    Ok(Arc::new(roots))
 }
 
 impl Default for Anchors {

@@ -1,76 +1,122 @@
 //! Why a certificate was refused, in our words.
 
+use std::fmt;
+use std::sync::Arc;
+
 use levada_core::CertificateFault;
-use rustls::{CertificateError, ExtendedKeyPurpose, OtherError};
+use rustls::{CertificateError, OtherError};
+use webpki::KeyUsage;
 
 use crate::fault::in_words;
 
-/// What `error` tells.
-#[expect(deprecated, reason = "a verifier may still give the variants without details")]
-pub(crate) fn certificate_fault(error: &CertificateError) -> CertificateFault {
-    use CertificateError as Error;
-    let other = |words: &str| CertificateFault::Other(words.to_owned());
+/// What an error of webpki tells.
+#[expect(deprecated, reason = "the variants without details are still there")]
+pub(crate) fn certificate_fault(error: &webpki::Error) -> CertificateFault {
+    use webpki::Error;
+    let unknown = |why: &str| CertificateFault::RevocationUnknown(why.to_owned());
     match error {
-        Error::BadEncoding => CertificateFault::BadEncoding,
-        Error::Expired => CertificateFault::Expired { not_after: None, now: None },
-        Error::ExpiredContext { time, not_after } => CertificateFault::Expired {
+        Error::BadDer
+        | Error::BadDerTime
+        | Error::TrailingData(_)
+        | Error::MalformedExtensions
+        | Error::ExtensionValueInvalid => CertificateFault::BadEncoding,
+        Error::CertExpired { time, not_after } => CertificateFault::Expired {
             not_after: Some(not_after.as_secs()),
             now: Some(time.as_secs()),
         },
-        Error::NotValidYet => CertificateFault::NotYetValid { not_before: None, now: None },
-        Error::NotValidYetContext { time, not_before } => CertificateFault::NotYetValid {
+        // It ends before it begins.
+        Error::InvalidCertValidity => CertificateFault::Expired { not_after: None, now: None },
+        Error::CertNotValidYet { time, not_before } => CertificateFault::NotYetValid {
             not_before: Some(not_before.as_secs()),
             now: Some(time.as_secs()),
         },
-        Error::Revoked => CertificateFault::Revoked,
-        Error::UnhandledCriticalExtension => {
-            other("it has a critical extension that we do not know")
-        }
         Error::UnknownIssuer => CertificateFault::UnknownIssuer,
-        Error::UnknownRevocationStatus => other("whether it is revoked cannot be told"),
-        Error::ExpiredRevocationList | Error::ExpiredRevocationListContext { .. } => {
-            other("whether it is revoked cannot be told: the revocation list has expired")
+        Error::CertRevoked => CertificateFault::Revoked,
+        Error::UnknownRevocationStatus => unknown("there is no revocation list of its issuer"),
+        Error::CrlExpired { .. } => unknown("the revocation list of its issuer has expired"),
+        Error::IssuerNotCrlSigner => unknown("its issuer may not sign revocation lists"),
+        Error::InvalidCrlSignatureForPublicKey => {
+            unknown("the signature of its issuer's revocation list does not verify")
         }
-        Error::BadSignature => CertificateFault::BadSignature,
-        Error::UnsupportedSignatureAlgorithm
-        | Error::UnsupportedSignatureAlgorithmContext { .. } => {
-            other("it is signed by an algorithm that we do not allow")
+        Error::UnsupportedCrlSignatureAlgorithm
+        | Error::UnsupportedCrlSignatureAlgorithmContext(_)
+        | Error::UnsupportedCrlSignatureAlgorithmForPublicKey
+        | Error::UnsupportedCrlSignatureAlgorithmForPublicKeyContext(_) => {
+            unknown("its issuer's revocation list is signed by an algorithm that we do not allow")
         }
-        Error::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-            other("it is signed by an algorithm that does not fit the issuer's key")
+        Error::InvalidSignatureForPublicKey => CertificateFault::BadSignature,
+        Error::UnsupportedSignatureAlgorithm | Error::UnsupportedSignatureAlgorithmContext(_) => {
+            CertificateFault::Other("it is signed by an algorithm that we do not allow".to_owned())
         }
-        Error::NotValidForName => {
-            CertificateFault::WrongName { wanted: String::new(), presented: Vec::new() }
+        Error::UnsupportedSignatureAlgorithmForPublicKey
+        | Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => CertificateFault::Other(
+            "it is signed by an algorithm that does not fit the issuer's key".to_owned(),
+        ),
+        Error::UnsupportedCriticalExtension => {
+            CertificateFault::Other("it has a critical extension that we do not know".to_owned())
         }
-        Error::NotValidForNameContext { expected, presented } => CertificateFault::WrongName {
-            wanted: expected.to_str().into_owned(),
-            presented: presented.iter().map(|name| plain_name(name)).collect(),
+        Error::CertNotValidForName(context) => CertificateFault::WrongName {
+            wanted: context.expected.to_str().into_owned(),
+            presented: context.presented.iter().map(|name| plain_name(name)).collect(),
         },
-        Error::InvalidPurpose => {
+        Error::CaUsedAsEndEntity => CertificateFault::CaAsEndEntity,
+        Error::RequiredEkuNotFoundContext(context) => CertificateFault::WrongUsage {
+            wanted: purpose(&context.required.oid_values().collect::<Vec<_>>()),
+            presented: context.present.iter().map(|arcs| purpose(arcs)).collect(),
+        },
+        Error::RequiredEkuNotFound | Error::EmptyEkuExtension => {
             CertificateFault::WrongUsage { wanted: String::new(), presented: Vec::new() }
         }
-        Error::InvalidPurposeContext { required, presented } => CertificateFault::WrongUsage {
-            wanted: purpose(required),
-            presented: presented.iter().map(purpose).collect(),
-        },
-        Error::InvalidOcspResponse => other("the revocation status that came with it is faulty"),
-        Error::ApplicationVerificationFailure => other("it is valid, but a rule refuses it"),
-        Error::Other(error) => fault_of_verifier(error),
-        unknown => CertificateFault::Other(unknown.to_string()),
+        error => CertificateFault::Other(in_words(&format!("{error:?}"))),
     }
 }
 
-/// The errors of webpki that rustls has no variant for.
-fn fault_of_verifier(error: &OtherError) -> CertificateFault {
-    match error.0.downcast_ref::<webpki::Error>() {
-        Some(webpki::Error::CaUsedAsEndEntity) => CertificateFault::CaAsEndEntity,
-        Some(webpki::Error::MalformedExtensions | webpki::Error::ExtensionValueInvalid) => {
-            CertificateFault::BadEncoding
-        }
-        Some(error) => CertificateFault::Other(in_words(&format!("{error:?}"))),
-        None => CertificateFault::Other(printable(&error.to_string())),
+/// What rustls itself has against a certificate: its verifier is ours, so that is its signature over
+/// the handshake, or a form that only rustls reads.
+pub(crate) fn fault_of_rustls(error: &CertificateError) -> CertificateFault {
+    match error {
+        CertificateError::BadEncoding => CertificateFault::BadEncoding,
+        CertificateError::BadSignature => CertificateFault::BadSignature,
+        CertificateError::Other(error) => match error.0.downcast_ref() {
+            Some(error) => certificate_fault(error),
+            None => CertificateFault::Other(printable(&error.to_string())),
+        },
+        other => CertificateFault::Other(printable(&other.to_string())),
     }
 }
+
+/// The error by which rustls tells the peer of `fault`: it chooses the alert.
+pub(crate) fn error_for(fault: &CertificateFault) -> CertificateError {
+    match fault {
+        CertificateFault::UnknownIssuer => CertificateError::UnknownIssuer,
+        CertificateFault::WrongName { .. } => CertificateError::NotValidForName,
+        CertificateFault::Expired { .. } => CertificateError::Expired,
+        CertificateFault::NotYetValid { .. } => CertificateError::NotValidYet,
+        CertificateFault::Revoked => CertificateError::Revoked,
+        CertificateFault::RevocationUnknown(_) => CertificateError::UnknownRevocationStatus,
+        CertificateFault::WrongUsage { .. } => CertificateError::InvalidPurpose,
+        CertificateFault::BadSignature => CertificateError::BadSignature,
+        CertificateFault::BadEncoding => CertificateError::BadEncoding,
+        CertificateFault::NotPinned { .. } | CertificateFault::NotAllowed { .. } => {
+            CertificateError::ApplicationVerificationFailure
+        }
+        CertificateFault::CaAsEndEntity | CertificateFault::Other(_) => {
+            CertificateError::Other(OtherError(Arc::new(Told(fault.to_string()))))
+        }
+    }
+}
+
+/// A fault as rustls carries it along.
+#[derive(Debug)]
+struct Told(String);
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Told {}
 
 /// A name as webpki gives it (`DnsName("x")`, `IpAddress(192.0.2.1)`) without its wrapping.
 fn plain_name(name: &str) -> String {
@@ -94,14 +140,12 @@ fn printable(text: &str) -> String {
     plain
 }
 
-fn purpose(purpose: &ExtendedKeyPurpose) -> String {
-    match purpose {
-        ExtendedKeyPurpose::ServerAuth => "serverAuth".to_owned(),
-        ExtendedKeyPurpose::ClientAuth => "clientAuth".to_owned(),
-        ExtendedKeyPurpose::Other(arcs) => {
-            let arcs: Vec<_> = arcs.iter().map(ToString::to_string).collect();
-            arcs.join(".")
-        }
+/// A usage as the standards call it, or the numbers of its object identifier.
+fn purpose(arcs: &[usize]) -> String {
+    match arcs {
+        KeyUsage::SERVER_AUTH_REPR => "serverAuth".to_owned(),
+        KeyUsage::CLIENT_AUTH_REPR => "clientAuth".to_owned(),
+        arcs => arcs.iter().map(ToString::to_string).collect::<Vec<_>>().join("."),
     }
 }
 
@@ -119,7 +163,7 @@ mod tests {
 
     #[test]
     fn purposes_are_written_as_the_standards_do() {
-        assert_eq!(purpose(&ExtendedKeyPurpose::ServerAuth), "serverAuth");
-        assert_eq!(purpose(&ExtendedKeyPurpose::Other(vec![1, 3, 6])), "1.3.6");
+        assert_eq!(purpose(KeyUsage::SERVER_AUTH_REPR), "serverAuth");
+        assert_eq!(purpose(&[1, 3, 6]), "1.3.6");
     }
 }

@@ -2,46 +2,55 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use levada_core::ShownCertificate;
+use rustls::client::Resumption;
 use rustls::client::danger::ServerCertVerifier;
-use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
-use rustls_platform_verifier::Verifier;
+use webpki::KeyUsage;
 
-use crate::anchors::{self, Anchors};
+use crate::anchors::Anchors;
 use crate::config_error::{TlsConfigError, alpn_names};
-use crate::facts::Known;
+use crate::facts::{Known, Trust};
 use crate::identity::Identity;
+use crate::judge::Judge;
 use crate::key_log::DangerKeyLog;
 use crate::name::SessionName;
 use crate::provider::provider;
 use crate::record::RecordSize;
+use crate::resumption::{Lasting, Untils};
+use crate::rules::PeerRules;
 use crate::session::Session;
-use crate::verify::{DangerNoVerification, OtherName};
+use crate::verify::{DangerNoVerification, OtherName, ServerVerifier};
 use crate::version::{TlsVersion, Versions};
-use crate::witness::{ClientIdentity, SecretsNoted, Witnessed};
+use crate::witness::{ClientIdentity, SecretsNoted};
 
-/// What all sessions of a client have in common. Cheap to clone; clones share the memory of
-/// sessions that can be resumed.
+/// What all sessions of a client have in common. Cheap to clone; clones are one client: they share the
+/// memory of sessions that can be resumed, and what is [replaced](Self::replace) is so for all of them.
 ///
 /// That memory belongs to this client and its rules: no session that was verified by others is ever
 /// resumed. It is bounded ([`resume_servers`](TlsClientBuilder::resume_servers)), and no data is sent
 /// before a handshake is over (no 0-RTT).
 #[derive(Clone)]
-pub struct TlsClient {
+pub struct TlsClient(Arc<RwLock<Arc<Setup>>>);
+
+/// How a client is set up, from one replacement to the next.
+struct Setup {
     config: Arc<ClientConfig>,
     verifier: Arc<dyn ServerCertVerifier>,
-    verifies: bool,
+    /// Until when what the verifier says of each server holds; `None` where it says nothing.
+    untils: Option<Arc<Untils>>,
+    /// By what servers are known.
+    trust: Trust,
     identity: Option<Arc<ShownCertificate>>,
     /// Whether its handshakes may have to wait for somebody.
     may_block: bool,
     versions: Versions,
     record_size: RecordSize,
     resume_servers: usize,
-    others: Arc<Mutex<OtherNames>>,
+    others: Mutex<OtherNames>,
 }
 
 /// The configurations for peers whose verified name is not the one asked for, the oldest first: each
@@ -61,6 +70,7 @@ impl TlsClient {
             identity: None,
             versions: Versions::default(),
             verifies: true,
+            rules: PeerRules::new(),
             resume_servers: TlsClientBuilder::RESUME_SERVERS,
             record_size: RecordSize::default(),
             key_log: None,
@@ -76,6 +86,23 @@ impl TlsClient {
     ///
     /// [`TlsConfigError::Provider`] when the system gives no random bytes.
     pub fn session(&self, name: &SessionName) -> Result<Session, TlsConfigError> {
+        self.setup().session(name)
+    }
+
+    /// Goes on as `newer` is set up: its identity, anchors, rules, revocation lists and all else. That
+    /// holds for the next session, which resumes none from before.
+    pub fn replace(&self, newer: &Self) {
+        let newer = newer.setup();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = newer;
+    }
+
+    fn setup(&self) -> Arc<Setup> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Setup {
+    fn session(&self, name: &SessionName) -> Result<Session, TlsConfigError> {
         let asked_for = name.sni_name().map(|name| ServerName::DnsName(name.clone()));
         let (config, asked_for) = match asked_for {
             Some(asked_for) if asked_for != *name.verified_name() => {
@@ -90,7 +117,7 @@ impl TlsClient {
         };
         let connection = ClientConnection::new(config, asked_for)
             .map_err(|error| TlsConfigError::Provider(error.to_string()))?;
-        let known = Known::client(name, self.verifies, self.identity.clone());
+        let known = Known::client(name, self.trust, self.identity.clone());
         Ok(Session::client(connection, self.versions, self.record_size, known, self.may_block))
     }
 
@@ -106,7 +133,8 @@ impl TlsClient {
             name: name.verified_name().clone(),
         }));
         let most = self.resume_servers;
-        config.resumption = resumption(most.min(1));
+        let verified = Some(name.verified_name().clone());
+        config.resumption = resumption(most.min(1), self.untils.as_ref(), verified);
         let config = Arc::new(config);
         if most > 0 {
             while others.len() >= most {
@@ -120,7 +148,9 @@ impl TlsClient {
 
 impl fmt::Debug for TlsClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TlsClient").field("versions", &self.versions).finish_non_exhaustive()
+        f.debug_struct("TlsClient")
+            .field("versions", &self.setup().versions)
+            .finish_non_exhaustive()
     }
 }
 
@@ -132,6 +162,7 @@ pub struct TlsClientBuilder {
     identity: Option<Identity>,
     versions: Versions,
     verifies: bool,
+    rules: PeerRules,
     resume_servers: usize,
     record_size: RecordSize,
     key_log: Option<DangerKeyLog>,
@@ -145,6 +176,13 @@ impl TlsClientBuilder {
     #[must_use]
     pub fn anchors(mut self, anchors: Anchors) -> Self {
         self.anchors = anchors;
+        self
+    }
+
+    /// What a server's certificate must satisfy beyond leading to an anchor and being for the name.
+    #[must_use]
+    pub fn rules(mut self, rules: PeerRules) -> Self {
+        self.rules = rules;
         self
     }
 
@@ -220,22 +258,20 @@ impl TlsClientBuilder {
     pub fn build(self) -> Result<TlsClient, TlsConfigError> {
         let alpn = alpn_names(self.alpn)?;
         let provider = provider();
-        let verifier: Arc<dyn ServerCertVerifier> = match self.anchors.0 {
-            _ if !self.verifies => Arc::new(DangerNoVerification(provider.clone())),
-            anchors::Kind::Platform => Arc::new(
-                Verifier::new(provider.clone())
-                    .map_err(|error| TlsConfigError::Platform(error.to_string()))?,
-            ),
-            anchors::Kind::Own(roots) => {
-                WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
-                    .build()
-                    .map_err(|error| TlsConfigError::Provider(error.to_string()))?
-            }
+        let (verifier, trust, untils): (Arc<dyn ServerCertVerifier>, _, _) = if self.verifies {
+            let algorithms = provider.signature_verification_algorithms;
+            let usage = KeyUsage::server_auth();
+            let judge = Judge::new(self.anchors, self.rules, usage, algorithms)?;
+            let (trust, untils) = (judge.trust(), Arc::<Untils>::default());
+            let provider = provider.clone();
+            let verifier = ServerVerifier { provider, judge, untils: untils.clone() };
+            (Arc::new(verifier), trust, Some(untils))
+        } else {
+            (Arc::new(DangerNoVerification { provider: provider.clone() }), Trust::Danger, None)
         };
-        let verifier: Arc<dyn ServerCertVerifier> = Arc::new(Witnessed(verifier));
         let shown = self.identity.as_ref().map(Identity::shown);
-        let identity = self.identity.as_ref().map(Identity::certified_key);
         let may_block = self.identity.as_ref().is_some_and(Identity::may_block);
+        let identity = self.identity.map(|identity| identity.certified_key());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&self.versions.for_rustls()?)
             .map_err(|error| TlsConfigError::Provider(error.to_string()))?
@@ -243,27 +279,36 @@ impl TlsClientBuilder {
             .with_custom_certificate_verifier(verifier.clone())
             .with_client_cert_resolver(Arc::new(ClientIdentity(identity)));
         config.alpn_protocols = alpn;
-        config.resumption = resumption(self.resume_servers);
+        config.resumption = resumption(self.resume_servers, untils.as_ref(), None);
         config.max_fragment_size = self.record_size.for_rustls()?;
-        config.key_log = Arc::new(SecretsNoted::of_client(self.key_log.as_ref()));
-        Ok(TlsClient {
+        config.key_log = SecretsNoted::client(self.key_log.as_ref());
+        Ok(TlsClient(Arc::new(RwLock::new(Arc::new(Setup {
             config: Arc::new(config),
             verifier,
-            verifies: self.verifies,
+            untils,
+            trust,
             identity: shown,
             may_block,
             versions: self.versions,
             record_size: self.record_size,
             resume_servers: self.resume_servers,
-            others: Arc::default(),
-        })
+            others: Mutex::default(),
+        })))))
     }
 }
 
-/// A memory of sessions with so many servers.
-fn resumption(servers: usize) -> Resumption {
-    match servers {
-        0 => Resumption::disabled(),
-        _ => Resumption::in_memory_sessions(servers.saturating_mul(TICKETS)),
+/// A memory of sessions with so many servers, each as long as the verdict about it holds.
+fn resumption(
+    servers: usize,
+    untils: Option<&Arc<Untils>>,
+    verified: Option<ServerName<'static>>,
+) -> Resumption {
+    let sessions = servers.saturating_mul(TICKETS);
+    match untils {
+        _ if servers == 0 => Resumption::disabled(),
+        None => Resumption::in_memory_sessions(sessions),
+        Some(untils) => {
+            Resumption::store(Arc::new(Lasting::new(sessions, untils.clone(), verified)))
+        }
     }
 }

@@ -20,6 +20,10 @@ pub enum TlsConfigError {
     TicketPeriod(Duration),
     /// Records cannot be limited to so many bytes.
     RecordSize(usize),
+    /// Neither an authority nor a pin is there: nobody could be let in.
+    NobodyTrusted,
+    /// There are revocation lists, and no authorities that could have made them.
+    CrlsWithoutAnchors,
     /// The provider of cryptography failed; the text says how.
     Provider(String),
 }
@@ -50,6 +54,12 @@ impl fmt::Display for TlsConfigError {
             Self::RecordSize(bytes) => {
                 write!(f, "records cannot be limited to {bytes} bytes: say from 64 to 16384")
             }
+            Self::NobodyTrusted => f.write_str(
+                "without an authority nobody is trusted: give anchors, or pin the peer's key",
+            ),
+            Self::CrlsWithoutAnchors => f.write_str(
+                "revocation lists are made by authorities: give the anchors that have made them",
+            ),
             Self::Provider(why) => write!(f, "the provider of cryptography failed: {why}"),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use levada_core::{Role, ShownCertificate, TlsFacts, Verification};
+use levada_core::{Outcome, Role, ShownCertificate, TlsFacts, Verification};
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, Connection, HandshakeKind, NamedGroup};
@@ -20,18 +20,29 @@ pub(crate) struct Known {
     pub(crate) sni: Option<String>,
     /// The name to verify, where it is not the one asked for.
     other_name: Option<Box<str>>,
-    /// Whether the peer's certificates are verified.
-    verifies: bool,
+    /// By what the peer is known.
+    pub(crate) trust: Trust,
     /// Who we are, if anybody: a server once it has chosen, a client for the case that it is asked.
     pub(crate) identity: Option<Arc<ShownCertificate>>,
     /// A server's certificates, once it has chosen.
     pub(crate) own_chain: Option<Arc<CertifiedKey>>,
 }
 
+/// By what a peer is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// By nothing, or by less than all: by a setting named `danger`.
+    Danger,
+    /// By a pin alone.
+    Pin,
+    /// By an authority.
+    Anchors,
+}
+
 impl Known {
     pub(crate) fn client(
         name: &SessionName,
-        verifies: bool,
+        trust: Trust,
         identity: Option<Arc<ShownCertificate>>,
     ) -> Self {
         let wanted = name.verified();
@@ -40,7 +51,7 @@ impl Known {
             role: Role::Client,
             other_name: (sni.as_ref() != Some(&wanted)).then(|| wanted.into_boxed_str()),
             sni,
-            verifies,
+            trust,
             identity,
             own_chain: None,
         }
@@ -51,7 +62,7 @@ impl Known {
             role: Role::Server,
             sni: None,
             other_name: None,
-            verifies: true,
+            trust: Trust::Anchors,
             identity: None,
             own_chain: None,
         }
@@ -76,8 +87,7 @@ impl Known {
         let verification = match chain {
             [] => (!handshaking).then_some(Verification::Anonymous),
             _ if !notes.refused.is_empty() => Some(Verification::Refused),
-            _ if self.verifies => Some(Verification::Verified),
-            _ => Some(Verification::Danger),
+            _ => Some(self.verified(notes)),
         };
         let is_shown = self.role == Role::Server || notes.identity_is_shown;
         TlsFacts {
@@ -91,9 +101,24 @@ impl Known {
             identity: self.identity.clone().filter(|_| is_shown),
             identity_asked: notes.identity_is_asked,
             verification,
+            checks: notes.checks.clone(),
             peer_certificates: chain.len(),
             peer_chain: read_chain(chain),
             staple: notes.staple.as_deref().map(read_staple),
+        }
+    }
+
+    /// How far certificates were verified that were not refused.
+    fn verified(&self, notes: &Notes) -> Verification {
+        match (self.trust, &notes.checks) {
+            // What may be passed over was not there. A resumed session does not tell.
+            (Trust::Danger, Some(checks)) if !checks.has_ignored() => match checks.trust {
+                Outcome::NotAsked => Verification::Pinned,
+                _ => Verification::Verified,
+            },
+            (Trust::Danger, _) => Verification::Danger,
+            (Trust::Pin, _) => Verification::Pinned,
+            (Trust::Anchors, _) => Verification::Verified,
         }
     }
 

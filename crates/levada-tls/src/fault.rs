@@ -31,7 +31,7 @@ pub(crate) fn fault_of(error: &Error, ours: Versions, handshaking: bool) -> Faul
         Error::NoApplicationProtocol => Fault::NoAlpn,
         Error::NoCertificatesPresented => Fault::NoCertificate,
         Error::InvalidCertificate(error) => {
-            Fault::Certificate(certificate_fault::certificate_fault(error))
+            Fault::Certificate(certificate_fault::fault_of_rustls(error))
         }
         Error::InvalidCertRevocationList(error) => {
             Fault::Internal(format!("a revocation list of ours is faulty: {error:?}"))

@@ -3,37 +3,90 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use rustls::pki_types::DnsName;
 
 use crate::identity::Identity;
 
-/// A server's identities by the names that clients ask for (SNI, RFC 6066 section 3). Immutable,
-/// cheap to clone.
+/// A server's identities by the names that clients ask for (SNI, RFC 6066 section 3). Clones are one
+/// table: a [change](Self::change) is for the next handshake of every server that has one of them,
+/// and never for a stream that runs.
 ///
 /// A name finds its exact entry, else the wildcard of its parent (`*.example.com` is for one label
 /// more, not two), else the default. A client whose name finds nothing, or that asks for none where
 /// there is no default, is refused with unrecognized_name.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let read = || levada_tls::Identity::from_pem(
+/// #     include_bytes!("../tests/data/ec-cert.pem"),
+/// #     Some(include_bytes!("../tests/data/ec-pkcs8.pem")),
+/// #     None,
+/// # );
+/// use levada_tls::{Identities, TlsServer};
+///
+/// let identities = Identities::builder().with(&read()?)?.build()?;
+/// let server = TlsServer::builder(identities.clone()).build()?;
+///
+/// // The certificate was renewed: from the next handshake on it is shown.
+/// let renewed = read()?;
+/// identities.change(|table| table.replacing(&renewed))?;
+/// # drop(server);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
-pub struct Identities(Arc<Table>);
+pub struct Identities(Arc<Live>);
 
-#[derive(Default)]
+/// A table that can be exchanged.
+struct Live {
+    /// Locked no longer than it takes to copy or set the pointer.
+    table: RwLock<Arc<Table>>,
+    /// Held by who changes the table, so that no change is lost.
+    changing: Mutex<()>,
+}
+
+#[derive(Clone, Default)]
 struct Table {
     /// Exact names, and wildcards as they are written, in lower case.
     by_name: HashMap<String, Identity>,
     default: Option<Identity>,
+    /// The default is not for names that have no entry.
+    refuses_unknown: bool,
 }
 
 impl Identities {
     /// One identity for whatever name is asked for.
     pub fn one(identity: &Identity) -> Self {
-        Self(Arc::new(Table { by_name: HashMap::new(), default: Some(identity.clone()) }))
+        Self::of(Table { default: Some(identity.clone()), ..Table::default() })
     }
 
     /// A table that is still empty.
     pub fn builder() -> IdentitiesBuilder {
         IdentitiesBuilder { table: Table::default() }
+    }
+
+    fn of(table: Table) -> Self {
+        let table = RwLock::new(Arc::new(table));
+        Self(Arc::new(Live { table, changing: Mutex::new(()) }))
+    }
+
+    /// Adds, replaces and removes entries: `change` gets the table as it is, and the whole of what it
+    /// gives holds from the next handshake on. Whoever changes it meanwhile waits; no handshake does.
+    ///
+    /// # Errors
+    ///
+    /// Those of `change`, and [`IdentitiesError::Empty`]: the table stays as it was.
+    pub fn change(
+        &self,
+        change: impl FnOnce(IdentitiesBuilder) -> Result<IdentitiesBuilder, IdentitiesError>,
+    ) -> Result<(), IdentitiesError> {
+        let _changing = self.0.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = Table::clone(&self.table());
+        let table = change(IdentitiesBuilder { table })?.whole()?;
+        *self.0.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
+        Ok(())
     }
 
     /// Whether somebody answers for `name`; `None` is a client that asks for no name.
@@ -43,30 +96,37 @@ impl Identities {
 
     /// Who answers for `name`.
     pub(crate) fn find(&self, name: Option<&str>) -> Option<Identity> {
-        let table = &*self.0;
-        let by_name = name.and_then(|name| {
-            let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
-            table.by_name.get(&name).or_else(|| {
-                let (_, parent) = name.split_once('.')?;
-                table.by_name.get(&format!("*.{parent}"))
-            })
+        let table = self.table();
+        let Some(name) = name else { return table.default.clone() };
+        let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+        let by_name = table.by_name.get(&name).or_else(|| {
+            let (_, parent) = name.split_once('.')?;
+            table.by_name.get(&format!("*.{parent}"))
         });
-        by_name.or(table.default.as_ref()).cloned()
+        let default = table.default.as_ref().filter(|_| !table.refuses_unknown);
+        by_name.or(default).cloned()
+    }
+
+    /// The table as it is at this moment.
+    fn table(&self) -> Arc<Table> {
+        // Nothing panics while one of the locks is held but a caller's change, which is lost then.
+        self.0.table.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl fmt::Debug for Identities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut names: Vec<_> = self.0.by_name.keys().collect();
+        let table = self.table();
+        let mut names: Vec<_> = table.by_name.keys().collect();
         names.sort_unstable();
         f.debug_struct("Identities")
             .field("names", &names)
-            .field("has_default", &self.0.default.is_some())
+            .field("has_default", &table.default.is_some())
             .finish()
     }
 }
 
-/// Collects the entries of [`Identities`].
+/// The entries of [`Identities`], while they are put together or changed.
 pub struct IdentitiesBuilder {
     table: Table,
 }
@@ -98,21 +158,42 @@ impl IdentitiesBuilder {
         identity: &Identity,
     ) -> Result<Self, IdentitiesError> {
         for name in names {
-            let name = name.as_ref();
-            let host = name.strip_prefix("*.").unwrap_or(name);
-            let Ok(host) = DnsName::try_from(host) else {
-                return Err(IdentitiesError::BadName(name.to_owned()));
-            };
-            let mut key = host.as_ref().trim_end_matches('.').to_ascii_lowercase();
-            if name.starts_with("*.") {
-                key.insert_str(0, "*.");
-            }
-            match self.table.by_name.entry(key) {
+            match self.table.by_name.entry(key(name.as_ref())?) {
                 Entry::Vacant(entry) => drop(entry.insert(identity.clone())),
                 Entry::Occupied(entry) => return Err(IdentitiesError::Taken(entry.key().clone())),
             }
         }
         Ok(self)
+    }
+
+    /// Adds `identity` for the names in its certificate, in place of whoever answered for one of them,
+    /// and as the default where that was one of those.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentitiesError::NoNames`] when the certificate has no DNS names.
+    pub fn replacing(mut self, identity: &Identity) -> Result<Self, IdentitiesError> {
+        for name in identity.names() {
+            let old = self.table.by_name.remove(&key(name)?);
+            if let (Some(old), Some(default)) = (old, &mut self.table.default)
+                && old.is(default)
+            {
+                *default = identity.clone();
+            }
+        }
+        self.with(identity)
+    }
+
+    /// Removes the entry of `name`, written as it was added. The default stays.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentitiesError::Unknown`] when there is none.
+    pub fn without(mut self, name: &str) -> Result<Self, IdentitiesError> {
+        match self.table.by_name.remove(&key(name)?) {
+            Some(_) => Ok(self),
+            None => Err(IdentitiesError::Unknown(name.to_owned())),
+        }
     }
 
     /// Lets `identity` answer for every name that has no entry, and for none.
@@ -122,17 +203,49 @@ impl IdentitiesBuilder {
         self
     }
 
+    /// Lets nobody answer for names that have no entry.
+    #[must_use]
+    pub fn without_default(mut self) -> Self {
+        self.table.default = None;
+        self
+    }
+
+    /// Keeps the default for clients that ask for no name: those that ask for one without an entry
+    /// are refused with unrecognized_name.
+    #[must_use]
+    pub fn refuse_unknown_names(mut self) -> Self {
+        self.table.refuses_unknown = true;
+        self
+    }
+
     /// The table.
     ///
     /// # Errors
     ///
     /// [`IdentitiesError::Empty`] when it has no entry: nobody could be served.
     pub fn build(self) -> Result<Identities, IdentitiesError> {
+        self.whole().map(Identities::of)
+    }
+
+    fn whole(self) -> Result<Table, IdentitiesError> {
         if self.table.by_name.is_empty() && self.table.default.is_none() {
             return Err(IdentitiesError::Empty);
         }
-        Ok(Identities(Arc::new(self.table)))
+        Ok(self.table)
     }
+}
+
+/// A name as the table has it.
+fn key(name: &str) -> Result<String, IdentitiesError> {
+    let host = name.strip_prefix("*.").unwrap_or(name);
+    let Ok(host) = DnsName::try_from(host) else {
+        return Err(IdentitiesError::BadName(name.to_owned()));
+    };
+    let mut key = host.as_ref().trim_end_matches('.').to_ascii_lowercase();
+    if name.starts_with("*.") {
+        key.insert_str(0, "*.");
+    }
+    Ok(key)
 }
 
 /// Why a table of identities cannot be made.
@@ -147,6 +260,8 @@ pub enum IdentitiesError {
     BadName(String),
     /// Another identity answers for this name.
     Taken(String),
+    /// Nobody answers for this name.
+    Unknown(String),
 }
 
 impl fmt::Display for IdentitiesError {
@@ -163,6 +278,9 @@ impl fmt::Display for IdentitiesError {
             ),
             Self::Taken(name) => {
                 write!(f, "two identities are for \"{name}\": leave one, or name its names")
+            }
+            Self::Unknown(name) => {
+                write!(f, "no identity is for \"{}\": was it removed before?", name.escape_debug())
             }
         }
     }

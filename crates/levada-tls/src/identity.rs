@@ -2,24 +2,20 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use levada_core::{ShownCertificate, StapleStatus};
-use pkcs8::EncryptedPrivateKeyInfoRef;
-use pkcs8::der::{self, AnyRef, Decode};
-use pkcs8::pkcs5;
-use pkcs8::spki::AlgorithmIdentifierRef;
-use rustls::crypto::aws_lc_rs::sign::any_supported_type;
-use rustls::pki_types::{
-    CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer,
-};
+use rustls::pki_types::CertificateDer;
 use rustls::sign::{CertifiedKey, SigningKey};
 use webpki::EndEntityCert;
 
 use crate::certificate::read_certificate;
+use crate::der_file;
 use crate::fault::in_words;
-use crate::identity_error::IdentityError;
+use crate::identity_error::{IdentityError, IdentityWarning};
 use crate::passphrase::Passphrase;
 use crate::pem::{self, Block};
+use crate::private_key;
 use crate::signer::{ExternalKey, Signer};
 use crate::staple::read_staple;
 
@@ -38,24 +34,48 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Reads an identity from PEM texts: the `chain` (the own certificate first, behind each one
-    /// its issuer), and the private `key` in PKCS#8, PKCS#1 or SEC1. Where `key` is `None`, the key
-    /// stands in `chain`.
+    /// Reads an identity: the `chain` (the own certificate first, behind each one its issuer), and the
+    /// private `key` in PKCS#8, PKCS#1 or SEC1. Where `key` is `None`, the key stands in `chain`. Each
+    /// is PEM; DER is taken, too, which holds one certificate or one key.
     ///
-    /// A `passphrase` decrypts a PKCS#8 key (PBES2: PBKDF2 or scrypt with AES).
+    /// A `passphrase` decrypts a PKCS#8 key (PBES2: PBKDF2 or scrypt with AES or Triple DES).
     ///
     /// # Errors
     ///
-    /// [`IdentityError`], which says what is wrong and how to mend it.
+    /// [`IdentityError`], which says what is wrong and how to mend it; also
+    /// [`IdentityError::PassphraseNotNeeded`].
     pub fn from_pem(
         chain: &[u8],
         key: Option<&[u8]>,
         passphrase: Option<&Passphrase>,
     ) -> Result<Self, IdentityError> {
+        let mut is_asked = false;
+        let ask = || {
+            is_asked = true;
+            passphrase.cloned()
+        };
+        let identity = Self::with_passphrase(chain, key, ask)?;
+        if passphrase.is_some() && !is_asked {
+            return Err(IdentityError::PassphraseNotNeeded);
+        }
+        Ok(identity)
+    }
+
+    /// Like [`from_pem`](Self::from_pem), and `ask` is called for the passphrase where the key is
+    /// encrypted, and only there. It may take its time: to prompt somebody, or to fetch a secret.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError`]; [`IdentityError::PassphraseMissing`] when `ask` gives none.
+    pub fn with_passphrase(
+        chain: &[u8],
+        key: Option<&[u8]>,
+        ask: impl FnOnce() -> Option<Passphrase>,
+    ) -> Result<Self, IdentityError> {
         let chain_blocks = blocks(chain)?;
         let key_blocks = key.map(blocks).transpose()?;
         let certificates = certificates(&chain_blocks)?;
-        let key = read_key(key_blocks.as_ref().unwrap_or(&chain_blocks), passphrase)?;
+        let key = private_key::read(key_blocks.as_ref().unwrap_or(&chain_blocks), ask)?;
         Self::new(certificates, key)
     }
 
@@ -152,6 +172,29 @@ impl Identity {
         &self.shown
     }
 
+    /// The certificate itself, in DER.
+    pub fn certificate_der(&self) -> &[u8] {
+        // An identity has a certificate; without one it could not be made.
+        self.certified.cert.first().map_or(&[], AsRef::as_ref)
+    }
+
+    /// What is wrong with showing this certificate at the time `now`: peers will refuse it. It is no
+    /// error, because whoever starts with an expired certificate can still serve those who do not
+    /// care, and be given a new one while running.
+    pub fn warning(&self, now: SystemTime) -> Option<IdentityWarning> {
+        let facts = self.shown.read()?;
+        let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let now = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+        let name = self.names.first().unwrap_or(&facts.subject).clone();
+        if now > facts.not_after {
+            Some(IdentityWarning::Expired { name, not_after: facts.not_after })
+        } else if now < facts.not_before {
+            Some(IdentityWarning::NotYetValid { name, not_before: facts.not_before })
+        } else {
+            None
+        }
+    }
+
     pub(crate) fn shown(&self) -> Arc<ShownCertificate> {
         self.shown.clone()
     }
@@ -159,6 +202,11 @@ impl Identity {
     /// Whether signing may have to wait for somebody.
     pub(crate) const fn may_block(&self) -> bool {
         self.may_block
+    }
+
+    /// Whether `other` is a clone of this one.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.certified, &other.certified)
     }
 
     pub(crate) fn certified_key(&self) -> Arc<CertifiedKey> {
@@ -175,20 +223,17 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// The blocks of a text, or the reason why it has none.
-fn blocks(text: &[u8]) -> Result<Vec<Block>, IdentityError> {
-    if pem::is_pem(text) {
-        return Ok(pem::blocks(text)?);
+/// The blocks of a file: those of a PEM text, or the one that a DER file is.
+fn blocks(file: &[u8]) -> Result<Vec<Block>, IdentityError> {
+    if pem::is_pem(file) {
+        return Ok(pem::blocks(file)?);
     }
-    // A DER file is one SEQUENCE; that of PKCS#12 begins with the version 3 (RFC 7292 section 4).
-    Err(match text {
-        [0x30, 0x80, 2, 1, 3, ..]
-        | [0x30, 0x81, _, 2, 1, 3, ..]
-        | [0x30, 0x82, _, _, 2, 1, 3, ..]
-        | [0x30, 0x83, _, _, _, 2, 1, 3, ..] => IdentityError::Pkcs12,
-        [0x30, 0x81..=0x84, ..] => IdentityError::Der,
-        _ => IdentityError::NotPem,
-    })
+    match der_file::block(file) {
+        Some(block) => Ok(vec![block]),
+        None if der_file::is_pkcs12(file) => Err(IdentityError::Pkcs12),
+        None if der_file::is_der(file) => Err(IdentityError::Der),
+        None => Err(IdentityError::NotPem),
+    }
 }
 
 fn certificates(blocks: &[Block]) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
@@ -210,88 +255,4 @@ fn parse<'a>(
         })
     };
     chain.iter().enumerate().map(parse).collect()
-}
-
-/// The labels of private keys.
-const KEYS: &[&str] =
-    &["PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY"];
-
-fn read_key(
-    blocks: &[Block],
-    passphrase: Option<&Passphrase>,
-) -> Result<Arc<dyn SigningKey>, IdentityError> {
-    let keys: Vec<_> = blocks.iter().filter(|block| KEYS.contains(&block.label.as_str())).collect();
-    let block = match keys[..] {
-        [] => return Err(no_key(blocks)),
-        [block] => block,
-        _ => return Err(IdentityError::SeveralKeys(keys.len())),
-    };
-    if block.is_legacy_encrypted {
-        return Err(IdentityError::LegacyEncryption);
-    }
-    let der = match block.label.as_str() {
-        "ENCRYPTED PRIVATE KEY" => {
-            let passphrase = passphrase.ok_or(IdentityError::PassphraseMissing)?;
-            let clear = decrypt(&block.der, passphrase)?;
-            // Read here: the clear bytes are wiped at the end of this arm.
-            return load(&PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(clear.as_bytes())));
-        }
-        _ if passphrase.is_some() => return Err(IdentityError::PassphraseNotNeeded),
-        "RSA PRIVATE KEY" => PrivateKeyDer::Pkcs1(PrivatePkcs1KeyDer::from(&block.der[..])),
-        "EC PRIVATE KEY" => PrivateKeyDer::Sec1(PrivateSec1KeyDer::from(&block.der[..])),
-        _ => PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(&block.der[..])),
-    };
-    load(&der)
-}
-
-/// Why there is no key: the file may have one of a sort that TLS does not use.
-fn no_key(blocks: &[Block]) -> IdentityError {
-    let other = blocks.iter().find(|block| block.label.ends_with("PRIVATE KEY"));
-    other.map_or(IdentityError::NoKey, |block| {
-        IdentityError::BadKey(format!(
-            "line {}: \"{}\" is no key for TLS",
-            block.line,
-            block.label.escape_debug()
-        ))
-    })
-}
-
-fn decrypt(der: &[u8], passphrase: &Passphrase) -> Result<pkcs8::SecretDocument, IdentityError> {
-    let encrypted =
-        EncryptedPrivateKeyInfoRef::try_from(der).map_err(|_| match algorithm(der) {
-            Ok(oid) => unsupported(oid),
-            Err(_) => IdentityError::BadKey("its encoding is damaged".to_owned()),
-        })?;
-    encrypted.decrypt(passphrase.bytes()).map_err(|error| match error {
-        pkcs8::Error::EncryptedPrivateKey(pkcs5::Error::NoPbes1CryptSupport) => {
-            IdentityError::UnsupportedEncryption("PBES1".to_owned())
-        }
-        pkcs8::Error::EncryptedPrivateKey(pkcs5::Error::UnsupportedAlgorithm { oid }) => {
-            unsupported(oid)
-        }
-        pkcs8::Error::EncryptedPrivateKey(pkcs5::Error::AlgorithmParametersInvalid { oid }) => {
-            IdentityError::BadKey(format!("the parameters of its encryption ({oid}) are damaged"))
-        }
-        // What a wrong passphrase leaves behind fails in its padding, and else as no PKCS#8.
-        _ => IdentityError::PassphraseWrong,
-    })
-}
-
-/// By which algorithm a PKCS#8 key is encrypted (RFC 5958 section 3).
-fn algorithm(der: &[u8]) -> der::Result<der::asn1::ObjectIdentifier> {
-    AnyRef::from_der(der)?.sequence(|fields| {
-        let algorithm = AlgorithmIdentifierRef::decode(fields)?;
-        AnyRef::decode(fields)?;
-        der::Result::Ok(algorithm.oid)
-    })
-}
-
-fn unsupported(oid: der::asn1::ObjectIdentifier) -> IdentityError {
-    IdentityError::UnsupportedEncryption(format!("an algorithm that is not safe ({oid})"))
-}
-
-fn load(der: &PrivateKeyDer<'_>) -> Result<Arc<dyn SigningKey>, IdentityError> {
-    any_supported_type(der).map_err(|_| {
-        IdentityError::BadKey("it is neither RSA (2048 to 8192 bits), ECDSA nor Ed25519".to_owned())
-    })
 }

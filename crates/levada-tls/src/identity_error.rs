@@ -15,7 +15,7 @@ pub enum IdentityError {
     Damaged(PemError),
     /// It is a PKCS#12 file (`.p12`, `.pfx`).
     Pkcs12,
-    /// It is a bare DER file.
+    /// It is a DER file with neither a certificate nor a private key in it.
     Der,
     /// There is no certificate.
     NoCertificate,
@@ -56,15 +56,15 @@ impl fmt::Display for IdentityError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotPem => f.write_str(
-                "this is no PEM: it has no line that starts with \"-----BEGIN\"; is it the right file?",
+                "this is neither PEM (no line starts with \"-----BEGIN\") nor DER: is it the right file?",
             ),
             Self::Damaged(error) => write!(f, "the PEM is damaged, {error}"),
             Self::Pkcs12 => f.write_str(
                 "this is PKCS#12; convert it: openssl pkcs12 -in FILE -out identity.pem",
             ),
             Self::Der => f.write_str(
-                "this is DER; convert it: openssl x509 -inform der -in FILE -out cert.pem \
-                 (a key: openssl pkey -inform der -in FILE -out key.pem)",
+                "this is DER, with neither a certificate nor a private key in it: is it the right \
+                 file?",
             ),
             Self::NoCertificate => f.write_str(
                 "there is no certificate (\"BEGIN CERTIFICATE\"): give the certificate chain",
@@ -122,6 +122,61 @@ impl fmt::Display for IdentityError {
 }
 
 impl std::error::Error for IdentityError {}
+
+impl IdentityError {
+    /// Whether it is about the private key, or the file with it, and not about the certificates.
+    pub const fn is_about_key(&self) -> bool {
+        matches!(
+            self,
+            Self::NoKey
+                | Self::SeveralKeys(_)
+                | Self::BadKey(_)
+                | Self::LegacyEncryption
+                | Self::UnsupportedEncryption(_)
+                | Self::PassphraseMissing
+                | Self::PassphraseWrong
+                | Self::PassphraseNotNeeded
+                | Self::KeyMismatch
+        )
+    }
+}
+
+/// What peers will not like about an [`Identity`](crate::Identity) that can be used. Times are seconds
+/// since 1970-01-01 UTC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum IdentityWarning {
+    /// Its validity is over.
+    Expired {
+        /// Whose certificate it is: its first name, or its subject.
+        name: String,
+        /// When it ended.
+        not_after: i64,
+    },
+    /// Its validity has not begun.
+    NotYetValid {
+        /// Whose certificate it is: its first name, or its subject.
+        name: String,
+        /// When it begins.
+        not_before: i64,
+    },
+}
+
+impl fmt::Display for IdentityWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Expired { name, .. } => write!(
+                f,
+                "the certificate of {name} has expired: peers will refuse it until it is renewed"
+            ),
+            Self::NotYetValid { name, .. } => write!(
+                f,
+                "the certificate of {name} is not valid yet: peers will refuse it; check this \
+                 machine's clock"
+            ),
+        }
+    }
+}
 
 impl From<PemError> for IdentityError {
     fn from(error: PemError) -> Self {

@@ -44,7 +44,8 @@ mod tests {
     #[test]
     fn what_is_fast_and_strong_comes_first() {
         let provider = provider();
-        let suites: Vec<_> = provider.cipher_suites.iter().map(|suite| suite.suite()).collect();
+        let suites: Vec<_> =
+            provider.cipher_suites.iter().map(rustls::SupportedCipherSuite::suite).collect();
         assert_eq!(
             suites[..4],
             [

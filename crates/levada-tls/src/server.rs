@@ -1,32 +1,49 @@
 //! The server's side: who it is, and whom it lets in.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use sha2::{Digest, Sha256};
+use webpki::KeyUsage;
 
-use crate::anchors::{self, Anchors};
+use crate::anchors::Anchors;
 use crate::config_error::{TlsConfigError, alpn_names};
+use crate::facts::Trust;
 use crate::identities::Identities;
+use crate::judge::Judge;
 use crate::key_log::DangerKeyLog;
 use crate::provider::provider;
 use crate::record::RecordSize;
+use crate::resumption::Dated;
+use crate::rules::PeerRules;
 use crate::session::Session;
 use crate::tickets::TicketKeys;
+use crate::verify::ClientVerifier;
 use crate::version::{TlsVersion, Versions};
-use crate::witness::{SecretsNoted, ServerIdentity, Witnessed};
+use crate::witness::{SecretsNoted, ServerIdentity};
 
-/// What all sessions of a server have in common. Cheap to clone; clones share the keys of tickets.
+/// What all sessions of a server have in common. Cheap to clone; clones are one server: they share the
+/// keys of tickets, and what is [replaced](Self::replace) is so for all of them.
 #[derive(Clone)]
-pub struct TlsServer {
-    config: Arc<ServerConfig>,
-    identities: Identities,
-    versions: Versions,
-    record_size: RecordSize,
+pub struct TlsServer(Arc<RwLock<Arc<Setup>>>);
+
+/// How a server is set up, from one replacement to the next.
+pub(crate) struct Setup {
+    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) identities: Identities,
+    pub(crate) versions: Versions,
+    pub(crate) record_size: RecordSize,
+    /// By what clients are known.
+    pub(crate) trust: Trust,
+    /// A fingerprint of the rules about clients: a ticket stands in for the certificate that its session
+    /// began with, so it counts only where that would have been judged in the same way.
+    scope: [u8; 32],
+    tickets: Tickets,
 }
 
 /// How long a key seals tickets, unless told otherwise: a ticket lives for 6 to 12 hours.
@@ -43,9 +60,10 @@ impl TlsServer {
         TlsServerBuilder {
             identities,
             client_auth: ClientAuth::None,
+            rules: PeerRules::new(),
             alpn: Vec::new(),
             versions: Versions::default(),
-            tickets: Tickets::Own,
+            tickets: Tickets::Own(None),
             record_size: RecordSize::default(),
             key_log: None,
         }
@@ -53,37 +71,51 @@ impl TlsServer {
 
     /// Begins a session with a client that has connected.
     pub fn session(&self) -> Session {
-        Session::server(self.clone())
+        Session::server(self.setup())
     }
 
-    pub(crate) fn config(&self) -> Arc<ServerConfig> {
-        self.config.clone()
+    /// Goes on as `newer` is set up: its identities, anchors, rules, revocation lists and all else.
+    ///
+    /// That holds for the next session; those that are begun go on as they were. Tickets that this
+    /// server has given out are good for as long as the rules about clients stay the same, unless
+    /// `newer` has been given [keys](TlsServerBuilder::tickets) of tickets or has none.
+    pub fn replace(&self, newer: &Self) {
+        let (ours, newer) = (self.setup(), newer.setup());
+        let newer = match (&ours.tickets, &newer.tickets) {
+            (Tickets::Own(Some(keys)), Tickets::Own(_)) => {
+                let mut config = ServerConfig::clone(&newer.config);
+                config.ticketer = Arc::new(Dated(keys.ticketer(newer.scope)));
+                Arc::new(Setup {
+                    config: Arc::new(config),
+                    identities: newer.identities.clone(),
+                    tickets: ours.tickets.clone(),
+                    ..*newer
+                })
+            }
+            _ => newer,
+        };
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = newer;
     }
 
-    pub(crate) const fn identities(&self) -> &Identities {
-        &self.identities
-    }
-
-    pub(crate) const fn record_size(&self) -> RecordSize {
-        self.record_size
-    }
-
-    pub(crate) const fn versions(&self) -> Versions {
-        self.versions
+    /// How it is set up now.
+    pub(crate) fn setup(&self) -> Arc<Setup> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl fmt::Debug for TlsServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let setup = self.setup();
         f.debug_struct("TlsServer")
-            .field("identities", &self.identities)
-            .field("versions", &self.versions)
+            .field("identities", &setup.identities)
+            .field("versions", &setup.versions)
             .finish_non_exhaustive()
     }
 }
 
 /// Whether clients must show a certificate. The anchors are those that issue the clients'
-/// certificates, never the platform's.
+/// certificates, never the platform's; [`Anchors::none`] where clients are
+/// [pinned](PeerRules::pin).
 #[derive(Clone, Debug, Default)]
 pub enum ClientAuth {
     /// None is asked for.
@@ -100,6 +132,7 @@ pub enum ClientAuth {
 pub struct TlsServerBuilder {
     identities: Identities,
     client_auth: ClientAuth,
+    rules: PeerRules,
     alpn: Vec<Vec<u8>>,
     versions: Versions,
     tickets: Tickets,
@@ -112,8 +145,8 @@ pub struct TlsServerBuilder {
 enum Tickets {
     /// None are.
     None,
-    /// Those of this server alone.
-    Own,
+    /// Those of this server alone; `None` until it is built.
+    Own(Option<TicketKeys>),
     /// These.
     Given(TicketKeys),
 }
@@ -123,6 +156,13 @@ impl TlsServerBuilder {
     #[must_use]
     pub fn client_auth(mut self, client_auth: ClientAuth) -> Self {
         self.client_auth = client_auth;
+        self
+    }
+
+    /// What clients' certificates must satisfy beyond leading to an anchor, where they are asked for.
+    #[must_use]
+    pub fn client_rules(mut self, rules: PeerRules) -> Self {
+        self.rules = rules;
         self
     }
 
@@ -188,12 +228,8 @@ impl TlsServerBuilder {
         let failed = |error: &dyn fmt::Display| TlsConfigError::Provider(error.to_string());
         let alpn = alpn_names(self.alpn)?;
         let provider = provider();
-        let scope = ticket_scope(&self.client_auth);
-        let verifier = match self.client_auth {
-            ClientAuth::None => WebPkiClientVerifier::no_client_auth(),
-            ClientAuth::Requested(anchors) => client_verifier(anchors, true)?,
-            ClientAuth::Required(anchors) => client_verifier(anchors, false)?,
-        };
+        let ClientRules { verifier, trust, scope } =
+            client_rules(self.client_auth, self.rules, &provider)?;
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&self.versions.for_rustls()?)
             .map_err(|error| failed(&error))?
@@ -202,70 +238,62 @@ impl TlsServerBuilder {
         // Sessions are in their tickets: none is kept here.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
-        let keys = match self.tickets {
-            Tickets::None => None,
-            Tickets::Own => Some(TicketKeys::rotating(TICKET_PERIOD, SystemTime::now)?),
-            Tickets::Given(keys) => Some(keys),
+        let tickets = match self.tickets {
+            Tickets::Own(_) => {
+                Tickets::Own(Some(TicketKeys::rotating(TICKET_PERIOD, SystemTime::now)?))
+            }
+            none_or_given => none_or_given,
         };
-        if let Some(keys) = keys {
-            config.ticketer = keys.ticketer(scope);
+        if let Tickets::Own(Some(keys)) | Tickets::Given(keys) = &tickets {
+            config.ticketer = Arc::new(Dated(keys.ticketer(scope)));
             config.send_tls13_tickets = TICKETS;
         }
-        config.key_log = Arc::new(SecretsNoted::of_server(self.key_log.as_ref()));
         config.alpn_protocols = alpn;
         config.max_fragment_size = self.record_size.for_rustls()?;
-        Ok(TlsServer {
+        config.key_log = SecretsNoted::server(self.key_log.as_ref());
+        Ok(TlsServer(Arc::new(RwLock::new(Arc::new(Setup {
             config: Arc::new(config),
             identities: self.identities,
             versions: self.versions,
             record_size: self.record_size,
-        })
+            trust,
+            scope,
+            tickets,
+        })))))
     }
 }
 
-/// A fingerprint of the rules about clients: a ticket stands in for the certificate that its session
-/// began with, so it counts only where that would have been judged in the same way.
-fn ticket_scope(client_auth: &ClientAuth) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    let anchors = match client_auth {
-        ClientAuth::None => return hash.finalize().into(),
-        ClientAuth::Requested(anchors) | ClientAuth::Required(anchors) => anchors,
-    };
-    if let anchors::Kind::Own(roots) = &anchors.0 {
-        let root = |root: &rustls::pki_types::TrustAnchor<'_>| {
-            let constraints = root.name_constraints.as_deref().unwrap_or_default();
-            let mut hash = Sha256::new();
-            for part in [&*root.subject, &*root.subject_public_key_info, constraints] {
-                hash.update((part.len() as u64).to_be_bytes());
-                hash.update(part);
-            }
-            hash.finalize()
-        };
-        // In whatever order they were read.
-        let mut roots: Vec<_> = roots.roots.iter().map(root).collect();
-        roots.sort_unstable();
-        for root in roots {
-            hash.update(root);
+/// How clients are judged.
+struct ClientRules {
+    verifier: Arc<dyn ClientCertVerifier>,
+    trust: Trust,
+    scope: [u8; 32],
+}
+
+fn client_rules(
+    client_auth: ClientAuth,
+    rules: PeerRules,
+    provider: &Arc<CryptoProvider>,
+) -> Result<ClientRules, TlsConfigError> {
+    let (anchors, is_required) = match client_auth {
+        ClientAuth::None => {
+            return Ok(ClientRules {
+                verifier: WebPkiClientVerifier::no_client_auth(),
+                trust: Trust::Anchors,
+                scope: Sha256::digest([]).into(),
+            });
         }
-    }
-    hash.update([match client_auth {
-        ClientAuth::None => 0,
-        ClientAuth::Requested(_) => 1,
-        ClientAuth::Required(_) => 2,
-    }]);
-    hash.finalize().into()
-}
-
-fn client_verifier(
-    anchors: Anchors,
-    may_lack: bool,
-) -> Result<Arc<dyn ClientCertVerifier>, TlsConfigError> {
-    let anchors::Kind::Own(roots) = anchors.0 else {
-        return Err(TlsConfigError::PlatformForClients);
+        ClientAuth::Requested(anchors) => (anchors, false),
+        ClientAuth::Required(anchors) => (anchors, true),
     };
-    let builder = WebPkiClientVerifier::builder_with_provider(roots, provider());
-    let builder = if may_lack { builder.allow_unauthenticated() } else { builder };
-    let verifier: Arc<dyn ClientCertVerifier> =
-        builder.build().map_err(|error| TlsConfigError::Provider(error.to_string()))?;
-    Ok(Arc::new(Witnessed(verifier)))
+    if anchors.is_platform() {
+        return Err(TlsConfigError::PlatformForClients);
+    }
+    let algorithms = provider.signature_verification_algorithms;
+    let judge = Judge::new(anchors, rules, KeyUsage::client_auth(), algorithms)?;
+    let scope = Sha256::new().chain_update([u8::from(is_required)]);
+    let scope = scope.chain_update(judge.fingerprint()).finalize().into();
+    let trust = judge.trust();
+    let verifier = Arc::new(ClientVerifier::new(provider.clone(), judge, is_required));
+    Ok(ClientRules { verifier, trust, scope })
 }

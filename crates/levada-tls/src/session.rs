@@ -1,5 +1,6 @@
 //! One TLS session over rustls' ordinary connections.
 
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::{fmt, io};
 
@@ -17,7 +18,7 @@ use crate::over::Over;
 use crate::peer_hello::PeerHello;
 use crate::record::{self, Front, RecordSize};
 use crate::running::{Processed, Running};
-use crate::server::TlsServer;
+use crate::server::Setup;
 use crate::version::Versions;
 use crate::voice::Voice;
 use crate::waiting::{Away, Deciding, Done};
@@ -46,7 +47,6 @@ pub(crate) enum Stage {
 pub struct Session {
     pub(crate) stage: Stage,
     pub(crate) versions: Versions,
-    pub(crate) record_size: RecordSize,
     pub(crate) known: Known,
     peer_hello: PeerHello,
     /// Nothing of the peer was taken yet.
@@ -54,19 +54,21 @@ pub struct Session {
     /// We have said goodbye, or given up.
     closed: bool,
     pub(crate) peer_closed: bool,
+    /// Plaintext of different records is not joined.
+    records_apart: bool,
 }
 
 impl Session {
-    pub(crate) fn server(server: TlsServer) -> Self {
+    pub(crate) fn server(server: Arc<Setup>) -> Self {
         Self {
-            versions: server.versions(),
-            record_size: server.record_size(),
+            versions: server.versions,
             stage: Stage::Accepting(Box::new(Accepting::new(server))),
             known: Known::server(),
             peer_hello: PeerHello::new(),
             is_fresh: true,
             closed: false,
             peer_closed: false,
+            records_apart: false,
         }
     }
 
@@ -81,68 +83,19 @@ impl Session {
         let running = Running::new(connection.into(), notes, record_size);
         Self {
             stage: Stage::Running(Box::new(running)),
-            record_size,
             versions,
             known,
             peer_hello: PeerHello::new(),
             is_fresh: true,
             closed: false,
             peer_closed: false,
+            records_apart: false,
         }
     }
 
     /// Which end of the handshake this is.
     pub const fn role(&self) -> Role {
         self.known.role
-    }
-
-    /// Derives `length` bytes that both ends of this session have, and nobody else (RFC 5705, RFC 8446
-    /// section 7.5). Other labels and contexts give other bytes; on TLS 1.2 no context is another one
-    /// than an empty context, on TLS 1.3 they are the same.
-    ///
-    /// # Errors
-    ///
-    /// [`ExporterError`], for what cannot be derived, and when the session is not established or has
-    /// failed.
-    pub fn export_keying_material(
-        &self,
-        label: &str,
-        context: Option<&[u8]>,
-        length: usize,
-    ) -> Result<KeyingMaterial, ExporterError> {
-        let Stage::Running(running) = &self.stage else { return Err(ExporterError::NoSession) };
-        exporter::export(running.evidence().0, label, context, length)
-    }
-
-    /// What binds a login to this session, or to its server.
-    ///
-    /// # Errors
-    ///
-    /// [`ExporterError`], where the binding is not defined, and when the session is not established or
-    /// has failed.
-    pub fn channel_binding(
-        &self,
-        binding: ChannelBinding,
-    ) -> Result<KeyingMaterial, ExporterError> {
-        let Stage::Running(running) = &self.stage else { return Err(ExporterError::NoSession) };
-        if running.is_handshaking() {
-            return Err(ExporterError::NoSession);
-        }
-        let (connection, _) = running.evidence();
-        match binding {
-            ChannelBinding::TlsExporter => {
-                let is_unique = self.peer_hello.has_extended_master_secret();
-                exporter::tls_exporter(connection, is_unique)
-            }
-            ChannelBinding::TlsServerEndPoint => {
-                let chain = match &self.known.own_chain {
-                    Some(identity) => Some(&identity.cert[..]),
-                    None => connection.peer_certificates(),
-                };
-                let server = chain.and_then(<[_]>::first).ok_or(ExporterError::NoSession)?;
-                exporter::tls_server_end_point(server)
-            }
-        }
     }
 
     /// Has `hook` decide, once the whole ClientHello is there, who answers it. Its future is polled by
@@ -223,6 +176,67 @@ impl Session {
         std::mem::replace(&mut self.stage, Stage::PassedOn(Vec::new()))
     }
 
+    /// Derives `length` bytes that both ends of this session have, and nobody else (RFC 5705, RFC 8446
+    /// section 7.5). Other labels and contexts give other bytes; on TLS 1.2 no context is another one
+    /// than an empty context, on TLS 1.3 they are the same.
+    ///
+    /// # Errors
+    ///
+    /// [`ExporterError`], for what cannot be derived, and when the session is not established or has
+    /// failed.
+    pub fn export_keying_material(
+        &self,
+        label: &str,
+        context: Option<&[u8]>,
+        length: usize,
+    ) -> Result<KeyingMaterial, ExporterError> {
+        let Stage::Running(running) = &self.stage else { return Err(ExporterError::NoSession) };
+        exporter::export(running.evidence().0, label, context, length)
+    }
+
+    /// What binds a login to this session, or to its server.
+    ///
+    /// # Errors
+    ///
+    /// [`ExporterError`], where the binding is not defined, and when the session is not established or
+    /// has failed.
+    pub fn channel_binding(
+        &self,
+        binding: ChannelBinding,
+    ) -> Result<KeyingMaterial, ExporterError> {
+        let Stage::Running(running) = &self.stage else { return Err(ExporterError::NoSession) };
+        if running.is_handshaking() {
+            return Err(ExporterError::NoSession);
+        }
+        let (connection, _) = running.evidence();
+        match binding {
+            ChannelBinding::TlsExporter => {
+                let is_unique = self.peer_hello.has_extended_master_secret();
+                exporter::tls_exporter(connection, is_unique)
+            }
+            ChannelBinding::TlsServerEndPoint => {
+                let chain = match &self.known.own_chain {
+                    Some(identity) => Some(&identity.cert[..]),
+                    None => connection.peer_certificates(),
+                };
+                let server = chain.and_then(<[_]>::first).ok_or(ExporterError::NoSession)?;
+                exporter::tls_server_end_point(server)
+            }
+        }
+    }
+
+    /// The peer's own certificate in DER, verified or not; `None` before it was shown, and behind the end.
+    pub fn peer_certificate(&self) -> Option<&[u8]> {
+        let Stage::Running(running) = &self.stage else { return None };
+        running.evidence().0.peer_certificates()?.first().map(AsRef::as_ref)
+    }
+
+    /// Has [`open`](Engine::open) give the plaintext of one record at most, so that what was sealed by
+    /// itself comes out by itself.
+    pub const fn keep_records_apart(&mut self) {
+        self.records_apart = true;
+    }
+
     /// Whether nothing is to be taken in any more.
     fn is_deaf(&self) -> bool {
         // Who gives up a handshake does not go on with it.
@@ -266,7 +280,7 @@ impl Session {
     /// Goes on with what has become of a step.
     pub(crate) fn come_back(&mut self, done: Done) {
         match done {
-            Done::Answered(answered, notes) => self.answered(*answered, notes),
+            Done::Answered(answered) => self.answered(answered),
             Done::Processed(mut running, processed) => {
                 if let Some(why) = running.signer_failed() {
                     return self.fail_waiting(Fault::Signer(why));
@@ -325,10 +339,14 @@ impl Session {
                     Some(Ending::FatalAlert(alert))
                 }
             }
-            error => {
-                let cause = fault_of(error, self.versions, handshaking);
-                Some(Ending::FatalError { alert, cause })
-            }
+            error => Some(match running.evidence().1.refusal(error) {
+                Some(Err(rule)) => Ending::Refused(rule),
+                Some(Ok(fault)) => Ending::FatalError { alert, cause: Fault::Certificate(fault) },
+                None => {
+                    let cause = fault_of(error, self.versions, handshaking);
+                    Ending::FatalError { alert, cause }
+                }
+            }),
         };
         self.over(ending, wire);
     }
@@ -361,7 +379,7 @@ impl Engine for Session {
                 Stage::Accepting(_) => {}
                 Stage::Running(running) => {
                     opened.plain += running.read(&mut plain[opened.plain..]);
-                    if running.has_plaintext() {
+                    if running.has_plaintext() || (self.records_apart && opened.plain > 0) {
                         return Ok(opened);
                     }
                     if running.is_worn_out() {
@@ -482,7 +500,7 @@ impl fmt::Debug for Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Identities, Identity, SessionName, TlsClient, TlsVersion};
+    use crate::{Identities, Identity, SessionName, TlsClient, TlsServer, TlsVersion};
 
     fn established(version: TlsVersion) -> (Session, Session) {
         let identity = Identity::from_pem(

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use levada_core::TlsFacts;
+use rustls::Error;
 use rustls::server::AcceptedAlert;
-use rustls::{Error, ServerConnection};
 
 use crate::accepting::Accepting;
 use crate::hello::{Answering, HelloAnswer};
@@ -33,10 +33,13 @@ impl Deciding {
     }
 }
 
+/// A server that has answered the ClientHello, or why it has not.
+pub(crate) type Answered = Result<Box<Running>, Box<(Error, AcceptedAlert, Notes)>>;
+
 /// What has become of a step of a handshake.
 pub(crate) enum Done {
     /// A server has answered the ClientHello, or has not.
-    Answered(Box<Result<ServerConnection, (Error, AcceptedAlert)>>, Notes),
+    Answered(Answered),
     /// A record was taken in.
     Processed(Box<Running>, Processed),
     /// It never came to its end; the text says why.

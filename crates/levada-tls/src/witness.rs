@@ -8,15 +8,16 @@ use std::cell::RefCell;
 use std::mem;
 use std::sync::Arc;
 
+use levada_core::{CertificateFault, Checks, Rule};
 use rustls::client::ResolvesClientCert;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::pki_types::CertificateDer;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{DigitallySignedStruct, DistinguishedName, Error, KeyLog, SignatureScheme};
+use rustls::{Error, KeyLog, NoKeyLog, SignatureScheme};
 use zeroize::Zeroizing;
 
+use crate::certificate_fault::error_for;
+use crate::judge::{Verdict, rule_of};
 use crate::key_log::DangerKeyLog;
 
 /// What was seen in the handshake of one session.
@@ -30,8 +31,13 @@ pub(crate) struct Notes {
     pub(crate) identity_is_shown: bool,
     /// The OCSP response that the server has stapled to its certificate.
     pub(crate) staple: Option<Box<[u8]>>,
+    /// What the checks of the peer's certificates found.
+    pub(crate) checks: Option<Arc<Checks>>,
     /// The peer's certificates, where they were refused.
     pub(crate) refused: Vec<CertificateDer<'static>>,
+    /// Until when the peer may be let in without being asked again, in seconds since 1970-01-01 UTC;
+    /// `None` where nobody has shown anything.
+    pub(crate) until: Option<u64>,
     /// Whether the handshake may have to wait for somebody.
     pub(crate) may_block: bool,
     /// Why an external signer has not signed.
@@ -53,125 +59,45 @@ impl Notes {
         NOTES.with_borrow_mut(write);
     }
 
-    /// Notes the certificates when `verdict` refuses them.
-    fn judge<T>(
-        verdict: Result<T, Error>,
+    /// Notes what the server has stapled to its certificate.
+    pub(crate) fn staple(ocsp_response: &[u8]) {
+        if !ocsp_response.is_empty() {
+            Self::note(|notes| notes.staple = Some(ocsp_response.into()));
+        }
+    }
+
+    /// Notes a verdict, and the certificates where it refuses them. How long it holds is the answer.
+    pub(crate) fn conclude(
+        verdict: Verdict,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-    ) -> Result<T, Error> {
-        if verdict.is_err() {
-            let chain = std::iter::once(end_entity).chain(intermediates);
-            let chain = chain.map(|certificate| certificate.clone().into_owned()).collect();
-            Self::note(|notes| notes.refused = chain);
+    ) -> Result<u64, Error> {
+        let Verdict { checks, until } = verdict;
+        let error = checks.failed().next().map(|(_, fault)| error_for(fault));
+        Self::note(|notes| {
+            if error.is_some() {
+                let chain = std::iter::once(end_entity).chain(intermediates);
+                notes.refused = chain.map(|one| one.clone().into_owned()).collect();
+            }
+            notes.checks = Some(Arc::new(checks));
+            notes.until = Some(until);
+        });
+        error.map_or(Ok(until), |error| Err(error.into()))
+    }
+
+    /// Why the peer's certificate was refused, where `error` tells of that: the ending, but for its
+    /// alert.
+    pub(crate) fn refusal(&self, error: &Error) -> Option<Result<CertificateFault, Rule>> {
+        if self.refused.is_empty() || !matches!(error, Error::InvalidCertificate(_)) {
+            return None;
         }
-        verdict
+        let (check, fault) = self.checks.as_ref()?.failed().next()?;
+        Some(rule_of(check).map_or_else(|| Ok(fault.clone()), Err))
     }
 }
 
 thread_local! {
     static NOTES: RefCell<Notes> = RefCell::default();
-}
-
-/// A verifier whose refusals are noted.
-#[derive(Debug)]
-pub(crate) struct Witnessed<V: ?Sized>(pub(crate) Arc<V>);
-
-impl ServerCertVerifier for Witnessed<dyn ServerCertVerifier> {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        if !ocsp_response.is_empty() {
-            Notes::note(|notes| notes.staple = Some(ocsp_response.into()));
-        }
-        let verdict =
-            self.0.verify_server_cert(end_entity, intermediates, name, ocsp_response, now);
-        Notes::judge(verdict, end_entity, intermediates)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, cert, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, cert, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
-    }
-
-    fn requires_raw_public_keys(&self) -> bool {
-        self.0.requires_raw_public_keys()
-    }
-
-    fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
-        self.0.root_hint_subjects()
-    }
-}
-
-impl ClientCertVerifier for Witnessed<dyn ClientCertVerifier> {
-    fn offer_client_auth(&self) -> bool {
-        self.0.offer_client_auth()
-    }
-
-    fn client_auth_mandatory(&self) -> bool {
-        self.0.client_auth_mandatory()
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.0.root_hint_subjects()
-    }
-
-    fn verify_client_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        let verdict = self.0.verify_client_cert(end_entity, intermediates, now);
-        Notes::judge(verdict, end_entity, intermediates)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, cert, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, cert, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
-    }
-
-    fn requires_raw_public_keys(&self) -> bool {
-        self.0.requires_raw_public_keys()
-    }
 }
 
 /// The server's identity, as it was chosen for the session.
@@ -184,43 +110,42 @@ impl ResolvesServerCert for ServerIdentity {
     }
 }
 
-/// Notes the secrets that our records of a handshake are sealed under, and hands all on to whoever has
-/// asked for them.
+/// Notes the secrets that our records of a handshake are sealed under, and shows all of them to who
+/// is to have them.
 #[derive(Debug)]
 pub(crate) struct SecretsNoted {
-    /// Those that are noted, in NSS's words.
-    labels: &'static [&'static str],
-    log: Option<Arc<dyn KeyLog>>,
+    /// In the words of NSS.
+    ours: &'static [&'static str],
+    outer: Arc<dyn KeyLog>,
 }
 
 impl SecretsNoted {
-    pub(crate) fn of_client(log: Option<&DangerKeyLog>) -> Self {
-        Self {
-            labels: &["CLIENT_HANDSHAKE_TRAFFIC_SECRET"],
-            log: log.map(DangerKeyLog::for_rustls),
-        }
+    pub(crate) fn client(outer: Option<&DangerKeyLog>) -> Arc<Self> {
+        Self::new(&["CLIENT_HANDSHAKE_TRAFFIC_SECRET"], outer)
     }
 
-    pub(crate) fn of_server(log: Option<&DangerKeyLog>) -> Self {
-        Self {
-            labels: &["SERVER_HANDSHAKE_TRAFFIC_SECRET", "SERVER_TRAFFIC_SECRET_0"],
-            log: log.map(DangerKeyLog::for_rustls),
-        }
+    pub(crate) fn server(outer: Option<&DangerKeyLog>) -> Arc<Self> {
+        Self::new(&["SERVER_HANDSHAKE_TRAFFIC_SECRET", "SERVER_TRAFFIC_SECRET_0"], outer)
+    }
+
+    fn new(ours: &'static [&'static str], outer: Option<&DangerKeyLog>) -> Arc<Self> {
+        let outer = outer.map_or_else(|| Arc::new(NoKeyLog) as _, DangerKeyLog::for_rustls);
+        Arc::new(Self { ours, outer })
     }
 }
 
 impl KeyLog for SecretsNoted {
     fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
-        if self.labels.contains(&label) {
+        if self.ours.contains(&label) {
             Notes::note(|notes| notes.secret = Some(Zeroizing::new(secret.to_vec())));
         }
-        if let Some(log) = &self.log {
-            log.log(label, client_random, secret);
+        if self.outer.will_log(label) {
+            self.outer.log(label, client_random, secret);
         }
     }
 
     fn will_log(&self, label: &str) -> bool {
-        self.log.is_some() || self.labels.contains(&label)
+        self.ours.contains(&label) || self.outer.will_log(label)
     }
 }
 

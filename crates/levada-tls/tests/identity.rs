@@ -4,7 +4,14 @@
 
 mod support;
 
-use levada_tls::{Identities, IdentitiesError, Identity, IdentityError, Passphrase};
+use std::cell::Cell;
+use std::path::Path;
+use std::process::Command;
+use std::time::SystemTime;
+
+use levada_tls::{
+    Identities, IdentitiesError, Identity, IdentityError, IdentityWarning, Passphrase,
+};
 use support::Authority;
 
 const CERT: &[u8] = include_bytes!("data/ec-cert.pem");
@@ -39,7 +46,8 @@ fn every_usual_form_of_key_is_read() {
 
 #[test]
 fn encrypted_keys_open_with_their_passphrase_alone() {
-    for key in [ENCRYPTED, include_bytes!("data/ec-scrypt.pem")] {
+    let des3 = include_bytes!("data/ec-des3.pem");
+    for key in [ENCRYPTED, include_bytes!("data/ec-scrypt.pem"), des3] {
         Identity::from_pem(CERT, Some(key), Some(&passphrase())).unwrap();
         assert_eq!(error(CERT, Some(key), None), IdentityError::PassphraseMissing);
     }
@@ -50,18 +58,112 @@ fn encrypted_keys_open_with_their_passphrase_alone() {
     assert_eq!(error(CERT, Some(KEY), Some(&passphrase())), IdentityError::PassphraseNotNeeded);
 }
 
+/// Rows S17 and "encrypted keys": whatever OpenSSL makes of a key, as PEM and as DER.
+#[test]
+fn s17_keys_that_openssl_encrypts_open_with_their_passphrase_alone() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let file = |name: &str| format!("{}/identity-{}-{name}", folder.display(), std::process::id());
+    let key = file("key.pem");
+    std::fs::write(&key, KEY).unwrap();
+    let openssl = |words: &[&str]| {
+        let done = Command::new("openssl").args(words).output().unwrap();
+        assert!(done.status.success(), "{words:?}: {}", String::from_utf8_lossy(&done.stderr));
+    };
+    let mut made = Vec::new();
+    for cipher in ["aes-128-cbc", "aes-192-cbc", "aes-256-cbc", "des3"] {
+        for prf in ["SHA1", "SHA224", "SHA256", "SHA384", "SHA512"] {
+            let prf = format!("hmacWith{prf}");
+            let words = ["-v2", cipher, "-v2prf", &prf, "-iter", "1000"].map(str::to_owned);
+            made.push((format!("{cipher}-{prf}"), words.to_vec()));
+        }
+        let scrypt = ["-v2", cipher, "-scrypt", "-scrypt_N", "1024"].map(str::to_owned);
+        made.push((format!("{cipher}-scrypt"), scrypt.to_vec()));
+    }
+    for (name, words) in made {
+        for form in ["pem", "der"] {
+            let out = file(&format!("{name}.{form}"));
+            let mut all = vec!["pkcs8", "-topk8", "-in", &key, "-outform", form, "-out", &out];
+            all.extend(words.iter().map(String::as_str));
+            all.extend(["-passout", "pass:correct-horse"]);
+            openssl(&all);
+            let encrypted = std::fs::read(&out).unwrap();
+            std::fs::remove_file(&out).unwrap();
+            let read = Identity::from_pem(CERT, Some(&encrypted), Some(&passphrase()));
+            assert!(read.is_ok(), "{name} as {form}: {}", read.unwrap_err());
+            let wrong = Passphrase::new(b"correct-mule".to_vec());
+            assert_eq!(error(CERT, Some(&encrypted), Some(&wrong)), IdentityError::PassphraseWrong);
+            assert_eq!(error(CERT, Some(&encrypted), None), IdentityError::PassphraseMissing);
+        }
+    }
+    std::fs::remove_file(&key).unwrap();
+}
+
+#[test]
+fn der_is_read_in_every_form_of_key() {
+    let der = |pem: &[u8]| pem::parse(pem).unwrap().into_contents();
+    let rsa: &[u8] = include_bytes!("data/rsa-cert.pem");
+    let ed: &[u8] = include_bytes!("data/ed25519-cert.pem");
+    for (cert, key) in [
+        (CERT, KEY),
+        (CERT, include_bytes!("data/ec-sec1.pem")),
+        (rsa, include_bytes!("data/rsa-pkcs1.pem")),
+        (ed, include_bytes!("data/ed25519-pkcs8.pem")),
+    ] {
+        Identity::from_pem(&der(cert), Some(&der(key)), None).unwrap();
+        Identity::from_pem(&der(cert), Some(key), None).unwrap();
+        Identity::from_pem(cert, Some(&der(key)), None).unwrap();
+    }
+    let encrypted = der(ENCRYPTED);
+    Identity::from_pem(&der(CERT), Some(&encrypted), Some(&passphrase())).unwrap();
+    assert_eq!(error(&der(CERT), Some(&encrypted), None), IdentityError::PassphraseMissing);
+    assert_eq!(error(&der(KEY), None, None), IdentityError::NoCertificate);
+    assert_eq!(error(CERT, Some(&der(CERT)), None), IdentityError::NoKey);
+}
+
+#[test]
+fn a_callback_is_asked_where_the_key_is_encrypted_and_only_there() {
+    let asked = Cell::new(0);
+    let ask = |answer: Option<Passphrase>| {
+        let asked = &asked;
+        move || {
+            asked.set(asked.get() + 1);
+            answer
+        }
+    };
+    Identity::with_passphrase(CERT, Some(KEY), ask(None)).unwrap();
+    assert_eq!(asked.get(), 0);
+    Identity::with_passphrase(CERT, Some(ENCRYPTED), ask(Some(passphrase()))).unwrap();
+    assert_eq!(asked.get(), 1);
+    let error = Identity::with_passphrase(CERT, Some(ENCRYPTED), ask(None)).unwrap_err();
+    assert_eq!(error, IdentityError::PassphraseMissing);
+}
+
+/// An expired leaf is told, and taken: see [`Identity::warning`].
+#[test]
+fn what_peers_will_refuse_is_a_warning() {
+    let authority = Authority::new("root");
+    let now = SystemTime::now();
+    assert_eq!(authority.identity(&["a.example"]).warning(now), None);
+    let expired = authority.identity_with(&["a.example"], support::expired);
+    let warning = expired.warning(now).unwrap();
+    assert_eq!(
+        warning,
+        IdentityWarning::Expired { name: "a.example".to_owned(), not_after: 978_307_200 }
+    );
+    assert!(warning.to_string().contains("a.example has expired"));
+    let early = SystemTime::UNIX_EPOCH;
+    let warning = expired.warning(early).unwrap();
+    assert!(matches!(warning, IdentityWarning::NotYetValid { not_before: 946_684_800, .. }));
+}
+
 #[test]
 fn old_encryption_comes_with_the_command_that_converts_it() {
     let legacy = error(CERT, Some(include_bytes!("data/ec-legacy.pem")), Some(&passphrase()));
     assert_eq!(legacy, IdentityError::LegacyEncryption);
     assert!(legacy.to_string().contains("openssl pkcs8 -topk8 -in FILE -out key.pem"));
-    let weak: [&[u8]; 2] =
-        [include_bytes!("data/ec-pbes1.pem"), include_bytes!("data/ec-des3.pem")];
-    for key in weak {
-        let error = error(CERT, Some(key), Some(&passphrase()));
-        assert!(matches!(error, IdentityError::UnsupportedEncryption(_)), "{error:?}");
-        assert!(error.to_string().contains("openssl pkcs8 -topk8 -v2 aes-256-cbc"));
-    }
+    let weak = error(CERT, Some(include_bytes!("data/ec-pbes1.pem")), Some(&passphrase()));
+    assert!(matches!(weak, IdentityError::UnsupportedEncryption(_)), "{weak:?}");
+    assert!(weak.to_string().contains("openssl pkcs8 -topk8 -v2 aes-256-cbc"));
 }
 
 #[test]
@@ -69,7 +171,9 @@ fn files_that_are_no_pem_are_told_apart() {
     let pkcs12 = error(include_bytes!("data/ec.p12"), None, Some(&passphrase()));
     assert_eq!(pkcs12, IdentityError::Pkcs12);
     assert!(pkcs12.to_string().contains("openssl pkcs12 -in FILE -out identity.pem"));
-    assert_eq!(error(include_bytes!("data/ec-cert.der"), None, None), IdentityError::Der);
+    assert_eq!(error(b"\x30\x00", None, None), IdentityError::Der);
+    let only_certificate = error(include_bytes!("data/ec-cert.der"), None, None);
+    assert_eq!(only_certificate, IdentityError::NoKey);
     assert_eq!(error(b"certificate", None, None), IdentityError::NotPem);
     assert_eq!(error(b"", None, None), IdentityError::NotPem);
 }

@@ -43,6 +43,7 @@ mod alarm;
 mod carrier;
 mod dial;
 mod events;
+mod files;
 #[cfg(feature = "futures-io")]
 mod futures_io;
 mod key_log;
@@ -69,17 +70,19 @@ pub use levada_address::{
     Address, AddressError, ConnectEndpoint, Family, Host, ListenEndpoint, UnixName,
 };
 pub use levada_core::{
-    AlertDescription, Blame, Bytes, CertificateFacts, CertificateFault, ClosePolicy,
+    AlertDescription, Blame, Bytes, CertificateFacts, CertificateFault, Check, Checks, ClosePolicy,
     ConnectFailure, Deadline, Deadlines, Ended, Ending, Endpoint, Event, Facts, Fault, LIFECYCLE,
-    Mode, OsError, OsErrorKind, Party, Role, Rule, ShownCertificate, Staple, StapleStatus, State,
-    Step, SubjectName, Times, TlsFacts, Verification, WhyPlain, machine,
+    Lapse, Mode, OsError, OsErrorKind, Outcome, Party, Pin, PinError, Role, Rule, SanRule,
+    SanRuleError, ShownCertificate, Staple, StapleStatus, State, Step, SubjectName, Times,
+    TlsFacts, Verification, WhyPlain, machine,
 };
 pub use levada_tls::{
-    Anchors, AnchorsError, ChannelBinding, ClientAuth, ClientHello, DangerKeyLog, ExporterError,
-    HelloAnswer, Identities, IdentitiesBuilder, IdentitiesError, Identity, IdentityError,
-    KeyingMaterial, NameError, Passphrase, PemError, Session, SessionName, SignatureScheme, Signer,
-    SignerError, Signing, TicketKey, TicketKeys, TicketRing, TlsClient, TlsClientBuilder,
-    TlsConfigError, TlsServer, TlsServerBuilder, TlsVersion, read_certificate,
+    Anchors, AnchorsError, ChannelBinding, ClientAuth, ClientHello, CrlError, CrlScope, Crls,
+    DangerKeyLog, ExporterError, HelloAnswer, Identities, IdentitiesBuilder, IdentitiesError,
+    Identity, IdentityError, IdentityWarning, KeyingMaterial, NameError, Passphrase, PeerRules,
+    PemError, Session, SessionName, SignatureScheme, Signer, SignerError, Signing, TicketKey,
+    TicketKeys, TicketRing, TlsClient, TlsClientBuilder, TlsConfigError, TlsServer,
+    TlsServerBuilder, TlsVersion, read_certificate,
 };
 pub use listener::Listener;
 pub use memory::Pipe;

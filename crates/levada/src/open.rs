@@ -15,10 +15,11 @@ use levada_core::Deadlines;
 use levada_pool::TlsRequest;
 use levada_pool::wire::TextError;
 use levada_tls::{
-    Anchors, AnchorsError, ClientAuth, Identities, IdentitiesError, Identity, IdentityError,
-    NameError, Passphrase, SessionName, TlsClient, TlsConfigError, TlsServer,
+    Anchors, AnchorsError, ClientAuth, CrlError, Identities, IdentitiesError, Identity,
+    IdentityError, NameError, SessionName, TlsClient, TlsConfigError, TlsServer,
 };
 
+use crate::files;
 use crate::key_log::KeyLogFile;
 use crate::listener::Listener;
 use crate::pool::{Layer, PoolSession, PoolTls, ServerLayer, client_certificate};
@@ -92,13 +93,17 @@ impl Binder {
     /// A [`SetupError`] when the address does not fit for listening, and when a file cannot be read
     /// or used.
     pub fn new(address: &Address) -> Result<Self, SetupError> {
+        let tls = address.for_listening()?.tls;
+        Self::read(address, tls.and_then(|tls| KeyLogFile::of(&tls.session)))
+    }
+
+    fn read(address: &Address, key_log: Option<KeyLogFile>) -> Result<Self, SetupError> {
         let ListenAddress { endpoint, tls, pool, web_socket, deadlines } =
             address.for_listening()?;
         let identities = match &tls {
-            Some(tls) => tls.identities.iter().map(identity).collect::<Result<_, _>>()?,
+            Some(tls) => files::identities(&tls.identities)?,
             None => Vec::new(),
         };
-        let key_log = tls.as_ref().and_then(|tls| KeyLogFile::of(&tls.session));
         let layer = match (&tls, &pool) {
             (Some(tls), _) => server(tls, &identities, key_log.as_ref())?.into(),
             (None, Some(pool)) => pool_server(pool)?.into(),
@@ -108,6 +113,22 @@ impl Binder {
         let web_socket = web_socket.map(|ws| web_socket_server(&ws, deadlines)).transpose()?;
         let address = address.clone();
         Ok(Self { address, endpoint, layer, web_socket, identities, key_log, options })
+    }
+
+    /// Reads again what the address names, and changes nothing: see [`replace`](Self::replace).
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn reread(&self) -> Result<Self, SetupError> {
+        Self::read(&self.address, self.key_log.clone())
+    }
+
+    /// Goes on with what `newer` has read: every listener that this one or a clone of it has bound
+    /// takes it for the next handshake. Streams that are there go on as they are.
+    pub fn replace(&mut self, newer: Self) {
+        self.layer.replace(&newer.layer);
+        self.identities = newer.identities;
     }
 
     /// The identities, in the order of the address.
@@ -140,6 +161,7 @@ impl Binder {
 /// Dials one address as often as wanted; the files that it names are read once.
 #[derive(Clone, Debug)]
 pub struct Dialer {
+    address: Address,
     endpoint: ConnectEndpoint,
     wrap: Wrap,
     web_socket: Option<ClientOptions>,
@@ -164,11 +186,15 @@ impl Dialer {
     /// A [`SetupError`] when the address does not fit for connecting, and when a file cannot be read
     /// or used.
     pub fn new(address: &Address) -> Result<Self, SetupError> {
+        let tls = address.for_connecting()?.tls;
+        Self::read(address, tls.and_then(|tls| KeyLogFile::of(&tls.session)))
+    }
+
+    fn read(address: &Address, key_log: Option<KeyLogFile>) -> Result<Self, SetupError> {
         let ConnectAddress { endpoint, tls, pool, web_socket, deadlines } =
             address.for_connecting()?;
-        let files = tls.as_ref().and_then(|tls| tls.identity.as_ref());
-        let identity = files.map(identity).transpose()?;
-        let key_log = tls.as_ref().and_then(|tls| KeyLogFile::of(&tls.session));
+        let identity = tls.as_ref().and_then(|tls| tls.identity.as_ref());
+        let identity = files::identities(identity.map_or(&[], std::slice::from_ref))?.pop();
         let wrap = match (&tls, &pool) {
             (Some(tls), _) => {
                 Wrap::Tls(client(tls, identity.as_ref(), key_log.as_ref())?, session_name(tls)?)
@@ -178,7 +204,25 @@ impl Dialer {
         };
         let options = Options { deadlines, ..Options::default() };
         let web_socket = web_socket.map(|ws| web_socket_client(&ws, deadlines)).transpose()?;
-        Ok(Self { endpoint, wrap, web_socket, identity, key_log, options })
+        let address = address.clone();
+        Ok(Self { address, endpoint, wrap, web_socket, identity, key_log, options })
+    }
+
+    /// Reads again what the address names, and changes nothing: see [`replace`](Self::replace).
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn reread(&self) -> Result<Self, SetupError> {
+        Self::read(&self.address, self.key_log.clone())
+    }
+
+    /// Goes on with what `newer` has read, as do the clones of this one: for the next stream.
+    pub fn replace(&mut self, newer: Self) {
+        if let (Wrap::Tls(ours, _), Wrap::Tls(newer, _)) = (&self.wrap, &newer.wrap) {
+            ours.replace(newer);
+        }
+        self.identity = newer.identity;
     }
 
     /// The identity that is shown to a peer who asks for one.
@@ -242,9 +286,8 @@ fn client(
     if let Some(key_log) = key_log {
         builder = builder.danger_key_log(key_log.danger_key_log());
     }
-    if let Some(path) = &tls.ca {
-        builder = builder.anchors(anchors(path)?);
-    }
+    let anchors = files::anchors(tls.ca.as_deref(), &tls.rules, Anchors::platform)?;
+    builder = builder.anchors(anchors).rules(files::peer_rules(&tls.rules)?);
     if let Some(identity) = identity {
         builder = builder.identity(identity.clone());
     }
@@ -284,9 +327,9 @@ fn server(
     if let Some(key_log) = key_log {
         builder = builder.danger_key_log(key_log.danger_key_log());
     }
-    if let Some(ClientCheck { ca, required }) = &tls.client {
-        let anchors = anchors(ca)?;
-        builder = builder.client_auth(match required {
+    if let Some(ClientCheck { ca, rules, required }) = &tls.client {
+        let anchors = files::anchors(ca.as_deref(), rules, Anchors::none)?;
+        builder = builder.client_rules(files::peer_rules(rules)?).client_auth(match required {
             true => ClientAuth::Required(anchors),
             false => ClientAuth::Requested(anchors),
         });
@@ -322,7 +365,7 @@ fn web_socket_client(
         offer = offer.with_subprotocol(name).map_err(SetupError::Offer)?;
     }
     if let Some(path) = &ws.header_file {
-        for (index, line) in read(path)?.split(|&byte| byte == b'\n').enumerate() {
+        for (index, line) in files::read(path)?.split(|&byte| byte == b'\n').enumerate() {
             let wrong = || SetupError::Header { path: path.clone(), line: index + 1 };
             let line = str::from_utf8(line).map_err(|_| wrong())?.trim();
             if line.is_empty() {
@@ -380,40 +423,6 @@ fn pool_at(socket: Option<&Path>) -> Result<PoolTls, SetupError> {
     path.map(PoolTls::at).ok_or(SetupError::NoPool)
 }
 
-fn anchors(path: &Path) -> Result<Anchors, SetupError> {
-    Anchors::from_pem(&read(path)?)
-        .map_err(|error| SetupError::Anchors { path: path.to_path_buf(), error })
-}
-
-fn identity(files: &IdentityFiles) -> Result<Identity, SetupError> {
-    let passphrase = files.passphrase_file.as_deref().map(passphrase).transpose()?;
-    let chain = read(&files.cert)?;
-    let key = if files.key == files.cert { None } else { Some(read(&files.key)?) };
-    let identity = Identity::from_pem(&chain, key.as_deref(), passphrase.as_ref())
-        .map_err(|error| SetupError::Identity { files: Box::new(files.clone()), error })?;
-    match &files.ocsp {
-        None => Ok(identity),
-        Some(path) => identity
-            .with_staple(&read(path)?)
-            .map_err(|error| SetupError::Staple { path: path.clone(), error }),
-    }
-}
-
-/// A passphrase file's first line, without the line's end.
-fn passphrase(path: &Path) -> Result<Passphrase, SetupError> {
-    let mut bytes = read(path)?;
-    let end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(bytes.len());
-    bytes.truncate(end);
-    if bytes.last() == Some(&b'\r') {
-        bytes.pop();
-    }
-    Ok(Passphrase::new(bytes))
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, SetupError> {
-    std::fs::read(path).map_err(|error| SetupError::Read { path: path.to_path_buf(), error })
-}
-
 /// Why an address cannot be dialled or listened at: something is to be mended on this machine.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -433,6 +442,18 @@ pub enum SetupError {
         path: PathBuf,
         /// The reason.
         error: AnchorsError,
+    },
+    /// A file of revocation lists cannot be used.
+    Crls {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        error: CrlError,
+    },
+    /// The environment variable that has the passphrase is not set.
+    PassphraseVariable {
+        /// Its name.
+        name: String,
     },
     /// A certificate and key cannot be used.
     Identity {
@@ -496,11 +517,17 @@ impl fmt::Display for SetupError {
             Self::Address(error) => write!(f, "{error}"),
             Self::Read { path, error } => write!(f, "cannot read {}: {error}", path.display()),
             Self::Anchors { path, error } => write!(f, "{}: {error}", path.display()),
-            Self::Identity { files, error } if files.key == files.cert => {
-                write!(f, "{}: {error}", files.cert.display())
-            }
+            Self::Crls { path, error } => write!(f, "{}: {error}", path.display()),
+            Self::PassphraseVariable { name } => write!(
+                f,
+                "the private key is encrypted, and the environment has no {name} with its passphrase"
+            ),
             Self::Identity { files, error } => {
-                write!(f, "{} with {}: {error}", files.cert.display(), files.key.display())
+                write!(f, "{}", files.cert.display())?;
+                if files.key != files.cert {
+                    write!(f, " with {}", files.key.display())?;
+                }
+                write!(f, ": {}", with_files(error, files))
             }
             Self::Staple { path, error } => write!(f, "{}: {error}", path.display()),
             Self::KeyLog { path, error } => {
@@ -521,6 +548,29 @@ impl fmt::Display for SetupError {
             Self::Listen { address, error } => write!(f, "cannot listen at {address}: {error}"),
         }
     }
+}
+
+/// The error's words, whose commands name the files.
+fn with_files(error: &IdentityError, files: &IdentityFiles) -> String {
+    let [cert, key] = [&files.cert, &files.key].map(|path| shell_word(path));
+    let text = error.to_string();
+    match error {
+        IdentityError::KeyMismatch => {
+            text.replacen("FILE", &cert, 1).replacen(" FILE", &format!(" {key}"), 1)
+        }
+        error if error.is_about_key() => text.replace("FILE", &key),
+        _ => text.replace("FILE", &cert),
+    }
+}
+
+/// A path as a shell takes it.
+fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+,:@%".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) {
+        return text;
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 impl std::error::Error for SetupError {}

@@ -359,6 +359,13 @@ impl ServerLayer {
             Accepting::Pool(session) => session.clone().into(),
         }
     }
+
+    /// Has a server of TLS go on as `newer` is set up.
+    pub(crate) fn replace(&self, newer: &Self) {
+        if let (Accepting::Tls(ours), Accepting::Tls(newer)) = (&self.0, &newer.0) {
+            ours.replace(newer);
+        }
+    }
 }
 
 impl From<levada_tls::TlsServer> for ServerLayer {

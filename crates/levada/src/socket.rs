@@ -269,6 +269,21 @@ impl Socket {
         self.session.as_ref().ok_or(ExporterError::NoSession)?.channel_binding(binding)
     }
 
+    /// The peer's own certificate in DER, verified or not; `None` before it was shown, behind the end of
+    /// TLS, and where there is none.
+    pub fn peer_certificate(&self) -> Option<&[u8]> {
+        self.session.as_ref()?.peer_certificate()
+    }
+
+    /// Has a read give the data of one TLS record at most, and never join two: for streams whose peer
+    /// seals each message by itself. TLS promises nothing of it (RFC 8446 section 5.1). Without TLS it
+    /// has no effect.
+    pub const fn keep_records_apart(&mut self) {
+        if let Some(session) = &mut self.session {
+            session.keep_records_apart();
+        }
+    }
+
     /// A listener for what happens from now on. A socket without one does no work for it.
     pub fn events(&mut self) -> Events {
         self.watch.events()

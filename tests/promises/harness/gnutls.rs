@@ -14,6 +14,16 @@ impl Gnutls {
 
     /// Connects, verifies the server, and passes bytes; the end of its input is a close_notify.
     pub(crate) fn client(pki: &Pki, to: SocketAddr, version: &str) -> Running {
+        Self::command(pki, to, version).start()
+    }
+
+    /// As [`client`](Self::client), with the client's certificate.
+    pub(crate) fn client_with(pki: &Pki, to: SocketAddr, version: &str) -> Running {
+        let own = ["--x509certfile", &pki.client, "--x509keyfile", &pki.client];
+        Self::command(pki, to, version).args(own).start()
+    }
+
+    fn command(pki: &Pki, to: SocketAddr, version: &str) -> Command {
         // What it says of itself goes there: its standard output is the stream's alone.
         let log = pki.folder.path().join(format!("gnutls-{}.log", to.port()));
         Command::new("gnutls-cli")
@@ -21,7 +31,6 @@ impl Gnutls {
             .args(["--verify-hostname", "localhost", "--sni-hostname", "localhost"])
             .args(["--x509cafile", &pki.ca, "--priority", &only(version)])
             .args(["--logfile", log.to_str().unwrap()])
-            .start()
     }
 
     /// `gnutls-serv` that sends back what comes, and where it listens.

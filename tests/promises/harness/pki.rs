@@ -1,11 +1,13 @@
 //! Certificates for one test.
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer,
+    KeyIdMethod, KeyPair, RevokedCertParams, date_time_ymd,
+};
 
 use super::Folder;
 
 /// An authority, and files with identities that it vouches for.
-#[derive(Debug)]
 pub(crate) struct Pki {
     pub(crate) folder: Folder,
     /// The authority's certificate.
@@ -14,9 +16,14 @@ pub(crate) struct Pki {
     pub(crate) localhost: String,
     /// Certificate and key for a client.
     pub(crate) client: String,
+    pub(crate) issuer: Issuer<'static, KeyPair>,
 }
 
 impl Pki {
+    /// The serial numbers of the two identities.
+    pub(crate) const LOCALHOST: u64 = 16;
+    pub(crate) const CLIENT: u64 = 17;
+
     pub(crate) fn new() -> Self {
         let folder = Folder::new();
         let key = KeyPair::generate().unwrap();
@@ -27,15 +34,56 @@ impl Pki {
         let certificate = params.self_signed(&key).unwrap();
         let ca = folder.write("ca.pem", &certificate.pem());
         let issuer = Issuer::new(params, key);
-        let identity = |name: &str, names: &[&str]| {
-            let key = KeyPair::generate().unwrap();
-            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-            let params = CertificateParams::new(names).unwrap();
-            let certificate = params.signed_by(&key, &issuer).unwrap();
-            folder.write(name, &format!("{}{}", certificate.pem(), key.serialize_pem()))
+        let none = String::new;
+        let mut pki = Self { folder, ca, localhost: none(), client: none(), issuer };
+        let names = ["localhost", "127.0.0.1", "::1"];
+        pki.localhost = pki.identity("localhost.pem", &names, |params| {
+            params.serial_number = Some(Self::LOCALHOST.into());
+        });
+        pki.client = pki.identity("client.pem", &["client"], |params| {
+            params.serial_number = Some(Self::CLIENT.into());
+        });
+        pki
+    }
+
+    /// A file with a certificate and its key.
+    pub(crate) fn identity(
+        &self,
+        file: &str,
+        names: &[&str],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> String {
+        let key = KeyPair::generate().unwrap();
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        change(&mut params);
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        self.folder.write(file, &format!("{}{}", certificate.pem(), key.serialize_pem()))
+    }
+
+    /// A file with a revocation list of these serial numbers.
+    pub(crate) fn crl(&self, file: &str, revoked: &[u64]) -> String {
+        let entry = |serial: &u64| RevokedCertParams {
+            serial_number: (*serial).into(),
+            revocation_time: date_time_ymd(2020, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
         };
-        let localhost = identity("localhost.pem", &["localhost", "127.0.0.1", "::1"]);
-        let client = identity("client.pem", &["client"]);
-        Self { folder, ca, localhost, client }
+        let params = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(2100, 1, 1),
+            crl_number: 1_u64.into(),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.iter().map(entry).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = params.signed_by(&self.issuer).unwrap();
+        self.folder.write(file, &list.pem().unwrap())
+    }
+}
+
+impl std::fmt::Debug for Pki {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pki").field("folder", &self.folder).finish_non_exhaustive()
     }
 }

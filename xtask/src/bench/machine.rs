@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::bench::terminators;
+use crate::bench::terminators::ALL;
 
 /// What has to be told with every number.
 #[derive(Debug, Default)]
@@ -14,41 +14,63 @@ pub(crate) struct Machine {
     pub(crate) kernel: String,
     pub(crate) date: String,
     pub(crate) commit: String,
-    /// The version of each terminator that is there, by its name.
-    pub(crate) versions: Vec<(&'static str, String)>,
-    /// OpenSSL's, which most of them are built on.
-    pub(crate) openssl: String,
 }
 
 impl Machine {
     /// # Errors
     ///
-    /// When the system does not tell, or a terminator does not say its version.
-    pub(crate) fn look(target: &Path) -> Result<Self, String> {
+    /// When the system does not tell.
+    pub(crate) fn look() -> Result<Self, String> {
         let read =
             |file: &str| fs::read_to_string(file).map_err(|error| format!("{file}: {error}"));
         let cpus = read("/proc/cpuinfo")?;
         let commit = said(&["git", "rev-parse", "--short=12", "HEAD"])?;
         let is_dirty = !said(&["git", "status", "--porcelain", "--untracked-files=no"])?.is_empty();
-        let mut versions = Vec::new();
-        for terminator in terminators::ALL {
-            let version = match terminator.version {
-                Some(words) => version(&said(words)?).unwrap_or_default(),
-                None => "this commit".to_owned(),
-            };
-            if terminator.program(target).is_ok() {
-                versions.push((terminator.name, version));
-            }
-        }
         Ok(Self {
             processor: processor(&cpus).unwrap_or("unknown").to_owned(),
             cores: cpus.lines().filter(|line| line.starts_with("processor")).count(),
             kernel: read("/proc/sys/kernel/osrelease")?.trim().to_owned(),
             date: said(&["date", "--utc", "+%F"])?,
             commit: if is_dirty { format!("{commit} with changes") } else { commit },
-            versions,
-            openssl: version(&said(&["openssl", "version"])?).unwrap_or_default(),
         })
+    }
+
+    /// When and where it was, as the first sentence of a block.
+    pub(crate) fn measured(&self, rounds: usize) -> String {
+        let Self { processor, cores, kernel, date, commit } = self;
+        format!(
+            "Measured on {date} at commit {commit}, in {rounds} rounds: {processor}, {cores} cores, \
+             Linux {kernel}.\n"
+        )
+    }
+}
+
+/// The terminators that are there.
+#[derive(Debug, Default)]
+pub(crate) struct Versions {
+    /// Each of them by its name.
+    pub(crate) terminators: Vec<(&'static str, String)>,
+    /// OpenSSL's, which most of them are built on.
+    pub(crate) openssl: String,
+}
+
+impl Versions {
+    /// # Errors
+    ///
+    /// When a terminator does not say its version.
+    pub(crate) fn look(target: &Path) -> Result<Self, String> {
+        let mut terminators = Vec::new();
+        for terminator in ALL {
+            let version = match terminator.version {
+                Some(words) => version(&said(words)?).unwrap_or_default(),
+                None => "this commit".to_owned(),
+            };
+            if terminator.program(target).is_ok() {
+                terminators.push((terminator.name, version));
+            }
+        }
+        let openssl = version(&said(&["openssl", "version"])?).unwrap_or_default();
+        Ok(Self { terminators, openssl })
     }
 }
 

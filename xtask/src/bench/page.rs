@@ -4,34 +4,37 @@ use std::fmt::Write as _;
 
 use crate::bench::chart;
 use crate::bench::figures::{Figure, GROUPS, Group};
-use crate::bench::machine::Machine;
+use crate::bench::machine::{Machine, Versions};
 use crate::bench::results::{Results, Series, median, ratio, spread, values};
 use crate::bench::terminators::{self, OURS};
 
 /// The page, in the documentation.
 pub(crate) const FILE: &str = "benchmarks.md";
 
-const BEGIN: &str = "<!-- begin results -->\n";
-const END: &str = "<!-- end results -->";
+/// The block of the terminators, and that of WebSockets.
+pub(crate) const RESULTS: &str = "results";
+pub(crate) const WEBSOCKET: &str = "websocket";
 
-/// The page with another block.
+/// The page with another text in the block of this name.
 ///
 /// # Errors
 ///
 /// When it lacks the marker lines.
-pub(crate) fn with_results(page: &str, block: &str) -> Result<String, String> {
+pub(crate) fn with_block(page: &str, name: &str, block: &str) -> Result<String, String> {
+    let (begin, end) = (format!("<!-- begin {name} -->\n"), format!("<!-- end {name} -->"));
     let parts = || {
-        let (head, rest) = page.split_once(BEGIN)?;
-        let (_, tail) = rest.split_once(END)?;
-        Some(format!("{head}{BEGIN}{block}{END}{tail}"))
+        let (head, rest) = page.split_once(&begin)?;
+        let (_, tail) = rest.split_once(&end)?;
+        Some(format!("{head}{begin}{block}{end}{tail}"))
     };
-    parts().ok_or_else(|| format!("{FILE} lacks the marker lines of the block 'results'"))
+    parts().ok_or_else(|| format!("{FILE} lacks the marker lines of the block '{name}'"))
 }
 
-pub(crate) fn render(results: &Results, machine: &Machine) -> String {
+pub(crate) fn render(results: &Results, machine: &Machine, versions: &Versions) -> String {
     let mut page = String::new();
     let _ = writeln!(page, "![The main figures as bars]({})\n", chart::FILE);
-    about(&mut page, results, machine);
+    let _ = writeln!(page, "{}", machine.measured(results.rounds()));
+    about(&mut page, results, versions);
     against_the_best(&mut page, results);
     for group in GROUPS {
         table(&mut page, results, group);
@@ -43,16 +46,10 @@ pub(crate) fn render(results: &Results, machine: &Machine) -> String {
     page
 }
 
-fn about(page: &mut String, results: &Results, machine: &Machine) {
-    let Machine { processor, cores, kernel, date, commit, versions, openssl } = machine;
-    let rounds = results.rounds();
-    let _ = writeln!(
-        page,
-        "Measured on {date} at commit {commit}, in {rounds} rounds: {processor}, {cores} cores, \
-         Linux {kernel}.\n"
-    );
+fn about(page: &mut String, results: &Results, versions: &Versions) {
+    let Versions { terminators, openssl } = versions;
     let _ = writeln!(page, "| terminator | version | set up |\n|---|---|---|");
-    for (name, version) in versions {
+    for (name, version) in terminators {
         let setup = terminators::named(name).map_or("", |terminator| terminator.setup);
         let _ = writeln!(page, "| {name} | {version} | {setup} |");
     }
@@ -161,7 +158,7 @@ mod tests {
 
     fn page() -> String {
         let machine = Machine { processor: "A".into(), cores: 2, ..Machine::default() };
-        render(&Results::parse(RUNS).unwrap(), &machine)
+        render(&Results::parse(RUNS).unwrap(), &machine, &Versions::default())
     }
 
     #[test]
@@ -189,9 +186,9 @@ mod tests {
 
     #[test]
     fn only_the_block_is_exchanged() {
-        let page = format!("a\n{BEGIN}old\n{END}\nb\n");
-        assert_eq!(with_results(&page, "new\n").unwrap(), format!("a\n{BEGIN}new\n{END}\nb\n"));
-        with_results("a", "new").unwrap_err();
+        let page = |text| format!("a\n<!-- begin ws -->\n{text}\n<!-- end ws -->\nb\n");
+        assert_eq!(with_block(&page("old"), "ws", "new\n").unwrap(), page("new"));
+        with_block(&page("old"), "results", "new\n").unwrap_err();
     }
 
     #[test]

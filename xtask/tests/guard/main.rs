@@ -45,6 +45,17 @@ fn every_fuzz_target_has_a_corpus() {
     hold(&Tree::read(), |tree| rules::corpora(tree.files()));
 }
 
+#[test]
+fn every_row_of_the_websocket_contract_has_a_test() {
+    hold(&Tree::read(), |tree| {
+        let tests = ["crates/levada-ws/", "crates/levada/tests/ws"];
+        let is_test = |file: &&String| tests.iter().any(|folder| file.starts_with(folder));
+        let rust = |file: &&String| Path::new(file).extension() == Some(OsStr::new("rs"));
+        let files = tree.files().iter().filter(is_test).filter(rust);
+        rules::rows(&files.map(|file| tree.text(file)).collect::<String>())
+    });
+}
+
 fn each_source(tree: &Tree, rule: fn(&str, &str) -> Vec<Finding>) -> Vec<Finding> {
     let is_rust = |file: &&String| Path::new(file).extension() == Some(OsStr::new("rs"));
     let sources = tree.files().iter().filter(is_rust);

@@ -102,6 +102,27 @@ pub(crate) fn corpora(files: &[String]) -> Vec<Finding> {
     bare.map(|(file, corpus)| finding(&file, 1, &format!("commit inputs under {corpus}"))).collect()
 }
 
+/// The rows of the WebSocket contract: bytes, wake-ups, closing, events and errors.
+const ROWS: [(char, u32); 5] = [('b', 10), ('k', 4), ('c', 14), ('e', 10), ('x', 4)];
+
+/// Each row stands at the head of a test's name, alone or with others: `fn c1_e1_what_is_so`.
+pub(crate) fn rows(tests: &str) -> Vec<Finding> {
+    let code = code_only(tests);
+    let all: Vec<&str> = words(&code).map(|(_, word)| word).collect();
+    let names = all.windows(2).filter(|pair| pair[0] == "fn").map(|pair| pair[1]);
+    let is_row = |word: &&str| {
+        let digits = word.get(1..).unwrap_or_default();
+        !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let shown: Vec<&str> = names.flat_map(|name| name.split('_').take_while(is_row)).collect();
+    let rows =
+        ROWS.iter().flat_map(|&(kind, last)| (1..=last).map(move |row| format!("{kind}{row}")));
+    let lacking = rows.filter(|row| !shown.contains(&&**row));
+    lacking
+        .map(|row| finding("crates/levada-ws/tests", 1, &format!("write a test `fn {row}_…`")))
+        .collect()
+}
+
 fn of_attributes(file: &str, text: &str, mend: &str, bad: fn(&str) -> bool) -> Vec<Finding> {
     let code = code_only(text);
     let found = attributes(&code).filter(|&(_, inside)| bad(inside));
@@ -115,6 +136,16 @@ fn finding(file: &str, line: usize, mend: &str) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_without_a_test_is_found() {
+        let all = |kind, last| (1..=last).map(move |row| format!("fn {kind}{row}_so() {{}}\n"));
+        let tests: String = ROWS.iter().flat_map(|&(kind, last)| all(kind, last)).collect();
+        assert_eq!(rows(&tests), []);
+        assert_eq!(rows(&tests.replace("fn e7_so", "fn e6_e7_so")), []);
+        assert_eq!(rows(&tests.replace("fn e7_so", "fn so_e7")).len(), 1);
+        assert_eq!(rows(&tests.replace("fn e7_so", "// fn e7_so")).len(), 1);
+    }
 
     fn lines(findings: &[Finding]) -> Vec<usize> {
         findings.iter().map(|finding| finding.line).collect()

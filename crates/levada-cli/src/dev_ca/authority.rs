@@ -99,9 +99,12 @@ impl Authority {
     ) -> Result<Self, DevelopmentError> {
         let key = KeyPair::generate()?;
         let kind = if any_name { UNLIMITED } else { LIMITED };
-        let mark: String =
-            key.public_key_raw().iter().skip(1).take(4).map(|byte| format!("{byte:02x}")).collect();
-        let name = format!("{kind}{mark}");
+        // The first of its public point, behind the byte that says how it is encoded.
+        let [_, a, b, c, d, ..] = *key.public_key_raw() else {
+            return Err(DevelopmentError::Refused("a key without a public half was made".into()));
+        };
+        let mark = u32::from_be_bytes([a, b, c, d]);
+        let name = format!("{kind}{mark:08x}");
         let mut params = params(&name);
         params.not_before = now - BACKDATED;
         params.not_after = now + LIFE;

@@ -298,7 +298,7 @@ impl Kept {
     pub(crate) fn files(folder: &StateDir) -> Result<Vec<String>, DevelopmentError> {
         let mut files = Vec::new();
         for name in folder.names()? {
-            if !name.ends_with(".pem") || [CA, AUTHORITY].contains(&&*name) {
+            if [CA, AUTHORITY].contains(&&*name) || name.strip_suffix(".pem").is_none() {
                 continue;
             }
             // What others have made is theirs.

@@ -1,11 +1,14 @@
 //! The report on one page, for people.
 
+use std::fmt::Write as _;
+
 use levada::{Staple, StapleStatus, Verification};
 use time::OffsetDateTime;
 
 use super::layout::{Ink, Paper, Row};
-use super::report::{Accepted, Certificate, Place, Report, SuiteAccepted, Tls};
+use super::report::{Accepted, Certificate, GroupAccepted, Place, Report, SuiteAccepted, Tls};
 use super::verdict::{Finding, Severity, Verdict};
+use super::visit::Outcome;
 use crate::validity;
 
 /// The most names of a certificate that are shown.
@@ -61,38 +64,26 @@ fn addresses(report: &Report) -> Vec<Row> {
         let line = format!("{count} in {}{rest}", millis(lookup.ms));
         rows.push(Row { label: "lookup", lines: vec![plain(line)] });
     }
-    let visited = report.addresses.iter().map(|place| visited(place, report.tls.is_some()));
-    rows.push(Row { label: "addresses", lines: visited.collect() });
+    let lines = report.addresses.iter().map(visited).collect();
+    rows.push(Row { label: "addresses", lines });
     rows
 }
 
-fn visited(place: &Place, speaks_tls: bool) -> (Ink, String) {
-    let mut line = format!("{}  ", place.address);
-    match (place.connect_ms, place.handshake_ms) {
+fn visited(place: &Place) -> (Ink, String) {
+    let steps = match (place.connect_ms, place.handshake_ms) {
+        (None, _) => "not connected".to_owned(),
+        (Some(connect), None) => format!("connected in {}", millis(connect)),
         (Some(connect), Some(handshake)) => {
-            let handshake = millis(handshake);
-            line.push_str(&format!("connected in {}, TLS in {handshake}", millis(connect)));
+            format!("connected in {}, TLS in {}", millis(connect), millis(handshake))
         }
-        (Some(connect), None) => {
-            line.push_str(&format!("connected in {}", millis(connect)));
-            if speaks_tls && place.why.is_none() {
-                line.push_str(", no TLS");
-            }
-        }
-        (None, _) => line.push_str("not connected"),
-    }
-    match (place.outcome, &place.why) {
-        ("good", _) | (_, None) => (Ink::Plain, line),
-        (outcome, Some(_)) => {
-            let ink = if outcome == "unreachable" { Ink::Warning } else { Ink::Bad };
-            let words = match outcome {
-                "unreachable" => ": unreachable",
-                "not_verified" => ": not trusted",
-                _ => ": TLS failed",
-            };
-            (ink, format!("{line}{words}"))
-        }
-    }
+    };
+    let (ink, outcome) = match place.outcome {
+        Outcome::Good => (Ink::Plain, ""),
+        Outcome::Unreachable => (Ink::Warning, ": unreachable"),
+        Outcome::NotVerified => (Ink::Bad, ": not trusted"),
+        Outcome::TlsFailed => (Ink::Bad, ": TLS failed"),
+    };
+    (ink, format!("{}  {steps}{outcome}", place.address))
 }
 
 fn agreed(tls: &Tls) -> Row {
@@ -110,6 +101,7 @@ fn identity(tls: &Tls) -> Row {
     let verified = match (tls.verification, &tls.verified_name) {
         (Some(Verification::Verified), Some(name)) => (Ink::Good, format!("verified to be {name}")),
         (Some(Verification::Verified), None) => (Ink::Good, "verified".to_owned()),
+        (Some(Verification::Pinned), _) => (Ink::Good, "pinned: no name was asked for".to_owned()),
         (Some(Verification::Refused), _) => (Ink::Bad, "not trusted, see below".to_owned()),
         (Some(Verification::Danger), _) => (Ink::Warning, "not verified: that is off".to_owned()),
         (Some(Verification::Anonymous) | None, _) => {
@@ -168,18 +160,19 @@ fn accepted(accepts: &Accepted) -> Vec<Row> {
     };
     let mut versions = vec![plain(named(Some(true)))];
     for (wanted, words) in [(Some(false), "not"), (None, "no answer for")] {
-        let names = named(wanted);
-        if !names.is_empty() {
-            versions.push(plain(format!("{words} {names}")));
+        let list = named(wanted);
+        if !list.is_empty() {
+            versions.push(plain(format!("{words} {list}")));
         }
     }
     let groups: Vec<_> = accepts
         .groups
         .iter()
-        .map(|group| match group.post_quantum {
-            true => format!("{} (post-quantum)", group.group),
-            false => group.group.clone(),
-        })
+        .map(
+            |GroupAccepted { group, post_quantum }| {
+                if *post_quantum { format!("{group} (post-quantum)") } else { group.clone() }
+            },
+        )
         .collect();
     let list = |items: &[String]| match items {
         [] => Vec::new(),
@@ -214,7 +207,8 @@ fn suites(all: &[SuiteAccepted]) -> Vec<(Ink, String)> {
                 Some(weakness) => format!("{version}, {weakness}: {}", names.join(", ")),
             };
             if alike.len() > shown {
-                line.push_str(&format!(", and {} more", alike.len() - shown));
+                // Writing to a String cannot fail.
+                let _ = write!(line, ", and {} more", alike.len() - shown);
             }
             (if weakness.is_some() { Ink::Warning } else { Ink::Plain }, line)
         })

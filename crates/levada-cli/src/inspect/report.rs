@@ -39,7 +39,7 @@ pub(crate) struct Lookup {
 #[derive(Debug, Serialize)]
 pub(crate) struct Place {
     pub(crate) address: String,
-    pub(crate) outcome: &'static str,
+    pub(crate) outcome: Outcome,
     /// Why it is not good.
     pub(crate) why: Option<String>,
     pub(crate) connect_ms: Option<f64>,
@@ -138,12 +138,7 @@ impl Place {
     fn of(visit: &Visit) -> Self {
         Self {
             address: visit.at.clone(),
-            outcome: match visit.outcome() {
-                Outcome::Good => "good",
-                Outcome::Unreachable => "unreachable",
-                Outcome::TlsFailed => "tls_failed",
-                Outcome::NotVerified => "not_verified",
-            },
+            outcome: visit.outcome(),
             why: visit.ended.as_ref().map(|ended| ended.ending.to_string()),
             connect_ms: visit.facts.times.connect.map(millis),
             handshake_ms: visit.facts.times.handshake.map(millis),
@@ -358,7 +353,7 @@ mod tests {
             lookup: Some(Lookup { ms: 0.0, more_addresses: 0 }),
             addresses: vec![Place {
                 address: String::new(),
-                outcome: "good",
+                outcome: Outcome::Good,
                 why: None,
                 connect_ms: None,
                 handshake_ms: None,
@@ -401,7 +396,7 @@ mod tests {
                 for (key, value) in fields {
                     let path = format!("{path}{}{key}", if path.is_empty() { "" } else { "." });
                     found.push(path.clone());
-                    if !path.ends_with(".names") {
+                    if key != "names" {
                         keys(value, &path, found);
                     }
                 }

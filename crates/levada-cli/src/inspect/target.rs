@@ -1,7 +1,7 @@
 //! What is inspected: where it is, and how it is spoken to.
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use levada::{
     Address, ConnectEndpoint, ConnectFailure, Deadline, Ended, Ending, Facts, Family, Host,
@@ -9,6 +9,7 @@ use levada::{
 };
 use levada::{Deadlines, Dialer};
 use levada_address::{ConnectTls, Scheme};
+use tokio::time::{Instant, timeout};
 
 use crate::door::shown;
 use crate::exit::{Stop, fail};
@@ -94,7 +95,7 @@ impl Target {
         let both =
             async { tokio::join!(ask(IpVersion::V6, Family::V4), ask(IpVersion::V4, Family::V6)) };
         let answers = match self.deadlines.lookup {
-            Some(time) => tokio::time::timeout(time, both).await.ok(),
+            Some(time) => timeout(time, both).await.ok(),
             None => Some(both.await),
         };
         let lookup = Some(began.elapsed());

@@ -1,6 +1,6 @@
 //! What the findings come to.
 
-use levada::{Ended, Staple, StapleStatus};
+use levada::{Ended, Ending, Fault, Staple, StapleStatus};
 use levada_probe::{Strength, Suite};
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -106,6 +106,17 @@ pub(crate) fn judge(
         let dead = visit.outcome() == Outcome::Unreachable && verdict != Verdict::Unreachable;
         let severity = if dead { Severity::Warning } else { Severity::Error };
         findings.push(failure(ended, Some(visit.at.clone()), severity));
+        findings.extend(ended.other_faults().map(|fault| {
+            let cause = Fault::Certificate(fault.clone());
+            let ending = Ending::FatalError { alert: None, cause };
+            Finding {
+                severity,
+                code: ending.code(),
+                address: Some(visit.at.clone()),
+                message: ending.to_string(),
+                hint: ending.hint().into_owned(),
+            }
+        }));
     }
     if let Some(tls) = tls {
         findings.extend(expiring(&tls.certificates, verdict, warn_days));
@@ -162,10 +173,10 @@ fn expiring(chain: &[Certificate], verdict: Verdict, warn_days: u16) -> Option<F
 }
 
 fn stapled(staple: &Staple, now: OffsetDateTime) -> Option<Finding> {
-    let stale = staple.next_update.is_some_and(|until| until < now.unix_timestamp());
+    let is_over = staple.next_update.is_some_and(|until| until < now.unix_timestamp());
     let (code, message) = match staple.status {
         StapleStatus::Revoked => ("revoked", "the stapled OCSP response says that it is revoked"),
-        StapleStatus::Good if !stale => return None,
+        StapleStatus::Good if !is_over => return None,
         StapleStatus::Good => ("staple_stale", "the stapled OCSP response is out of date"),
         _ => ("staple_useless", "the stapled OCSP response does not tell whether it is revoked"),
     };
@@ -282,4 +293,66 @@ fn accepted(survey: &Survey) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
+
+    use super::super::{target::Target, visit};
+
+    const HERE: [IpAddr; 2] = [IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::LOCALHOST)];
+
+    /// What comes of visiting both addresses of this machine, at a port where only IPv4 listens.
+    async fn judged(scheme: &str, listener: &TcpListener) -> (Vec<Visit>, Verdict, Vec<Finding>) {
+        let port = listener.local_addr().unwrap().port();
+        let address = format!("{scheme}://localhost:{port}?deadline-handshake=100ms");
+        let target = Target::of(&address.parse().unwrap()).unwrap();
+        let found = Found { places: HERE.map(Some).to_vec(), ..Found::default() };
+        let visits = visit::each(&target, &found).await;
+        let now = OffsetDateTime::UNIX_EPOCH;
+        let (verdict, findings) = judge(&found, &visits, None, None, 14, now);
+        (visits, verdict, findings)
+    }
+
+    #[tokio::test]
+    async fn a_family_that_is_dead_is_a_warning_and_hides_behind_no_other() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let (visits, verdict, findings) = judged("tcp", &listener).await;
+        let outcomes: Vec<_> = visits.iter().map(Visit::outcome).collect();
+        assert_eq!(outcomes, [Outcome::Unreachable, Outcome::Good]);
+        assert_eq!((verdict, verdict.exit()), (Verdict::Warnings, Exit::Warnings));
+        assert_eq!(findings.len(), 1);
+        assert_eq!(findings[0].severity, Severity::Warning);
+        assert!(findings[0].address.as_deref().is_some_and(|at| at.starts_with("[::1]:")));
+    }
+
+    #[tokio::test]
+    async fn the_gravest_that_a_client_can_meet_counts() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let (_, verdict, findings) = judged("tls", &listener).await;
+        assert_eq!(verdict, Verdict::TlsFailed);
+        let told: Vec<_> =
+            findings.iter().map(|finding| (finding.severity, finding.code)).collect();
+        assert_eq!(told[0], (Severity::Error, "timeout_handshake"));
+        assert_eq!(told[1].0, Severity::Warning);
+        drop(listener);
+    }
+
+    #[test]
+    fn few_days_are_a_warning_and_none_are_told_by_the_ending() {
+        let certificate = |days_left| Certificate {
+            place: 1,
+            days_left: Some(days_left),
+            expires: None,
+            facts: None,
+        };
+        let chain = [certificate(40), certificate(3)];
+        let finding = expiring(&chain, Verdict::Good, 14).unwrap();
+        assert!(finding.message.contains("of the chain has 3 days left"), "{}", finding.message);
+        assert_eq!(expiring(&chain, Verdict::Good, 3), None);
+        assert_eq!(expiring(&chain, Verdict::NotVerified, 14), None);
+        assert_eq!(expiring(&[certificate(-1)], Verdict::Good, 14), None);
+    }
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use levada::{ConnectEndpoint, Ended, Ending, Facts, Fault, Rule, State, Stream, Verification};
+use serde::Serialize;
 use tokio::time::timeout;
 
 use super::target::{Found, Target};
@@ -28,7 +29,8 @@ pub(crate) struct Visit {
 }
 
 /// How far a visit came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Outcome {
     /// The stream was established, and the peer is who it should be.
     Good,

@@ -31,7 +31,7 @@ pub struct Policy {
     anchors: Anchors,
     client_anchors: Option<Anchors>,
     /// Clients that show no certificate.
-    anonymous: Kept<Vec<Vec<u8>>, TlsClient>,
+    anonymous: Kept<Wishes, TlsClient>,
     digest: u64,
 }
 
@@ -44,8 +44,8 @@ pub(crate) struct Local {
     services: Option<Vec<String>>,
     users: Option<Vec<u32>>,
     groups: Option<Vec<u32>>,
-    clients: Kept<Vec<Vec<u8>>, TlsClient>,
-    servers: Kept<(ClientCertificate, Vec<Vec<u8>>), TlsServer>,
+    clients: Kept<Wishes, TlsClient>,
+    servers: Kept<(ClientCertificate, Wishes), TlsServer>,
 }
 
 /// What a TLS server wants of its clients.
@@ -54,6 +54,15 @@ pub(crate) enum ClientCertificate {
     Required,
     Requested,
     Ignored,
+}
+
+/// What an application may wish of TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Wishes {
+    /// Application protocols (ALPN), the best first.
+    pub(crate) alpn: Vec<Vec<u8>>,
+    /// Whether sessions are neither resumed nor remembered.
+    pub(crate) forgets: bool,
 }
 
 /// Who asks, and for which service.
@@ -134,23 +143,25 @@ impl Policy {
         asker: Asker<'_>,
         wanted: &str,
         remote: &str,
-        alpn: &[Vec<u8>],
-    ) -> Result<(TlsClient, Option<&str>), Denied> {
+        wishes: &Wishes,
+    ) -> Result<(TlsClient, Option<&Local>), Denied> {
         let local = if wanted.is_empty() {
             self.shown_to(asker, remote)
         } else {
             Some(self.named(asker, wanted, |roles| roles.client)?)
         };
         let kept = local.map_or(&self.anonymous, |local| &local.clients);
-        let client = kept.get_or_make(alpn.to_vec(), || {
-            let builder = TlsClient::builder().anchors(self.anchors.clone()).alpn(alpn.to_vec());
+        let client = kept.get_or_make(wishes, || {
+            let builder = TlsClient::builder().anchors(self.anchors.clone());
+            let builder = builder.alpn(wishes.alpn.clone());
+            let builder = if wishes.forgets { builder.resume_servers(0) } else { builder };
             match local {
                 Some(local) => builder.identity(local.identity.clone()),
                 None => builder,
             }
             .build()
         });
-        Ok((client.map_err(Denied::Tls)?, local.map(|local| local.name.as_str())))
+        Ok((client.map_err(Denied::Tls)?, local))
     }
 
     /// The TLS server that is `wanted`, and the name of its identity. Nothing wanted is the default.
@@ -159,8 +170,8 @@ impl Policy {
         asker: Asker<'_>,
         wanted: Option<&str>,
         certificate: ClientCertificate,
-        alpn: &[Vec<u8>],
-    ) -> Result<(TlsServer, &str), Denied> {
+        wishes: &Wishes,
+    ) -> Result<(TlsServer, &Local), Denied> {
         let local = match (wanted, self.default) {
             (Some(wanted), _) => self.named(asker, wanted, |roles| roles.server)?,
             (None, Some(index)) => self.allowed(index, asker, |roles| roles.server)?,
@@ -172,13 +183,21 @@ impl Policy {
             (ClientCertificate::Required, Some(anchors)) => ClientAuth::Required(anchors.clone()),
             (ClientCertificate::Requested, Some(anchors)) => ClientAuth::Requested(anchors.clone()),
         };
-        let server = local.servers.get_or_make((certificate, alpn.to_vec()), || {
-            TlsServer::builder(Identities::one(&local.identity))
-                .client_auth(auth)
-                .alpn(alpn.to_vec())
-                .build()
+        let server = local.servers.get_or_make(&(certificate, wishes.clone()), || {
+            let builder = TlsServer::builder(Identities::one(&local.identity)).client_auth(auth);
+            let builder = builder.alpn(wishes.alpn.clone());
+            if wishes.forgets { builder.without_tickets() } else { builder }.build()
         });
-        Ok((server.map_err(Denied::Tls)?, &local.name))
+        Ok((server.map_err(Denied::Tls)?, local))
+    }
+
+    /// A server for a client of whom nothing is known yet; its identity is decided on later.
+    pub(crate) fn undecided(&self) -> Option<TlsServer> {
+        let local = self.locals.iter().find(|local| local.roles.server)?;
+        let key = (ClientCertificate::Ignored, Wishes::default());
+        let identities = || Identities::one(&local.identity);
+        let made = local.servers.get_or_make(&key, || TlsServer::builder(identities()).build());
+        made.ok()
     }
 
     /// The identity that this asker shows to `remote` without being told to. The first selector that
@@ -242,6 +261,14 @@ impl Local {
         }
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
     fn is_for(&self, Asker { credentials, service }: Asker<'_>) -> bool {
         let by_service =
             self.services.as_ref().is_none_or(|services| services.iter().any(|own| own == service));
@@ -257,10 +284,10 @@ impl Local {
 #[derive(Debug)]
 struct Kept<K, T>(Mutex<HashMap<K, T>>);
 
-impl<K: Eq + std::hash::Hash, T: Clone> Kept<K, T> {
-    fn get_or_make<E>(&self, key: K, make: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+impl<K: Clone + Eq + std::hash::Hash, T: Clone> Kept<K, T> {
+    fn get_or_make<E>(&self, key: &K, make: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kept) = lock().get(&key) {
+        if let Some(kept) = lock().get(key) {
             return Ok(kept.clone());
         }
         let new = make()?;
@@ -269,7 +296,7 @@ impl<K: Eq + std::hash::Hash, T: Clone> Kept<K, T> {
             // The protocols are the application's to name, and it may name ever new ones.
             kept.clear();
         }
-        Ok(kept.entry(key).or_insert(new).clone())
+        Ok(kept.entry(key.clone()).or_insert(new).clone())
     }
 }
 

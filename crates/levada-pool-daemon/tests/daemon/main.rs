@@ -4,6 +4,7 @@
 
 mod endings;
 mod exchange;
+mod facts;
 mod fire;
 mod interop;
 mod operator;

@@ -53,6 +53,34 @@ fn a_reload_takes_effect_and_touches_no_session() {
     client.protect(as_server("next.example"), &near);
 }
 
+#[test]
+fn a_watched_policy_is_reloaded_when_its_content_changes() {
+    let daemon = Daemon::start();
+    let source = PolicySource::new(daemon.folder.path().join("pool.toml"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (pool, watched) = (daemon.pool.clone(), source.clone());
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let watching = std::thread::spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                () = pool.watch(&watched, Duration::from_millis(5)) => {}
+                _ = stopped => {}
+            }
+        });
+    });
+    let good = std::fs::read_to_string(source.path()).unwrap();
+    daemon.folder.write("pool.toml", "wrong");
+    daemon.notices.wait(|notice| matches!(notice, Notice::ReloadFailed { .. }).then_some(()));
+    daemon.folder.write("pool.toml", &format!("{good}default = true\n"));
+    daemon
+        .notices
+        .wait(|notice| matches!(notice, Notice::Reloaded { identities: 2 }).then_some(()));
+    drop(stop);
+    watching.join().unwrap();
+    let failures = |line: &&String| line.starts_with("the old policy");
+    assert!(daemon.notices.lines().iter().filter(failures).count() <= 2, "each is told once");
+}
+
 /// The list of sessions, one line each.
 fn sessions(client: &mut Client) -> Vec<serde_json::Value> {
     let mut text = Vec::new();

@@ -57,6 +57,40 @@ fn b3_a_packet_socket_carries_messages_whole_both_ways() {
 }
 
 #[test]
+fn f_one_record_is_one_message_and_none_are_joined() {
+    let daemon = Daemon::start();
+    let (near, far) = tcp_pair();
+    let peer = Peer::server(far, &daemon.pki.host("peer.example"), None);
+    let peer = peer.spawn(|mut socket| async move {
+        // Before that they would be queued, and sealed together.
+        socket.established().await.unwrap();
+        // The pool finds them all in one read of the connection, or in few.
+        for len in 1..=100_usize {
+            socket.write_all(&vec![len as u8; len]).await.unwrap();
+        }
+        socket.shutdown().await.unwrap();
+        let mut heard = Vec::new();
+        socket.read_to_end(&mut heard).await.unwrap();
+        (heard, socket.closed().await)
+    });
+    let mut client = daemon.client();
+    let (ours, theirs) = pair(SocketType::SEQPACKET);
+    protect(&mut client, &near, &theirs);
+    drop(theirs);
+    let mut room = [0; 1000];
+    for len in 1..=100 {
+        let (count, _) = recv(&ours, &mut room[..], RecvFlags::empty()).unwrap();
+        assert_eq!(&room[..count], vec![len as u8; len]);
+    }
+    assert_eq!(recv(&ours, &mut room[..], RecvFlags::empty()).unwrap().0, 0);
+    send(&ours, b"and back", SendFlags::empty()).unwrap();
+    shutdown(&ours, Shutdown::Write).unwrap();
+    let (heard, ended) = wait(peer);
+    assert_eq!(heard, b"and back");
+    assert!(ended.is_clean());
+}
+
+#[test]
 fn f_an_empty_packet_is_the_end() {
     let daemon = Daemon::start();
     let (near, far) = tcp_pair();

@@ -10,7 +10,9 @@ use levada_pool_wire::body::{Failure, Ping, StartTls};
 use levada_pool_wire::{HandshakeTimeout, Identity, Message, Packet, StartTlsFlags};
 
 use crate::endings::wait_until;
-use crate::support::{Client, Daemon, Peer, as_client, as_server, code_of, starttls_of, tcp_pair};
+use crate::support::{
+    Client, Daemon, Peer, as_client, as_server, code_of, starttls_of, tcp_pair, wait,
+};
 
 /// A client that was asked for the plain side.
 fn asked_for_plain(daemon: &Daemon) -> (Client, Packet, std::net::TcpStream) {
@@ -121,14 +123,99 @@ fn a6_a_descriptor_with_the_local_identity_spares_the_question_for_it() {
     assert_eq!(&room, b"x");
 }
 
+/// A server that is whoever the client asks for, once the application has agreed.
+fn whoever() -> StartTls {
+    let flags = StartTlsFlags::SERVER
+        .with(StartTlsFlags::LOCALID_CHECK)
+        .with(StartTlsFlags::IGNORE_REMOTEID);
+    StartTls { flags, ..StartTls::default() }
+}
+
 #[test]
-fn b7_a_refused_local_identity_is_asked_once() {
+fn a7_the_application_is_asked_about_the_name_that_the_client_asks_for() {
+    let daemon = Daemon::start();
+    let (near, far) = tcp_pair();
+    let peer = Peer::client(far, &daemon.pki, "Pool.example", None).echo();
+    let mut client = daemon.client();
+    client.request(Message::StartTls(whoever()), Some(near.as_fd()));
+    let asked = client.receive();
+    let Message::StartTlsLocalId(body) = &asked.message else { panic!("{asked:?}") };
+    assert_eq!(body.local_id.as_str(), Some("pool.example"));
+    // While it thinks, others are served.
+    let (other, far) = tcp_pair();
+    let _echo = Peer::client(far, &daemon.pki, "pool.example", None).echo();
+    client.request(Message::StartTls(as_server("pool.example")), Some(other.as_fd()));
+    let question = client.receive();
+    let _other = client.give_plain(&question);
+    starttls_of(client.receive().message);
+
+    client.answer(&asked, Message::StartTlsLocalId(body.clone()), None);
+    let question = client.receive();
+    let mut plain = client.give_plain(&question);
+    let reply = starttls_of(client.receive().message);
+    assert_eq!(reply.local_id.as_str(), Some("pool.example"));
+    plain.write_all(b"x").unwrap();
+    plain.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut text = String::new();
+    plain.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "x");
+    assert!(wait(peer).is_clean());
+}
+
+#[test]
+fn a7_the_application_may_put_another_identity_in() {
+    let more = "[[identity]]\nname = \"tenant.example\"\ncert = \"pool.pem\"\n";
+    let more = more.replace("tenant.example", "tenant@pool.example");
+    let daemon = Daemon::with(&more, PoolLimits::default());
+    let mut client = daemon.client();
+    let mut say = |local_id: &str| {
+        let (near, far) = tcp_pair();
+        let peer = Peer::client(far, &daemon.pki, "pool.example", None).echo();
+        client.request(Message::StartTls(whoever()), Some(near.as_fd()));
+        let asked = client.receive();
+        let Message::StartTlsLocalId(body) = &asked.message else { panic!("{asked:?}") };
+        let said = StartTls { local_id: Identity::new(local_id).unwrap(), ..body.clone() };
+        client.answer(&asked, Message::StartTlsLocalId(said), None);
+        let next = client.receive();
+        if let Message::Error(_) = next.message {
+            let told = wait(peer).to_string();
+            assert!(told.contains("unrecognized_name"), "{told}");
+            return Err(code_of(&next.message));
+        }
+        let _plain = client.give_plain(&next);
+        Ok(starttls_of(client.receive().message).local_id)
+    };
+    let tenant = "tenant@pool.example";
+    assert_eq!(say(tenant), Ok(Identity::new(tenant).unwrap()));
+    assert_eq!(say("nobody.example"), Err(23), "the policy has none");
+}
+
+#[test]
+fn a7_without_a_check_the_client_chooses_among_what_the_policy_allows() {
+    let daemon = Daemon::start();
+    let mut client = daemon.client();
+    let (near, far) = tcp_pair();
+    let _echo = Peer::client(far, &daemon.pki, "pool.example", None).echo();
+    let (_plain, reply) = client.protect(as_server(""), &near);
+    assert_eq!(reply.local_id.as_str(), Some("pool.example"));
+    for preset in ["", "pool.example"] {
+        let (near, far) = tcp_pair();
+        let peer = Peer::client(far, &daemon.pki, "other.example", None).echo();
+        let reply = client.call(Message::StartTls(as_server(preset)), Some(near.as_fd()));
+        assert_eq!(code_of(&reply), 24);
+        let told = wait(peer).to_string();
+        assert!(told.contains("unrecognized_name"), "{told}");
+    }
+}
+
+#[test]
+fn b7_a_refused_local_identity_is_asked_once_and_the_client_is_told() {
     let daemon = Daemon::start();
     for refusal in
         [Message::Error(Failure::from_errno(13)), Message::StartTlsLocalId(StartTls::default())]
     {
         let (near, far) = tcp_pair();
-        let _peer = Peer::client(far, &daemon.pki, "pool.example", None).echo();
+        let peer = Peer::client(far, &daemon.pki, "pool.example", None).echo();
         let mut client = daemon.client();
         let mut request = as_server("pool.example");
         request.flags = request.flags.with(StartTlsFlags::LOCALID_CHECK);
@@ -136,7 +223,13 @@ fn b7_a_refused_local_identity_is_asked_once() {
         let asked = client.receive();
         client.answer(&asked, refusal, None);
         assert_eq!(code_of(&client.receive().message), 3);
+        let told = wait(peer).to_string();
+        assert!(told.contains("unrecognized_name"), "{told}");
+        wait_until(|| daemon.pool.sessions() == 0);
+        let failures = daemon.notices.lines();
+        assert!(failures.last().unwrap().contains("the application declined"), "{failures:?}");
     }
+    assert_eq!(daemon.notices.lines().len(), 2, "each is told once");
 }
 
 #[test]

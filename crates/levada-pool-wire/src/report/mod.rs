@@ -13,9 +13,9 @@ use core::fmt;
 use core::net::IpAddr;
 
 use levada_core::{
-    AlertDescription, CertificateFacts, CertificateFault, ConnectFailure, Deadline, Ending, Fault,
-    OsError, OsErrorKind, Party, Rule, ShownCertificate, Staple, StapleStatus, SubjectName,
-    TlsFacts, Verification,
+    AlertDescription, CertificateFacts, CertificateFault, Checks, ConnectFailure, Deadline, Ending,
+    Fault, OsError, OsErrorKind, Outcome, Party, Rule, ShownCertificate, Staple, StapleStatus,
+    SubjectName, TlsFacts, Verification,
 };
 
 use self::codec::{Input, Value};
@@ -190,7 +190,12 @@ enums! {
         8 = BadSignature;
         9 = BadEncoding;
         10 = Other(why);
+        11 = RevocationUnknown(why);
+        12 = NotPinned { presented };
+        13 = NotAllowed { presented };
     }
+    Outcome { 1 = NotAsked; 2 = Untold; 3 = Passed; 4 = Failed(fault); 5 = Ignored(fault); }
+    StapleStatus { 1 = Good; 2 = Revoked; 3 = Unknown; 4 = NoAnswer; 5 = Unreadable; }
     ShownCertificate { 1 = Unreadable { bytes }; 2 = Read(facts); }
     SubjectName {
         1 = Dns(name);
@@ -199,8 +204,7 @@ enums! {
         4 = Email(mailbox);
         5 = Other { kind, value };
     }
-    StapleStatus { 1 = Good; 2 = Revoked; 3 = Unknown; 4 = NoAnswer; 5 = Unreadable; }
-    Verification { 1 = Verified; 2 = Danger; 3 = Refused; 4 = Anonymous; }
+    Verification { 1 = Verified; 2 = Danger; 3 = Refused; 4 = Anonymous; 5 = Pinned; }
     IpAddr { 4 = V4(address); 6 = V6(address); }
 }
 
@@ -212,8 +216,9 @@ structs! {
     Staple { bytes, status, serial, this_update, next_update }
     TlsFacts {
         version, suite, group, alpn, sni, verified_name, resumed, identity, identity_asked,
-        verification, peer_certificates, peer_chain, staple
+        verification, checks, peer_certificates, peer_chain, staple
     }
+    Checks { trust, validity, usage, revocation, name, pin, san }
 }
 
 impl Value for ConnectFailure {
@@ -376,7 +381,24 @@ mod tests {
             alpn: Some("h2".to_string()),
             resumed: Some(true),
             identity: Some(Arc::new(ShownCertificate::Unreadable { bytes: 9 })),
-            verification: Some(Verification::Verified),
+            verification: Some(Verification::Pinned),
+            checks: Some(Arc::new(Checks {
+                trust: Outcome::Untold,
+                validity: Outcome::Failed(CertificateFault::Expired { not_after: None, now: None }),
+                revocation: Outcome::Ignored(CertificateFault::RevocationUnknown("old".into())),
+                pin: Outcome::Passed,
+                san: Outcome::Failed(CertificateFault::NotAllowed {
+                    presented: vec!["DNS:a".into()],
+                }),
+                ..Checks::default()
+            })),
+            staple: Some(Staple {
+                bytes: 9,
+                status: StapleStatus::Good,
+                serial: Some("01".into()),
+                this_update: Some(1),
+                next_update: None,
+            }),
             peer_certificates: 1,
             peer_chain: Arc::from([ShownCertificate::Read(certificate)]),
             ..TlsFacts::default()

@@ -141,13 +141,28 @@ impl Client {
     ///
     /// [`PoolError`].
     pub fn report(&mut self, control_key: ControlKey) -> Result<Report, PoolError> {
-        let mut pages = Pages::new(Document::Report, control_key);
+        let bytes = self.read(Document::Report, control_key)?;
+        Report::decode(&bytes).map_err(|error| PoolError::Protocol(error.to_string()))
+    }
+
+    /// Every session of the pool that we may see, one JSON object a line.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`].
+    pub fn sessions(&mut self) -> Result<String, PoolError> {
+        let bytes = self.read(Document::Sessions, ControlKey::default())?;
+        String::from_utf8(bytes).map_err(|_| PoolError::Protocol("a text is no UTF-8".to_owned()))
+    }
+
+    /// Reads a whole document, page by page.
+    fn read(&mut self, document: Document, key: ControlKey) -> Result<Vec<u8>, PoolError> {
+        let mut pages = Pages::new(document, key);
         while let Some(asked) = pages.next_request() {
             let reply = self.exchange(asked)?;
             pages.take(&reply)?;
         }
-        let bytes = pages.into_bytes();
-        Report::decode(&bytes).map_err(|error| PoolError::Protocol(error.to_string()))
+        Ok(pages.into_bytes())
     }
 
     /// Makes a request that the pool asks nothing about, and waits for the reply.

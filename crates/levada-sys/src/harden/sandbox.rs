@@ -48,7 +48,7 @@ pub fn restrict_files(readable: &[PathBuf], removable: &[PathBuf]) -> io::Result
             .set_compatibility(CompatLevel::BestEffort)
             .handle_access(AccessFs::from_all(abi))?
             .handle_access(AccessNet::from_all(abi))?
-            .scope(Scope::from_all(abi))?
+            .scope(Scope::Signal)?
             .create()?
             .add_rules(path_beneath_rules(readable, AccessFs::ReadFile | AccessFs::ReadDir))?
             .add_rules(path_beneath_rules(removable, AccessFs::RemoveFile))?

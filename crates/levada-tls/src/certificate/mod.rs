@@ -6,6 +6,9 @@
 
 mod alternative_name;
 mod distinguished_name;
+mod names;
+
+pub use names::{EncodedNames, encoded_names};
 
 use base64ct::{Base64, Encoding};
 use levada_core::{CertificateFacts, ShownCertificate};
@@ -17,10 +20,12 @@ use sha2::{Digest, Sha256};
 ///
 /// It is read, not verified: nothing of it needs to be true.
 pub fn read_certificate(der: &[u8]) -> ShownCertificate {
-    read(der).map_or(ShownCertificate::Unreadable { bytes: der.len() }, ShownCertificate::Read)
+    read(der, CertificateFacts::MOST_NAMES)
+        .map_or(ShownCertificate::Unreadable { bytes: der.len() }, ShownCertificate::Read)
 }
 
-fn read(der: &[u8]) -> der::Result<CertificateFacts> {
+/// What it says, with up to `most_names` of its names; `Err` where it cannot be read.
+pub(crate) fn read(der: &[u8], most_names: usize) -> der::Result<CertificateFacts> {
     let mut certificate = sequence(AnyRef::from_der(der)?)?;
     let mut fields = sequence(AnyRef::decode(&mut certificate)?)?;
     let mut serial = AnyRef::decode(&mut fields)?;
@@ -52,18 +57,39 @@ fn read(der: &[u8]) -> der::Result<CertificateFacts> {
         if context_tag(&field) == Some(3) {
             let mut extensions = sequence(AnyRef::from_der(field.value())?)?;
             while !extensions.is_finished() {
-                extension(AnyRef::decode(&mut extensions)?, &mut facts)?;
+                extension(AnyRef::decode(&mut extensions)?, &mut facts, most_names)?;
             }
         }
     }
     Ok(facts)
 }
 
+/// When a revocation list was made, and when the next one is due if it says so (RFC 5280 section
+/// 5.1.2), in seconds since 1970-01-01 UTC.
+pub(crate) fn read_revocation_list_times(der: &[u8]) -> der::Result<(i64, Option<i64>)> {
+    let mut list = sequence(AnyRef::from_der(der)?)?;
+    let mut fields = sequence(AnyRef::decode(&mut list)?)?;
+    let first = AnyRef::decode(&mut fields)?;
+    if first.tag() == Tag::Integer {
+        // That was the version; the algorithm follows.
+        AnyRef::decode(&mut fields)?;
+    }
+    let _issuer = AnyRef::decode(&mut fields)?;
+    let made = seconds(AnyRef::decode(&mut fields)?)?;
+    let is_time = |any: &AnyRef<'_>| matches!(any.tag(), Tag::UtcTime | Tag::GeneralizedTime);
+    let next = if fields.is_finished() { None } else { Some(AnyRef::decode(&mut fields)?) };
+    Ok((made, next.filter(is_time).map(seconds).transpose()?))
+}
+
 /// Object identifiers of extensions (RFC 5280 section 4.2.1), as they are encoded.
 const SUBJECT_ALTERNATIVE_NAME: &[u8] = &[0x55, 0x1d, 0x11];
 const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
 
-fn extension(extension: AnyRef<'_>, facts: &mut CertificateFacts) -> der::Result<()> {
+fn extension(
+    extension: AnyRef<'_>,
+    facts: &mut CertificateFacts,
+    most_names: usize,
+) -> der::Result<()> {
     let mut parts = sequence(extension)?;
     let kind = AnyRef::decode(&mut parts)?.value();
     if kind != SUBJECT_ALTERNATIVE_NAME && kind != BASIC_CONSTRAINTS {
@@ -78,7 +104,7 @@ fn extension(extension: AnyRef<'_>, facts: &mut CertificateFacts) -> der::Result
     if kind == SUBJECT_ALTERNATIVE_NAME {
         while !inner.is_finished() {
             let name = AnyRef::decode(&mut inner)?;
-            if facts.names.len() < CertificateFacts::MOST_NAMES {
+            if facts.names.len() < most_names {
                 facts.names.push(alternative_name::name(name)?);
             } else {
                 facts.more_names += 1;

@@ -3,6 +3,7 @@
 //!
 //! `server.txt` and `client.txt` hold what the suite says of each case: its behavior, and that of
 //! its closing. `LEVADA_BLESS=1` writes them anew.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 #[expect(dead_code, reason = "its `main` and what only that needs")]
 #[path = "../../examples/echo.rs"]

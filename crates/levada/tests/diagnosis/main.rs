@@ -63,6 +63,18 @@ async fn each_failure_is_told_as_the_table_says() {
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
+/// What the hint says is done, and then the same two ends get through.
+#[tokio::test]
+async fn what_is_mended_as_the_hint_says_works() {
+    for (what, mended) in table::MENDED {
+        assert!(table::ROWS.iter().any(|row| row.what == *what), "{what}");
+        for role in [Role::Client, Role::Server] {
+            let ended = world::meet(mended(), role).await;
+            assert!(ended.is_clean(), "{what}: {ended}");
+        }
+    }
+}
+
 #[test]
 fn there_are_many_and_each_stands_once() {
     assert!(table::ROWS.len() >= 60, "{}", table::ROWS.len());

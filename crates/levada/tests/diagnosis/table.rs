@@ -178,3 +178,75 @@ pub(crate) const ROWS: &[Row] = rows! {
     "the peer does not close", Client, true, "timeout_close", Peer, "deadline-close passed", "the peer does not close; raise deadline-close if it is slow",
         world::silence(Deadline::Close);
 };
+
+/// What was wrong, and the same two ends once that is done which the hint says.
+pub(crate) const MENDED: &[(&str, fn() -> Setup)] = &[
+    ("the server's certificate is for another name", || {
+        // name=host.example
+        world::setup(|setup| Setup {
+            name: SessionName::new("host.example").unwrap().with_sni("other.example").unwrap(),
+            ..setup
+        })
+    }),
+    ("the client shows no certificate", || {
+        // cert=FILE
+        let mut setup = world::no_client_certificate(TlsVersion::V1_3);
+        setup.client = setup.client.identity(setup.authority.identity(&["client.example"]));
+        setup
+    }),
+    ("the client shows no certificate", || {
+        // client-auth=requested
+        let mut setup = world::no_client_certificate(TlsVersion::V1_3);
+        let anchors = setup.authority.anchors();
+        setup.server = setup.server.client_auth(levada::ClientAuth::Requested(anchors));
+        setup
+    }),
+    ("the client shows no certificate (TLS 1.2)", || {
+        let mut setup = world::no_client_certificate(TlsVersion::V1_2);
+        setup.client = setup.client.identity(setup.authority.identity(&["client.example"]));
+        setup
+    }),
+    (
+        "the server's issuer is not trusted, or it does not send its intermediate certificate",
+        || {
+            // ca=FILE
+            let mut setup = world::stranger("somebody else's authority");
+            setup.client = setup.client.anchors(setup.authority.anchors());
+            setup
+        },
+    ),
+    ("the trusted authority has the issuer's name, and another key", || {
+        let mut setup = world::stranger("test authority");
+        setup.client = setup.client.anchors(setup.authority.anchors());
+        setup
+    }),
+    ("the client's issuer is not trusted", || {
+        // client-ca=FILE
+        let mut setup = world::untrusted_client();
+        let anchors = setup.authority.anchors();
+        setup.server = setup.server.client_auth(levada::ClientAuth::Required(anchors));
+        setup
+    }),
+    ("the server's certificate is for clients", || {
+        world::server_certificate(|params| {
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        })
+    }),
+    ("the client may speak TLS 1.2 alone, the server 1.3 alone", || {
+        let mut setup = world::versions(TlsVersion::V1_2, TlsVersion::V1_3);
+        setup.server = setup.server.min_version(TlsVersion::V1_2);
+        setup
+    }),
+    ("the two have no application protocol in common", || {
+        world::setup(|setup| Setup {
+            client: setup.client.alpn(["h2", "mqtt"]),
+            server: setup.server.alpn(["mqtt"]),
+            ..setup
+        })
+    }),
+    ("the server has no identity for the name asked for", || {
+        // sni=host.example
+        let name = SessionName::new("host.example").unwrap();
+        world::strict(name.with_sni("host.example").unwrap())
+    }),
+];

@@ -1,0 +1,141 @@
+//! `levada pool`: the process that owns the private keys, and what is asked of it.
+
+mod ask;
+mod house;
+mod place;
+mod sandbox;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Arg, ArgMatches, Command, value_parser};
+use levada_address::TimeLimit;
+
+use crate::args::DRAIN;
+use crate::exit::{Exit, Stop};
+use crate::help;
+use crate::log::Format;
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub(crate) enum PoolRequest {
+    /// `levada pool`: be one. With a command, for as long as that runs.
+    Serve(PoolArgs, Option<Vec<OsString>>),
+    /// `levada pool ping`
+    Ping(Option<PathBuf>),
+    /// `levada pool sessions`
+    Sessions(Option<PathBuf>),
+}
+
+/// How a pool is to be.
+#[derive(Clone, Debug)]
+pub(crate) struct PoolArgs {
+    pub(crate) socket: Option<PathBuf>,
+    pub(crate) config: Option<PathBuf>,
+    pub(crate) user: Option<String>,
+    pub(crate) drain: TimeLimit,
+    pub(crate) format: Format,
+}
+
+/// Does what is asked for.
+///
+/// # Errors
+///
+/// When it cannot.
+pub(crate) fn run(request: PoolRequest) -> Result<Exit, Stop> {
+    match request {
+        PoolRequest::Serve(args, command) => house::run(&args, command),
+        PoolRequest::Ping(socket) => ask::ping(socket),
+        PoolRequest::Sessions(socket) => ask::sessions(socket),
+    }
+}
+
+/// The words of the command.
+pub(crate) fn command(log: Arg) -> Command {
+    Command::new("pool")
+        .about(help::POOL_ABOUT)
+        .help_template(help::template(
+            help::POOL_EXAMPLES,
+            "Commands:\n{subcommands}\n\nOptions:\n{options}",
+        ))
+        .disable_help_subcommand(true)
+        .arg(
+            Arg::new("socket")
+                .long("socket")
+                .value_name("PATH")
+                .global(true)
+                .value_parser(value_parser!(PathBuf))
+                .help("the pool's socket [default: levada/pool.sock in the runtime directory]"),
+        )
+        .arg(
+            Arg::new("config")
+                .long("config")
+                .value_name("FILE|DIR")
+                .global(true)
+                .value_parser(value_parser!(PathBuf))
+                .help("who we can be, and whom to trust: TOML, or a folder of PEM files"),
+        )
+        .arg(
+            Arg::new("user")
+                .long("user")
+                .value_name("NAME")
+                .help("the user to become once all is open, where it was begun by root"),
+        )
+        .arg(
+            Arg::new("drain")
+                .long("drain")
+                .value_name("TIME|off")
+                .default_value("30s")
+                .value_parser(value_parser!(TimeLimit))
+                .help("how long sessions may go on after the first signal"),
+        )
+        .arg(log)
+        .subcommand(Command::new("ping").about("Ask the pool who it is"))
+        .subcommand(
+            Command::new("sessions").about("List the sessions that we may see, one JSON a line"),
+        )
+        .subcommand(
+            Command::new("run")
+                .about("Run a command with a pool of its own, which ends with it")
+                .arg(
+                    Arg::new("command")
+                        .value_name("COMMAND")
+                        .required(true)
+                        .num_args(1..)
+                        .last(true)
+                        .value_parser(value_parser!(OsString))
+                        .help("the command and its words, behind `--`"),
+                ),
+        )
+}
+
+/// What the words say; `format` reads the log's.
+pub(crate) fn request(
+    mut matches: ArgMatches,
+    format: impl FnOnce(&mut ArgMatches) -> Format,
+) -> PoolRequest {
+    let verb = matches.remove_subcommand();
+    let global = |matches: &mut ArgMatches, name| matches.remove_one::<PathBuf>(name);
+    let args = PoolArgs {
+        socket: global(&mut matches, "socket"),
+        config: global(&mut matches, "config"),
+        user: matches.remove_one("user"),
+        drain: matches.remove_one("drain").unwrap_or(DRAIN),
+        format: format(&mut matches),
+    };
+    match verb {
+        None => PoolRequest::Serve(args, None),
+        Some((verb, mut inner)) => {
+            let socket = global(&mut inner, "socket").or(args.socket);
+            match verb.as_str() {
+                "ping" => PoolRequest::Ping(socket),
+                "sessions" => PoolRequest::Sessions(socket),
+                _ => {
+                    let config = global(&mut inner, "config").or(args.config);
+                    let words = inner.remove_many("command").into_iter().flatten().collect();
+                    PoolRequest::Serve(PoolArgs { socket, config, ..args }, Some(words))
+                }
+            }
+        }
+    }
+}

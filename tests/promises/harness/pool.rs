@@ -1,0 +1,130 @@
+//! `levada pool`, and a client that speaks its packets and keeps all that it hears.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+
+use levada_pool::wire::body::StartTls;
+use levada_pool::wire::{ControlKey, Identity, Message, Packet, RequestId, StartTlsFlags};
+use levada_sys::descriptors;
+use serde_json::Value;
+
+use super::command::{Running, levada};
+use super::{PATIENCE, Pki};
+
+/// A pool that runs, with the identity `localhost` of `pki`, whose authority it trusts.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    pub(crate) process: Running,
+    pub(crate) socket: String,
+}
+
+impl Pool {
+    #[track_caller]
+    pub(crate) fn start(pki: &Pki) -> Self {
+        Self::start_as(pki, "pool.sock", &[])
+    }
+
+    /// The same at a socket of this name, with these words.
+    #[track_caller]
+    pub(crate) fn start_as(pki: &Pki, name: &str, words: &[&str]) -> Self {
+        let policy = format!(
+            "anchors = \"{ca}\"\nclient-anchors = \"{ca}\"\n\n[[identity]]\nname = \"localhost\"\n\
+             cert = \"{cert}\"\ndefault = true\n",
+            ca = pki.ca,
+            cert = pki.localhost
+        );
+        let policy = pki.folder.write("pool.toml", &policy);
+        let socket = pki.folder.path().join(name).to_str().unwrap().to_owned();
+        let process = levada(["pool", "--config", &policy, "--socket", &socket, "--log", "json"])
+            .args(words)
+            .start();
+        let mut pool = Self { process, socket };
+        pool.next("pool_listening");
+        pool
+    }
+
+    /// The next line of the log about this, past all others.
+    #[track_caller]
+    pub(crate) fn next(&mut self, event: &str) -> Value {
+        loop {
+            let line = self.process.stderr.line().unwrap_or_else(|| panic!("no record of {event}"));
+            let record: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
+            if record["event"] == event {
+                return record;
+            }
+        }
+    }
+
+    pub(crate) fn speaker(&self) -> Speaker {
+        let stream = UnixStream::connect(&self.socket).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Speaker { stream, heard: Vec::new(), next: 0 }
+    }
+
+    /// An address that the pool protects, of what listens here for plaintext.
+    pub(crate) fn url(&self, to: impl std::fmt::Display) -> String {
+        format!("pool+tls://{to}?pool={}", self.socket)
+    }
+}
+
+/// A client that speaks packets.
+pub(crate) struct Speaker {
+    pub(crate) stream: UnixStream,
+    /// All bytes that the pool has sent.
+    pub(crate) heard: Vec<u8>,
+    next: u16,
+}
+
+impl Speaker {
+    /// Sends a request of the next number.
+    pub(crate) fn ask(
+        &mut self,
+        message: Message,
+        descriptor: Option<BorrowedFd<'_>>,
+    ) -> RequestId {
+        let request = RequestId(self.next);
+        self.next += 1;
+        self.send(&Packet { request, callback: None, message }, descriptor);
+        request
+    }
+
+    pub(crate) fn send(&mut self, packet: &Packet, descriptor: Option<BorrowedFd<'_>>) {
+        let descriptors: Vec<_> = descriptor.into_iter().collect();
+        let bytes = packet.encode();
+        assert_eq!(descriptors::send(&self.stream, bytes.expose(), &descriptors).unwrap(), 388);
+    }
+
+    #[track_caller]
+    pub(crate) fn hear(&mut self) -> Packet {
+        let mut bytes = [0; 388];
+        std::io::Read::read_exact(&mut self.stream, &mut bytes).unwrap();
+        self.heard.extend_from_slice(&bytes);
+        Packet::decode(&bytes).unwrap()
+    }
+
+    /// Asks to protect `network`, as a client of `localhost` or as a server.
+    pub(crate) fn ask_for_tls(&mut self, network: impl AsFd, server: bool, key: u8) -> RequestId {
+        let flags = match server {
+            true => StartTlsFlags::SERVER.with(StartTlsFlags::IGNORE_REMOTEID),
+            false => StartTlsFlags::CLIENT,
+        };
+        let remote_id = Identity::new(if server { "" } else { "localhost" }).unwrap();
+        let control_key = ControlKey::new([key; 16]);
+        let body = StartTls { flags, remote_id, control_key, ..StartTls::default() };
+        self.ask(Message::StartTls(body), Some(network.as_fd()))
+    }
+
+    /// Gives a plaintext socket where the pool asks for it, and waits for the reply.
+    #[track_caller]
+    pub(crate) fn finish_tls(&mut self) -> UnixStream {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let question = self.hear();
+        assert!(matches!(question.message, Message::PlaintextConnect(_)), "{question:?}");
+        self.send(&question, Some(theirs.as_fd()));
+        drop(theirs);
+        let reply = self.hear();
+        assert!(matches!(reply.message, Message::StartTls(_)), "{reply:?}");
+        ours.set_read_timeout(Some(PATIENCE)).unwrap();
+        ours
+    }
+}

@@ -1,0 +1,126 @@
+//! The private keys of a pool are in its process alone: nothing that a client can ask is answered with
+//! a part of them, nothing of them is in the log, and there is no core file to find them in.
+
+use levada_pool::wire::body::{Control, Info, InfoKind, Prng, PrngRequest};
+use levada_pool::wire::{ControlKey, Document, LocalCommand, Message, Offer, Packet, Page, Secret};
+use rustix::process::Signal;
+
+use crate::harness::{Backend, Pki, Pool, Serve, connect};
+
+/// The private scalar of a P-256 key in PEM (RFC 5915 within RFC 5958).
+fn scalar(pem_file: &str) -> Vec<u8> {
+    let blocks = pem::parse_many(std::fs::read(pem_file).unwrap()).unwrap();
+    let key = blocks.iter().find(|block| block.tag() == "PRIVATE KEY").unwrap().contents();
+    let begin = [2, 1, 1, 4, 32];
+    let at = key.windows(5).position(|window| window == begin).expect("a P-256 key") + 5;
+    key[at..at + 32].to_vec()
+}
+
+/// Whether a part of the key that is too long for chance is in there, as bytes or in text.
+fn holds(text: &[u8], key: &[u8], pem_text: &str) -> bool {
+    let found = |part: &[u8]| text.windows(part.len()).any(|window| window == part);
+    let mut lines = pem_text.lines().skip_while(|line| !line.contains("PRIVATE")).skip(1);
+    let hexadecimal: String = key[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    key.windows(8).any(found)
+        || lines.next().is_some_and(|line| found(line[line.len() - 16..].as_bytes()))
+        || found(hexadecimal.as_bytes())
+}
+
+#[test]
+fn whatever_is_asked() {
+    let pki = Pki::new();
+    let key = scalar(&pki.localhost);
+    let pem_text = std::fs::read_to_string(&pki.localhost).unwrap();
+    assert!(holds(pem_text.as_bytes(), &key, &pem_text), "the search finds a key where it is");
+    let mut pool = Pool::start(&pki);
+    let backend = Backend::new();
+    let client = connect(&format!("tls://{}", backend.address), ["--ca", &pki.ca]).start();
+    let network = backend.accept();
+
+    let mut speaker = pool.speaker();
+    speaker.ask_for_tls(&network, true, 7);
+    drop(network);
+    let plain = speaker.finish_tls();
+    let control_key = ControlKey::new([7; 16]);
+    let body = || Control { flags: 0, control_key: control_key.clone() };
+    let label = &b"EXPERIMENTAL levada"[..];
+    let derived =
+        PrngRequest { control_key: control_key.clone(), label, context: None, output_len: 350 };
+    let mut questions: Vec<Message> = InfoKind::NAMED
+        .iter()
+        .map(|&kind| Message::Info(Info { control_key: control_key.clone(), kind, fact: None }))
+        .collect();
+    questions.extend([
+        Message::Ping(levada_pool::wire::body::Ping::default()),
+        Message::Prng(Prng::from_request(&derived).unwrap()),
+        Message::ControlDetach(body()),
+        Message::ControlReattach(body()),
+        Offer { control_key: control_key.clone(), alpn: vec![b"x".to_vec()] }.to_message().unwrap(),
+    ]);
+    for document in [Document::Sessions, Document::Report] {
+        for page in 0..16 {
+            let at = page * Page::MAX_LEN as u32;
+            questions.push(Page::request(document, control_key.clone(), at).into());
+        }
+    }
+    for number in 0..64 {
+        let command = LocalCommand::new(0x4c56_0010 + number);
+        questions.push(Message::Local(command, Secret::default()));
+    }
+    for question in questions {
+        let request = speaker.ask(question, None);
+        assert_eq!(speaker.hear().request, request);
+    }
+    // Every other command that there may be.
+    for number in (0..0x300_u32).filter(|number| ![0x24, 0x29, 0x200].contains(number)) {
+        let mut bytes = [0; 388];
+        bytes[..2].copy_from_slice(&u16::MAX.to_le_bytes());
+        bytes[4..8].copy_from_slice(&number.to_le_bytes());
+        if let Ok(packet) = Packet::decode(&bytes) {
+            speaker.send(&packet, None);
+            speaker.hear();
+        }
+    }
+    assert!(speaker.heard.len() > 388 * 800);
+    assert!(!holds(&speaker.heard, &key, &pem_text));
+
+    // A crash leaves nothing behind.
+    pool.process.signal(Signal::ABORT);
+    let log = loop {
+        match pool.process.stderr.line() {
+            Some(line) => assert!(!holds(line.as_bytes(), &key, &pem_text)),
+            None => break pool.process.wait(),
+        }
+    };
+    use std::os::unix::process::ExitStatusExt as _;
+    assert!(!log.status.core_dumped(), "{}", log.status);
+    drop((client, plain));
+}
+
+#[test]
+fn no_part_of_them_is_in_the_process_that_serves() {
+    let pki = Pki::new();
+    let key = scalar(&pki.localhost);
+    let pool = Pool::start(&pki);
+    let serve = Serve::start(["--listen", &pool.url("127.0.0.1:0"), "--to", "echo:"]);
+    let address = format!("tls://{}", serve.address());
+    let finished = connect(&address, ["--ca", &pki.ca]).run(b"hello");
+    assert_eq!((finished.code(), &finished.stdout[..]), (0, &b"hello"[..]));
+    // As a debugger would read it: all of the process that uses the key without having it.
+    let id = serve.process.id();
+    let maps = std::fs::read_to_string(format!("/proc/{id}/maps")).unwrap();
+    let memory = std::fs::File::open(format!("/proc/{id}/mem")).unwrap();
+    let mut searched = 0;
+    for map in maps.lines().filter(|map| map.contains(" rw")) {
+        let (range, _) = map.split_once(' ').unwrap();
+        let (start, end) = range.split_once('-').unwrap();
+        let [start, end] = [start, end].map(|at| u64::from_str_radix(at, 16).unwrap());
+        let mut bytes = vec![0; usize::try_from(end - start).unwrap()];
+        // What was unmapped meanwhile cannot be read.
+        if std::os::unix::fs::FileExt::read_exact_at(&memory, &mut bytes, start).is_ok() {
+            assert!(!bytes.windows(16).any(|window| window == &key[..16]), "{map}");
+            searched += bytes.len();
+        }
+    }
+    assert!(searched > 100_000, "{searched}");
+}

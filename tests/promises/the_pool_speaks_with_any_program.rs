@@ -1,0 +1,112 @@
+//! A program in any language that can pass a descriptor is a client of the pool, in a hundred lines and
+//! without a library; a program in Rust changes one line.
+
+use levada_testkit::docs::workspace_root;
+
+use crate::harness::{Command, Pki, Pool, Server, connect, levada};
+
+/// What a client sends, and what the peer answers: each line reversed.
+const SENT: &[u8] = b"hello\nworld\n";
+const ANSWER: &[u8] = b"olleh\ndlrow\n";
+
+/// Runs a client against a server of OpenSSL's that the pool's authority vouches for.
+fn speak(program: &str, words: &[&str]) {
+    let pki = Pki::new();
+    let pool = Pool::start(&pki);
+    let server = Server::reversing(&pki, "-tls1_3");
+    let port = server.address.port().to_string();
+    let mut client = Command::new(program)
+        .args(words)
+        .args([&pool.socket, "127.0.0.1", &port, "localhost"])
+        .start();
+    client.write(SENT);
+    drop(client.stdin.take());
+    assert_eq!(client.stdout.take(ANSWER.len()), ANSWER);
+    assert_eq!(client.stderr.line().unwrap(), "protected, with localhost");
+
+    // Whom the certificate is not for is refused, in words.
+    let words: Vec<_> = words.iter().copied().collect();
+    let refused = Command::new(program)
+        .args(words)
+        .args([&pool.socket, "127.0.0.1", &port, "other.example"])
+        .run(b"");
+    assert_eq!(refused.code(), 1);
+    assert!(
+        refused.stderr.contains("TLS Pool did not complete the TLS handshake"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
+fn in_c() {
+    let source = workspace_root().join("crates/levada-pool/examples/starttls.c");
+    let lines = std::fs::read_to_string(&source).unwrap().lines().count();
+    assert!(lines < 100, "{lines} lines");
+    let folder = Pki::new().folder;
+    let program = folder.path().join("starttls");
+    let words = ["-Wall", "-Wextra", "-Werror", "-o", program.to_str().unwrap()];
+    let compiled = Command::new("cc").args(words).args([source]).run(b"");
+    assert_eq!(compiled.code(), 0, "{}", compiled.stderr);
+    speak(program.to_str().unwrap(), &[]);
+}
+
+#[test]
+fn in_python_with_its_standard_library() {
+    let script = workspace_root().join("crates/levada-pool/examples/starttls.py");
+    speak("python3", &[script.to_str().unwrap()]);
+}
+
+#[test]
+fn in_rust_with_one_line_changed() {
+    let example = |name: &str| {
+        let path = workspace_root().join(format!("crates/levada/examples/{name}.rs"));
+        let text = std::fs::read_to_string(path).unwrap();
+        let body = text.split_once("async fn main").unwrap().1.replace("hello_by_pool", "hello");
+        body.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (before, after) = (example("hello"), example("hello_by_pool"));
+    assert_eq!(before.len(), after.len());
+    let changed = before.iter().zip(&after).filter(|(before, after)| before != after).count();
+    assert_eq!(changed, 1);
+}
+
+#[test]
+fn by_an_address_of_levada() {
+    let pki = Pki::new();
+    let pool = Pool::start(&pki);
+    let server = Server::reversing(&pki, "-tls1_2");
+    let url = pool.url(format_args!("localhost:{}", server.address.port()));
+    let finished = connect(&url, ["-v"]).run(b"hello\n");
+    assert_eq!(finished.stdout, b"olleh\n");
+    assert!(finished.stderr.contains("\"1.2\""), "{}", finished.stderr);
+}
+
+#[test]
+fn and_answers_who_it_is() {
+    let pki = Pki::new();
+    let pool = Pool::start(&pki);
+    let told = levada(["pool", "ping", "--socket", &pool.socket]).run(b"");
+    let text = String::from_utf8(told.stdout).unwrap();
+    assert_eq!(told.status.code(), Some(0));
+    assert!(text.contains(&pool.socket) && text.contains("with STARTTLS\n"), "{text}");
+    let nobody = levada(["pool", "ping", "--socket", "/nonexistent/pool.sock"]).run(b"");
+    assert_eq!(nobody.code(), 1);
+    assert!(nobody.stderr.contains("no TLS pool at /nonexistent/pool.sock"), "{}", nobody.stderr);
+}
+
+#[test]
+fn and_runs_a_command_that_finds_it() {
+    let pki = Pki::new();
+    let state = pki.folder.path().to_str().unwrap();
+    let script =
+        "test -S \"$LEVADA_POOL\" && grep -q \"$LEVADA_POOL\" \"$TLSPOOL_CONFIG_FILE\" && exit 7";
+    let ran = levada(["pool", "run", "--", "sh", "-c", script])
+        .env("XDG_STATE_HOME", state)
+        .env("XDG_RUNTIME_DIR", state)
+        .run(b"");
+    assert_eq!(ran.code(), 7, "{}", ran.stderr);
+    let left = std::fs::read_dir(pki.folder.path()).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().contains("pool-")), "{left:?}");
+}
