@@ -6,7 +6,11 @@ use std::os::unix::net::UnixStream;
 
 use rustix::process::Signal;
 
-use crate::harness::{Backend, PATIENCE, Pki, Pool, Serve, Server, connect};
+use levada_pool::wire::body::Ping;
+
+use crate::harness::{
+    Backend, PATIENCE, Pki, Pool, Serve, Server, compile_client, connect, digits,
+};
 
 #[test]
 fn streams_end_and_the_next_ones_find_the_new_pool() {
@@ -41,6 +45,73 @@ fn streams_end_and_the_next_ones_find_the_new_pool() {
     let _again = Pool::start(&pki);
     let finished = connect(&address, ["--ca", &pki.ca]).run(b"again");
     assert_eq!((finished.code(), &finished.stdout[..]), (0, &b"again"[..]));
+}
+
+#[test]
+fn streams_under_load_end_as_bad_ones() {
+    let pki = Pki::new();
+    let pool = Pool::start(&pki);
+    let mut serve = Serve::start(["--listen", &pool.url("127.0.0.1:0"), "--to", "echo:"]);
+    let address = format!("tls://{}", serve.address());
+    // More than comes through until the pool is killed: nobody is done by then.
+    let all = digits(256 << 20);
+    let mut clients: Vec<_> = (0..4)
+        .map(|_| {
+            let mut client = connect(&address, ["--ca", &pki.ca]).start();
+            let feeding = client.feed(all.clone());
+            (client, feeding)
+        })
+        .collect();
+    for (client, _) in &mut clients {
+        assert_eq!(client.stdout.take(1 << 20), all[..1 << 20]);
+    }
+    pool.process.signal(Signal::KILL);
+    for (mut client, feeding) in clients {
+        // All that came is right, and it is no end.
+        let rest = client.stdout.rest();
+        let begun = &all[1 << 20..];
+        assert!(rest.len() < begun.len() && rest == begun[..rest.len()]);
+        assert_eq!(client.wait().code(), 3);
+        drop(feeding.join().unwrap());
+        assert_eq!(serve.next("ended")["client"]["clean"], false);
+    }
+    drop(pool);
+    let _again = Pool::start(&pki);
+    let finished = connect(&address, ["--ca", &pki.ca]).run(b"again");
+    assert_eq!((finished.code(), &finished.stdout[..]), (0, &b"again"[..]));
+}
+
+#[test]
+fn a_process_that_is_killed_takes_its_session_along() {
+    let pki = Pki::new();
+    let mut pool = Pool::start(&pki);
+    let program = compile_client(&pki);
+    let mut server = Serve::tls(&pki, "echo:");
+    let silent = Backend::new();
+    let start = |port: u16| pool.client(&program, port, "localhost").start();
+    let mut bystander = start(server.address().port());
+    assert_eq!(bystander.stderr.line().as_deref(), Some("protected, with localhost"));
+
+    let shaking = start(silent.address.port());
+    let mut far = silent.accept();
+    // The hello has come: the pool has the connection, and waits.
+    far.read_exact(&mut [0; 5]).unwrap();
+    shaking.signal(Signal::KILL);
+    let _ = far.read_to_end(&mut Vec::new());
+    let mut talking = start(server.address().port());
+    let feeding = talking.feed(digits(64 << 20));
+    talking.stdout.take(1 << 20);
+    talking.signal(Signal::KILL);
+    drop(feeding.join().unwrap());
+    assert_eq!(server.next("ended")["client"]["clean"], false);
+
+    bystander.write(b"alive");
+    assert_eq!(bystander.stdout.take(5), b"alive");
+    assert_eq!(bystander.finish().code(), 0);
+    // None is left: the stop waits for nobody.
+    pool.process.signal(Signal::TERM);
+    pool.hear("stopped, with all sessions ended");
+    assert_eq!(pool.process.wait().code(), 0);
 }
 
 /// The states of the message flow in which a client can be killed: how far it takes its STARTTLS.
@@ -87,7 +158,7 @@ fn a_client_at_any_state_costs_only_itself() {
 }
 
 fn assert_alive(speaker: &mut crate::harness::Speaker, plain: &mut UnixStream) {
-    let asked = speaker.ask(levada_pool::wire::Message::Ping(Default::default()), None);
+    let asked = speaker.ask(levada_pool::wire::Message::Ping(Ping::default()), None);
     assert_eq!(speaker.hear().request, asked);
     plain.write_all(b"alive\n").unwrap();
     let mut answer = [0; 6];

@@ -3,6 +3,8 @@
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
+use levada_pool::wire::body::Ping;
+
 use crate::harness::{Pki, Pool};
 
 fn status(pool: &Pool, line: &str) -> String {
@@ -49,6 +51,6 @@ fn root_becomes_somebody_else_and_still_serves() {
     assert_ne!(status(&pool, "Uid").split_whitespace().next(), Some("0"));
     assert_eq!(status(&pool, "CapEff"), "0000000000000000");
     let mut speaker = pool.speaker();
-    speaker.ask(levada_pool::wire::Message::Ping(Default::default()), None);
+    speaker.ask(levada_pool::wire::Message::Ping(Ping::default()), None);
     speaker.hear();
 }

@@ -37,6 +37,8 @@ fn one_for_words_that_are_wrong() {
     for (args, words) in [
         (&["inspect"][..], "required"),
         (&["inspect", "echo:"], "leads to no server"),
+        (&["inspect", "pool+tls://a:1"], "inspect the server itself, tls://"),
+        (&["inspect", "wss://a:1/path"], "inspect the server itself, tls://"),
         (&["inspect", "tls://a:1", "--ca", "/missing.pem"], "missing.pem"),
         (&["inspect", "tls://a:1", "--warn-days", "soon"], "--warn-days"),
     ] {

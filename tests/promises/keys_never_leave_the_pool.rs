@@ -1,6 +1,8 @@
 //! The private keys of a pool are in its process alone: nothing that a client can ask is answered with
 //! a part of them, nothing of them is in the log, and there is no core file to find them in.
 
+use std::os::unix::process::ExitStatusExt as _;
+
 use levada_pool::wire::body::{Control, Info, InfoKind, Prng, PrngRequest};
 use levada_pool::wire::{ControlKey, Document, LocalCommand, Message, Offer, Packet, Page, Secret};
 use rustix::process::Signal;
@@ -20,9 +22,10 @@ fn scalar(pem_file: &str) -> Vec<u8> {
 fn holds(text: &[u8], key: &[u8], pem_text: &str) -> bool {
     let found = |part: &[u8]| text.windows(part.len()).any(|window| window == part);
     let mut lines = pem_text.lines().skip_while(|line| !line.contains("PRIVATE")).skip(1);
-    let hexadecimal: String = key[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let start = u64::from_be_bytes(key[..8].try_into().unwrap());
+    let hexadecimal = format!("{start:016x}");
     key.windows(8).any(found)
-        || lines.next().is_some_and(|line| found(line[line.len() - 16..].as_bytes()))
+        || lines.next().is_some_and(|line| found(&line.as_bytes()[line.len() - 16..]))
         || found(hexadecimal.as_bytes())
 }
 
@@ -92,7 +95,6 @@ fn whatever_is_asked() {
             None => break pool.process.wait(),
         }
     };
-    use std::os::unix::process::ExitStatusExt as _;
     assert!(!log.status.core_dumped(), "{}", log.status);
     drop((client, plain));
 }

@@ -1,5 +1,5 @@
 //! What goes through a pool arrives, however slow its reader is; every client hears the replies to its
-//! own questions and no others; a client that leaves a question unanswered keeps nobody waiting.
+//! own questions and no others, however many there are; a client that leaves a question unanswered keeps nobody waiting.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -7,7 +7,12 @@ use std::net::TcpStream;
 use levada_pool::wire::body::Ping;
 use levada_pool::wire::{ControlKey, Document, Facilities, Message, Page};
 
-use crate::harness::{Backend, Pki, Pool, Serve, assert_same, connect, digits};
+use levada_testkit::skip::slow_runs;
+
+use crate::harness::{
+    Backend, Pki, Pool, Serve, assert_same, compile_client, connect, digits, levada,
+    raise_open_files,
+};
 
 /// More than all buffers on the way hold.
 const MUCH: usize = 32 << 20;
@@ -72,6 +77,71 @@ fn nobody_hears_anothers_replies() {
     for client in clients {
         client.join().unwrap();
     }
+}
+
+#[test]
+fn sixteen_processes_are_each_given_their_own() {
+    crowd(16, 20);
+}
+
+#[test]
+fn sixty_four_processes_are_each_given_their_own() {
+    if slow_runs("sixty_four_processes_are_each_given_their_own") {
+        crowd(64, 20);
+    }
+}
+
+#[test]
+fn two_hundred_and_fifty_six_processes_are_each_given_their_own() {
+    if slow_runs("two_hundred_and_fifty_six_processes_are_each_given_their_own") {
+        crowd(256, 20);
+    }
+}
+
+/// As many client processes at once, and as many again in each round. Every fourth asks for somebody
+/// who the server is not: it hears that, and all others get back what they have sent.
+fn crowd(count: usize, rounds: usize) {
+    raise_open_files();
+    let pki = Pki::new();
+    let pool = Pool::start(&pki);
+    let server = Serve::tls(&pki, "echo:");
+    let program = compile_client(&pki);
+    let port = server.address().port();
+    let refused = count / 4;
+    for round in 0..rounds {
+        let started = |name: &'static str, count: usize| -> Vec<_> {
+            (0..count).map(|_| pool.client(&program, port, name).start()).collect()
+        };
+        let (wrong, mut right) =
+            (started("other.example", refused), started("localhost", count - refused));
+        for client in &mut right {
+            assert_eq!(client.stderr.line().as_deref(), Some("protected, with localhost"));
+        }
+        let listed = levada(["pool", "sessions", "--socket", &pool.socket]).run(b"");
+        let listed = String::from_utf8(listed.stdout).unwrap();
+        let protected = listed.lines().filter(|line| line.contains("\"stage\":\"protected\""));
+        assert_eq!(protected.count(), right.len(), "all at once: {listed}");
+        let words = |number: usize| format!("the words of {number} in round {round}\n").repeat(99);
+        for (number, client) in right.iter_mut().enumerate() {
+            client.write(words(number).as_bytes());
+        }
+        for (number, client) in right.into_iter().enumerate() {
+            let finished = client.finish();
+            assert_eq!(finished.code(), 0, "{}", finished.stderr);
+            assert_same(&finished.stdout, words(number).as_bytes());
+        }
+        for client in wrong {
+            let finished = client.finish();
+            assert_eq!((finished.code(), &finished.stdout[..]), (1, &b""[..]));
+            assert!(finished.stderr.contains("did not complete the TLS handshake"));
+        }
+    }
+    let told = pool.stop();
+    let count_of = |what: &str| told.iter().filter(|line| line.contains(what)).count();
+    assert_eq!(count_of(" protected: "), (count - refused) * rounds);
+    assert_eq!(count_of(" ended: "), (count - refused) * rounds);
+    assert_eq!(count_of(" failed for "), refused * rounds);
+    assert_eq!(told.last().unwrap(), "stopped, with all sessions ended");
 }
 
 #[test]

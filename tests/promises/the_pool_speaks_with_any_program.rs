@@ -3,7 +3,7 @@
 
 use levada_testkit::docs::workspace_root;
 
-use crate::harness::{Command, Pki, Pool, Server, connect, levada};
+use crate::harness::{Command, Pki, Pool, Server, compile_client, connect, levada};
 
 /// What a client sends, and what the peer answers: each line reversed.
 const SENT: &[u8] = b"hello\nworld\n";
@@ -25,7 +25,6 @@ fn speak(program: &str, words: &[&str]) {
     assert_eq!(client.stderr.line().unwrap(), "protected, with localhost");
 
     // Whom the certificate is not for is refused, in words.
-    let words: Vec<_> = words.iter().copied().collect();
     let refused = Command::new(program)
         .args(words)
         .args([&pool.socket, "127.0.0.1", &port, "other.example"])
@@ -43,12 +42,8 @@ fn in_c() {
     let source = workspace_root().join("crates/levada-pool/examples/starttls.c");
     let lines = std::fs::read_to_string(&source).unwrap().lines().count();
     assert!(lines < 100, "{lines} lines");
-    let folder = Pki::new().folder;
-    let program = folder.path().join("starttls");
-    let words = ["-Wall", "-Wextra", "-Werror", "-o", program.to_str().unwrap()];
-    let compiled = Command::new("cc").args(words).args([source]).run(b"");
-    assert_eq!(compiled.code(), 0, "{}", compiled.stderr);
-    speak(program.to_str().unwrap(), &[]);
+    let pki = Pki::new();
+    speak(&compile_client(&pki), &[]);
 }
 
 #[test]

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use levada::{Dialer, Stream};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::harness::{Pki, Serve};
+use crate::harness::{Pki, Serve, raise_open_files};
 
 /// Handshakes at once, so that none outlasts its deadline on a busy machine.
 const AT_ONCE: usize = 32;
@@ -92,13 +91,4 @@ async fn close_all(mut streams: Vec<Stream>) {
     for stream in &mut streams {
         assert!(stream.closed().await.is_clean());
     }
-}
-
-/// Lets this process, which holds the other ends, open as many files as it may; how many these are.
-fn raise_open_files() -> u64 {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    // Where it does not work, the old limit still holds, and is what counts below.
-    let _ = setrlimit(Resource::Nofile, raised);
-    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }

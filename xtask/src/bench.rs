@@ -9,6 +9,7 @@ mod machine;
 mod micro;
 mod page;
 mod place;
+mod pool;
 mod prepare;
 mod results;
 mod sealed;
@@ -25,6 +26,7 @@ use machine::{Machine, Versions};
 use results::Results;
 
 pub(crate) use micro::run as micro;
+pub(crate) use pool::run as pool;
 pub(crate) use ws::run as ws;
 
 /// How much is asked for.

@@ -34,6 +34,8 @@ usage: cargo xtask COMMAND
   bench ws [--rounds N]
                   measure a byte stream over WebSocket beside other crates, and write it into
                   docs/benchmarks.md
+  bench pool [--rounds N]
+                  measure TLS by a pool beside TLS in process, and write it into docs/benchmarks.md
   fuzz [SECONDS]  run each fuzz target for that long (60 seconds unless told)
 ";
 
@@ -53,8 +55,10 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(&mut report),
         ["bench"] => bench::micro(&mut report),
         ["bench", "ws"] => bench::ws(&mut report, 9),
-        ["bench", "ws", "--rounds", rounds] => match rounds.parse() {
-            Ok(rounds) => bench::ws(&mut report, rounds),
+        ["bench", "pool"] => bench::pool(&mut report, 5),
+        ["bench", which @ ("ws" | "pool"), "--rounds", rounds] => match rounds.parse() {
+            Ok(rounds) if which == "ws" => bench::ws(&mut report, rounds),
+            Ok(rounds) => bench::pool(&mut report, rounds),
             Err(error) => {
                 eprintln!("ROUNDS is '{rounds}': {error}");
                 return ExitCode::from(2);

@@ -161,6 +161,14 @@ pub enum ValueFault {
     DurationLong,
     /// No number of bytes that a record can be limited to.
     RecordSize,
+    /// No name of an environment variable.
+    Variable,
+    /// No pin.
+    Pin(PinError),
+    /// No rule about names.
+    San(SanRuleError),
+    /// No moment.
+    Moment,
     /// A path that does not begin with a slash.
     TargetSlash,
     /// A path with a character that is to be percent-encoded.
@@ -171,14 +179,6 @@ pub enum ValueFault {
     NotOneOrigin,
     /// A subprotocol that is no token (RFC 9110 section 5.6.2), or is there twice.
     Subprotocol,
-    /// No name of an environment variable.
-    Variable,
-    /// No pin.
-    Pin(PinError),
-    /// No rule about names.
-    San(SanRuleError),
-    /// No moment.
-    Moment,
 }
 
 impl From<HostFault> for Fault {

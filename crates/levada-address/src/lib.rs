@@ -1,13 +1,13 @@
-//! The address of one end of a stream, as a person writes it.
+//! The address grammar of Levada: one set of words for the library, the command and its configuration.
 //!
-//! An address is a scheme, an endpoint and options. The same words stand in an address, in a flag
+//! An address names one end of a stream: it is a scheme, an endpoint and options. The same words stand in an address, in a flag
 //! of the command and in a key of the configuration, because all three come from one table,
 //! [`OPTIONS`]; the schemes come from another, [`SCHEMES`].
 //!
 //! | address | endpoint |
 //! |---|---|
 //! | `tcp://host:port` | TCP |
-//! | `tls://host:port` | TLS over TCP |
+//! | `tls://host:port`, `pool+tls://host:port` | TLS over TCP, in this process or by a TLS pool |
 //! | `ws://host:port/path`, `wss://host:port/path` | a WebSocket over TCP, over TLS |
 //! | `ws+unix:/path` | a WebSocket over a Unix socket |
 //! | `unix:/path`, `unix:run/path`, `unix:@name` | a Unix socket: absolute, relative, abstract |

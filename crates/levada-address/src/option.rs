@@ -104,7 +104,7 @@ pub static OPTIONS: &[OptionSpec] = &[
         repeat: Repeat::On(Side::Listen),
         partner: Some("key"),
         default: DefaultValue::Absent,
-        help: "PEM file with our certificate and its chain",
+        help: "file with our certificate and its chain (PEM; or DER, the certificate alone)",
         more: "Needed for listening, where it may be repeated: SNI chooses between the \
                certificates, and the first one serves whoever asks for none of them.",
     },
@@ -116,7 +116,7 @@ pub static OPTIONS: &[OptionSpec] = &[
         repeat: Repeat::On(Side::Listen),
         partner: Some("cert"),
         default: DefaultValue::Derived("the file of `cert`"),
-        help: "PEM file with the private key of `cert`",
+        help: "file with the private key of `cert` (PEM or DER)",
         more: "The n-th key belongs to the n-th certificate; give a key for each of them or for \
                none. A file that holds both is named by both words, or by `cert` alone.",
     },
@@ -187,7 +187,8 @@ pub static OPTIONS: &[OptionSpec] = &[
         partner: None,
         default: DefaultValue::Absent,
         help: "key or certificate that a client must show, by its SHA-256",
-        more: "Without `client-ca` the pin is that of the client's own certificate, and all that is asked for. One of several is enough.",
+        more: "Without `client-ca` the pin is that of the client's own certificate, and all that \
+               is asked for. One of several is enough.",
     },
     OptionSpec {
         word: "client-san",
@@ -197,8 +198,10 @@ pub static OPTIONS: &[OptionSpec] = &[
         repeat: Repeat::On(Side::Listen),
         partner: None,
         default: DefaultValue::Absent,
-        help: "name that a client's certificate must have: `dns:NAME`, `ip:NET`, `uri:URI`, `spiffe://ID`",
-        more: "One of several is enough. `dns:*.example.org`, `ip:10.0.0.0/8`, `spiffe://example.org` and `spiffe://example.org/a/*` allow many.",
+        help: "name that a client's certificate must have: `dns:NAME`, `ip:NET`, `uri:URI`, \
+               `spiffe://ID`",
+        more: "One of several is enough. `dns:*.example.org`, `ip:10.0.0.0/8`, \
+               `spiffe://example.org` and `spiffe://example.org/a/*` allow many.",
     },
     OptionSpec {
         word: "client-crl",
@@ -209,7 +212,8 @@ pub static OPTIONS: &[OptionSpec] = &[
         partner: None,
         default: DefaultValue::Absent,
         help: "PEM or DER file with revocation lists: who stands on one is refused",
-        more: "Who is told of by no current list is refused, too. It needs the authorities of `client-ca`.",
+        more: "Who is told of by no current list is refused, too. It needs the authorities of \
+               `client-ca`.",
     },
     OptionSpec {
         word: "client-crl-check",
@@ -275,7 +279,9 @@ pub static OPTIONS: &[OptionSpec] = &[
         partner: None,
         default: DefaultValue::Absent,
         help: "key or certificate that the peer must show, by its SHA-256",
-        more: "Without `ca` it is the peer's own, and all that is asked for, also of a certificate that has signed itself; with `ca` it may be that of an issuer too. One of several is enough.",
+        more: "Without `ca` it is the peer's own, and all that is asked for, also of a \
+               certificate that has signed itself; with `ca` it may be that of an issuer too. One \
+               of several is enough.",
     },
     OptionSpec {
         word: "san",
@@ -285,8 +291,10 @@ pub static OPTIONS: &[OptionSpec] = &[
         repeat: Repeat::On(Side::Connect),
         partner: None,
         default: DefaultValue::Absent,
-        help: "name that the peer's certificate must have: `dns:NAME`, `ip:NET`, `uri:URI`, `spiffe://ID`",
-        more: "One of several is enough. `dns:*.example.org`, `ip:10.0.0.0/8`, `spiffe://example.org` and `spiffe://example.org/a/*` allow many.",
+        help: "name that the peer's certificate must have: `dns:NAME`, `ip:NET`, `uri:URI`, \
+               `spiffe://ID`",
+        more: "One of several is enough. `dns:*.example.org`, `ip:10.0.0.0/8`, \
+               `spiffe://example.org` and `spiffe://example.org/a/*` allow many.",
     },
     OptionSpec {
         word: "crl",

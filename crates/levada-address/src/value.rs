@@ -237,41 +237,6 @@ impl ValueKind {
     }
 }
 
-/// The target of a request, as it stands in the request line (RFC 9112 section 3.2.1).
-fn target(text: &str) -> Result<Value, Wrong> {
-    if !text.starts_with('/') {
-        return Err(Wrong::new(0..0, ValueFault::TargetSlash));
-    }
-    let is_good = |c: char| c.is_ascii_graphic() && c != '#';
-    match text.char_indices().find(|&(_, c)| !is_good(c)) {
-        Some((at, c)) => Err(Wrong::new(at..at + c.len_utf8(), ValueFault::TargetCharacter)
-            .hint("percent-encode it, and the `%` of that as `%25` in an address")),
-        None => Ok(Value::Target(text.to_owned())),
-    }
-}
-
-fn origin(text: &str) -> Result<Value, Wrong> {
-    if text == "any" || OriginPattern::new(text).is_ok() {
-        return Ok(Value::Origin(text.to_owned()));
-    }
-    Err(Wrong::new(0..text.len(), ValueFault::NotOrigin)
-        .hint("write `https://example.org`, with `:port` unless that is the common one"))
-}
-
-fn subprotocols(text: &str) -> Result<Value, Wrong> {
-    let mut at = 0;
-    let mut names: Vec<String> = Vec::new();
-    for name in text.split(',') {
-        let range = at..at + name.len();
-        at = range.end + 1;
-        if !is_token(name) || names.iter().any(|earlier| earlier == name) {
-            return Err(Wrong::new(range, ValueFault::Subprotocol));
-        }
-        names.push(name.to_owned());
-    }
-    Ok(Value::Subprotocols(names))
-}
-
 fn variable(text: &str) -> Result<Value, Wrong> {
     match text.find(['=', '\0']) {
         Some(at) => Err(Wrong::new(at..at + 1, ValueFault::Variable)
@@ -319,6 +284,41 @@ fn written_moment(seconds: u64) -> String {
     let moment = i64::try_from(seconds).ok().map(OffsetDateTime::from_unix_timestamp);
     // What was read can be written.
     moment.and_then(|moment| moment.ok()?.format(&Rfc3339).ok()).unwrap_or_default()
+}
+
+/// The target of a request, as it stands in the request line (RFC 9112 section 3.2.1).
+fn target(text: &str) -> Result<Value, Wrong> {
+    if !text.starts_with('/') {
+        return Err(Wrong::new(0..0, ValueFault::TargetSlash));
+    }
+    let is_good = |c: char| c.is_ascii_graphic() && c != '#';
+    match text.char_indices().find(|&(_, c)| !is_good(c)) {
+        Some((at, c)) => Err(Wrong::new(at..at + c.len_utf8(), ValueFault::TargetCharacter)
+            .hint("percent-encode it, and the `%` of that as `%25` in an address")),
+        None => Ok(Value::Target(text.to_owned())),
+    }
+}
+
+fn origin(text: &str) -> Result<Value, Wrong> {
+    if text == "any" || OriginPattern::new(text).is_ok() {
+        return Ok(Value::Origin(text.to_owned()));
+    }
+    Err(Wrong::new(0..text.len(), ValueFault::NotOrigin)
+        .hint("write `https://example.org`, with `:port` unless that is the common one"))
+}
+
+fn subprotocols(text: &str) -> Result<Value, Wrong> {
+    let mut at = 0;
+    let mut names: Vec<String> = Vec::new();
+    for name in text.split(',') {
+        let range = at..at + name.len();
+        at = range.end + 1;
+        if !is_token(name) || names.iter().any(|earlier| earlier == name) {
+            return Err(Wrong::new(range, ValueFault::Subprotocol));
+        }
+        names.push(name.to_owned());
+    }
+    Ok(Value::Subprotocols(names))
 }
 
 fn record_size(text: &str) -> Result<Value, Wrong> {

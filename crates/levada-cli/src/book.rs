@@ -24,8 +24,18 @@ fn words(line: &str) -> Vec<String> {
 #[test]
 fn every_example_is_understood() {
     let mut examples = 0;
-    for page in ["command.md", "configuration.md", "inspect.md", "pool.md"] {
+    let pages = [
+        "command.md",
+        "configuration.md",
+        "inspect.md",
+        "pool-use.md",
+        "sessions.md",
+        "verification.md",
+        "websocket.md",
+    ];
+    for page in pages {
         let text = fs::read_to_string(workspace_root().join("docs").join(page)).unwrap();
+        let text = text.replace("\\\n    ", "");
         for line in text.lines().filter_map(|line| line.strip_prefix("$ levada")) {
             let words = words(&format!("levada{line}"));
             let request = args::parse(words.into_iter().map(Into::into));

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use levada::{Deadline, Deadlines, Identity, Pin, SanRule};
 use levada_address::{CertificateRules, ConnectTls, CrlCheck, IdentityFiles, ListenTls};
+use levada_config::When;
 use serde::Serialize;
 use serde::ser::{SerializeMap as _, Serializer};
 use time::OffsetDateTime;
@@ -34,6 +35,9 @@ pub(crate) struct Checked {
 
 #[derive(Debug, Serialize)]
 struct Route {
+    /// Which clients it is for; `None`: every one that no route before it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    when: Option<Condition>,
     listen: End,
     to: End,
 }
@@ -115,6 +119,7 @@ impl Route {
             both.map(|(files, identity)| ShownIdentity::of(files, identity, now)).collect()
         };
         Ok(Self {
+            when: route.when.as_ref().map(Condition::of),
             listen: End {
                 address: shown(&route.listen, None),
                 identities: match &listen.tls {
@@ -225,11 +230,35 @@ impl ShownIdentity {
     }
 }
 
+/// Which clients a route is for.
+#[derive(Debug, Serialize)]
+struct Condition {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sni: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    alpn: Vec<String>,
+}
+
+impl Condition {
+    fn of(when: &When) -> Self {
+        Self { sni: when.sni.clone(), alpn: texts(&when.alpn) }
+    }
+
+    fn text(&self) -> String {
+        let conditions = [("ask for", &self.sni), ("offer", &self.alpn)];
+        let there = conditions.into_iter().filter(|(_, names)| !names.is_empty());
+        let words: Vec<_> =
+            there.map(|(verb, names)| format!("{verb} {}", names.join(" or "))).collect();
+        format!("  for clients that {}", words.join(" and "))
+    }
+}
+
 impl Checked {
     fn text(&self) -> String {
         let mut lines = Vec::new();
         for route in &self.routes {
             lines.push(format!("listen at {}", route.listen.address));
+            lines.extend(route.when.as_ref().map(Condition::text));
             route.listen.text(&mut lines);
             lines.push(format!("  to {}", route.to.address));
             route.to.text(&mut lines);

@@ -46,12 +46,17 @@ impl ConfigFile {
     pub(crate) fn prepare(&self) -> Result<Vec<Prepared>, Stop> {
         let mut faults = Vec::new();
         let mut prepared = Vec::new();
-        for route in &self.config.routes {
+        let routes = &self.config.routes;
+        for (index, route) in routes.iter().enumerate() {
             let (listen, to) = (&route.listen, &route.to);
             let line = levada_config::line_of(&self.text, listen.place.start);
             let place = format!("{}:{line}", self.name);
             match Prepared::read(&listen.address, &to.address, place) {
-                Ok(route) => prepared.push(route),
+                Ok(read) => prepared.push(Prepared {
+                    when: route.when.clone(),
+                    shares: routes[..index].iter().position(|other| other.shares_listener(route)),
+                    ..read
+                }),
                 Err(both) => {
                     let ends = [(listen, both.listen), (to, both.to)];
                     let told = ends.into_iter().filter_map(|(end, error)| Some((end, error?)));

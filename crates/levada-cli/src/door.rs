@@ -1,10 +1,11 @@
 //! A listener of `levada serve`, and where it leads.
 
 use std::io;
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
-use levada::{Dialer, Endpoint, Listener, SetupError};
+use levada::{Endpoint, Listener, SetupError};
 use levada_address::Address;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -15,6 +16,7 @@ use crate::house::House;
 use crate::log::Record;
 use crate::plan::ServePlan;
 use crate::prepared::Prepared;
+use crate::routes::{Routes, Way};
 
 /// A listener whose queue gives nothing for this long has none left: the runtime asks the system for
 /// news before a timer fires.
@@ -24,41 +26,48 @@ const QUEUE_IS_EMPTY: Duration = Duration::from_millis(10);
 /// to come.
 const LAST_CLIENTS: usize = 4096;
 
-/// A listener, and the way from there. Nobody else holds the listener: with its loop it is closed,
+/// A listener, and the ways from there. Nobody else holds the listener: with its loop it is closed,
 /// though streams are still on their way.
 #[derive(Debug)]
 pub(crate) struct Door {
     listener: Listener,
-    way: Arc<Way>,
+    routes: Arc<Routes>,
     dangers: Vec<Danger>,
 }
 
-/// What a stream needs to know once it is accepted.
-#[derive(Debug)]
-pub(crate) struct Way {
-    pub(crate) dialer: Dialer,
-    /// Where it begins, and where it leads, as the log shows them.
-    pub(crate) on: String,
-    pub(crate) to: String,
-}
-
 impl Door {
-    /// Listens.
-    pub(crate) async fn open(route: Prepared, plan: &ServePlan) -> Result<Self, CannotOpen> {
-        let Prepared { listen, to, binder, dialer, place } = route;
-        let listener = match dialer.open_key_log() {
-            Ok(()) => binder.bind().await,
-            Err(error) => Err(error),
+    /// Listens for `first`, and for the `others` that share its listener.
+    pub(crate) async fn open(
+        first: Prepared,
+        others: Vec<Prepared>,
+        plan: &ServePlan,
+    ) -> Result<Self, CannotOpen> {
+        let (listen, binder, place) =
+            (first.listen.clone(), first.binder.clone(), first.place.clone());
+        let mut dangers = Vec::new();
+        let mut ways = Vec::new();
+        for Prepared { listen, to, binder, dialer, when, place, .. } in
+            iter::once(first).chain(others)
+        {
+            let key_logs = binder.open_key_log().and_then(|()| dialer.open_key_log());
+            key_logs.map_err(|error| CannotOpen::new(place, error))?;
+            dangers.extend([&listen, &to].into_iter().flat_map(Danger::all_of));
+            let (tls, to) = (binder.tls().cloned(), shown(&to, None));
+            ways.push(Way { when, tls, dialer, to });
+        }
+        let mut routes = Routes { on: String::new(), ways };
+        let listener = match routes.first_tls() {
+            Ok(Some(tls)) => binder.bind_as(tls).await,
+            Ok(None) => binder.bind().await,
+            Err(error) => Err(error.into()),
         };
         let listener = listener.map_err(|error| CannotOpen { place, error })?;
-        let dangers = [&listen, &to].into_iter().flat_map(Danger::all_of).collect();
-        let on = shown(&listen, listener.local().as_ref());
-        let to = shown(&to, None);
+        routes.on = shown(&listen, listener.local().as_ref());
         let mut listener = listener.limit_handshakes(plan.max_handshakes);
         if let Some(count) = plan.max_connections_per_address {
             listener = listener.limit_connections_per_address(count);
         }
-        Ok(Self { listener, way: Arc::new(Way { dialer, on, to }), dangers })
+        Ok(Self { listener, routes: Arc::new(routes), dangers })
     }
 
     /// What its addresses take away of security.
@@ -66,9 +75,10 @@ impl Door {
         &self.dangers
     }
 
-    /// What the log says of it.
-    pub(crate) fn record(&self) -> Record<'_> {
-        Record::Listening { on: &self.way.on, to: &self.way.to }
+    /// What the log says of it: a line for each way.
+    pub(crate) fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        let Routes { on, ways } = &*self.routes;
+        ways.iter().map(|way| Record::Listening { on, to: &way.to })
     }
 
     /// Accepts until it is told to close, and then what has already come; whether the listener is sound.
@@ -89,10 +99,10 @@ impl Door {
                 _ = closing.wait_for(|closing| *closing) => break,
             };
             match accepted {
-                Ok(client) => house.admit(&self.way, Box::new(client)).await,
+                Ok(client) => house.admit(&self.routes, Box::new(client)).await,
                 Err(error) => {
                     let error = error.to_string();
-                    house.log.tell(&Record::ListenerBroken { on: &self.way.on, error: &error });
+                    house.log.tell(&Record::ListenerBroken { on: &self.routes.on, error: &error });
                     return false;
                 }
             }
@@ -103,7 +113,7 @@ impl Door {
         // Who has come before the signal is served, though nobody had opened yet.
         for _ in 0..LAST_CLIENTS {
             match timeout(QUEUE_IS_EMPTY, self.listener.accept()).await {
-                Ok(Ok(client)) => house.admit(&self.way, Box::new(client)).await,
+                Ok(Ok(client)) => house.admit(&self.routes, Box::new(client)).await,
                 _ => break,
             }
         }

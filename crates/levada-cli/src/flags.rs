@@ -194,7 +194,8 @@ mod tests {
         let error = set(&[("bind", "::1")], "tcp://:1", "echo:").unwrap_err().to_string();
         assert_eq!(
             error,
-            "--bind means nothing here: it is for `tcp:`, `tls:` and `pool+tls:`, when connecting"
+            "--bind means nothing here: it is for `tcp:`, `tls:`, `pool+tls:`, `ws:` and `wss:`, when \
+             connecting"
         );
     }
 

@@ -6,7 +6,7 @@ pub(crate) fn template(examples: &str, rest: &str) -> String {
 }
 
 pub(crate) const ABOUT: &str =
-    "One secure duplex byte stream whose whole life can be watched: TCP, Unix, TLS.";
+    "One secure duplex byte stream whose whole life can be watched: TCP, Unix, TLS, WebSocket.";
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -16,6 +16,9 @@ Examples:
 
   Put TLS in front of a plain server.
       levada serve --listen 'tls://:443?cert=site.pem' --to tcp://127.0.0.1:80
+
+  Let programs that speak WebSocket reach a TCP server.
+      levada serve --listen 'wss://:443?cert=site.pem' --to tcp://127.0.0.1:80
 
   Talk to a TLS server.
       levada connect tls://example.org:443
@@ -28,7 +31,8 @@ Examples:
       levada serve --config levada.toml
 
 Addresses:
-  tcp://HOST:PORT  tls://HOST:PORT  unix:PATH  unix:@NAME  stdio:  echo:
+  tcp://HOST:PORT  tls://HOST:PORT  pool+tls://HOST:PORT  unix:PATH  unix:@NAME
+  ws://HOST:PORT/PATH  wss://HOST:PORT/PATH  ws+unix:PATH  stdio:  echo:
   Options follow a `?`, with `&` between them: tls://a.org:443?ca=ca.pem&alpn=h2
   Each is a flag, too: --ca ca.pem. What an address says itself wins.
   The shell knows `?` and `&` as well: put such an address in quotes.";
@@ -52,6 +56,10 @@ Examples:
   Give a program without TLS a way to a TLS server.
       levada serve --listen tcp://127.0.0.1:5000 --to tls://example.org:443
 
+  Let web pages of one site reach a plain server, by WebSocket.
+      levada serve --listen wss://:443/vnc --cert site.pem \\
+          --origin https://example.org --to tcp://127.0.0.1:5900
+
   Two bridges in one process: the first --to serves the first --listen, …
       levada serve --listen tcp://:5000 --to unix:/run/a.sock \\
           --listen tcp://:5001 --to unix:/run/b.sock
@@ -60,8 +68,9 @@ Examples:
       levada serve --config /etc/levada/levada.toml
 
 SIGTERM or Ctrl-C stops listening and lets the streams end by themselves, for as
-long as --drain says; a second one ends them at once. Each stream that ends is
-one line on standard error.
+long as --drain says; a second one ends them at once. The files that the
+addresses name are read again on SIGHUP, and when one of them has changed, for
+the next handshake. Each stream that ends is one line on standard error.
 
 Exit codes:
   0  stopped, and nothing was cut
@@ -87,6 +96,9 @@ Examples:
 
   A Unix socket, with an end to silence.
       levada connect unix:/run/app.sock --deadline-idle 30s
+
+  A WebSocket, as a byte stream.
+      levada connect wss://example.org:443/vnc
 
 At a terminal the session ends when the peer says goodbye. A pipe or file goes
 on to its own end.

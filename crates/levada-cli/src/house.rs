@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use levada::Stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::door::Way;
 use crate::log::{EndedPair, Log, Record};
 use crate::pair::{self, Outcome};
+use crate::routes::{Choice, Routes};
 
 /// What all streams share.
 #[derive(Debug)]
@@ -90,32 +90,32 @@ impl House {
 
     /// Gives a client a task of its own once there is room, which it holds until both its streams have
     /// ended.
-    pub(crate) async fn admit(self: &Arc<Self>, way: &Arc<Way>, client: Box<Stream>) {
+    pub(crate) async fn admit(self: &Arc<Self>, routes: &Arc<Routes>, mut client: Box<Stream>) {
         let stream = self.streams_so_far.fetch_add(1, Ordering::Relaxed) + 1;
+        let choice = Choice::of(routes, &mut client);
         let Some(room) = self.room().await else {
-            return self.serve(way, client, stream).await;
+            return self.serve(&choice, client, stream).await;
         };
-        let (house, way) = (Arc::clone(self), Arc::clone(way));
+        let house = Arc::clone(self);
         tokio::spawn(async move {
-            house.serve(&way, client, stream).await;
+            house.serve(&choice, client, stream).await;
             // The house before the room: who waits for an empty house goes on to finish its log.
-            drop((house, way));
+            drop((house, choice));
             drop(room);
         });
     }
 
     /// Serves one client to both endings, and tells them.
-    async fn serve(&self, way: &Way, client: Box<Stream>, stream: u64) {
-        let Outcome { cut, client, target } =
-            pair::bridge(client, &way.dialer, self.is_cut()).await;
+    async fn serve(&self, choice: &Choice, client: Box<Stream>, stream: u64) {
+        let Outcome { cut, client, target } = pair::bridge(client, choice, self.is_cut()).await;
         if cut {
             self.was_cut.fetch_add(1, Ordering::Relaxed);
         }
         self.streams_ended.fetch_add(1, Ordering::Relaxed);
         self.log.tell(&Record::Ended(EndedPair {
             stream,
-            on: &way.on,
-            to: &way.to,
+            on: choice.on(),
+            to: choice.way().map(|way| &*way.to),
             cut,
             client: &client,
             target: target.as_ref(),

@@ -1,10 +1,16 @@
 //! How many files this process may hold open, and how many streams fit into that.
 
+use std::num::NonZeroUsize;
+use std::thread::available_parallelism;
+
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Descriptors that are nobody's stream: standard streams, listeners, the runtime's own, files that
 /// are read.
 const RESERVE: u64 = 64;
+
+/// Descriptors of the pipes through which each thread passes plain bytes inside the kernel.
+const PIPES: u64 = 32;
 
 /// The most streams at once, where nobody says otherwise.
 const MOST: usize = 16_384;
@@ -22,7 +28,13 @@ pub(crate) fn raise_open_files() -> u64 {
 
 /// How many streams at once `open_files` descriptors are good for: each takes two.
 pub(crate) fn default_connections(open_files: u64) -> usize {
-    let fit = usize::try_from(open_files.saturating_sub(RESERVE) / 2).unwrap_or(MOST);
+    let threads = available_parallelism().map_or(1, NonZeroUsize::get) as u64;
+    connections(open_files, threads)
+}
+
+fn connections(open_files: u64, threads: u64) -> usize {
+    let reserve = RESERVE + PIPES * threads;
+    let fit = usize::try_from(open_files.saturating_sub(reserve) / 2).unwrap_or(MOST);
     fit.clamp(1, MOST)
 }
 
@@ -32,8 +44,8 @@ mod tests {
 
     #[test]
     fn two_descriptors_for_each_stream() {
-        assert_eq!(default_connections(0), 1);
-        assert_eq!(default_connections(1024), 480);
-        assert_eq!(default_connections(u64::MAX), MOST);
+        assert_eq!(connections(0, 1), 1);
+        assert_eq!(connections(1024, 2), 448);
+        assert_eq!(connections(u64::MAX, 64), MOST);
     }
 }

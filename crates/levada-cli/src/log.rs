@@ -80,8 +80,8 @@ pub(crate) struct EndedPair<'a> {
     pub(crate) stream: u64,
     /// Where the client came to.
     pub(crate) on: &'a str,
-    /// Where it was joined to.
-    pub(crate) to: &'a str,
+    /// Where it was joined to; `None` where no route was for it.
+    pub(crate) to: Option<&'a str>,
     /// Whether the end of the command cut it off.
     pub(crate) cut: bool,
     pub(crate) client: &'a Ended,
@@ -159,7 +159,7 @@ impl EndedPair<'_> {
         if let Some(peer) = &facts.peer {
             line.pair("peer", peer);
         }
-        line.pair("on", self.on).pair("to", self.to);
+        line.pair("on", self.on).pair("to", self.to.unwrap_or("none"));
         if let Some(tls) = &facts.tls {
             let words = [("tls", tls.version), ("sni", tls.sni.as_deref())];
             for (key, value) in words.into_iter().chain([("alpn", tls.alpn.as_deref())]) {
@@ -341,7 +341,7 @@ mod tests {
         let record = Record::Ended(EndedPair {
             stream: 7,
             on: "tcp://*:1",
-            to: "tcp://b:2",
+            to: Some("tcp://b:2"),
             cut: false,
             client: &client,
             target: Some(&target),
@@ -373,7 +373,7 @@ mod tests {
         let record = Record::Ended(EndedPair {
             stream: 1,
             on: "unix:a b",
-            to: "echo:",
+            to: Some("echo:"),
             cut: false,
             client: &clean,
             target: Some(&clean),

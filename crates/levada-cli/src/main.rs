@@ -1,6 +1,7 @@
-//! The command `levada`: parse, plan, run.
+//! The command `levada`: secure duplex byte streams from the shell, bridges between them, and a TLS pool.
 //!
-//! [`args`] knows the words, [`plan`] what they mean together, [`serve`] and [`connect`] do it.
+//! It parses, plans and runs: [`args`] knows the words, [`plan`] what they mean together, and a module
+//! for each verb does it.
 #![forbid(unsafe_code)]
 
 mod args;
@@ -27,6 +28,7 @@ mod pool;
 mod prepared;
 mod quote;
 mod reload;
+mod routes;
 mod serve;
 mod signals;
 mod state_dir;

@@ -2,7 +2,9 @@
 
 use std::future::Future;
 
-use levada::{Dialer, Ended, Stream};
+use levada::{Ended, Stream};
+
+use crate::routes::Choice;
 
 /// How a pair ended.
 #[derive(Debug)]
@@ -14,19 +16,19 @@ pub(crate) struct Outcome {
     pub(crate) target: Option<Ended>,
 }
 
-/// Bridges `client` to what `dialer` dials once the client is established, until both have ended, or
-/// aborts both when `cut` resolves.
+/// Bridges `client` to where its `choice` leads once the client is established, until both have ended,
+/// or aborts both when `cut` resolves.
 ///
 /// The streams are boxed: a future has room for each of its values in each function that one is
 /// handed through, and an idle pair owns this future.
 pub(crate) async fn bridge(
     mut client: Box<Stream>,
-    dialer: &Dialer,
+    choice: &Choice,
     cut: impl Future<Output = ()>,
 ) -> Outcome {
     let mut target = None;
     let was_cut = tokio::select! {
-        () = join(&mut client, &mut target, dialer) => false,
+        () = join(&mut client, &mut target, choice) => false,
         () = cut => true,
     };
     let target = match target {
@@ -38,12 +40,14 @@ pub(crate) async fn bridge(
 
 /// Nothing is read from the client before its target is established: what it sends waits in the
 /// kernel, and a half-close waits with it.
-async fn join(client: &mut Stream, target: &mut Option<Box<Stream>>, dialer: &Dialer) {
+async fn join(client: &mut Stream, target: &mut Option<Box<Stream>>, choice: &Choice) {
     if client.established().await.is_err() {
         return;
     }
+    // It is established by a choice.
+    let Some(way) = choice.way() else { return };
     // No random bytes: as bad as a target that fails, which the drop of the client tells.
-    let Ok(dialled) = dialer.dial() else { return };
+    let Ok(dialled) = way.dialer.dial() else { return };
     let target = target.insert(Box::new(dialled));
     if target.established().await.is_ok() {
         levada::relay(client, &mut **target).await;

@@ -2,6 +2,7 @@
 
 use levada::{Binder, Dialer, SetupError};
 use levada_address::Address;
+use levada_config::When;
 
 /// A route that can be opened.
 #[derive(Debug)]
@@ -10,6 +11,10 @@ pub(crate) struct Prepared {
     pub(crate) to: Address,
     pub(crate) binder: Binder,
     pub(crate) dialer: Dialer,
+    /// Which clients of the listener it is for; `None`: every one.
+    pub(crate) when: Option<When>,
+    /// The route whose listener this one shares, if any, by its place among them.
+    pub(crate) shares: Option<usize>,
     /// What the user calls the listener: a flag, or the line of a file.
     pub(crate) place: String,
 }
@@ -29,9 +34,15 @@ impl Prepared {
         place: String,
     ) -> Result<Self, Box<Unprepared>> {
         match (Binder::new(listen), Dialer::new(to)) {
-            (Ok(binder), Ok(dialer)) => {
-                Ok(Self { listen: listen.clone(), to: to.clone(), binder, dialer, place })
-            }
+            (Ok(binder), Ok(dialer)) => Ok(Self {
+                listen: listen.clone(),
+                to: to.clone(),
+                binder,
+                dialer,
+                when: None,
+                shares: None,
+                place,
+            }),
             (binder, dialer) => {
                 Err(Box::new(Unprepared { listen: binder.err(), to: dialer.err() }))
             }

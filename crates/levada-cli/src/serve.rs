@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{interval, sleep, timeout};
 
 use crate::door::{CannotOpen, Door};
 use crate::exit::{Exit, Stop, fail};
@@ -20,6 +20,9 @@ use crate::welcome::Welcome;
 
 /// How long streams that are cut may take to notice.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
+
+/// How often the files are looked at for changes.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Serves until a signal comes, or every listener has ended.
 ///
@@ -41,8 +44,8 @@ pub(crate) async fn run(plan: ServePlan) -> Result<Exit, Stop> {
     let files = Files::of(&routes);
     // Every file is read by now. Where one listener cannot be opened, all that were are closed.
     let mut doors = Vec::new();
-    for route in routes {
-        let door = Door::open(route, &plan).await;
+    for (first, others) in by_listener(routes) {
+        let door = Door::open(first, others, &plan).await;
         doors.push(door.map_err(|error| match &welcome {
             Some(welcome) => welcome.cannot_listen(&error),
             None => error.stop(),
@@ -53,7 +56,9 @@ pub(crate) async fn run(plan: ServePlan) -> Result<Exit, Stop> {
     let connections = connections.unwrap_or_else(|| limits::default_connections(open_files));
     let house = House::new(log, connections);
     for door in &doors {
-        house.log.tell(&door.record());
+        for record in door.records() {
+            house.log.tell(&record);
+        }
         for danger in door.dangers() {
             house.log.tell(&Record::Danger(danger));
         }
@@ -66,6 +71,19 @@ pub(crate) async fn run(plan: ServePlan) -> Result<Exit, Stop> {
     drop(house);
     writer.finish();
     Ok(exit)
+}
+
+/// The routes by their listeners: each with those that share it.
+fn by_listener(routes: Vec<Prepared>) -> Vec<(Prepared, Vec<Prepared>)> {
+    let mut listeners: Vec<(usize, Prepared, Vec<Prepared>)> = Vec::new();
+    for (index, route) in routes.into_iter().enumerate() {
+        let shared = route.shares;
+        match listeners.iter_mut().find(|(first, ..)| Some(*first) == shared) {
+            Some((_, _, others)) => others.push(route),
+            None => listeners.push((index, route, Vec::new())),
+        }
+    }
+    listeners.into_iter().map(|(_, first, others)| (first, others)).collect()
 }
 
 /// Reads all files that the bridges name.
@@ -95,12 +113,14 @@ async fn serve(
     for door in doors {
         accepting.spawn(door.accept(Arc::clone(house), closed.clone()));
     }
+    let mut look = interval(LOOK);
     let mut broken = false;
     let signal = loop {
         let is_open = !accepting.is_empty();
         tokio::select! {
             signal = signals.next() => break Some(signal),
             () = reloads.next() => files.reload(&house.log),
+            _ = look.tick() => files.reload_changed(&house.log),
             Some(result) = accepting.join_next(), if is_open => {
                 broken |= !matches!(result, Ok(true));
             }

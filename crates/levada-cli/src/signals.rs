@@ -43,7 +43,7 @@ impl Reloads {
     pub(crate) async fn next(&mut self) {
         if self.0.recv().await.is_none() {
             // The runtime is going down, and asks for nothing any more.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -3,7 +3,9 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use levada_address::{Address, TimeLimit};
+use levada_address::{Address, Endpoint, TimeLimit};
+
+use crate::when::When;
 
 /// What a configuration file says; `None` where it says nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,10 +27,22 @@ pub struct Config {
 /// Whoever comes to `listen` is joined to `to`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// Where streams come from: an address that is good for listening.
+    /// Which clients of the listener it is for; `None`: every one that no route before it is for.
+    pub when: Option<When>,
+    /// Where streams come from: an address that is good for listening. Routes with the same one, but
+    /// for what it says of TLS, share it.
     pub listen: End,
     /// Where they go: an address that is good for connecting.
     pub to: End,
+}
+
+impl Route {
+    /// Whether both come from one listener.
+    pub fn shares_listener(&self, other: &Self) -> bool {
+        let endpoint = self.listen.address.endpoint();
+        let any_port = matches!(endpoint, Endpoint::Tcp { port: 0, .. });
+        !any_port && other.listen.address.endpoint() == endpoint
+    }
 }
 
 /// One end of a route.

@@ -67,7 +67,16 @@ pub const ROUTE_KEYS: &[KeySpec] = &[
         default: "needed",
         help: "where they go",
     },
+    KeySpec {
+        word: WHEN,
+        value: "{ sni = [\"NAME\"], alpn = [\"NAME\"] }",
+        default: "every client that no route before it is for",
+        help: "which clients it is for, by their ClientHello",
+    },
 ];
+
+/// The key of a route that holds its conditions.
+pub(crate) const WHEN: &str = "when";
 
 /// The key for the address, in the table of one end of a route.
 pub(crate) const ADDRESS: &str = "address";

@@ -1,5 +1,7 @@
-//! The configuration file of `levada serve`: TOML in, routes and limits out. A crate of its own, so
-//! that it is pure: it opens nothing, and a fuzzer can read what an operator writes.
+//! The configuration file of `levada serve`: TOML in, routes and limits out, each fault with its line.
+//!
+//! A crate of its own, so that it is pure: it opens nothing, and a fuzzer can read what an operator
+//! writes.
 //!
 //! The words are those of addresses and flags, because they come from the same table
 //! ([`levada_address::OPTIONS`]); what else there is stands in [`KEYS`] and [`ROUTE_KEYS`].
@@ -40,8 +42,10 @@ mod reader;
 pub mod render;
 mod route;
 pub mod suggest;
+mod when;
 
 pub use config::{Config, End, LogFormat, Route};
 pub use fault::{Fault, Faults, line_of};
 pub use key::{KEYS, KeySpec, ROUTE_KEYS};
 pub use reader::parse;
+pub use when::When;

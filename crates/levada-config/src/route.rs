@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::config::{End, Route};
-use crate::key::{ADDRESS, ROUTE_KEYS};
+use crate::key::{ADDRESS, ROUTE_KEYS, WHEN};
 use crate::reader::{Reader, in_table};
 use crate::suggest;
 
@@ -50,7 +50,11 @@ impl Reader<'_> {
             None
         };
         let (listen, to) = (end(Side::Listen), end(Side::Connect));
-        Some(Route { listen: listen?, to: to? })
+        let when = match table.get(WHEN) {
+            Some(value) => Some(self.when(value)?),
+            None => None,
+        };
+        Some(Route { when, listen: listen?, to: to? })
     }
 
     fn end(&mut self, value: Place<'_, '_>, side: Side) -> Option<End> {

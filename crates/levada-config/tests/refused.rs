@@ -46,6 +46,58 @@ deadline-close = "2s"
 }
 
 #[test]
+fn routes_may_share_a_listener_by_conditions() {
+    let text = r#"
+[[route]]
+listen = { address = "tls://:443", cert = "a.pem" }
+when = { sni = ["A.example.", "*.b.example"], alpn = "h2" }
+to = "echo:"
+
+[[route]]
+listen = "tcp://:443"
+to = "unix:rest"
+"#;
+    let config = parse(text, Path::new("")).unwrap();
+    let when = config.routes[0].when.as_ref().unwrap();
+    assert_eq!(when.sni, ["a.example", "*.b.example"]);
+    assert_eq!(when.alpn, [b"h2".to_vec()]);
+    assert_eq!(config.routes[1].when, None);
+    assert!(config.routes[0].shares_listener(&config.routes[1]));
+}
+
+#[test]
+fn a_wrong_condition_is_told_with_its_place() {
+    for (when, what, hint) in [
+        ("7", "`when` is a table", "write `when = {"),
+        ("{}", "`when` has no condition", "write `when = {"),
+        ("{ snl = 1 }", "unknown key `snl`", "did you mean `sni`?"),
+        ("{ sni = 1 }", "a number, where a text is wanted", "write it like `sni"),
+        ("{ sni = [] }", "the list is empty", "write it like `sni"),
+        ("{ sni = \"a b\" }", "`a b` cannot be asked for", "write a name"),
+        ("{ sni = \"a.*.b\" }", "`a.*.b` cannot be asked for", "write a name"),
+        ("{ sni = \"b\u{fc}cher\" }", "`b\u{fc}cher` cannot be asked for", "xn--"),
+        ("{ alpn = [\"h2\", \"\"] }", "`` cannot be asked for", "1 to 255 bytes"),
+    ] {
+        let told = told(&format!("{GOOD}when = {when}\n"));
+        assert!(told.starts_with("f.toml:4:") && told.contains(what), "{told}");
+        assert!(told.contains(hint), "{told}");
+    }
+}
+
+#[test]
+fn routes_of_one_listener_agree_on_what_is_the_listeners() {
+    let first = "[[route]]\nlisten = \"tcp://:1\"\nwhen = { sni = \"a\" }\nto = \"echo:\"\n";
+    let other =
+        |listen: &str| told(&format!("{first}[[route]]\nlisten = {listen}\nto = \"echo:\"\n"));
+    for listen in ["\"tcp://:1?deadline-idle=1s\"", "\"tcp://:1?family=4\""] {
+        assert!(other(listen).contains("the first route of this listener has others"), "{listen}");
+    }
+    let told = told(&format!("{GOOD}{GOOD}"));
+    assert!(told.contains("another route listens there already"), "{told}");
+    assert!(told.contains("which clients the first one is for"), "{told}");
+}
+
+#[test]
 fn a_wrong_key_is_told_with_the_right_one() {
     for (line, what, hint) in [
         ("drian = 1", "unknown key `drian`", "did you mean `drain`?"),

@@ -10,6 +10,12 @@ use crate::lifecycle::Party;
 use crate::os_error::OsErrorKind;
 use crate::text::OneLine;
 
+const PIN_KEY: &str = "pin the peer's key, which `levada inspect` shows, with pin=PIN (of a client: \
+                       client-pin=PIN), if it is to be let in";
+
+const ALLOW_NAME: &str = "allow a name of the peer with san=NAME (of a client: client-san=NAME), if it is \
+                          to be let in";
+
 /// Where the cause of an ending lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
@@ -78,8 +84,8 @@ impl Ending {
                 "the peer does not keep to RFC 6455: look for a proxy in between"
             }
             Self::Refused(rule) => match rule {
-                Rule::San => "add the peer's name to the allowed names, if it is to be let in",
-                Rule::Pin => "pin the peer's key, if it is to be let in",
+                Rule::San => ALLOW_NAME,
+                Rule::Pin => PIN_KEY,
                 Rule::Uid => "allow the peer's user, if it is to be let in",
                 Rule::Fallback => "let the peer speak TLS, or allow the fallback by name",
                 Rule::Limit => "raise the limit, or find out who opens so many connections",
@@ -205,7 +211,9 @@ const fn hint_of_alert(alert: AlertDescription) -> &'static str {
         AlertDescription::CERTIFICATE_REQUIRED | AlertDescription::NO_CERTIFICATE => {
             "the peer wants a client certificate: give cert and key"
         }
-        AlertDescription::ACCESS_DENIED => "the peer knows us and does not let us in",
+        AlertDescription::ACCESS_DENIED => {
+            "the peer does not let us in: have our certificate, its key or its names allowed there"
+        }
         AlertDescription::PROTOCOL_VERSION => {
             "the two ends share no TLS version: we speak 1.2 and 1.3, let the peer allow one of them"
         }
@@ -347,22 +355,20 @@ fn hint_of_fault(fault: &Fault) -> Cow<'static, str> {
                 };
             }
             CertificateFault::Expired { .. } => {
-                "the peer must renew its certificate; check this machine's clock too"
+                "the peer must renew its certificate, or one of its chain; check this machine's clock too"
             }
             CertificateFault::NotYetValid { .. } => {
                 "set the clocks of both machines right; if they are, wait until it is valid"
             }
             CertificateFault::Revoked => "the peer must get a new certificate",
             CertificateFault::RevocationUnknown(_) => {
-                "give a current revocation list of each issuer with crl=FILE"
+                "give a current revocation list of each issuer with crl=FILE (of a client: client-crl=FILE)"
             }
             CertificateFault::CaAsEndEntity => {
                 "give the peer a certificate of its own, issued by that CA; or pin this one"
             }
-            CertificateFault::NotPinned { .. } => "pin the peer's key, if it is to be let in",
-            CertificateFault::NotAllowed { .. } => {
-                "add the peer's name to the allowed names, if it is to be let in"
-            }
+            CertificateFault::NotPinned { .. } => PIN_KEY,
+            CertificateFault::NotAllowed { .. } => ALLOW_NAME,
             CertificateFault::WrongUsage { .. } => {
                 "let the peer get a certificate with the extended key usage for this role"
             }

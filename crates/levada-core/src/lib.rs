@@ -3,9 +3,10 @@
 //! [close contract](Goodbyes) that gives each stream its one ending.
 //!
 //! This crate holds no io, no clock, no randomness and no environment: the compiler proves it, for
-//! it is `no_std` (`tests/no_std.rs` builds a program without the standard library over it). The feature `std` (on by default) adds the conversions to and from
-//! [`std::io::Error`](https://doc.rust-lang.org/std/io/struct.Error.html); `serde` makes events,
-//! facts and endings serializable.
+//! it is `no_std` (`tests/no_std.rs` builds a program without the standard library over it). The feature
+//! `std` (on by default) adds the conversions to and from
+//! [`std::io::Error`](https://doc.rust-lang.org/std/io/struct.Error.html); `serde` makes events, facts
+//! and endings serializable.
 //!
 //! The state machine is the first enum of [`lifecycle`](State).
 #![no_std]

@@ -391,7 +391,7 @@ mod json {
             "blame": "config",
             "message": "never established: the peer's certificate was refused: it has expired, \
                         we sent the alert certificate_expired (45)",
-            "hint": "the peer must renew its certificate; check this machine's clock too",
+            "hint": "the peer must renew its certificate, or one of its chain; check this machine's clock too",
             "os_error": null,
             "phase": "handshaking",
             "ending": { "connect_failed": { "ended": { "fatal_error": {

@@ -227,7 +227,7 @@ impl Control {
 
     fn ping(&self, ping: &Ping) -> Message {
         let producer = Text::new(Ping::V2).unwrap_or_default();
-        let facilities = ping.facilities.and(self.pool.facilities);
+        let facilities = ping.facilities.and(self.pool.policy.now().facilities());
         Message::Ping(Ping { producer, facilities })
     }
 
@@ -249,7 +249,8 @@ impl Control {
         if flags.contains(StartTlsFlags::DTLS) || flags.contains(StartTlsFlags::LOCALID_ONTHEFLY) {
             return Err(ErrorCode::NotImplemented);
         }
-        if !self.pool.facilities.contains(Facilities::STARTTLS) {
+        let policy = self.pool.policy.now();
+        if !policy.facilities().contains(Facilities::STARTTLS) {
             return Err(ErrorCode::StartTlsExcluded);
         }
         if self.pool.is_draining() {
@@ -271,7 +272,7 @@ impl Control {
         let offer = self.offer.take_if(|offer| offer.control_key == request.control_key);
         let session = (place.number(), place.key());
         let handshake = Handshake {
-            policy: self.pool.policy.now(),
+            policy,
             credentials: self.credentials.clone(),
             request,
             role,

@@ -4,6 +4,28 @@
 //! it never sees a key. [`Pool`] serves such programs by the TLS Pool protocol V2; a [`Policy`] says
 //! which identities there are, who may use them and whom to trust.
 //!
+//! ```
+//! use std::path::Path;
+//! use std::sync::Arc;
+//!
+//! use levada_pool_daemon::{Policy, PolicyFile, Pool, PoolLimits};
+//! use tokio::net::UnixListener;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let policy = PolicyFile::parse("# It shows no certificate to anybody.", Path::new(""))
+//!     .and_then(|file| Policy::open(&file))
+//!     .map_err(|faults| faults.in_file("pool.toml").to_string())?;
+//! let pool = Pool::new(policy, PoolLimits::default(), Arc::new(|notice| eprintln!("{notice}")));
+//! # let path = std::env::temp_dir().join(format!("levada-pool-doc-{}", std::process::id()));
+//! let listener = UnixListener::bind(&path)?;
+//! # std::fs::remove_file(&path)?;
+//! let stop = async { /* until a signal comes */ };
+//! pool.serve(listener, stop, None).await;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! The clients are a crate of their own, `levada-pool`: `levada` runs on them, and this daemon runs
 //! on `levada`'s sockets, so one crate of both would depend on itself.
 #![forbid(unsafe_code)]

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use levada_pool_wire::Facilities;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -20,6 +19,17 @@ use crate::starttls::HANDSHAKE;
 
 /// How long to wait when the system gives no descriptor for another client.
 const BREATH: Duration = Duration::from_millis(100);
+
+/// Descriptors that are nobody's session and nobody's connection: standard streams, the socket, the
+/// runtime's own, files of the policy that are read.
+const RESERVE: usize = 64;
+
+/// Descriptors of a control connection: its own, and the one that came with half a packet.
+const PER_CLIENT: usize = 2;
+
+/// Descriptors of a session: the network's twice, to end it for all who hold it, and the plain side's
+/// twice, to see whether its application has let go of it.
+const PER_SESSION: usize = 4;
 
 /// How much a pool takes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +62,19 @@ impl Default for PoolLimits {
     }
 }
 
+impl PoolLimits {
+    /// The default, or what `open_files` descriptors are good for where that is less. A quarter of
+    /// them is for control connections, so that whoever comes can be told that there is no room.
+    #[must_use]
+    pub fn within(open_files: u64) -> Self {
+        let all = Self::default();
+        let room = usize::try_from(open_files).unwrap_or(usize::MAX).saturating_sub(RESERVE);
+        let clients = (room / 4 / PER_CLIENT).clamp(1, all.clients);
+        let sessions = room.saturating_sub(clients * PER_CLIENT) / PER_SESSION;
+        Self { clients, sessions: sessions.clamp(1, all.sessions), ..all }
+    }
+}
+
 /// A TLS pool. Cheap to clone; clones are the same pool.
 #[derive(Clone)]
 pub struct Pool {
@@ -63,7 +86,6 @@ pub(crate) struct Shared {
     pub(crate) limits: PoolLimits,
     pub(crate) policy: InForce,
     pub(crate) registry: Arc<Registry>,
-    pub(crate) facilities: Facilities,
     /// The user that the pool runs as.
     pub(crate) uid: u32,
     sessions: Arc<Semaphore>,
@@ -95,7 +117,6 @@ impl Pool {
                 limits: PoolLimits { sessions, ..limits },
                 policy: InForce::new(policy),
                 registry: Arc::default(),
-                facilities: Facilities::STARTTLS,
                 uid: rustix::process::geteuid().as_raw(),
                 sessions: Arc::new(Semaphore::new(sessions)),
                 draining: AtomicBool::new(false),
@@ -222,5 +243,22 @@ impl Pool {
         let all = u32::try_from(self.shared.limits.sessions).unwrap_or(u32::MAX);
         // The semaphore is never closed.
         let _ = self.shared.sessions.acquire_many(all).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_fit_into_the_descriptors_that_there_are() {
+        assert_eq!(PoolLimits::within(u64::MAX), PoolLimits::default());
+        let least = PoolLimits::within(0);
+        assert_eq!((least.clients, least.sessions), (1, 1));
+        for open_files in [256, 1024, 4096, 65_536] {
+            let limits = PoolLimits::within(open_files);
+            let used = limits.clients * PER_CLIENT + limits.sessions * PER_SESSION + RESERVE;
+            assert!(used as u64 <= open_files, "{open_files}: {limits:?}");
+        }
     }
 }

@@ -105,18 +105,30 @@ impl Session {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(Ended, Ended)> {
         loop {
-            let relayed = self.relay.poll(cx, &mut self.tls, &mut self.plain);
-            // Asked behind the relay, so that whoever has seen the plain side end is told how.
-            let mut changed = false;
+            // Who is cut must not say goodbye first, whatever the plain side says by now.
+            let mut looks = Vec::new();
             while let Poll::Ready(Some(inquiry)) = self.inbox.poll_recv(cx) {
-                changed |= self.answer(inquiry);
+                match inquiry {
+                    Inquiry::Look(look) => looks.push(look),
+                    Inquiry::Orphan => {
+                        self.grace.get_or_insert_with(|| Box::pin(sleep(GRACE)));
+                    }
+                    Inquiry::Cut => self.cut(),
+                }
             }
+            let relayed = self.relay.poll(cx, &mut self.tls, &mut self.plain);
+            // Behind the relay, so that whoever has seen the plain side end is told how.
+            for look in looks {
+                look(self);
+            }
+            let mut changed = false;
             if let Some(grace) = &mut self.grace
                 && grace.as_mut().poll(cx).is_ready()
             {
                 self.grace = None;
                 if !self.probe.is_let_go() {
-                    changed |= self.cut();
+                    self.cut();
+                    changed = true;
                 }
             }
             if relayed.is_ready() || !changed {
@@ -125,24 +137,9 @@ impl Session {
         }
     }
 
-    /// Answers, and tells whether the relay has to look at its streams again.
-    fn answer(&mut self, inquiry: Inquiry) -> bool {
-        match inquiry {
-            Inquiry::Look(look) => look(self),
-            Inquiry::Orphan => {
-                self.grace.get_or_insert_with(|| Box::pin(sleep(GRACE)));
-                // It has to be polled once to wake us.
-                return true;
-            }
-            Inquiry::Cut => return self.cut(),
-        }
-        false
-    }
-
-    fn cut(&mut self) -> bool {
+    fn cut(&mut self) {
         self.tls.abort();
         self.plain.abort();
-        true
     }
 }
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use levada::{
-    AlertDescription, Carrier, Ended, Ending, HelloAnswer, Options, SessionName, Socket, TlsServer,
+    AlertDescription, Carrier, Ended, Ending, HelloAnswer, Options, Rule, SessionName, Socket,
+    TlsFacts, TlsServer,
 };
 use levada_pool_wire::body::StartTls;
 use levada_pool_wire::{ErrorCode, ExchangeKey, Identity, Message, Report, Role, StartTlsFlags};
@@ -112,9 +113,9 @@ impl Handshake {
             Role::Server => self.server(carrier, &mut plain).await?,
         };
         tls.established().await.map_err(|error| handshake_failed(&tls, &error))?;
-        let shown = tls.facts().tls.is_some_and(|facts| facts.identity.is_some());
-        let (local_id, own) = chosen.filter(|_| shown).unzip();
-        let names = (local_id.unwrap_or_default(), self.remote_id(&mut tls)?);
+        let facts = tls.facts().tls.unwrap_or_default();
+        let (local_id, own) = chosen.filter(|_| facts.identity.is_some()).unzip();
+        let names = (local_id.unwrap_or_default(), self.remote_id(&facts)?);
         let plain = match plain {
             Some(plain) => plain,
             None => self.ask_for_plain(names).await?,
@@ -271,18 +272,14 @@ impl Handshake {
     }
 
     /// The peer's name, where it was verified.
-    fn remote_id(&self, tls: &mut Socket) -> Result<Identity, Failed> {
-        let facts = tls.facts().tls.unwrap_or_default();
-        match verified(&facts, &self.request.remote_id, self.request.flags) {
-            Ok(remote) => Ok(remote),
-            Err(wrong) => {
-                tls.abort();
-                let mut report = report(&tls.facts(), None);
-                report.ending = Some(Ending::Refused(levada::Rule::San).before_established());
-                let code = ErrorCode::HandshakeFailed;
-                Err(Failed { code, why: wrong.to_string(), report: Some(Box::new(report)) })
-            }
-        }
+    fn remote_id(&self, facts: &TlsFacts) -> Result<Identity, Failed> {
+        verified(facts, &self.request.remote_id, self.request.flags).map_err(|wrong| {
+            let ending = Ending::Refused(Rule::San).before_established();
+            let tls = Some(facts.clone());
+            let report = Report { tls, ending: Some(ending), peer_goodbye: false };
+            let code = ErrorCode::HandshakeFailed;
+            Failed { code, why: wrong.to_string(), report: Some(Box::new(report)) }
+        })
     }
 
     fn wishes(&self) -> Wishes {

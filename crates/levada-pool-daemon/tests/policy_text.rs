@@ -41,8 +41,8 @@ proptest! {
         lines in proptest::collection::vec(
             (
                 proptest::sample::select(&[
-                    "anchors", "client-anchors", "identity", "name", "cert", "key",
-                    "key-pass-file", "roles", "show-to", "services", "users", "groups", "default",
+                    "anchors", "client-anchors", "crl", "client-crl", "identity", "name", "cert",
+                    "key", "key-pass-file", "roles", "show-to", "services", "users", "groups", "default",
                     "nmae",
                 ][..]),
                 value(),
@@ -51,12 +51,11 @@ proptest! {
             0..8,
         )
     ) {
-        let text: String = lines
-            .into_iter()
-            .map(|(key, value, table)| {
-                format!("{}{key} = {value}\n", if table { "[[identity]]\n" } else { "" })
-            })
-            .collect();
+        let mut text = String::new();
+        for (key, value, table) in lines {
+            text.push_str(if table { "[[identity]]\n" } else { "" });
+            text.extend([key, " = ", value.as_str(), "\n"]);
+        }
         invariants::check(&text);
     }
 }

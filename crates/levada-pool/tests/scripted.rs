@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
@@ -287,7 +287,6 @@ async fn what_a_pool_sends_as_descriptors_is_closed() {
     let pool = socket.run(vec![move |mut pool: Pool| {
         let (ping, _) = pool.receive();
         let bytes = ping.encode();
-        use std::os::fd::AsFd;
         descriptors::send(&pool.0, bytes.expose(), &[writer.as_fd()]).unwrap();
         drop(writer);
     }]);

@@ -1,4 +1,4 @@
-//! What a server's first words tell about it: ClientHellos made by hand, and their answers, without io.
+//! TLS ClientHellos made by hand, and what a server's answer tells, without io.
 //!
 //! A library for TLS offers what it finds safe, and so cannot ask whether a server still takes what is
 //! not: SSL 3, TLS 1.0, RC4. A [`ClientHello`] offers exactly what is asked about, and the [`Reader`]

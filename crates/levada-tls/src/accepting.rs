@@ -197,7 +197,7 @@ impl Session {
         self.known.trust = accepting.server.trust;
         let config = accepting.server.config.clone();
         let record_size = accepting.server.record_size;
-        let may_block = identity.may_block();
+        let may_block = identity.may_block() || accepting.server.asks;
         let mut notes =
             Notes { identity: Some(identity.certified_key()), may_block, ..Notes::default() };
         let step = move || {
@@ -223,11 +223,9 @@ impl Session {
                 let (error, alert, mut notes) = *failed;
                 self.known.identity = None;
                 self.known.own_chain = None;
-                match notes.signer_failed.take() {
+                match notes.failed.take() {
                     // What rustls made of our flight goes nowhere.
-                    Some(why) => {
-                        self.refuse(AlertDescription::INTERNAL_ERROR, Fault::Signer(why));
-                    }
+                    Some(cause) => self.refuse(AlertDescription::INTERNAL_ERROR, cause),
                     None => self.fail_accepting(&error, alert),
                 }
             }

@@ -255,7 +255,12 @@ impl TlsClientBuilder {
     ///
     /// [`TlsConfigError`] when the settings contradict each other, or the platform's anchors cannot
     /// be loaded.
-    pub fn build(self) -> Result<TlsClient, TlsConfigError> {
+    pub fn build(mut self) -> Result<TlsClient, TlsConfigError> {
+        let asks = self.verifies && self.rules.asks();
+        if asks {
+            // Each peer is asked about, and who resumes would not be.
+            self.resume_servers = 0;
+        }
         let alpn = alpn_names(self.alpn)?;
         let provider = provider();
         let (verifier, trust, untils): (Arc<dyn ServerCertVerifier>, _, _) = if self.verifies {
@@ -270,7 +275,7 @@ impl TlsClientBuilder {
             (Arc::new(DangerNoVerification { provider: provider.clone() }), Trust::Danger, None)
         };
         let shown = self.identity.as_ref().map(Identity::shown);
-        let may_block = self.identity.as_ref().is_some_and(Identity::may_block);
+        let may_block = asks || self.identity.as_ref().is_some_and(Identity::may_block);
         let identity = self.identity.map(|identity| identity.certified_key());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&self.versions.for_rustls()?)

@@ -117,6 +117,8 @@ impl Known {
                 _ => Verification::Verified,
             },
             (Trust::Danger, _) => Verification::Danger,
+            // Somebody who was asked has let it in.
+            (_, Some(checks)) if checks.has_ignored() => Verification::Danger,
             (Trust::Pin, _) => Verification::Pinned,
             (Trust::Anchors, _) => Verification::Verified,
         }

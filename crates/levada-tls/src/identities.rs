@@ -62,6 +62,12 @@ impl Identities {
         Self::of(Table { default: Some(identity.clone()), ..Table::default() })
     }
 
+    /// A table with nobody in it: every client is refused, unless a
+    /// [hook](crate::Session::on_hello) chooses who answers.
+    pub fn none() -> Self {
+        Self::of(Table::default())
+    }
+
     /// A table that is still empty.
     pub fn builder() -> IdentitiesBuilder {
         IdentitiesBuilder { table: Table::default() }
@@ -123,6 +129,14 @@ impl fmt::Debug for Identities {
             .field("names", &names)
             .field("has_default", &table.default.is_some())
             .finish()
+    }
+}
+
+impl fmt::Debug for IdentitiesBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IdentitiesBuilder")
+            .field("entries", &self.table.by_name.len())
+            .finish_non_exhaustive()
     }
 }
 

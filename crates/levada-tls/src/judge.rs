@@ -11,14 +11,15 @@ use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
 use sha2::{Digest, Sha256};
 use webpki::{
-    EndEntityCert, Error, ExpirationPolicy, ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage,
-    RevocationCheckDepth, RevocationOptions, RevocationOptionsBuilder, VerifiedPath,
+    Cert, EndEntityCert, Error, ExpirationPolicy, ExtendedKeyUsageValidator, KeyPurposeIdIter,
+    KeyUsage, RevocationCheckDepth, RevocationOptions, RevocationOptionsBuilder, VerifiedPath,
 };
 
 use crate::anchors::Anchors;
 use crate::certificate;
 use crate::certificate_fault::certificate_fault;
 use crate::config_error::TlsConfigError;
+use crate::decision::Decider;
 use crate::facts::Trust;
 use crate::rules::{CrlScope, PeerRules};
 
@@ -67,6 +68,11 @@ impl Judge {
         Ok(Self { anchors: anchors.load()?, is_pinned, rules, usage, algorithms })
     }
 
+    /// Who is asked, too.
+    pub(crate) const fn decider(&self) -> Option<&Decider> {
+        self.rules.decider.as_ref()
+    }
+
     /// By what a peer is known whom it lets in.
     pub(crate) fn trust(&self) -> Trust {
         match (self.rules.ignored.is_empty(), self.is_pinned) {
@@ -94,8 +100,11 @@ impl Judge {
         let mut parts: Vec<_> = anchors.roots.iter().map(fingerprint_of_anchor).collect();
         parts.extend(rules.crls.encodings().map(sha256));
         parts.sort_unstable();
-        parts.iter().for_each(|part| add(part));
-        let PeerRules { pins, san, crls: _, crl_scope, time, ignored } = rules;
+        for part in parts {
+            add(&part);
+        }
+        // Where somebody is asked there are no tickets.
+        let PeerRules { pins, san, crls: _, crl_scope, time, ignored, decider: _ } = rules;
         add(format!("{pins:?} {san:?} {crl_scope:?} {time:?} {ignored:?}").as_bytes());
         hash.finalize().into()
     }
@@ -187,7 +196,7 @@ impl<'j> Case<'j> {
             self.checks.name = outcome(leaf.verify_is_valid_for_subject_name(name));
         }
         let issuers: Vec<_> = path.as_ref().map_or_else(Vec::new, |path| {
-            path.intermediate_certificates().map(|issuer| issuer.der()).collect()
+            path.intermediate_certificates().map(Cert::der).collect()
         });
         if !rules.pins.is_empty() {
             self.checks.pin = self.pinned(leaf, &issuers);
@@ -238,15 +247,35 @@ impl<'j> Case<'j> {
     {
         let asks_for_revocation = !self.judge.rules.crls.is_empty();
         let passed_if = |asked| if asked { Outcome::Passed } else { Outcome::NotAsked };
-        if let Ok(path) =
-            self.path(leaf, self.now, self.judge.usage, Some(ExpirationPolicy::Enforce))
-        {
-            self.checks.trust = Outcome::Passed;
-            self.checks.validity = Outcome::Passed;
-            self.checks.usage = Outcome::Passed;
-            self.checks.revocation = passed_if(asks_for_revocation);
-            return Some(path);
+        let all = self.path(leaf, self.now, self.judge.usage, Some(ExpirationPolicy::Enforce));
+        let fault = match all {
+            Ok(path) => {
+                self.checks.trust = Outcome::Passed;
+                self.checks.validity = Outcome::Passed;
+                self.checks.usage = Outcome::Passed;
+                self.checks.revocation = passed_if(asks_for_revocation);
+                return Some(path);
+            }
+            Err(error) => certificate_fault(&error),
+        };
+        let path = self.each_alone(leaf, facts, asks_for_revocation);
+        if self.checks.failed().next().is_none() && self.checks.trust == Outcome::Passed {
+            // Each is good on a path of its own, and none on the same one.
+            self.checks.trust = Outcome::Failed(fault);
         }
+        path
+    }
+
+    /// Makes the checks of a path one by one, where not all of them are good.
+    fn each_alone<'p>(
+        &mut self,
+        leaf: &'p EndEntityCert<'p>,
+        facts: Option<&CertificateFacts>,
+        asks_for_revocation: bool,
+    ) -> Option<VerifiedPath<'p>>
+    where
+        'j: 'p,
+    {
         self.checks.validity = self.validity(leaf);
         self.checks.usage = self.usage(leaf, facts);
         self.checks.revocation =
@@ -271,18 +300,38 @@ impl<'j> Case<'j> {
                 }
             }
         }
-        let (time, path) = found?;
+        let (time, mut path) = found?;
         self.checks.trust = Outcome::Passed;
+        if time != self.now && self.checks.validity == Outcome::Passed {
+            // The peer's own is valid; something on every path is not.
+            let fault =
+                CertificateFault::Expired { not_after: None, now: Some(self.now.as_secs()) };
+            self.checks.validity = Outcome::Failed(fault);
+        }
         if self.checks.usage == Outcome::Passed {
             // The peer's own is good; that of an issuer may not be.
-            self.checks.usage = outcome(self.path(leaf, time, self.judge.usage, None).map(drop));
+            match self.path(leaf, time, self.judge.usage, None) {
+                Ok(used) => path = used,
+                Err(error) => self.checks.usage = Outcome::Failed(certificate_fault(&error)),
+            }
         }
         if asks_for_revocation {
             // At another time than now, whether a list has expired says nothing.
             let expiration =
                 if time == self.now { ExpirationPolicy::Enforce } else { ExpirationPolicy::Ignore };
-            let judged = self.path(leaf, time, AnyUsage, Some(expiration));
-            self.checks.revocation = outcome(judged.map(drop));
+            // On a path that is good for all else, where there is one.
+            let judged = if self.checks.usage == Outcome::Passed {
+                self.path(leaf, time, self.judge.usage, Some(expiration))
+            } else {
+                self.path(leaf, time, AnyUsage, Some(expiration))
+            };
+            match judged {
+                Ok(used) => {
+                    self.checks.revocation = Outcome::Passed;
+                    path = used;
+                }
+                Err(error) => self.checks.revocation = Outcome::Failed(certificate_fault(&error)),
+            }
         }
         Some(path)
     }

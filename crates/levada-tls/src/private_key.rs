@@ -6,6 +6,7 @@ use std::sync::Arc;
 use pkcs8::EncryptedPrivateKeyInfoRef;
 use pkcs8::der::{self, AnyRef, Decode};
 use pkcs8::pkcs5;
+use pkcs8::pkcs5::pbes2::Kdf;
 use pkcs8::spki::AlgorithmIdentifierRef;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
@@ -65,6 +66,11 @@ fn decrypt(der: &[u8], passphrase: &Passphrase) -> Result<pkcs8::SecretDocument,
             Ok(oid) => unsupported(oid),
             Err(_) => IdentityError::BadKey("its encoding is damaged".to_owned()),
         })?;
+    if is_too_costly(&encrypted.encryption_algorithm) {
+        let why = "opening it would take longer than anybody means to wait: it is damaged, or made to \
+                   hinder";
+        return Err(IdentityError::BadKey(why.to_owned()));
+    }
     encrypted.decrypt(passphrase.bytes()).map_err(|error| match error {
         pkcs8::Error::EncryptedPrivateKey(pkcs5::Error::NoPbes1CryptSupport) => {
             IdentityError::UnsupportedEncryption("PBES1".to_owned())
@@ -78,6 +84,24 @@ fn decrypt(der: &[u8], passphrase: &Passphrase) -> Result<pkcs8::SecretDocument,
         // What a wrong passphrase leaves behind fails in its padding, and else as no PKCS#8.
         _ => IdentityError::PassphraseWrong,
     })
+}
+
+/// Whether a key asks for more than a hundred times the work, or ten times the memory, that OpenSSL
+/// gives it: 2048 iterations of PBKDF2, and 16 MiB for scrypt.
+fn is_too_costly(encryption: &pkcs5::EncryptionScheme) -> bool {
+    const ITERATIONS: u32 = 10_000_000;
+    const MEMORY: u64 = 256 * 1024 * 1024;
+    const PASSES: u16 = 16;
+    let pkcs5::EncryptionScheme::Pbes2(parameters) = encryption else { return false };
+    match &parameters.kdf {
+        Kdf::Pbkdf2(kdf) => kdf.iteration_count > ITERATIONS,
+        Kdf::Scrypt(kdf) => {
+            let block = 128 * u64::from(kdf.block_size);
+            kdf.cost_parameter.saturating_mul(block) > MEMORY || kdf.parallelization > PASSES
+        }
+        // What we do not know does no work.
+        _ => false,
+    }
 }
 
 /// By which algorithm a PKCS#8 key is encrypted (RFC 5958 section 3).

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use webpki::{CertRevocationList, OwnedCertRevocationList};
 
-use crate::certificate::read_revocation_list_times;
+use crate::certificate::{RevocationListFacts, read_revocation_list};
 use crate::fault::in_words;
 use crate::pem::{self, PemError};
 
@@ -84,31 +84,33 @@ fn newest_first(crls: &mut [Arc<Crl>]) {
 impl Crl {
     fn read(der: &[u8], line: Option<usize>) -> Result<Arc<Self>, CrlError> {
         let bad = |why: String| CrlError::Bad { line, why };
-        let list =
-            OwnedCertRevocationList::from_der(der).map_err(|error| bad(in_our_words(&error)))?;
-        let times = read_revocation_list_times(der);
-        let (made, next_due) = times.map_err(|_| bad("its times cannot be read".to_owned()))?;
+        let damaged = || "its encoding is damaged, or it is something else".to_owned();
+        let facts = read_revocation_list(der).map_err(|_| bad(damaged()))?;
+        if facts.is_version_1 {
+            return Err(bad(
+                "it is of version 1; make one of version 2, as `openssl ca -gencrl` does \
+                            with a `crlnumber` in its configuration"
+                    .to_owned(),
+            ));
+        }
+        let RevocationListFacts { is_version_1: _, made, next_due } = facts;
+        let list = OwnedCertRevocationList::from_der(der);
+        let list = list.map_err(|error| bad(in_our_words(&error).unwrap_or_else(damaged)))?;
         Ok(Arc::new(Self { list: list.into(), der: der.to_vec(), made, next_due }))
     }
 }
 
-fn in_our_words(error: &webpki::Error) -> String {
+/// What webpki has against a list; `None` where it only cannot read it.
+fn in_our_words(error: &webpki::Error) -> Option<String> {
     match error {
-        webpki::Error::UnsupportedCrlVersion => {
-            "it is of version 1; make one of version 2 (`openssl ca -gencrl` does with \
-             `crl_extensions` and a `crlnumber` in its configuration)"
-                .to_owned()
-        }
+        webpki::Error::BadDer | webpki::Error::BadDerTime | webpki::Error::TrailingData(_) => None,
         webpki::Error::UnsupportedDeltaCrl => {
-            "it tells only what is new (a delta CRL): give the whole list".to_owned()
+            Some("it tells only what is new (a delta CRL): give the whole list".to_owned())
         }
         webpki::Error::UnsupportedIndirectCrl => {
-            "it is made by somebody else than the issuer (an indirect CRL)".to_owned()
+            Some("it is made by somebody else than the issuer (an indirect CRL)".to_owned())
         }
-        webpki::Error::BadDer | webpki::Error::BadDerTime | webpki::Error::TrailingData(_) => {
-            "its encoding is damaged, or it is something else".to_owned()
-        }
-        error => in_words(&format!("{error:?}")),
+        error => Some(in_words(&format!("{error:?}"))),
     }
 }
 

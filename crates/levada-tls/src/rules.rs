@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use levada_core::{Lapse, Pin, SanRule};
 use rustls::pki_types::UnixTime;
 
+use crate::decision::{Candidate, Decider, Decision};
 use crate::revocation::Crls;
 
 /// What a peer's certificate must satisfy beyond leading to an [anchor](crate::Anchors) and, as a
@@ -34,6 +35,7 @@ pub struct PeerRules {
     pub(crate) crl_scope: CrlScope,
     pub(crate) time: Option<UnixTime>,
     pub(crate) ignored: Vec<Lapse>,
+    pub(crate) decider: Option<Decider>,
 }
 
 /// Whose revocation has to be told by a list, where there are lists.
@@ -47,6 +49,27 @@ pub enum CrlScope {
 }
 
 impl PeerRules {
+    /// Asks somebody about each peer, once the rules have judged it: it may still be refused then. It is
+    /// let in against the rules by [`DangerLetIn`](crate::Decision::DangerLetIn) alone. Before the
+    /// answer is there no certificate of a client leaves.
+    ///
+    /// `ask` runs on a thread of its own, with the runtime at hand: it may await and it may block, up
+    /// to the deadline of the handshake. Sessions are not resumed then, so that it is asked about each.
+    #[must_use]
+    pub fn ask<F, A>(mut self, ask: F) -> Self
+    where
+        F: Fn(Candidate) -> A + Send + Sync + 'static,
+        A: Future<Output = Decision> + Send + 'static,
+    {
+        self.decider = Some(Decider::new(ask));
+        self
+    }
+
+    /// Whether somebody is asked.
+    pub(crate) const fn asks(&self) -> bool {
+        self.decider.is_some()
+    }
+
     /// No rules.
     pub fn new() -> Self {
         Self::default()

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use levada_core::AlertDescription;
+use levada_core::{AlertDescription, Fault};
 use rustls::{Connection, Error, IoState, SupportedCipherSuite};
 
 use crate::fault::alert_for;
@@ -24,6 +24,8 @@ pub(crate) struct Running {
     sealed: u64,
     /// The keys can seal nothing more: an ending, once all that came before is handed out.
     worn_out: bool,
+    /// Plaintext of different records is not joined.
+    records_apart: bool,
     /// Behind our close_notify: sealed bytes that waited before the last record was taken in.
     queued: usize,
     /// What was seen in the handshake.
@@ -48,10 +50,20 @@ impl Running {
             waiting: 0,
             sealed: 0,
             worn_out: false,
+            records_apart: false,
             queued: 0,
             notes,
             first: Vec::new(),
         }
+    }
+
+    pub(crate) const fn keep_records_apart(&mut self) {
+        self.records_apart = true;
+    }
+
+    /// Whether plaintext of different records is not to be joined.
+    pub(crate) const fn keeps_records_apart(&self) -> bool {
+        self.records_apart
     }
 
     /// Takes in `record`, in which no byte is missing or too many.
@@ -171,9 +183,9 @@ impl Running {
         Voice::new(self.connection.negotiated_cipher_suite(), self.notes.secret.as_ref())
     }
 
-    /// Why an external signer has not signed, if one has not.
-    pub(crate) fn signer_failed(&mut self) -> Option<String> {
-        self.notes.signer_failed.take()
+    /// Why somebody who was asked gave no good answer, if one was asked and gave none.
+    pub(crate) fn failed(&mut self) -> Option<Fault> {
+        self.notes.failed.take()
     }
 
     /// Moves plain bytes into `plain`, as many as wait or have room.

@@ -44,6 +44,8 @@ pub(crate) struct Setup {
     /// began with, so it counts only where that would have been judged in the same way.
     scope: [u8; 32],
     tickets: Tickets,
+    /// Whether somebody is asked about each client.
+    pub(crate) asks: bool,
 }
 
 /// How long a key seals tickets, unless told otherwise: a ticket lives for 6 to 12 hours.
@@ -225,6 +227,7 @@ impl TlsServerBuilder {
     ///
     /// [`TlsConfigError`] when the settings contradict each other.
     pub fn build(self) -> Result<TlsServer, TlsConfigError> {
+        let asks = self.rules.asks() && !matches!(self.client_auth, ClientAuth::None);
         let failed = |error: &dyn fmt::Display| TlsConfigError::Provider(error.to_string());
         let alpn = alpn_names(self.alpn)?;
         let provider = provider();
@@ -239,6 +242,8 @@ impl TlsServerBuilder {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         let tickets = match self.tickets {
+            // Each client is asked about, and who resumes would not be.
+            _ if asks => Tickets::None,
             Tickets::Own(_) => {
                 Tickets::Own(Some(TicketKeys::rotating(TICKET_PERIOD, SystemTime::now)?))
             }
@@ -259,6 +264,7 @@ impl TlsServerBuilder {
             trust,
             scope,
             tickets,
+            asks,
         })))))
     }
 }

@@ -54,8 +54,6 @@ pub struct Session {
     /// We have said goodbye, or given up.
     closed: bool,
     pub(crate) peer_closed: bool,
-    /// Plaintext of different records is not joined.
-    records_apart: bool,
 }
 
 impl Session {
@@ -68,7 +66,6 @@ impl Session {
             is_fresh: true,
             closed: false,
             peer_closed: false,
-            records_apart: false,
         }
     }
 
@@ -89,7 +86,6 @@ impl Session {
             is_fresh: true,
             closed: false,
             peer_closed: false,
-            records_apart: false,
         }
     }
 
@@ -232,9 +228,11 @@ impl Session {
     }
 
     /// Has [`open`](Engine::open) give the plaintext of one record at most, so that what was sealed by
-    /// itself comes out by itself.
-    pub const fn keep_records_apart(&mut self) {
-        self.records_apart = true;
+    /// itself comes out by itself. Before the handshake runs it has no effect.
+    pub fn keep_records_apart(&mut self) {
+        if let Stage::Running(running) = &mut self.stage {
+            running.keep_records_apart();
+        }
     }
 
     /// Whether nothing is to be taken in any more.
@@ -282,8 +280,8 @@ impl Session {
         match done {
             Done::Answered(answered) => self.answered(answered),
             Done::Processed(mut running, processed) => {
-                if let Some(why) = running.signer_failed() {
-                    return self.fail_waiting(Fault::Signer(why));
+                if let Some(cause) = running.failed() {
+                    return self.fail_waiting(cause);
                 }
                 if let Stage::Away(away) = &mut self.stage {
                     running.put_back(away.take_wire());
@@ -379,7 +377,9 @@ impl Engine for Session {
                 Stage::Accepting(_) => {}
                 Stage::Running(running) => {
                     opened.plain += running.read(&mut plain[opened.plain..]);
-                    if running.has_plaintext() || (self.records_apart && opened.plain > 0) {
+                    if running.has_plaintext()
+                        || (running.keeps_records_apart() && opened.plain > 0)
+                    {
                         return Ok(opened);
                     }
                     if running.is_worn_out() {

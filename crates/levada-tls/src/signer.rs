@@ -4,6 +4,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use levada_core::Fault;
 use pkcs8::der::Decode;
 use pkcs8::der::asn1::ObjectIdentifier;
 use pkcs8::spki::SubjectPublicKeyInfoRef;
@@ -184,7 +185,7 @@ impl Order {
 impl rustls::sign::Signer for Order {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
         self.fill(message).map_err(|why| {
-            Notes::note(|notes| notes.signer_failed = Some(why.clone()));
+            Notes::note(|notes| notes.failed = Some(Fault::Signer(why.clone())));
             Error::General(why)
         })
     }

@@ -61,7 +61,7 @@ impl ServerCertVerifier for ServerVerifier {
     ) -> Result<ServerCertVerified, Error> {
         Notes::staple(ocsp_response);
         let verdict = self.judge.judge(end_entity, intermediates, Some(name), now);
-        let until = Notes::conclude(verdict, end_entity, intermediates)?;
+        let until = Notes::conclude(verdict, self.judge.decider(), end_entity, intermediates)?;
         self.untils.set(name, until);
         Ok(ServerCertVerified::assertion())
     }
@@ -101,7 +101,7 @@ impl ClientCertVerifier for ClientVerifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let verdict = self.judge.judge(end_entity, intermediates, None, now);
-        Notes::conclude(verdict, end_entity, intermediates)?;
+        Notes::conclude(verdict, self.judge.decider(), end_entity, intermediates)?;
         Ok(ClientCertVerified::assertion())
     }
 

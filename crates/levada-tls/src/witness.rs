@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::mem;
 use std::sync::Arc;
 
-use levada_core::{CertificateFault, Checks, Rule};
+use levada_core::{CertificateFault, Checks, Fault, Rule};
 use rustls::client::ResolvesClientCert;
 use rustls::pki_types::CertificateDer;
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -17,6 +17,7 @@ use rustls::{Error, KeyLog, NoKeyLog, SignatureScheme};
 use zeroize::Zeroizing;
 
 use crate::certificate_fault::error_for;
+use crate::decision::Decider;
 use crate::judge::{Verdict, rule_of};
 use crate::key_log::DangerKeyLog;
 
@@ -40,8 +41,8 @@ pub(crate) struct Notes {
     pub(crate) until: Option<u64>,
     /// Whether the handshake may have to wait for somebody.
     pub(crate) may_block: bool,
-    /// Why an external signer has not signed.
-    pub(crate) signer_failed: Option<String>,
+    /// Why somebody who was asked, a signer or who decides on peers, gave no good answer.
+    pub(crate) failed: Option<Fault>,
     /// The traffic secret of TLS 1.3 that our next record is sealed under, while that is the first.
     pub(crate) secret: Option<Zeroizing<Vec<u8>>>,
 }
@@ -69,20 +70,27 @@ impl Notes {
     /// Notes a verdict, and the certificates where it refuses them. How long it holds is the answer.
     pub(crate) fn conclude(
         verdict: Verdict,
+        decider: Option<&Decider>,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
     ) -> Result<u64, Error> {
-        let Verdict { checks, until } = verdict;
-        let error = checks.failed().next().map(|(_, fault)| error_for(fault));
+        let Verdict { mut checks, until } = verdict;
+        let chain = || std::iter::once(end_entity).chain(intermediates).cloned();
+        let decide = |decider: &Decider| decider.decide(&checks, &chain().collect::<Vec<_>>());
+        let answer = decider.map_or(Ok(false), decide);
+        if answer == Ok(true) {
+            checks.ignore_all();
+        }
+        let error = checks.failed().next().map(|(_, fault)| error_for(fault).into());
+        let error = error.or(answer.err());
         Self::note(|notes| {
             if error.is_some() {
-                let chain = std::iter::once(end_entity).chain(intermediates);
-                notes.refused = chain.map(|one| one.clone().into_owned()).collect();
+                notes.refused = chain().map(CertificateDer::into_owned).collect();
             }
             notes.checks = Some(Arc::new(checks));
             notes.until = Some(until);
         });
-        error.map_or(Ok(until), |error| Err(error.into()))
+        error.map_or(Ok(until), Err)
     }
 
     /// Why the peer's certificate was refused, where `error` tells of that: the ending, but for its

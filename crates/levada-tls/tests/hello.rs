@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+#[path = "support/odd_hello.rs"]
+mod odd_hello;
 mod support;
 
+use std::fs;
 use std::future::{pending, ready};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
 
@@ -153,6 +157,34 @@ fn what_is_no_client_hello_is_refused_without_asking() {
             .on_hello(|_| -> std::future::Ready<HelloAnswer> { panic!("nobody is to be asked") });
         let end = End::given(session, wire);
         assert!(matches!(end.ending, Some(Ending::FatalError { .. })), "{wire:?}");
+    }
+}
+
+#[test]
+fn the_fuzzers_corpus_is_told_or_refused() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/client_hello");
+    let mut told = 0;
+    let mut cases = 0;
+    for file in fs::read_dir(folder).expect("the corpus is there") {
+        told += usize::from(odd_hello::check(&fs::read(file.unwrap().path()).unwrap()).is_some());
+        cases += 1;
+    }
+    assert!(0 < told && told < cases, "it has hellos and what is none: {told} of {cases}");
+}
+
+#[test]
+fn whatever_a_client_begins_with_is_told_or_refused() {
+    let wire = Setup::new(TlsVersion::V1_3).join().client.write();
+    assert_eq!(odd_hello::check(&wire).unwrap().sni.as_deref(), Some(HOST));
+    for end in 0..wire.len() {
+        assert_eq!(odd_hello::check(&wire[..end]), None, "{end}");
+    }
+    for index in 0..wire.len().min(600) {
+        for flip in [1, 0x80, 0xff] {
+            let mut odd = wire.clone();
+            odd[index] ^= flip;
+            odd_hello::check(&odd);
+        }
     }
 }
 

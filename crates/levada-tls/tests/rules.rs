@@ -472,6 +472,36 @@ fn every_issuer_needs_a_list_unless_only_the_peer_does() {
     refuses_for(&fault, alert, &peer, &authority.anchors(), &revoked);
 }
 
+/// Two authorities have certified the same issuer: one for mail alone, the other has revoked it. Each
+/// check passes on one of the two paths, and both on neither.
+#[test]
+fn checks_that_pass_on_different_paths_let_nobody_in() {
+    let (one, two) = (Authority::new("one"), Authority::new("two"));
+    let sub = one.below("issuing", |params| {
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::EmailProtection];
+    });
+    let crossed =
+        two.cross_sign(&sub, "issuing", |params| params.serial_number = Some(5_u64.into()));
+    let (cert, key) = sub.issue(&[HOST], |_| {});
+    let anchors = Anchors::from_pem(format!("{}{}", one.pem, two.pem).as_bytes()).unwrap();
+    let list = |crl: rcgen::CertificateRevocationList| Crls::from_bytes(crl.der()).unwrap();
+    let rules = |revoked: &[u64]| {
+        let own = PeerRules::new().crls(list(sub.crl(&[], 2100)));
+        own.crls(list(one.crl(&[], 2100))).crls(list(two.crl(revoked, 2100)))
+    };
+    // Its issuer is `issuing` and its subject `two`: with it between them, both certificates of the
+    // issuer stand in a chain whose order is right.
+    let between = sub.cross_sign(&two, "two", |_| {});
+    let peer = identity(&[&cert, &crossed, &between, &sub.pem], &key);
+    for version in VERSIONS {
+        for revoked in [&[][..], &[5]] {
+            let mut pair = meet(Role::Client, version, &peer, &anchors, &rules(revoked));
+            let (judge, _) = pair.ends(Role::Client);
+            assert_eq!(judge.ending.is_none(), revoked.is_empty(), "{version} {:?}", judge.ending);
+        }
+    }
+}
+
 #[test]
 fn settings_that_let_nobody_in_are_told_at_once() {
     let client = |rules| TlsClient::builder().anchors(Anchors::none()).rules(rules).build();
@@ -565,21 +595,21 @@ mod again {
     }
 
     /// Whether both were established, and if so whether by resumption.
-    fn meet(client: &TlsClient, server: &TlsServer) -> Result<bool, [Option<Ending>; 2]> {
+    fn meet(client: &TlsClient, server: &TlsServer) -> Result<bool, Box<[Option<Ending>; 2]>> {
         let name = SessionName::new(HOST).unwrap();
         let mut pair = Pair::new(client.session(&name).unwrap(), server.session());
         pair.talk();
         if pair.client.ending.is_some() || pair.server.ending.is_some() {
-            return Err([pair.client.ending, pair.server.ending]);
+            return Err(Box::new([pair.client.ending, pair.server.ending]));
         }
         assert!(!pair.client.session.is_handshaking() && !pair.server.session.is_handshaking());
         Ok(pair.client.session.facts().resumed.unwrap())
     }
 
-    fn revoked() -> Option<Ending> {
+    fn revoked() -> Ending {
         let alert = Some(Alert::CERTIFICATE_REVOKED);
         let cause = Fault::Certificate(CertificateFault::Revoked);
-        Some(Ending::FatalError { alert, cause })
+        Ending::FatalError { alert, cause }
     }
 
     #[test]
@@ -603,8 +633,8 @@ mod again {
                 assert_eq!(meet(&client, &server), Ok(resumed));
             }
             server.replace(&house.server(house.revoking()));
-            let [_, told] = meet(&client, &server).unwrap_err();
-            assert_eq!(told, revoked(), "{version}");
+            let [_, told] = *meet(&client, &server).unwrap_err();
+            assert_eq!(told, Some(revoked()), "{version}");
         }
     }
 
@@ -616,15 +646,15 @@ mod again {
             let client = house.client(PeerRules::new());
             let pin = PeerRules::new().pin(Pin::Spki([0; 32]));
             for (rules, wanted) in
-                [(house.revoking(), revoked()), (pin, Some(Ending::Refused(Rule::Pin)))]
+                [(house.revoking(), revoked()), (pin, Ending::Refused(Rule::Pin))]
             {
                 client.replace(&house.client(PeerRules::new()));
                 for resumed in [false, true] {
                     assert_eq!(meet(&client, &server), Ok(resumed));
                 }
                 client.replace(&house.client(rules));
-                let [told, _] = meet(&client, &server).unwrap_err();
-                assert_eq!(told, wanted, "{version}");
+                let [told, _] = *meet(&client, &server).unwrap_err();
+                assert_eq!(told, Some(wanted), "{version}");
             }
         }
     }
@@ -666,10 +696,11 @@ mod again {
     /// A moment in so many whole seconds.
     fn time_in(seconds: u64) -> time::OffsetDateTime {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
-        time::OffsetDateTime::from_unix_timestamp((now + seconds) as i64).unwrap()
+        time::OffsetDateTime::from_unix_timestamp((now + seconds).cast_signed()).unwrap()
     }
 
     /// There is no virtual time behind rustls: until the moment is over, whatever that takes.
+    #[expect(clippy::disallowed_methods, reason = "a test's own thread, with no stream on it")]
     fn wait_until(moment: time::OffsetDateTime) {
         while time::OffsetDateTime::now_utc() <= moment + time::Duration::SECOND {
             std::thread::sleep(Duration::from_millis(50));

@@ -3,18 +3,19 @@
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use levada_core::Endpoint;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::RecvFlags;
 use socket2::{Domain, SockRef};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::memory::Pipe;
+use crate::memory;
 use crate::pool::Pooled;
+use crate::splice::Pipe;
 use crate::stdio::Stdio;
 
 /// A transport that is up: what a [`Socket`](crate::Socket) stands on.
@@ -25,10 +26,11 @@ pub struct Carrier(pub(crate) Kind);
 pub(crate) enum Kind {
     Tcp(TcpStream),
     Unix(UnixStream),
-    Memory(Pipe),
+    Memory(memory::Pipe),
     Stdio(Stdio),
     Foreign(Foreign),
-    Pooled(Pooled),
+    /// Boxed: the streams of most programs are of another sort.
+    Pooled(Box<Pooled>),
 }
 
 /// Somebody else's stream.
@@ -56,15 +58,15 @@ impl From<UnixStream> for Carrier {
     }
 }
 
-impl From<Pipe> for Carrier {
-    fn from(pipe: Pipe) -> Self {
+impl From<memory::Pipe> for Carrier {
+    fn from(pipe: memory::Pipe) -> Self {
         Self(Kind::Memory(pipe))
     }
 }
 
 impl From<Pooled> for Carrier {
     fn from(pooled: Pooled) -> Self {
-        Self(Kind::Pooled(pooled))
+        Self(Kind::Pooled(Box::new(pooled)))
     }
 }
 
@@ -218,6 +220,61 @@ impl Carrier {
             Kind::Memory(_) | Kind::Stdio(_) => {
                 let first = bufs.iter().find(|buf| !buf.is_empty());
                 self.poll_write(cx, first.map_or(&[], |buf| buf))
+            }
+        }
+    }
+
+    /// Whether bytes can pass through it inside the kernel.
+    pub(crate) const fn can_splice(&self) -> bool {
+        matches!(self.0, Kind::Tcp(_) | Kind::Unix(_))
+    }
+
+    /// Fills an empty `pipe` with what has come; 0 is end of file.
+    pub(crate) fn poll_fill(
+        &self,
+        cx: &mut Context<'_>,
+        pipe: &mut Pipe,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let filled = match &self.0 {
+                Kind::Tcp(tcp) => {
+                    ready!(tcp.poll_read_ready(cx))?;
+                    tcp.try_io(Interest::READABLE, || pipe.fill(tcp))
+                }
+                Kind::Unix(unix) => {
+                    ready!(unix.poll_read_ready(cx))?;
+                    unix.try_io(Interest::READABLE, || pipe.fill(unix))
+                }
+                _ => Err(io::ErrorKind::Unsupported.into()),
+            };
+            match filled {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                filled => return Poll::Ready(filled),
+            }
+        }
+    }
+
+    /// Sends what is in `pipe`, as much as goes at once.
+    pub(crate) fn poll_drain(
+        &self,
+        cx: &mut Context<'_>,
+        pipe: &mut Pipe,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let drained = match &self.0 {
+                Kind::Tcp(tcp) => {
+                    ready!(tcp.poll_write_ready(cx))?;
+                    tcp.try_io(Interest::WRITABLE, || pipe.drain(tcp))
+                }
+                Kind::Unix(unix) => {
+                    ready!(unix.poll_write_ready(cx))?;
+                    unix.try_io(Interest::WRITABLE, || pipe.drain(unix))
+                }
+                _ => Err(io::ErrorKind::Unsupported.into()),
+            };
+            match drained {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                drained => return Poll::Ready(drained),
             }
         }
     }

@@ -1,8 +1,9 @@
-//! One secure duplex byte stream whose whole life can be watched: over TCP, Unix sockets, pipes in
-//! memory and standard input and output, plain or under TLS.
+//! One secure duplex byte stream whose whole life can be watched: over TCP, Unix sockets, TLS, TLS
+//! pools and WebSocket.
 //!
-//! Every stream is a [`Socket`]: it has the same [states](State), the same [events](Event), the same
-//! close contract and exactly one typed ending, the [`Ended`]. [`connect`] dials an [`Address`],
+//! A stream is a [`Socket`], plain or under TLS, or a [`WsStream`], a WebSocket over one. Either has the
+//! same [states](State), the same [events](Event), the same close contract and exactly one typed ending,
+//! the [`Ended`]. [`connect`] dials an [`Address`],
 //! [`listen`] accepts at one, and [`relay()`] joins two streams.
 //!
 //! ```
@@ -56,6 +57,7 @@ mod relay;
 mod resolve;
 mod scratch;
 mod socket;
+mod splice;
 mod split;
 mod stdio;
 mod stream;
@@ -77,12 +79,12 @@ pub use levada_core::{
     TlsFacts, Verification, WhyPlain, machine,
 };
 pub use levada_tls::{
-    Anchors, AnchorsError, ChannelBinding, ClientAuth, ClientHello, CrlError, CrlScope, Crls,
-    DangerKeyLog, ExporterError, HelloAnswer, Identities, IdentitiesBuilder, IdentitiesError,
-    Identity, IdentityError, IdentityWarning, KeyingMaterial, NameError, Passphrase, PeerRules,
-    PemError, Session, SessionName, SignatureScheme, Signer, SignerError, Signing, TicketKey,
-    TicketKeys, TicketRing, TlsClient, TlsClientBuilder, TlsConfigError, TlsServer,
-    TlsServerBuilder, TlsVersion, read_certificate,
+    Anchors, AnchorsError, Candidate, ChannelBinding, ClientAuth, ClientHello, CrlError, CrlScope,
+    Crls, DangerKeyLog, Decision, ExporterError, HelloAnswer, Identities, IdentitiesBuilder,
+    IdentitiesError, Identity, IdentityError, IdentityWarning, KeyingMaterial, NameError,
+    Passphrase, PeerRules, PemError, Session, SessionName, SignatureScheme, Signer, SignerError,
+    Signing, TicketKey, TicketKeys, TicketRing, TlsClient, TlsClientBuilder, TlsConfigError,
+    TlsServer, TlsServerBuilder, TlsVersion, read_certificate,
 };
 pub use listener::Listener;
 pub use memory::Pipe;
@@ -94,6 +96,11 @@ pub use socket::{Options, Socket, TcpOptions, UpgradeError};
 pub use split::{NotOneSocket, ReadHalf, WriteHalf};
 pub use stream::{Stream, Watched};
 pub use ws::WsStream;
+
+/// The book's page about certificates.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/verification.md")]
+mod verification {}
 
 /// The book's page about TLS sessions.
 #[cfg(doctest)]

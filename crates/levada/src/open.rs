@@ -136,6 +136,21 @@ impl Binder {
         &self.identities
     }
 
+    /// The TLS of its own that the address asks for, if it does.
+    pub const fn tls(&self) -> Option<&TlsServer> {
+        self.layer.tls()
+    }
+
+    /// Opens the file for the secrets of sessions, if the address has one (`danger-key-log`).
+    /// [`bind`](Self::bind) does it, too.
+    ///
+    /// # Errors
+    ///
+    /// [`SetupError::KeyLog`] when it cannot be opened.
+    pub fn open_key_log(&self) -> Result<(), SetupError> {
+        self.key_log.as_ref().map_or(Ok(()), KeyLogFile::open)
+    }
+
     /// Listens.
     ///
     /// # Errors
@@ -147,8 +162,22 @@ impl Binder {
     ///
     /// Outside a tokio runtime that has io enabled.
     pub async fn bind(&self) -> Result<Listener, SetupError> {
-        self.key_log.as_ref().map_or(Ok(()), KeyLogFile::open)?;
-        let listener = Listener::bind(&self.endpoint, self.layer.clone(), self.options)
+        self.bind_as(self.layer.clone()).await
+    }
+
+    /// Listens where the address says, and wraps what it accepts in `layer`, whatever the address says
+    /// of that.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`bind`](Self::bind).
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime that has io enabled.
+    pub async fn bind_as(&self, layer: impl Into<ServerLayer>) -> Result<Listener, SetupError> {
+        self.open_key_log()?;
+        let listener = Listener::bind(&self.endpoint, layer, self.options)
             .await
             .map_err(|error| SetupError::Listen { address: self.address.clone(), error })?;
         Ok(match &self.web_socket {

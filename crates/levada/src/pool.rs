@@ -73,7 +73,7 @@ impl PoolTls {
 
     /// TLS as `request` says: with a service, application protocols, an identity of ours.
     pub fn session(&self, request: TlsRequest) -> PoolSession {
-        PoolSession { client: self.client.clone(), request }
+        PoolSession { client: self.client.clone(), request: Box::new(request) }
     }
 }
 
@@ -81,7 +81,7 @@ impl PoolTls {
 #[derive(Clone, Debug)]
 pub struct PoolSession {
     client: Client,
-    request: TlsRequest,
+    request: Box<TlsRequest>,
 }
 
 impl PoolSession {
@@ -351,6 +351,13 @@ enum Accepting {
 }
 
 impl ServerLayer {
+    pub(crate) const fn tls(&self) -> Option<&levada_tls::TlsServer> {
+        match &self.0 {
+            Accepting::Tls(tls) => Some(tls),
+            Accepting::Plain | Accepting::Pool(_) => None,
+        }
+    }
+
     /// The layer of one stream.
     pub(crate) fn layer(&self) -> Layer {
         match &self.0 {

@@ -8,6 +8,8 @@ use levada_core::Ended;
 use tokio::io::ReadBuf;
 
 use crate::scratch::with_plain;
+use crate::socket::Socket;
+use crate::splice::Pipe;
 use crate::stream::Watched;
 
 /// Rounds of both directions before other tasks of the thread have their turn.
@@ -15,6 +17,9 @@ const ROUNDS: usize = 8;
 
 /// Steps of one direction, each of up to 256 KiB, before the other one has its turn.
 const STEPS: usize = 8;
+
+/// A read of so many bytes is one of many: what follows goes through the kernel where it can.
+const BULK: usize = 64 * 1024;
 
 /// Where one direction of a relay is in its life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,6 +104,18 @@ struct Lane {
     phase: Phase,
     /// Bytes read that the other side has not taken; freed when empty.
     left_over: Vec<u8>,
+    /// The same, of a relay that passes them inside the kernel; given back when empty.
+    pipe: Option<Pipe>,
+    /// Whether the last read was so large that more of the kind may follow.
+    in_bulk: bool,
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        if let Some(pipe) = self.pipe.take() {
+            pipe.give_back();
+        }
+    }
 }
 
 impl Lane {
@@ -111,7 +128,10 @@ impl Lane {
     ) -> bool {
         let mut moved = false;
         for _ in 0..STEPS {
-            let step = match self.phase {
+            let phase = self.phase;
+            let step = match phase {
+                Phase::Flowing | Phase::Ending if self.pipe.is_some() => self.drain(cx, to),
+                Phase::Flowing if self.in_bulk && self.can_pass(from, to) => self.fill(cx, from),
                 Phase::Flowing if self.left_over.is_empty() => self.move_on(cx, from, to),
                 Phase::Flowing | Phase::Ending if !self.left_over.is_empty() => {
                     self.push_left_over(cx, to)
@@ -163,6 +183,7 @@ impl Lane {
                 }
                 Poll::Ready(Ok(())) => {}
             }
+            self.in_bulk = bytes.len() >= BULK;
             let mut rest = bytes;
             while !rest.is_empty() {
                 match Pin::new(&mut *to).poll_write(cx, rest) {
@@ -176,6 +197,48 @@ impl Lane {
             }
             Poll::Ready(())
         })
+    }
+
+    /// Whether bytes can go from one side to the other inside the kernel; takes a pipe for it if so.
+    fn can_pass(&mut self, from: &mut impl Watched, to: &mut impl Watched) -> bool {
+        let passes = |socket: Option<&mut Socket>| socket.is_some_and(Socket::can_pass);
+        if !self.left_over.is_empty() || !passes(from.as_socket()) || !passes(to.as_socket()) {
+            return false;
+        }
+        self.pipe = Pipe::take();
+        self.pipe.is_some()
+    }
+
+    /// Takes in what has come, inside the kernel.
+    fn fill(&mut self, cx: &mut Context<'_>, from: &mut impl Watched) -> Poll<()> {
+        let (Some(pipe), Some(socket)) = (&mut self.pipe, from.as_socket()) else {
+            return Poll::Ready(());
+        };
+        let filled = socket.poll_pass_in(cx, pipe);
+        match filled {
+            Poll::Ready(0) => self.phase = Phase::Ending,
+            Poll::Ready(count) => self.in_bulk = count >= BULK,
+            Poll::Pending => {}
+        }
+        self.tidy();
+        filled.map(|_| ())
+    }
+
+    /// Hands it on.
+    fn drain(&mut self, cx: &mut Context<'_>, to: &mut impl Watched) -> Poll<()> {
+        let (Some(pipe), Some(socket)) = (&mut self.pipe, to.as_socket()) else {
+            return Poll::Ready(());
+        };
+        let drained = socket.poll_pass_out(cx, pipe);
+        self.tidy();
+        drained
+    }
+
+    /// Other relays of the thread may need the pipe.
+    fn tidy(&mut self) {
+        if let Some(pipe) = self.pipe.take_if(|pipe| pipe.is_empty()) {
+            pipe.give_back();
+        }
     }
 
     fn push_left_over(&mut self, cx: &mut Context<'_>, to: &mut impl Watched) -> Poll<()> {

@@ -2,6 +2,7 @@
 
 mod end;
 mod options;
+mod pass;
 mod read;
 mod up;
 mod upgrade;
@@ -276,9 +277,9 @@ impl Socket {
     }
 
     /// Has a read give the data of one TLS record at most, and never join two: for streams whose peer
-    /// seals each message by itself. TLS promises nothing of it (RFC 8446 section 5.1). Without TLS it
-    /// has no effect.
-    pub const fn keep_records_apart(&mut self) {
+    /// seals each message by itself. TLS promises nothing of it (RFC 8446 section 5.1). Without TLS, and
+    /// before its handshake, it has no effect.
+    pub fn keep_records_apart(&mut self) {
         if let Some(session) = &mut self.session {
             session.keep_records_apart();
         }

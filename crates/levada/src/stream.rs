@@ -40,6 +40,12 @@ pub trait Watched: AsyncRead + AsyncWrite + Unpin {
     /// Polls for the end, and drives it: what we owe goes out, and what still comes is dropped.
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Ended>;
 
+    /// The socket, where that is all there is of layers: a relay may pass bytes through it inside the
+    /// kernel. A stream that does something with its bytes answers with `None`.
+    fn as_socket(&mut self) -> Option<&mut Socket> {
+        None
+    }
+
     /// Whether the peer has said goodbye in a way that tells of something missing. Its end of file is
     /// then not to be passed on as one.
     fn breaks_off(&self) -> bool {
@@ -80,6 +86,10 @@ impl Watched for Socket {
 
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         self.poll_end(cx)
+    }
+
+    fn as_socket(&mut self) -> Option<&mut Socket> {
+        Some(self)
     }
 
     fn abort(&mut self) {
@@ -239,10 +249,10 @@ impl Stream {
     /// # Errors
     ///
     /// The stream itself, where it is a WebSocket.
-    pub fn into_socket(self) -> Result<Socket, Self> {
+    pub fn into_socket(self) -> Result<Socket, Box<Self>> {
         match self {
             Self::Socket(socket) => Ok(socket),
-            other => Err(other),
+            Self::WebSocket(_) => Err(Box::new(self)),
         }
     }
 }
@@ -273,6 +283,13 @@ impl Watched for Stream {
 
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         either!(self, stream => stream.poll_end(cx))
+    }
+
+    fn as_socket(&mut self) -> Option<&mut Socket> {
+        match self {
+            Self::Socket(socket) => Some(socket),
+            Self::WebSocket(_) => None,
+        }
     }
 
     fn breaks_off(&self) -> bool {

@@ -268,10 +268,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> WsStream<S> {
     }
 }
 
-/// The events of a [`Socket`] that is still on its way up.
-fn life_below<S: 'static>(io: &mut S) -> Option<Events> {
+/// A [`Socket`] that is still on its way up: how far it is, and what it tells from here on.
+fn life_below<S: 'static>(io: &mut S) -> Option<(State, Mode, Events)> {
     let socket = (io as &mut dyn Any).downcast_mut::<Socket>()?;
-    socket.state().is_before_established().then(|| socket.events())
+    let (state, mode) = (socket.state(), socket.mode());
+    state.is_before_established().then(|| (state, mode, socket.events()))
 }
 
 impl<S> WsStream<S> {

@@ -17,13 +17,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 pub(crate) use command::{Command, Finished, Running, connect, levada};
 pub(crate) use gnutls::Gnutls;
 pub(crate) use nginx::Nginx;
 pub(crate) use openssl::{Client, Server, VERSIONS};
 pub(crate) use pki::Pki;
 pub(crate) use plain::{Backend, reset};
-pub(crate) use pool::{Pool, Speaker};
+pub(crate) use pool::{Pool, Speaker, compile_client};
 pub(crate) use serve::{Record, Serve};
 pub(crate) use upgrader::{Served, Upgrader};
 pub(crate) use wire::Wire;
@@ -67,6 +69,15 @@ pub(crate) fn status(process: u32, name: &str) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("it is told");
     line.split_whitespace().next().and_then(|word| word.parse().ok()).expect("it is a number")
+}
+
+/// Lets this process, which holds the other ends, open as many files as it may; how many these are.
+pub(crate) fn raise_open_files() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    // Where it does not work, the old limit still holds, and is what counts.
+    let _ = setrlimit(Resource::Nofile, raised);
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 /// Bytes that are nowhere twice the same for long: digits only, which no peer takes for a command.

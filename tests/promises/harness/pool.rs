@@ -6,9 +6,10 @@ use std::os::unix::net::UnixStream;
 use levada_pool::wire::body::StartTls;
 use levada_pool::wire::{ControlKey, Identity, Message, Packet, RequestId, StartTlsFlags};
 use levada_sys::descriptors;
+use levada_testkit::docs::workspace_root;
 use serde_json::Value;
 
-use super::command::{Running, levada};
+use super::command::{Command, Running, levada};
 use super::{PATIENCE, Pki};
 
 /// A pool that runs, with the identity `localhost` of `pki`, whose authority it trusts.
@@ -24,21 +25,41 @@ impl Pool {
         Self::start_as(pki, "pool.sock", &[])
     }
 
-    /// The same at a socket of this name, with these words.
-    #[track_caller]
-    pub(crate) fn start_as(pki: &Pki, name: &str, words: &[&str]) -> Self {
+    /// The file with the policy that it has.
+    pub(crate) fn policy(pki: &Pki) -> String {
         let policy = format!(
             "anchors = \"{ca}\"\nclient-anchors = \"{ca}\"\n\n[[identity]]\nname = \"localhost\"\n\
              cert = \"{cert}\"\ndefault = true\n",
             ca = pki.ca,
             cert = pki.localhost
         );
-        let policy = pki.folder.write("pool.toml", &policy);
+        pki.folder.write("pool.toml", &policy)
+    }
+
+    /// The same at a socket of this name, with these words.
+    #[track_caller]
+    pub(crate) fn start_as(pki: &Pki, name: &str, words: &[&str]) -> Self {
         let socket = pki.folder.path().join(name).to_str().unwrap().to_owned();
-        let process = levada(["pool", "--config", &policy, "--socket", &socket, "--log", "json"])
-            .args(words)
-            .start();
-        let mut pool = Self { process, socket };
+        Self::listening(Self::command(pki, &socket).args(words), socket)
+    }
+
+    /// The same, with so many descriptors to spend.
+    #[track_caller]
+    pub(crate) fn start_with_open_files(pki: &Pki, count: u32) -> Self {
+        let socket = pki.folder.path().join("pool.sock").to_str().unwrap().to_owned();
+        let words = Self::command(pki, &socket).words();
+        let limited = format!("ulimit -n {count}; exec \"$0\" \"$@\"");
+        Self::listening(Command::new("sh").args(["-c", &limited]).args(words), socket)
+    }
+
+    fn command(pki: &Pki, socket: &str) -> Command {
+        let policy = Self::policy(pki);
+        levada(["pool", "--config", &policy, "--socket", socket, "--log", "json"])
+    }
+
+    #[track_caller]
+    fn listening(command: Command, socket: String) -> Self {
+        let mut pool = Self { process: command.start(), socket };
         pool.next("pool_listening");
         pool
     }
@@ -55,16 +76,50 @@ impl Pool {
         }
     }
 
+    /// Waits until it tells of this.
+    #[track_caller]
+    pub(crate) fn hear(&mut self, what: &str) {
+        while !self.next("pool")["message"].as_str().is_some_and(|told| told.contains(what)) {}
+    }
+
     pub(crate) fn speaker(&self) -> Speaker {
         let stream = UnixStream::connect(&self.socket).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Speaker { stream, heard: Vec::new(), next: 0 }
     }
 
+    /// Stops it, and gives what it has told of sessions since somebody last read its log.
+    #[track_caller]
+    pub(crate) fn stop(mut self) -> Vec<String> {
+        self.process.signal(rustix::process::Signal::TERM);
+        let mut told = Vec::new();
+        while let Some(line) = self.process.stderr.line() {
+            let record: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
+            told.extend(record["message"].as_str().map(str::to_owned));
+        }
+        assert_eq!(self.process.wait().code(), 0);
+        told
+    }
+
+    /// Runs a client of the pool: the example in C, against a server at a port of this machine.
+    pub(crate) fn client(&self, program: &str, port: u16, name: &str) -> Command {
+        Command::new(program).args([&self.socket, "127.0.0.1", &port.to_string(), name])
+    }
+
     /// An address that the pool protects, of what listens here for plaintext.
     pub(crate) fn url(&self, to: impl std::fmt::Display) -> String {
         format!("pool+tls://{to}?pool={}", self.socket)
     }
+}
+
+/// Makes a program of the client in C, in the folder of `pki`.
+pub(crate) fn compile_client(pki: &Pki) -> String {
+    let source = workspace_root().join("crates/levada-pool/examples/starttls.c");
+    let program = pki.folder.path().join("starttls").to_str().unwrap().to_owned();
+    let words = ["-Wall", "-Wextra", "-Werror", "-o", &program];
+    let compiled = Command::new("cc").args(words).args([source]).run(b"");
+    assert_eq!(compiled.code(), 0, "{}", compiled.stderr);
+    program
 }
 
 /// A client that speaks packets.
@@ -104,9 +159,10 @@ impl Speaker {
 
     /// Asks to protect `network`, as a client of `localhost` or as a server.
     pub(crate) fn ask_for_tls(&mut self, network: impl AsFd, server: bool, key: u8) -> RequestId {
-        let flags = match server {
-            true => StartTlsFlags::SERVER.with(StartTlsFlags::IGNORE_REMOTEID),
-            false => StartTlsFlags::CLIENT,
+        let flags = if server {
+            StartTlsFlags::SERVER.with(StartTlsFlags::IGNORE_REMOTEID)
+        } else {
+            StartTlsFlags::CLIENT
         };
         let remote_id = Identity::new(if server { "" } else { "localhost" }).unwrap();
         let control_key = ControlKey::new([key; 16]);

@@ -43,6 +43,8 @@ impl Serve {
             assert_eq!(record["event"], "listening", "{record}");
             let on = record["on"].as_str().unwrap();
             let (_, address) = on.split_once("://").unwrap();
+            // A WebSocket has a path behind it.
+            let address = address.split('/').next().unwrap();
             serve.addresses.push(address.parse().unwrap());
         }
         serve

@@ -11,9 +11,10 @@ use crate::bench::terminators::{self, OURS};
 /// The page, in the documentation.
 pub(crate) const FILE: &str = "benchmarks.md";
 
-/// The block of the terminators, and that of WebSockets.
+/// The blocks of the terminators, of WebSockets and of the pool.
 pub(crate) const RESULTS: &str = "results";
 pub(crate) const WEBSOCKET: &str = "websocket";
+pub(crate) const POOL: &str = "pool";
 
 /// The page with another text in the block of this name.
 ///

@@ -75,14 +75,15 @@ impl From<rcgen::Error> for DevelopmentError {
 /// When something else stands in its place, when a name is none that the authority vouches for, and when
 /// the files cannot be written.
 pub(crate) fn run(plan: &DevCaPlan) -> Result<Exit, Stop> {
+    let path = plan.folder.clone();
+    let path = path.unwrap_or_else(|| state_dir::path(|name| std::env::var_os(name)));
     let folder = match &plan.folder {
-        Some(folder) => StateDir::open_as_it_is(folder.clone()),
-        None => StateDir::open(state_dir::path(|name| std::env::var_os(name))),
+        Some(_) => StateDir::open_as_it_is(path.clone()),
+        None => StateDir::open(path.clone()),
     };
     let folder = folder.map_err(|error| {
-        let what =
-            plan.folder.as_ref().map_or_else(String::new, |path| format!("{}: ", path.display()));
-        fail(format!("{what}{error}\n    give a folder that this user can write: --dir DIR"))
+        let path = path.display();
+        fail(format!("{path}: {error}\n    give a folder that this user can write: --dir DIR"))
     })?;
     let told =
         make(&folder, plan, OffsetDateTime::now_utc()).map_err(|error| fail(error.to_string()))?;

@@ -146,6 +146,9 @@ fn certificate(certificate: &Certificate) -> Row {
         let issuer = if facts.issuer == facts.subject { "itself" } else { facts.issuer.as_str() };
         lines.push(plain(format!("issued by {issuer}")));
     }
+    if let (0, Some(facts)) = (certificate.place, &certificate.facts) {
+        lines.push(plain(format!("pin spki:{}", facts.spki_pin)));
+    }
     if let (Some(days), Some(end)) = (certificate.days_left, certificate.expires) {
         let ink = if days < 0 { Ink::Bad } else { Ink::Plain };
         lines.push((ink, format!("{}, until {}", validity::in_words(days), day(end))));

@@ -274,7 +274,7 @@ const KEYS: &[(&str, &str)] = &[
     ("tls.alpn", "the application protocol, where one is agreed on"),
     ("tls.server_name", "the name that was asked for"),
     ("tls.verified_name", "the name that the certificate was found to be for"),
-    ("tls.verification", "`verified`, `refused`, `danger` or `anonymous`"),
+    ("tls.verification", "`verified`, `pinned`, `refused`, `danger` or `anonymous`"),
     ("tls.client_certificate_asked", "whether the server asked for a certificate"),
     ("tls.client_certificate_shown", "whether it got one"),
     ("tls.certificates", "the chain as the server sent it, its own first"),

@@ -7,18 +7,22 @@
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use levada::{ConnectEndpoint, Ended, Host, Options, SessionName, Socket, TlsClient};
 use levada_probe::{Answer, Chosen, ClientHello, Group, Reader, Suite, Until, Version};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::target::Target;
 use super::visit::Visit;
 
 /// Connections at once. Some servers serve one after the other, and none should take us for an attack.
 const AT_ONCE: usize = 4;
+
+/// How long all questions may take together: a server may be slow to answer each of them.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// Application protocols that are asked for, beside those of the address (IANA, "TLS ALPN Protocol IDs").
 const PROTOCOLS: &[&str] = &[
@@ -72,7 +76,8 @@ pub(crate) enum Accepts {
 
 /// Asks the server of `visit`.
 pub(crate) async fn of(target: &Target, visit: &Visit) -> Survey {
-    let asker = Asker { target, ip: visit.ip, slots: Semaphore::new(AT_ONCE) };
+    let until = Instant::now() + LONGEST;
+    let asker = Asker { target, ip: visit.ip, slots: Semaphore::new(AT_ONCE), until };
     let version = |version| asker.accepts(version);
     let [v13, v12, v11, v10, v3] = Version::ALL;
     let answers = tokio::join!(version(v13), version(v12), version(v11), version(v10), version(v3));
@@ -110,6 +115,8 @@ struct Asker<'a> {
     target: &'a Target,
     ip: Option<IpAddr>,
     slots: Semaphore,
+    /// No question goes on for longer.
+    until: Instant,
 }
 
 /// What was chosen, one after the other.
@@ -186,6 +193,17 @@ impl Asker<'_> {
 
     /// Asks once, on a connection of its own.
     async fn ask(&self, version: Version, suites: &[u16], groups: &[u16], until: Until) -> Reply {
+        let asking = self.ask_at_leisure(version, suites, groups, until);
+        timeout_at(self.until, asking).await.unwrap_or(Reply::Silence)
+    }
+
+    async fn ask_at_leisure(
+        &self,
+        version: Version,
+        suites: &[u16],
+        groups: &[u16],
+        until: Until,
+    ) -> Reply {
         // It fails only on a closed semaphore, which this one never is.
         let _slot = self.slots.acquire().await;
         let hello = ClientHello {
@@ -225,7 +243,7 @@ impl Asker<'_> {
         let ours = ours.filter_map(|name| String::from_utf8(name.clone()).ok());
         let mut left: Vec<String> = PROTOCOLS.iter().map(ToString::to_string).chain(ours).collect();
         let mut chosen = Vec::new();
-        while let Some(protocol) = self.protocol_of(&left).await {
+        while let Ok(Some(protocol)) = timeout_at(self.until, self.protocol_of(&left)).await {
             let before = left.len();
             left.retain(|one| *one != protocol);
             if left.len() == before {
@@ -335,4 +353,26 @@ fn suites_of(version: Version) -> Vec<u16> {
 
 fn all_groups() -> Vec<u16> {
     Group::ALL.iter().map(|group| group.code).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::target::Found;
+    use super::super::visit;
+    use super::*;
+    use std::net::{Ipv4Addr, TcpListener};
+
+    #[tokio::test]
+    async fn a_server_that_gives_no_answer_leaves_all_open() {
+        let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let at = silent.local_addr().unwrap();
+        let address = format!("tls://{at}?deadline-handshake=50ms");
+        let target = Target::of(&address.parse().unwrap()).unwrap();
+        let found = Found { places: vec![Some(at.ip())], ..Found::default() };
+        let visits = visit::each(&target, &found).await;
+        let survey = of(&target, &visits[0]).await;
+        assert!(survey.incomplete);
+        assert!(survey.versions.iter().all(|(_, accepts)| *accepts == Accepts::Unknown));
+        assert!(survey.suites.is_empty() && survey.groups.is_empty() && survey.alpn.is_empty());
+    }
 }

@@ -52,6 +52,13 @@ impl Target {
         // A scheme that speaks TLS over a transport of its own has its branch here.
         match address.scheme() {
             Scheme::Tls | Scheme::Tcp | Scheme::Unix => {}
+            Scheme::PoolTls | Scheme::Wss | Scheme::Ws => {
+                let below = if address.scheme() == Scheme::Ws { "tcp" } else { "tls" };
+                return Err(fail(format!(
+                    "`{}:` is not inspected as such: inspect the server itself, {below}://HOST:PORT",
+                    address.scheme()
+                )));
+            }
             other => {
                 return Err(fail(format!(
                     "`{other}:` leads to no server that could be inspected: give a `tls:`, `tcp:` \

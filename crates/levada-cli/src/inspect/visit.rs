@@ -1,9 +1,13 @@
 //! A visit at one address: an attempt of its own, so that no other address hides what is wrong there.
 
-use std::net::IpAddr;
+use std::future::poll_fn;
+use std::net::{IpAddr, SocketAddr};
+use std::task::Poll;
 use std::time::Duration;
 
-use levada::{ConnectEndpoint, Ended, Ending, Facts, Fault, Rule, State, Stream, Verification};
+use levada::{
+    ConnectEndpoint, ConnectFailure, Ended, Ending, Facts, Fault, Rule, State, Stream, Verification,
+};
 use serde::Serialize;
 use tokio::time::timeout;
 
@@ -48,15 +52,15 @@ pub(crate) async fn each(target: &Target, found: &Found) -> Vec<Visit> {
     let mut begun: Vec<_> =
         found.places.iter().map(|place| Box::pin(visit(target, *place))).collect();
     // They run together: each is polled whenever one of them has news, and there are few.
-    std::future::poll_fn(|cx| {
+    poll_fn(|cx| {
         begun.retain_mut(|visit| match visit.as_mut().poll(cx) {
-            std::task::Poll::Ready(done) => {
+            Poll::Ready(done) => {
                 visits.push(done);
                 false
             }
-            std::task::Poll::Pending => true,
+            Poll::Pending => true,
         });
-        if begun.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        if begun.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
     visits.sort_by_key(|visit| found.places.iter().position(|place| *place == visit.ip));
@@ -70,7 +74,7 @@ async fn visit(target: &Target, ip: Option<IpAddr>) -> Visit {
     };
     let at = match (&target.endpoint, ip) {
         (ConnectEndpoint::Tcp { port, .. }, Some(ip)) => {
-            std::net::SocketAddr::new(ip, port.get()).to_string()
+            SocketAddr::new(ip, port.get()).to_string()
         }
         _ => target.address.clone(),
     };
@@ -113,37 +117,31 @@ impl Visit {
     pub(crate) fn outcome(&self) -> Outcome {
         let Some(ended) = &self.ended else { return Outcome::Good };
         let verification = self.facts.tls.as_ref().and_then(|tls| tls.verification);
-        let refused_by_rule =
-            |ending: &Ending| matches!(ending, Ending::Refused(Rule::San | Rule::Pin));
-        let is_rule = match &ended.ending {
-            Ending::ConnectFailed(failure) => match &**failure {
-                levada::ConnectFailure::Ended(ending) => refused_by_rule(ending),
-                levada::ConnectFailure::Lookup { .. } => false,
-            },
-            ending => refused_by_rule(ending),
-        };
         match ended.phase {
             State::Unconnected | State::HostLookup | State::Connecting => Outcome::Unreachable,
-            _ if is_rule || verification == Some(Verification::Refused) => Outcome::NotVerified,
-            _ => Outcome::TlsFailed,
+            _ if verification == Some(Verification::Refused) => Outcome::NotVerified,
+            _ => match self.cause() {
+                Some(Ending::Refused(Rule::San | Rule::Pin)) => Outcome::NotVerified,
+                _ => Outcome::TlsFailed,
+            },
         }
     }
 
     /// Whether there is a TLS server, as far as the visit shows: what it accepts can be asked then.
     pub(crate) fn speaks_tls(&self) -> bool {
-        let Some(ended) = &self.ended else { return self.facts.tls.is_some() };
-        let is_plain = |ending: &Ending| {
-            matches!(ending, Ending::FatalError { cause: Fault::NotTls { .. }, .. })
-        };
-        let cause = match &ended.ending {
+        let is_plain =
+            matches!(self.cause(), Some(Ending::FatalError { cause: Fault::NotTls { .. }, .. }));
+        self.facts.tls.is_some() && self.outcome() != Outcome::Unreachable && !is_plain
+    }
+
+    /// What ended it, whether or not the stream was established by then.
+    fn cause(&self) -> Option<&Ending> {
+        match &self.ended.as_ref()?.ending {
             Ending::ConnectFailed(failure) => match &**failure {
-                levada::ConnectFailure::Ended(ending) => Some(ending),
-                levada::ConnectFailure::Lookup { .. } => None,
+                ConnectFailure::Ended(ending) => Some(ending),
+                ConnectFailure::Lookup { .. } => None,
             },
             ending => Some(ending),
-        };
-        self.outcome() != Outcome::Unreachable
-            && self.facts.tls.is_some()
-            && !cause.is_some_and(is_plain)
+        }
     }
 }

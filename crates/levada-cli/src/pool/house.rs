@@ -1,6 +1,7 @@
 //! `levada pool` itself: opened, hardened, served, until a signal comes or its command ends.
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -30,9 +31,6 @@ use crate::signals::Signals;
 /// How often the policy's files are looked at. A certificate is renewed days before it expires.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// Descriptors that a session takes: the network's, the plain side's, and one to probe it.
-const PER_SESSION: u64 = 3;
-
 /// Is a pool, until a signal comes or `command` ends.
 ///
 /// # Errors
@@ -57,12 +55,9 @@ pub(crate) fn run(args: &PoolArgs, command: Option<Vec<OsString>>) -> Result<Exi
         log.tell(&Record::Hardened { right, state });
     }
     let told = log.clone();
-    let mut limits = PoolLimits::default();
-    let fit = usize::try_from(open_files / PER_SESSION).unwrap_or(limits.sessions);
-    limits.sessions = limits.sessions.min(fit.max(1));
     let pool = Pool::new(
         policy,
-        limits,
+        PoolLimits::within(open_files),
         Arc::new(move |notice| {
             let message = notice.to_string();
             told.tell(&Record::Pool { message: &message, warning: notice.is_warning() });
@@ -177,7 +172,9 @@ fn greet(socket: &Path, development: Option<&Localhost>) {
     let mut text = format!("The TLS pool listens at {socket}\n");
     if let Some(files) = development {
         let ca = quote(&files.ca.to_string_lossy()).into_owned();
-        text.push_str(&format!(
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
             "
 It owns an identity for localhost that was made for trying it. A server whose
 keys are in the pool, and a client to talk to it, each in a terminal:
@@ -188,7 +185,7 @@ keys are in the pool, and a client to talk to it, each in a terminal:
 
 Ctrl-C ends it. With identities of your own: levada pool --config FILE
 "
-        ));
+        );
     }
     // Whoever closed our standard output does not want to read it.
     let _ = io::stdout().write_all(text.as_bytes());

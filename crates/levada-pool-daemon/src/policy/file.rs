@@ -14,8 +14,14 @@ use super::selector::{is_host, normalize};
 pub struct PolicyFile {
     /// Whom to trust as server; the platform's authorities where there is none.
     pub(crate) anchors: Option<Placed<PathBuf>>,
+    /// Which servers are revoked.
+    pub(crate) crls: Vec<Placed<PathBuf>>,
     /// Who vouches for clients.
     pub(crate) client_anchors: Option<Placed<PathBuf>>,
+    /// Which clients are revoked.
+    pub(crate) client_crls: Vec<Placed<PathBuf>>,
+    /// Whether connections are not protected at all.
+    pub(crate) closed: bool,
     pub(crate) identities: Vec<IdentityEntry>,
     /// For faults that are found when the files are opened.
     pub(crate) text: String,
@@ -84,7 +90,15 @@ const fn key(
 /// The keys of the whole file.
 pub const POLICY_KEYS: &[PolicyKey] = &[
     key("anchors", "\"FILE\"", "the platform's authorities", "PEM of whom to trust as server"),
+    key(
+        "crl",
+        "[\"FILE\", ...]",
+        "none is asked for",
+        "PEM or DER of the servers' revocation lists",
+    ),
     key("client-anchors", "\"FILE\"", "nobody", "PEM of who vouches for clients"),
+    key("client-crl", "[\"FILE\", ...]", "none is asked for", "the same of the clients"),
+    key("starttls", "false", "`true`", "whether connections are protected; PING tells of it"),
     key("identity", "[[identity]]", "none", "who we can be; repeatable"),
 ];
 
@@ -171,7 +185,10 @@ impl Reader<'_> {
         self.together(&identities);
         PolicyFile {
             anchors: self.path(table, "anchors"),
+            crls: self.paths(table, "crl"),
             client_anchors: self.path(table, "client-anchors"),
+            client_crls: self.paths(table, "client-crl"),
+            closed: !self.switch(table.get("starttls"), true),
             identities,
             text: self.text.to_owned(),
         }
@@ -205,7 +222,7 @@ impl Reader<'_> {
         let services = table.get("services").map(|value| self.services(value));
         let users = table.get("users").map(|value| self.accounts(value));
         let groups = table.get("groups").map(|value| self.accounts(value));
-        let default = self.switch(table.get("default"));
+        let default = self.switch(table.get("default"), false);
         Some(IdentityEntry {
             name: name?,
             cert: cert?,
@@ -272,7 +289,16 @@ impl Reader<'_> {
     }
 
     fn path(&mut self, table: &DeTable<'_>, word: &str) -> Option<Placed<PathBuf>> {
-        let value = table.get(word)?;
+        self.file_at(table.get(word)?)
+    }
+
+    fn paths(&mut self, table: &DeTable<'_>, word: &str) -> Vec<Placed<PathBuf>> {
+        let Some(value) = table.get(word) else { return Vec::new() };
+        let items = self.list(value, "[\"FILE\"]");
+        items.iter().filter_map(|item| self.file_at(item)).collect()
+    }
+
+    fn file_at(&mut self, value: &Value<'_>) -> Option<Placed<PathBuf>> {
         let text = self.string(value, "\"FILE\"")?;
         if text.is_empty() || text.contains('\0') {
             self.fault(value.span(), "no path", "give the path of a file");
@@ -355,8 +381,8 @@ impl Reader<'_> {
         accounts
     }
 
-    fn switch(&mut self, value: Option<&Value<'_>>) -> bool {
-        let Some(value) = value else { return false };
+    fn switch(&mut self, value: Option<&Value<'_>>, absent: bool) -> bool {
+        let Some(value) = value else { return absent };
         if let DeValue::Boolean(on) = value.get_ref() {
             return *on;
         }
@@ -365,7 +391,7 @@ impl Reader<'_> {
             "neither true nor false",
             "write `true` or `false`, without quotes",
         );
-        false
+        absent
     }
 
     fn list<'v, 't>(&mut self, value: &'v Value<'t>, shape: &str) -> &'v [Value<'t>] {

@@ -6,17 +6,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use levada_config::{Fault, Faults};
-use levada_tls::{Anchors, Identity, Passphrase};
+use levada_tls::{Anchors, Crls, Identity, Passphrase, PeerRules};
 
 use super::file::{Account, IdentityEntry, Placed, PolicyFile, Roles};
 use super::users::Accounts;
-use super::{Local, Policy};
+use super::{Local, Policy, Trust};
 
 /// Where a policy comes from: a TOML file, or a folder of PEM files.
 ///
 /// In a folder each `NAME.pem` holds the certificate and the key of the identity `NAME`, which every
 /// service of everybody who reaches the socket may use; `anchors.pem` and `client-anchors.pem` are
-/// whom to trust as server and who vouches for clients.
+/// whom to trust as server and who vouches for clients, `crl.pem` and `client-crl.pem` who of them is
+/// revoked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicySource(PathBuf);
 
@@ -84,15 +85,24 @@ impl Files {
 
 fn open(file: &PolicyFile, files: &mut Files) -> Result<Policy, Faults> {
     let mut opener = Opener { files, accounts: None, faults: Vec::new() };
-    let anchors = file.anchors.as_ref().and_then(|path| opener.anchors(path));
+    let anchors = file.anchors.as_ref().and_then(|path| opener.anchors(path)).unwrap_or_default();
+    let servers = Trust { anchors, rules: opener.rules(&file.crls) };
     let client_anchors = file.client_anchors.as_ref().and_then(|path| opener.anchors(path));
+    let client_rules = opener.rules(&file.client_crls);
+    if let (None, [list, ..]) = (&file.client_anchors, &*file.client_crls) {
+        let hint = "name in `client-anchors` who vouches for the clients that it revokes";
+        opener.fault(list, "a revocation list of clients that nobody trusts", Some(hint.into()));
+    }
+    let clients = client_anchors.map(|anchors| Trust { anchors, rules: client_rules });
     let locals: Vec<_> =
         file.identities.iter().filter_map(|entry| Some((entry, opener.local(entry)?))).collect();
     if !opener.faults.is_empty() {
         return Err(Faults::new(&file.text, opener.faults));
     }
     let digest = opener.files.hasher.finish();
-    Ok(Policy::new(anchors.unwrap_or_default(), client_anchors, locals, digest))
+    let mut policy = Policy::new(servers, clients, locals, digest);
+    policy.closed = file.closed;
+    Ok(policy)
 }
 
 struct Opener<'f> {
@@ -187,6 +197,21 @@ impl Opener<'_> {
         }
     }
 
+    /// The rules that the lists of these files make.
+    fn rules(&mut self, paths: &[Placed<PathBuf>]) -> PeerRules {
+        let mut rules = PeerRules::new();
+        for path in paths {
+            let Some(bytes) = self.read(path) else { continue };
+            match Crls::from_bytes(&bytes) {
+                Ok(crls) => rules = rules.crls(crls),
+                Err(error) => {
+                    self.fault(path, format!("{}: {error}", path.value.display()), None);
+                }
+            }
+        }
+        rules
+    }
+
     /// A passphrase file's first line, without the line's end.
     fn passphrase(&mut self, path: &Placed<PathBuf>) -> Option<Passphrase> {
         let mut bytes = self.read(path)?;
@@ -231,7 +256,9 @@ fn folder(path: &Path) -> io::Result<PolicyFile> {
         let pem = Placed { value: path.join(format!("{name}.pem")), place: place.clone() };
         match name.as_str() {
             "anchors" => file.anchors = Some(pem),
+            "crl" => file.crls.push(pem),
             "client-anchors" => file.client_anchors = Some(pem),
+            "client-crl" => file.client_crls.push(pem),
             _ => file.identities.push(IdentityEntry {
                 name: Placed { value: name.to_ascii_lowercase(), place },
                 cert: pem,

@@ -8,8 +8,11 @@ mod users;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use levada_pool_wire::Facilities;
 use levada_sys::PeerCredentials;
-use levada_tls::{Anchors, ClientAuth, Identities, Identity, TlsClient, TlsConfigError, TlsServer};
+use levada_tls::{
+    Anchors, ClientAuth, Identities, Identity, PeerRules, TlsClient, TlsConfigError, TlsServer,
+};
 
 pub use file::{IDENTITY_KEYS, POLICY_KEYS, PolicyFile, PolicyKey};
 pub use load::{PolicyError, PolicySource};
@@ -28,11 +31,22 @@ pub struct Policy {
     /// Identities by the selectors of whom they are shown to, in the order of the file.
     shown_to: HashMap<String, Vec<usize>>,
     default: Option<usize>,
-    anchors: Anchors,
-    client_anchors: Option<Anchors>,
+    /// Whom we trust as server.
+    trusted_servers: Trust,
+    /// Whom we trust as client.
+    trusted_clients: Option<Trust>,
     /// Clients that show no certificate.
     anonymous: Kept<Wishes, TlsClient>,
+    /// Whether connections are not protected at all.
+    closed: bool,
     digest: u64,
+}
+
+/// Who vouches for peers, and who of them is revoked.
+#[derive(Clone, Debug)]
+pub(crate) struct Trust {
+    anchors: Anchors,
+    rules: PeerRules,
 }
 
 /// One identity, and who may use it for what.
@@ -98,8 +112,8 @@ impl std::fmt::Display for Denied {
 
 impl Policy {
     fn new(
-        anchors: Anchors,
-        client_anchors: Option<Anchors>,
+        trusted_servers: Trust,
+        trusted_clients: Option<Trust>,
         locals: Vec<(&IdentityEntry, Local)>,
         digest: u64,
     ) -> Self {
@@ -108,9 +122,10 @@ impl Policy {
             by_name: HashMap::new(),
             shown_to: HashMap::new(),
             default: None,
-            anchors,
-            client_anchors,
+            trusted_servers,
+            trusted_clients,
             anonymous: Kept::default(),
+            closed: false,
             digest,
         };
         for (index, (entry, local)) in locals.into_iter().enumerate() {
@@ -129,6 +144,11 @@ impl Policy {
     /// Changes when the content of the policy, or of a file that it names, changes.
     pub const fn digest(&self) -> u64 {
         self.digest
+    }
+
+    /// What the pool offers.
+    pub(crate) const fn facilities(&self) -> Facilities {
+        if self.closed { Facilities::NONE } else { Facilities::STARTTLS }
     }
 
     /// How many identities there are.
@@ -152,7 +172,8 @@ impl Policy {
         };
         let kept = local.map_or(&self.anonymous, |local| &local.clients);
         let client = kept.get_or_make(wishes, || {
-            let builder = TlsClient::builder().anchors(self.anchors.clone());
+            let Trust { anchors, rules } = self.trusted_servers.clone();
+            let builder = TlsClient::builder().anchors(anchors).rules(rules);
             let builder = builder.alpn(wishes.alpn.clone());
             let builder = if wishes.forgets { builder.resume_servers(0) } else { builder };
             match local {
@@ -177,14 +198,19 @@ impl Policy {
             (None, Some(index)) => self.allowed(index, asker, |roles| roles.server)?,
             (None, None) => return Err(Denied::NoSuchIdentity(String::new())),
         };
-        let auth = match (certificate, &self.client_anchors) {
-            (ClientCertificate::Ignored, _) => ClientAuth::None,
+        let (auth, rules) = match (certificate, self.trusted_clients.clone()) {
+            (ClientCertificate::Ignored, _) => (ClientAuth::None, PeerRules::new()),
             (_, None) => return Err(Denied::NoClientAnchors),
-            (ClientCertificate::Required, Some(anchors)) => ClientAuth::Required(anchors.clone()),
-            (ClientCertificate::Requested, Some(anchors)) => ClientAuth::Requested(anchors.clone()),
+            (ClientCertificate::Required, Some(Trust { anchors, rules })) => {
+                (ClientAuth::Required(anchors), rules)
+            }
+            (ClientCertificate::Requested, Some(Trust { anchors, rules })) => {
+                (ClientAuth::Requested(anchors), rules)
+            }
         };
         let server = local.servers.get_or_make(&(certificate, wishes.clone()), || {
-            let builder = TlsServer::builder(Identities::one(&local.identity)).client_auth(auth);
+            let builder = TlsServer::builder(Identities::one(&local.identity));
+            let builder = builder.client_auth(auth).client_rules(rules);
             let builder = builder.alpn(wishes.alpn.clone());
             if wishes.forgets { builder.without_tickets() } else { builder }.build()
         });

@@ -226,7 +226,7 @@ fn crowd(clients: usize, handshakes: usize) {
                         .collect();
                     for (client, (peer, mark)) in crowd.iter_mut().zip(begun) {
                         // Another request on the same connection, with its own reply.
-                        let key = finish(client, mark);
+                        let key = finish(daemon, client, mark);
                         assert!(keys.lock().unwrap().insert(*key.expose()), "a key of its own");
                         assert!(wait(peer).is_clean());
                         done.fetch_add(1, Ordering::Relaxed);
@@ -261,7 +261,7 @@ fn begin(daemon: &Daemon, client: &mut Client, identity: &str, mark: u32) -> (Ec
 }
 
 /// Takes the session that was asked for, and sends `mark` through it.
-fn finish(client: &mut Client, mark: u32) -> levada_pool_wire::ControlKey {
+fn finish(daemon: &Daemon, client: &mut Client, mark: u32) -> levada_pool_wire::ControlKey {
     let asked = client.receive();
     let Message::PlaintextConnect(body) = &asked.message else { panic!("{asked:?}") };
     assert_eq!(body.local, mark, "the question of another");
@@ -284,8 +284,58 @@ fn finish(client: &mut Client, mark: u32) -> levada_pool_wire::ControlKey {
     plain.shutdown(std::net::Shutdown::Write).unwrap();
     let mut back = Vec::new();
     plain.read_to_end(&mut back).unwrap();
-    assert_eq!(back, mark.to_le_bytes());
+    if back != mark.to_le_bytes() {
+        let lines = daemon.notices.lines();
+        let bad: Vec<_> = lines.iter().filter(|line| line.contains("peer")).collect();
+        panic!("{mark} came back as {back:?}: {bad:#?}");
+    }
     reply.control_key
+}
+
+/// `count` sessions at once, each of which still carries what it is given.
+fn hold(count: usize) {
+    let daemon = Daemon::start();
+    let identity = daemon.pki.host("peer.example");
+    let mut client = daemon.client();
+    let mut held = Vec::new();
+    for number in 0..count as u32 {
+        let (near, far) = tcp_pair();
+        let peer = Peer::server(far, &identity, None).echo();
+        let (plain, _) = client.protect(as_client("peer.example"), &near);
+        held.push((number.to_le_bytes(), plain, peer));
+    }
+    assert_eq!(daemon.pool.sessions(), count);
+    for (mark, plain, _) in &mut held {
+        plain.write_all(mark).unwrap();
+    }
+    for (mark, mut plain, peer) in held {
+        plain.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut back = Vec::new();
+        plain.read_to_end(&mut back).unwrap();
+        assert_eq!(back, mark);
+        assert!(wait(peer).is_clean());
+    }
+    wait_until(|| daemon.pool.sessions() == 0);
+}
+
+#[test]
+fn b8_many_sessions_are_held_at_once() {
+    // Eight descriptors each in this one process, and a shell allows 1024.
+    hold(60);
+}
+
+#[test]
+fn b8_thousands_of_sessions_are_held_at_once() {
+    if !slow_runs("b8_thousands_of_sessions_are_held_at_once") {
+        return;
+    }
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let allowed = limit.current.unwrap_or(u64::MAX) as usize / 10;
+    if allowed < 5000 {
+        let why = format!("room for {allowed} sessions of 5000: raise the limit of open files");
+        levada_testkit::skip::cannot_run("b8_thousands_of_sessions_are_held_at_once", &why);
+    }
+    hold(allowed.min(5000));
 }
 
 #[test]

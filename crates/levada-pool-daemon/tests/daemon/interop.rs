@@ -6,11 +6,14 @@ use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use levada_pool_daemon::{PolicySource, PoolLimits};
 use levada_pool_wire::body::StartTls;
 use levada_pool_wire::{Message, StartTlsFlags};
 
 use crate::endings::wait_until;
-use crate::support::{Daemon, Spec, as_client, as_server, code_of, starttls_of, tcp_pair};
+use crate::support::{
+    Daemon, Folder, Pki, Spec, as_client, as_server, code_of, starttls_of, tcp_pair,
+};
 
 /// A program under a watch: it ends with its test.
 struct Program(Child);
@@ -82,14 +85,14 @@ fn listening_port(process: u32) -> Option<u16> {
 fn b1_openssl_and_gnutls_servers_are_verified() {
     let daemon = Daemon::with(
         "[[identity]]\nname = \"shown@pool.example\"\ncert = \"user.pem\"\nshow-to = [\"asks.example\"]\n",
-        levada_pool_daemon::PoolLimits::default(),
+        PoolLimits::default(),
     );
     let write = |name: &str, pem: &str| daemon.folder.write(name, pem);
     let right = write("right.pem", &daemon.pki.host("right.example"));
     let asks = write("asks.pem", &daemon.pki.host("asks.example"));
     let spec = Spec { hosts: &["right.example"], expired: true, ..Spec::default() };
     let expired = write("expired.pem", &daemon.pki.identity(spec));
-    let stranger = write("stranger.pem", &crate::support::Pki::new().host("right.example"));
+    let stranger = write("stranger.pem", &Pki::new().host("right.example"));
     let ca = daemon.folder.path().join("ca.pem");
     for server in [Server::OpenSsl, Server::GnuTls] {
         let ask: &[&str] = match server {
@@ -151,6 +154,7 @@ fn spawn(mut command: Command) -> Program {
 }
 
 type Run = fn(u16, &Path, &[&str]) -> Program;
+type Asking<'a> = &'a dyn Fn(&str) -> Vec<String>;
 
 /// Protects the connection of `run` as `request` says. The reply, or the code of its ERROR.
 fn serve(
@@ -204,7 +208,7 @@ fn b1_openssl_and_gnutls_clients_are_verified() {
     let own = daemon.folder.write("peer.pem", &daemon.pki.identity(spec));
     let spec = Spec { expired: true, ..spec };
     let expired = daemon.folder.write("old.pem", &daemon.pki.identity(spec));
-    let pki = crate::support::Pki::new();
+    let pki = Pki::new();
     let stranger = daemon.folder.write("who.pem", &pki.identity(Spec { expired: false, ..spec }));
     let request = |flags: StartTlsFlags| StartTls {
         flags: StartTlsFlags::SERVER.with(flags),
@@ -266,8 +270,7 @@ fn a7_openssl_and_gnutls_ask_for_a_name_and_the_application_decides() {
         [format!("--sni-hostname={name}"), format!("--verify-hostname={name}")].to_vec()
     };
     let openssl = |name: &str| ["-servername".to_owned(), name.to_owned()].to_vec();
-    let runs: [(Run, &dyn Fn(&str) -> Vec<String>); 2] =
-        [(openssl_client, &openssl), (gnutls_client, &gnutls)];
+    let runs: [(Run, Asking<'_>); 2] = [(openssl_client, &openssl), (gnutls_client, &gnutls)];
     for (run, asking) in runs {
         for (name, wanted) in [("pool.example", Ok("pool.example")), ("other.example", Err(3))] {
             let more = asking(name);
@@ -324,4 +327,75 @@ fn a7_a_client_can_leave_out_sni() {
     hello.extend_from_slice(&rest[..count]);
     let is_there = hello.windows(11).any(|window| window == b"hidden-name");
     assert!(!is_there);
+}
+
+/// A pool that goes by revocation lists, on which nobody stands.
+fn with_lists() -> (Daemon, PolicySource) {
+    let (folder, pki) = (Folder::new(), Pki::new());
+    folder.write("ca.pem", &pki.ca);
+    folder.write("pool.pem", &pki.host("pool.example"));
+    folder.write("list.pem", &pki.crl(&[]));
+    let policy = folder.write(
+        "pool.toml",
+        "anchors = \"ca.pem\"\ncrl = [\"list.pem\"]\n\
+         client-anchors = \"ca.pem\"\nclient-crl = [\"list.pem\"]\n\
+         [[identity]]\nname = \"pool.example\"\ncert = \"pool.pem\"\n",
+    );
+    let source = PolicySource::new(policy);
+    (Daemon::run(folder, pki, &source, PoolLimits::default()), source)
+}
+
+#[test]
+fn b1_revoked_servers_are_refused_once_the_list_says_so() {
+    let (daemon, source) = with_lists();
+    let spec = Spec { hosts: &["right.example"], serial: Some(7), ..Spec::default() };
+    let identity = daemon.folder.write("right.pem", &daemon.pki.identity(spec));
+    let servers = [Server::OpenSsl, Server::GnuTls].map(|server| server.run(&identity, &[]));
+    let reply = |port: u16| {
+        let network = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let mut client = daemon.client();
+        client.request(Message::StartTls(as_client("right.example")), Some(network.as_fd()));
+        client.receive().message
+    };
+    for (_, port) in &servers {
+        assert!(matches!(reply(*port), Message::PlaintextConnect(_)));
+    }
+    daemon.folder.write("list.pem", &daemon.pki.crl(&[7]));
+    daemon.pool.reload_from(&source);
+    for (_, port) in &servers {
+        assert_eq!(code_of(&reply(*port)), 24);
+        assert!(daemon.notices.lines().last().unwrap().contains("revoked"));
+    }
+}
+
+#[test]
+fn b1_revoked_clients_are_refused_once_the_list_says_so() {
+    let (daemon, source) = with_lists();
+    let spec = Spec { mailboxes: &["peer@far.example"], serial: Some(7), ..Spec::default() };
+    let own = daemon.folder.write("peer.pem", &daemon.pki.identity(spec));
+    let openssl = ["-servername", "pool.example", "-cert", text(&own), "-key", text(&own)];
+    let gnutls = [
+        "--sni-hostname=pool.example",
+        "--verify-hostname=pool.example",
+        "--x509certfile",
+        text(&own),
+        "--x509keyfile",
+        text(&own),
+    ];
+    let programs: [(Run, &[&str]); 2] = [(openssl_client, &openssl), (gnutls_client, &gnutls)];
+    let required = StartTls { flags: StartTlsFlags::SERVER, ..as_server("pool.example") };
+    let requested = required.flags.with(StartTlsFlags::REQUEST_REMOTEID);
+    let requested = StartTls { flags: requested, ..required.clone() };
+    for (run, more) in programs {
+        let (reply, _running) = serve(&daemon, run, more, required.clone()).unwrap();
+        assert_eq!(reply.remote_id.as_str(), Some("peer@far.example"));
+    }
+    daemon.folder.write("list.pem", &daemon.pki.crl(&[7]));
+    daemon.pool.reload_from(&source);
+    for (run, more) in programs {
+        for request in [&required, &requested] {
+            assert_eq!(serve(&daemon, run, more, request.clone()).err(), Some(24));
+            assert!(daemon.notices.lines().last().unwrap().contains("revoked"));
+        }
+    }
 }

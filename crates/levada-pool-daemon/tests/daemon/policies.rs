@@ -3,8 +3,8 @@
 use std::os::fd::AsFd as _;
 
 use levada_pool_daemon::{PolicyError, PolicySource, PoolLimits};
-use levada_pool_wire::body::StartTls;
-use levada_pool_wire::{Identity, Message, StartTlsFlags, Text};
+use levada_pool_wire::body::{Ping, StartTls};
+use levada_pool_wire::{Facilities, Identity, Message, StartTlsFlags, Text};
 
 use crate::support::{
     Client, Daemon, Folder, Peer, Pki, Spec, as_client, as_server, code_of, starttls_of, tcp_pair,
@@ -96,6 +96,20 @@ fn d6_an_identity_is_for_its_users_groups_services_and_roles() {
 }
 
 #[test]
+fn a10_a_pool_that_is_closed_says_so() {
+    let (folder, pki) = (Folder::new(), Pki::new());
+    let policy = folder.write("pool.toml", "starttls = false\n");
+    let daemon = Daemon::run(folder, pki, &PolicySource::new(policy), PoolLimits::default());
+    let mut client = daemon.client();
+    let ping = Ping { facilities: Facilities::from_bits(u32::MAX), ..Ping::default() };
+    let Message::Ping(reply) = client.call(Message::Ping(ping), None) else { panic!() };
+    assert_eq!(reply.facilities, Facilities::NONE);
+    let (near, _far) = tcp_pair();
+    let request = Message::StartTls(as_client("a.example"));
+    assert_eq!(code_of(&client.call(request, Some(near.as_fd()))), 11);
+}
+
+#[test]
 fn a_wildcard_identity_answers_for_one_label() {
     let (folder, pki) = (Folder::new(), Pki::new());
     folder.write("wild.pem", &pki.host("*.wild.example"));
@@ -120,8 +134,14 @@ fn a_folder_of_pem_files_is_a_policy() {
     folder.write("pool.d/Host.example.pem", &pki.host("host.example"));
     let spec = Spec { mailboxes: &["u@host.example"], ..Spec::default() };
     folder.write("pool.d/u@host.example.pem", &pki.identity(spec));
+    folder.write("pool.d/crl.pem", &pki.crl(&[]));
     folder.write("pool.d/README", "not looked at");
     let source = PolicySource::new(folder.path().join("pool.d"));
+    assert_eq!(source.load().unwrap().identities(), 2);
+    folder.write("pool.d/client-crl.pem", &pki.crl(&[]));
+    let error = source.load().unwrap_err().to_string();
+    assert!(error.ends_with("pool.d: a revocation list of clients that nobody trusts"), "{error}");
+    folder.write("pool.d/client-anchors.pem", &pki.ca);
     assert_eq!(source.load().unwrap().identities(), 2);
     folder.write("pool.d/other.example.pem", &pki.host("host.example"));
     let error = source.load().unwrap_err().to_string();
@@ -177,15 +197,19 @@ pool.toml:10:33: no such number
     );
     folder.write(
         "pool.toml",
-        "client-anchors = \"missing.pem\"\n[[identity]]\nname = \"other.example\"\n\
-         cert = \"host.pem\"\nusers = [\"nobody-of-this-name\"]\n",
+        "client-anchors = \"missing.pem\"\ncrl = [\"host.pem\", \"missing.pem\"]\n\
+         [[identity]]\nname = \"other.example\"\ncert = \"host.pem\"\n\
+         users = [\"nobody-of-this-name\"]\n",
     );
     let told = told(&source);
     for part in [
         "pool.toml:1:18: cannot read ",
-        "pool.toml:3:8: the certificate is not for this name",
+        "pool.toml:2:8: ",
+        "there is no revocation list",
+        "pool.toml:2:20: cannot read ",
+        "pool.toml:4:8: the certificate is not for this name",
         "it is for host.example; write `roles = [\"client\"]` if no server is meant",
-        "pool.toml:5:10: this machine has no user `nobody-of-this-name`",
+        "pool.toml:6:10: this machine has no user `nobody-of-this-name`",
     ] {
         assert!(told.contains(part), "{told}");
     }

@@ -102,7 +102,11 @@ impl<T: Value> Value for Vec<T> {
 
 impl Value for String {
     fn put(&self, out: &mut Vec<u8>) {
-        let text = &self[..self.floor_char_boundary(MAX_TEXT)];
+        let mut end = self.len().min(MAX_TEXT);
+        while !self.is_char_boundary(end) {
+            end -= 1;
+        }
+        let text = &self[..end];
         (text.len() as u16).put(out);
         out.extend_from_slice(text.as_bytes());
     }

@@ -56,7 +56,7 @@ impl Client {
     ///
     /// [`PoolError`].
     pub fn ping(&mut self, facilities: Facilities) -> Result<PoolIdentity, PoolError> {
-        pool_identity(self.exchange(request::ping(facilities))?)
+        pool_identity(&self.exchange(request::ping(facilities))?)
     }
 
     /// Has the pool protect the connection of `socket`, which is the pool's from now on, and returns

@@ -137,10 +137,10 @@ async fn drive(
 ) {
     let mut waiting = Waiting::default();
     loop {
-        let interest = match control.wants_write() {
-            true => Interest::READABLE | Interest::WRITABLE,
-            false => Interest::READABLE,
-        };
+        let mut interest = Interest::READABLE;
+        if control.wants_write() {
+            interest |= Interest::WRITABLE;
+        }
         let lost = tokio::select! {
             order = orders.recv() => match order {
                 Some(order) => {
@@ -159,6 +159,10 @@ async fn drive(
                 Err(_) => return,
             },
         };
+        if lost {
+            // Whoever hears of it now and asks again is to find out that a new one is needed.
+            orders.close();
+        }
         waiting.tell(&mut control);
         if lost {
             return;

@@ -227,7 +227,7 @@ impl Control {
         match self.calls.handle_packet(&packet) {
             Heard::Reply { call } => {
                 let reply = match packet.message {
-                    Message::Error(failure) => Err(PoolError::Refused(failure)),
+                    Message::Error(failure) => Err(PoolError::Refused(Box::new(failure))),
                     message => Ok(message),
                 };
                 self.events.push_back(Event::Reply { call, reply });

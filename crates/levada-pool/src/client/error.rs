@@ -26,7 +26,7 @@ pub enum PoolError {
     /// closed it. Its sessions are over.
     Gone,
     /// The pool said no.
-    Refused(Failure),
+    Refused(Box<Failure>),
     /// The handshake failed; the pool tells how.
     Handshake {
         /// How the connection ended.

@@ -116,17 +116,15 @@ impl TlsRequest {
         let mut key = [0; 16];
         fill_random(&mut key).map_err(|error| PoolError::local(&error))?;
         let control_key = ControlKey::new(key);
-        let offer = match self.alpn.is_empty() {
-            true => None,
-            false => {
-                let offer = Offer { control_key: control_key.clone(), alpn: self.alpn.clone() };
-                let refuse = |error: levada_pool_wire::NoOffer| PoolError::Local {
-                    kind: std::io::ErrorKind::InvalidInput,
-                    text: error.to_string(),
-                };
-                Some(offer.to_message().map_err(refuse)?)
-            }
-        };
+        let mut offer = None;
+        if !self.alpn.is_empty() {
+            let offered = Offer { control_key: control_key.clone(), alpn: self.alpn.clone() };
+            let refuse = |error: levada_pool_wire::NoOffer| PoolError::Local {
+                kind: std::io::ErrorKind::InvalidInput,
+                text: error.to_string(),
+            };
+            offer = Some(offered.to_message().map_err(refuse)?);
+        }
         Ok((StartTls { control_key, ..self.body.clone() }, offer))
     }
 }

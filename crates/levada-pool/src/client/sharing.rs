@@ -64,7 +64,7 @@ impl Client {
     pub async fn ping(&self, facilities: Facilities) -> Result<PoolIdentity, PoolError> {
         let connection = self.connected().await?;
         let ping = request::ping(facilities);
-        pool_identity(soon(connection.exchange(ping)).await?)
+        pool_identity(&soon(connection.exchange(ping)).await?)
     }
 
     /// Has the pool protect the connection of `socket`, which is the pool's from now on.
@@ -328,10 +328,10 @@ async fn soon<T>(work: impl Future<Output = Result<T, PoolError>>) -> Result<T, 
     timeout(REPLY, work).await.unwrap_or(Err(PoolError::TimedOut))
 }
 
-pub(crate) fn pool_identity(reply: Message) -> Result<PoolIdentity, PoolError> {
+pub(crate) fn pool_identity(reply: &Message) -> Result<PoolIdentity, PoolError> {
     let Message::Ping(Ping { producer, facilities }) = reply else {
         return Err(request::out_of_place());
     };
     let producer = String::from_utf8_lossy(producer.as_bytes()).into_owned();
-    Ok(PoolIdentity { producer, facilities })
+    Ok(PoolIdentity { producer, facilities: *facilities })
 }

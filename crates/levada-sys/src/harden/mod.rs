@@ -14,7 +14,6 @@ pub use user::{Account, become_user};
 /// Runs `child` of the tests in a process of its own, since what it does cannot be undone: the test
 /// calls this with its own name, and the process with the variable set goes on to `child`.
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 fn in_a_process_of_its_own(test: &str, child: impl FnOnce()) {
     const VARIABLE: &str = "LEVADA_HARDENED_CHILD";
     if std::env::var_os(VARIABLE).is_some() {

@@ -171,6 +171,8 @@ fn filter(calls: Calls, errno: libc::c_int) -> io::Result<BpfProgram> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+
     use super::*;
     use crate::harden::in_a_process_of_its_own;
 
@@ -220,7 +222,6 @@ mod tests {
                 assert_eq!((status("Seccomp"), status("NoNewPrivs")), ("2".into(), "1".into()));
                 let error = std::process::Command::new("/bin/true").status().unwrap_err();
                 assert_eq!(error.raw_os_error(), Some(libc::EPERM));
-                use rustix::process::{DumpableBehavior, set_dumpable_behavior};
                 assert!(set_dumpable_behavior(DumpableBehavior::Dumpable).is_err());
                 assert_eq!(std::thread::spawn(|| 7).join().unwrap(), 7);
             },

@@ -64,13 +64,21 @@ pub(crate) fn read(der: &[u8], most_names: usize) -> der::Result<CertificateFact
     Ok(facts)
 }
 
-/// When a revocation list was made, and when the next one is due if it says so (RFC 5280 section
-/// 5.1.2), in seconds since 1970-01-01 UTC.
-pub(crate) fn read_revocation_list_times(der: &[u8]) -> der::Result<(i64, Option<i64>)> {
+/// What a revocation list says of itself (RFC 5280 section 5.1.2).
+pub(crate) struct RevocationListFacts {
+    pub(crate) is_version_1: bool,
+    /// When it was made, in seconds since 1970-01-01 UTC.
+    pub(crate) made: i64,
+    /// When the next one is due, if it says so.
+    pub(crate) next_due: Option<i64>,
+}
+
+pub(crate) fn read_revocation_list(der: &[u8]) -> der::Result<RevocationListFacts> {
     let mut list = sequence(AnyRef::from_der(der)?)?;
     let mut fields = sequence(AnyRef::decode(&mut list)?)?;
     let first = AnyRef::decode(&mut fields)?;
-    if first.tag() == Tag::Integer {
+    let is_version_1 = first.tag() != Tag::Integer;
+    if !is_version_1 {
         // That was the version; the algorithm follows.
         AnyRef::decode(&mut fields)?;
     }
@@ -78,7 +86,8 @@ pub(crate) fn read_revocation_list_times(der: &[u8]) -> der::Result<(i64, Option
     let made = seconds(AnyRef::decode(&mut fields)?)?;
     let is_time = |any: &AnyRef<'_>| matches!(any.tag(), Tag::UtcTime | Tag::GeneralizedTime);
     let next = if fields.is_finished() { None } else { Some(AnyRef::decode(&mut fields)?) };
-    Ok((made, next.filter(is_time).map(seconds).transpose()?))
+    let next_due = next.filter(is_time).map(seconds).transpose()?;
+    Ok(RevocationListFacts { is_version_1, made, next_due })
 }
 
 /// Object identifiers of extensions (RFC 5280 section 4.2.1), as they are encoded.

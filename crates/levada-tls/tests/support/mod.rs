@@ -50,6 +50,20 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), pem }
     }
 
+    /// Another certificate for `sub`, an authority by the name `name`, by this one.
+    pub fn cross_sign(
+        &self,
+        sub: &Self,
+        name: &str,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> String {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        change(&mut params);
+        params.signed_by(sub.issuer.key(), &self.issuer).unwrap().pem()
+    }
+
     /// A revocation list with these serial numbers, good until the year `until`.
     pub fn crl(&self, revoked: &[u64], until: i32) -> rcgen::CertificateRevocationList {
         let entry = |serial: &u64| rcgen::RevokedCertParams {

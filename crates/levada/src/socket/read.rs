@@ -220,7 +220,7 @@ impl Socket {
         Poll::Ready(())
     }
 
-    fn received_goodbye(&mut self) {
+    pub(super) fn received_goodbye(&mut self) {
         // Only what was never sealed is lost under `ClosePolicy::Both`: that is the queue.
         let was_open = self.goodbyes.ours() == Ours::Open;
         let ending = self.goodbyes.received(self.queue.len() as u64);

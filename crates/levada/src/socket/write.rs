@@ -228,7 +228,7 @@ impl Socket {
 
     /// The transport does not take our bytes any more. Why it does not may have been said by the
     /// peer before: users are not to read "connection reset" where an alert was sent.
-    fn write_failed(&mut self, cx: &mut Context<'_>, mut error: io::Error) {
+    pub(super) fn write_failed(&mut self, cx: &mut Context<'_>, mut error: io::Error) {
         if self.write_error.is_some() || self.watch.ended().is_some() {
             return;
         }

@@ -5,9 +5,9 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use levada_core::{Deadline, Ended, Ending, Event, OsError, Party, State, Step};
-use levada_ws::CloseCode;
 use levada_ws::close::State as CloseState;
 use levada_ws::connection::{Ending as WsEnding, Event as WsEvent, Side};
+use levada_ws::{CloseCode, CloseFrame};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
@@ -77,7 +77,7 @@ impl<S> WsStream<S> {
             }
             WsEvent::CloseFrame(frame) => {
                 self.watch.facts.first_goodbye.get_or_insert(Party::Peer);
-                let code = frame.as_ref().map(|frame| frame.code());
+                let code = frame.as_ref().map(CloseFrame::code);
                 self.broken_off = code
                     .is_some_and(|code| code != CloseCode::NORMAL && code != CloseCode::GOING_AWAY);
                 self.watch.tell(|| Event::CloseFrame {

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use std::{fmt, io};
 
-use levada_core::{Deadline, Ended, Ending, Event, Fault, Party, State, Step};
+use levada_core::{Deadline, Ended, Ending, Event, Fault, Mode, Party, State, Step};
 use levada_ws::handshake::{
     Answer, ClientHandshake, Limits, Progress, Refusal, Rejection, Request, Response, Rules,
     ServerHandshake,
@@ -80,7 +80,7 @@ enum Stop {
 impl Opening {
     pub(super) fn client(options: &ClientOptions) -> Self {
         let handshake = ClientHandshake::new(options.offer.clone(), nonce(), options.limits);
-        let head = handshake.request().to_vec();
+        let head = handshake.request().clone();
         Self { head, dirty: true, ..Self::new(Phase::Client(handshake)) }
     }
 
@@ -238,13 +238,28 @@ fn poll_head<S: AsyncRead + Unpin, T>(
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
     /// Begins: what happens below is told as ours until the carrier is up.
-    pub(super) fn begin_opening(&mut self, mut opening: Opening, below: Option<Events>) {
-        opening.below = below;
-        let is_up = opening.below.is_none();
-        self.opening = Some(Box::new(opening));
-        if is_up {
+    pub(super) fn begin_opening(
+        &mut self,
+        mut opening: Opening,
+        below: Option<(State, Mode, Events)>,
+    ) {
+        let Some((state, mode, events)) = below else {
+            self.opening = Some(Box::new(opening));
             self.watch.step(Step::Carry);
-            self.begin_handshake();
+            return self.begin_handshake();
+        };
+        opening.below = Some(events);
+        self.opening = Some(Box::new(opening));
+        // Steps that were taken before anybody listened: what was accepted has its transport already.
+        match state {
+            State::HostLookup => self.watch.step(Step::Resolve),
+            State::Connecting => self.watch.step(Step::Connect),
+            State::Connected | State::Handshaking => self.watch.step(Step::Carry),
+            _ => {}
+        }
+        if state == State::Handshaking {
+            self.watch.wrap(mode);
+            self.watch.step(Step::Handshake);
         }
     }
 

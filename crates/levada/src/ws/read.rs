@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use levada_core::Ended;
 use levada_ws::close::State as CloseState;
 use levada_ws::connection::Event as WsEvent;
+use levada_ws::frame::MAX_HEADER;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{WsStream, room};
@@ -14,6 +15,9 @@ use crate::wakers::Half;
 
 /// A caller's buffer from this size on is read into straight; for a smaller one we read ahead.
 const DIRECT: usize = 4 * 1024;
+
+/// A frame of which so much is left to come is read by itself, up to the next header.
+const ALONE: usize = 16 * 1024;
 
 /// What was read from the carrier and not delivered: at most one read ahead, or the prefix.
 #[derive(Debug, Default)]
@@ -211,7 +215,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
     /// Ready with how much payload that gave.
     fn poll_read_direct(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<usize> {
         let before = buf.filled().len();
-        let result = ready!(self.io().poll_read(cx, buf));
+        let left = usize::try_from(self.connection.payload_left()).unwrap_or(usize::MAX);
+        let result = if left >= ALONE && left < buf.remaining() {
+            // With the next header behind it, which the codec keeps: the payload of the frame after
+            // it then also comes to its place at once, and no gap has to be closed.
+            let room = buf.remaining().min(left + MAX_HEADER);
+            let mut part = ReadBuf::new(buf.initialize_unfilled_to(room));
+            let result = ready!(self.io().poll_read(cx, &mut part));
+            let came = part.filled().len();
+            buf.advance(came);
+            result
+        } else {
+            ready!(self.io().poll_read(cx, buf))
+        };
         let came = buf.filled().len() - before;
         if !self.came(result, came) {
             return Poll::Ready(0);

@@ -21,5 +21,6 @@ mod half_close;
 mod memory;
 mod model;
 mod oracle;
+mod states;
 mod wakes;
 mod writes;

@@ -5,10 +5,10 @@ use levada_probe::{ClientHello, Version};
 use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa, date_time_ymd};
 
 use crate::Row;
-use crate::support::{Setup, expired};
+use crate::support::{Authority, Setup, expired};
 use crate::world::{self, Then};
 
-use Blame::{Config, Network, Peer};
+use Blame::{Config, Local, Network, Peer};
 use Role::{Client, Server};
 
 /// A row whose stream fails in the way of `$make`.
@@ -34,7 +34,7 @@ pub(crate) const ROWS: &[Row] = rows! {
         world::meet(world::setup(|setup| Setup { name: SessionName::new("other.example").unwrap(), ..setup }), Server);
     "the server's certificate has no names", Client, false, "ERR_TLS_FATAL_ERROR", Config, "the peer's certificate was refused: it is not for \"host.example\", we sent the alert bad_certificate (42)", "the certificate names no host: get one that does",
         world::meet(world::server_certificate(|params| params.subject_alt_names.clear()), Client);
-    "the server's certificate has expired, or this clock is fast", Client, false, "ERR_TLS_FATAL_ERROR", Config, "the peer's certificate was refused: it has expired, we sent the alert certificate_expired (45)", "the peer must renew its certificate; check this machine's clock too",
+    "the server's certificate has expired, or this clock is fast", Client, false, "ERR_TLS_FATAL_ERROR", Config, "the peer's certificate was refused: it has expired, we sent the alert certificate_expired (45)", "the peer must renew its certificate, or one of its chain; check this machine's clock too",
         world::meet(world::server_certificate(expired), Client);
     "the server's certificate has expired, or the client's clock is fast", Server, false, "ERR_TLS_FATAL_ALERT", Config, "the peer sent the fatal alert certificate_expired (45)", "the peer takes our certificate for expired: renew it, and check the clocks",
         world::meet(world::server_certificate(expired), Server);
@@ -46,7 +46,7 @@ pub(crate) const ROWS: &[Row] = rows! {
         world::meet(world::stranger("somebody else's authority"), Server);
     "the trusted authority has the issuer's name, and another key", Client, false, "ERR_TLS_FATAL_ERROR", Config, "the peer's certificate was refused: a signature does not verify, we sent the alert decrypt_error (51)", "trust the CA that has really signed it: there may be two of the same name; else the peer is faulty",
         world::meet(world::stranger("test authority"), Client);
-    "the server shows a CA's certificate as its own", Client, false, "ERR_TLS_FATAL_ERROR", Config, "the peer's certificate was refused: it is a certificate authority's, not one for a host or client, we sent the alert certificate_unknown (46)", "give the peer a certificate of its own, issued by that CA",
+    "the server shows a CA's certificate as its own", Client, false, "ERR_TLS_FATAL_ERROR", Config, "the peer's certificate was refused: it is a certificate authority's, not one for a host or client, we sent the alert certificate_unknown (46)", "give the peer a certificate of its own, issued by that CA; or pin this one",
         world::meet(world::server_certificate(|params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained)), Client);
     "the server shows a CA's certificate as its own", Server, false, "ERR_TLS_FATAL_ALERT", Config, "the peer sent the fatal alert certificate_unknown (46)", "the peer refused our certificate: check its names, usage and chain",
         world::meet(world::server_certificate(|params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained)), Server);
@@ -55,13 +55,55 @@ pub(crate) const ROWS: &[Row] = rows! {
     "the server's certificate is for clients", Server, false, "ERR_TLS_FATAL_ALERT", Config, "the peer sent the fatal alert unsupported_certificate (43)", "the peer refused our certificate: check its names, usage and chain",
         world::meet(world::server_certificate(|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth]), Server);
 
+    "the server sends its own certificate alone, without its issuer's", Client, false, "ERR_TLS_FATAL_ERROR", Config, "the peer's certificate was refused: no trusted authority has issued it, we sent the alert unknown_ca (48)", "trust the peer's CA (ca=FILE; of a client: client-ca=FILE), or let the peer send its intermediate certificates",
+        world::meet(world::below(None), Client);
+    "the issuer's certificate, which the server sends too, has expired", Client, false, "ERR_TLS_FATAL_ERROR", Config, "the peer's certificate was refused: it has expired, we sent the alert certificate_expired (45)", "the peer must renew its certificate, or one of its chain; check this machine's clock too",
+        world::meet(world::below(Some(expired)), Client);
+    "this machine's clock is years behind", Client, false, "ERR_TLS_FATAL_ERROR", Config, "the peer's certificate was refused: it is not valid yet, we sent the alert certificate_expired (45)", "set the clocks of both machines right; if they are, wait until it is valid",
+        world::meet(world::slow_clock(), Client);
+    "the server's certificate is revoked", Client, false, "ERR_TLS_FATAL_ERROR", Peer, "the peer's certificate was refused: its issuer has revoked it, we sent the alert certificate_revoked (44)", "the peer must get a new certificate",
+        world::meet(world::listed(|authority| authority.crl(&[8], 2100)), Client);
+    "the server's certificate is revoked", Server, false, "ERR_TLS_FATAL_ALERT", Config, "the peer sent the fatal alert certificate_revoked (44)", "our certificate is revoked: get a new one",
+        world::meet(world::listed(|authority| authority.crl(&[8], 2100)), Server);
+    "the revocation list has expired", Client, false, "ERR_TLS_FATAL_ERROR", Config, "the peer's certificate was refused: whether it is revoked cannot be told: the revocation list of its issuer has expired, we sent the alert unknown_ca (48)", "give a current revocation list of each issuer with crl=FILE (of a client: client-crl=FILE)",
+        world::meet(world::listed(|authority| authority.crl(&[], 2021)), Client);
+    "no revocation list is the issuer's", Client, false, "ERR_TLS_FATAL_ERROR", Config, "the peer's certificate was refused: whether it is revoked cannot be told: there is no revocation list of its issuer, we sent the alert unknown_ca (48)", "give a current revocation list of each issuer with crl=FILE (of a client: client-crl=FILE)",
+        world::meet(world::listed(|_| Authority::new("another authority").crl(&[], 2100)), Client);
+    "the server's key is not the one that is pinned", Client, false, "refused_pin", Config, "we refused the peer: its key is not pinned", "pin the peer's key, which `levada inspect` shows, with pin=PIN (of a client: client-pin=PIN), if it is to be let in",
+        world::meet(world::pinned(), Client);
+    "the server's key is not the one that is pinned", Server, false, "ERR_TLS_FATAL_ALERT", Config, "the peer sent the fatal alert access_denied (49)", "the peer does not let us in: have our certificate, its key or its names allowed there",
+        world::meet(world::pinned(), Server);
+    "no name of the client's certificate is allowed", Server, false, "refused_san", Config, "we refused the peer: its names are not on the list of allowed names", "allow a name of the peer with san=NAME (of a client: client-san=NAME), if it is to be let in",
+        world::meet(world::not_allowed(), Server);
+    "no name of the client's certificate is allowed (TLS 1.3)", Client, true, "ERR_TLS_FATAL_ALERT", Config, "the peer sent the fatal alert access_denied (49)", "the peer does not let us in: have our certificate, its key or its names allowed there",
+        world::meet(world::not_allowed(), Client);
+
+    "the server's signer fails", Server, false, "ERR_TLS_FATAL_ERROR", Local, "the private key could not sign: no token in the slot, we sent the alert internal_error (80)", "check the private key, or what holds it",
+        world::signed(Server, Server, world::failing("no token in the slot"), false);
+    "the server's signer fails", Client, false, "ERR_TLS_FATAL_ALERT", Peer, "the peer sent the fatal alert internal_error (80)", "something failed inside the peer, perhaps its private key: look into its log",
+        world::signed(Server, Client, world::failing("no token in the slot"), false);
+    "the client's signer fails", Client, false, "ERR_TLS_FATAL_ERROR", Local, "the private key could not sign: no token in the slot, we sent the alert internal_error (80)", "check the private key, or what holds it",
+        world::signed(Client, Client, world::failing("no token in the slot"), false);
+    "the client's signer fails", Server, false, "ERR_TLS_FATAL_ALERT", Peer, "the peer sent the fatal alert internal_error (80)", "something failed inside the peer, perhaps its private key: look into its log",
+        world::signed(Client, Server, world::failing("no token in the slot"), false);
+    "the signer panics", Server, false, "ERR_TLS_FATAL_ERROR", Local, "the private key could not sign: the signer panicked, we sent the alert internal_error (80)", "check the private key, or what holds it",
+        world::signed(Server, Server, |_, _| async { panic!("on purpose") }, false);
+    "the signer has another key than the certificate", Server, false, "ERR_TLS_FATAL_ERROR", Local, "the private key could not sign: the signature by ecdsa_secp256r1_sha256 is not one of the certificate's key: is it the right one?, we sent the alert internal_error (80)", "check the private key, or what holds it",
+        world::signed(Server, Server, |_, _| async { Ok(vec![1; 70]) }, false);
+    "the signer gives no signature in time", Server, false, "ERR_TLS_FATAL_ERROR", Local, "the private key could not sign: it gave no signature in time, we sent the alert internal_error (80)", "check the private key, or what holds it",
+        world::signed(Server, Server, |_, _| std::future::pending(), true);
+    "a hook of the server refuses the client", Server, false, "ERR_TLS_FATAL_ERROR", Config, "a rule refuses this client, which asks for \"host.example\", we sent the alert access_denied (49)", "let the rule that looks at ClientHellos allow such clients",
+        world::refused_by_hook(Server);
+    "a hook of the server refuses the client", Client, false, "ERR_TLS_FATAL_ALERT", Config, "the peer sent the fatal alert access_denied (49)", "the peer does not let us in: have our certificate, its key or its names allowed there",
+        world::refused_by_hook(Client);
+
     "the client shows no certificate (TLS 1.2)", Client, false, "ERR_TLS_FATAL_ALERT", Config, "the peer sent the fatal alert certificate_required (116)", "the peer wants a client certificate: give cert and key",
         world::meet(world::no_client_certificate(TlsVersion::V1_2), Client);
     "the client shows no certificate (TLS 1.3)", Client, true, "ERR_TLS_FATAL_ALERT", Config, "the peer sent the fatal alert certificate_required (116)", "the peer wants a client certificate: give cert and key",
         world::meet(world::no_client_certificate(TlsVersion::V1_3), Client);
     "the client shows no certificate", Server, false, "ERR_TLS_FATAL_ERROR", Config, "the peer showed no certificate, we sent the alert certificate_required (116)", "give the peer a client certificate, or do not require one (client-auth=requested)",
         world::meet(world::no_client_certificate(TlsVersion::V1_3), Server);
-    "the client's certificate has expired", Server, false, "ERR_TLS_FATAL_ERROR", Config, "the peer's certificate was refused: it has expired, we sent the alert certificate_expired (45)", "the peer must renew its certificate; check this machine's clock too",
+    "the client's certificate has expired", Server, false, "ERR_TLS_FATAL_ERROR", Config, "the peer's certificate was refused: it has expired, we sent the alert certificate_expired (45)", "the peer must renew its certificate, or one of its chain; check this machine's clock too",
         world::meet(world::client_certificate(expired), Server);
     "the client's certificate has expired (TLS 1.3)", Client, true, "ERR_TLS_FATAL_ALERT", Config, "the peer sent the fatal alert certificate_expired (45)", "the peer takes our certificate for expired: renew it, and check the clocks",
         world::meet(world::client_certificate(expired), Client);
@@ -179,8 +221,11 @@ pub(crate) const ROWS: &[Row] = rows! {
         world::silence(Deadline::Close);
 };
 
+/// What was wrong, and two ends where it is not.
+type Mended = (&'static str, fn() -> Setup);
+
 /// What was wrong, and the same two ends once that is done which the hint says.
-pub(crate) const MENDED: &[(&str, fn() -> Setup)] = &[
+pub(crate) const MENDED: &[Mended] = &[
     ("the server's certificate is for another name", || {
         // name=host.example
         world::setup(|setup| Setup {

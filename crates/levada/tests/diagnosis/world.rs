@@ -7,8 +7,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use levada::{
-    AlertDescription, ConnectEndpoint, Ended, Host, Options, Pipe, Resolve, Role, Session,
-    SessionName, Socket, TlsClient, TlsVersion,
+    AlertDescription, ConnectEndpoint, Crls, Ended, Host, Options, PeerRules, Pipe, Resolve, Role,
+    Session, SessionName, Socket, TlsClient, TlsVersion,
 };
 use levada_tls::Engine as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -31,11 +31,15 @@ const V13: TlsVersion = TlsVersion::V1_3;
 
 /// Both ends of ours, from the first byte to their endings: the one of `role`.
 pub(crate) async fn meet(setup: Setup, role: Role) -> Ended {
+    meet_with(setup, role, Options::default()).await
+}
+
+async fn meet_with(setup: Setup, role: Role, options: Options) -> Ended {
     let (near, far) = Pipe::pair(64 * 1024);
     let client = setup.client.build().unwrap().session(&setup.name).unwrap();
     let server = setup.server.build().unwrap().session();
-    let client = Socket::adopt(near, Some(client), Options::default());
-    let server = Socket::adopt(far, Some(server), Options::default());
+    let client = Socket::adopt(near, Some(client), options);
+    let server = Socket::adopt(far, Some(server), options);
     let (client, server) = tokio::join!(to_its_end(client), to_its_end(server));
     match role {
         Role::Client => client,
@@ -84,9 +88,7 @@ async fn cable() -> (TcpStream, TcpStream) {
 /// One of ours hears these bytes, and the peer's silence or end behind them.
 pub(crate) async fn hears(role: Role, bytes: Vec<u8>, then: Then) -> Ended {
     let (near, mut far) = cable().await;
-    let options = quick(|deadlines| &mut deadlines.handshake);
-    let options = if then == Then::Wait { Options::default() } else { options };
-    let ours = to_its_end(Socket::adopt(near, Some(session(role)), options));
+    let ours = to_its_end(Socket::adopt(near, Some(session(role)), Options::default()));
     let peer = async {
         if role == Role::Client {
             // A server speaks second.
@@ -247,7 +249,10 @@ fn quick(which: fn(&mut levada::Deadlines) -> &mut Option<Duration>) -> Options 
 
 /// A client that dials.
 pub(crate) async fn dialled(endpoint: ConnectEndpoint) -> Ended {
-    let options = quick(|deadlines| &mut deadlines.connect);
+    dialled_with(endpoint, Options::default()).await
+}
+
+async fn dialled_with(endpoint: ConnectEndpoint, options: Options) -> Ended {
     to_its_end(Socket::dial(endpoint, Some(session(Role::Client)), options)).await
 }
 
@@ -279,7 +284,8 @@ pub(crate) async fn deaf() -> Ended {
     {
         held.push(stream);
     }
-    let ended = dialled(tcp(address, None)).await;
+    let options = quick(|deadlines| &mut deadlines.connect);
+    let ended = dialled_with(tcp(address, None), options).await;
     drop((held, listener));
     ended
 }
@@ -302,7 +308,10 @@ impl Resolve for Answer {
 
 /// A client whose resolver fails with these words, or never answers.
 pub(crate) async fn looked_up(answer: Option<&'static str>) -> Ended {
-    let options = quick(|deadlines| &mut deadlines.lookup);
+    let options = match answer {
+        Some(_) => Options::default(),
+        None => quick(|deadlines| &mut deadlines.lookup),
+    };
     let endpoint = ConnectEndpoint::Tcp {
         host: Host::Name("host.example".to_owned()),
         port: 443.try_into().unwrap(),
@@ -440,5 +449,95 @@ impl tokio::io::AsyncWrite for Breaking {
         cx: &mut std::task::Context<'_>,
     ) -> std::task::Poll<std::io::Result<()>> {
         Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+/// What a server's own rules see: the client's setup, with rules about the server.
+pub(crate) fn judging(setup: Setup, rules: PeerRules) -> Setup {
+    Setup { client: setup.client.rules(rules), ..setup }
+}
+
+/// A client that has revocation lists, by which `list` tells of the server.
+pub(crate) fn listed(list: fn(&Authority) -> rcgen::CertificateRevocationList) -> Setup {
+    let setup = server_certificate(|params| params.serial_number = Some(8_u64.into()));
+    let crls = Crls::from_bytes(list(&setup.authority).der()).unwrap();
+    judging(setup, PeerRules::new().crls(crls))
+}
+
+/// A client that lets in one key alone, which is another's.
+pub(crate) fn pinned() -> Setup {
+    let pin = "spki:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=".parse().unwrap();
+    judging(Setup::new(V13), PeerRules::new().pin(pin))
+}
+
+/// A server that lets in clients by a name that this one has not.
+pub(crate) fn not_allowed() -> Setup {
+    let mut setup = Setup::mutual(V13);
+    let rule = "spiffe://example.org/allowed".parse().unwrap();
+    setup.server = setup.server.client_rules(PeerRules::new().san(rule));
+    setup
+}
+
+/// A client whose clock stands in 1971.
+pub(crate) fn slow_clock() -> Setup {
+    let year = Duration::from_secs(366 * 24 * 60 * 60);
+    let then = std::time::SystemTime::UNIX_EPOCH + year;
+    judging(Setup::new(V13), PeerRules::new().verify_at(then))
+}
+
+/// A server whose issuer stands below the authority that is trusted. It sends that issuer's certificate
+/// only where it is changed.
+pub(crate) fn below(issuer: Option<fn(&mut rcgen::CertificateParams)>) -> Setup {
+    let setup = Setup::new(V13);
+    let intermediate = setup
+        .authority
+        .below("the issuer", issuer.unwrap_or(|_: &mut rcgen::CertificateParams| {}));
+    let (leaf, key) = intermediate.issue(&[HOST], |_| {});
+    let chain = if issuer.is_some() { format!("{leaf}{}", intermediate.pem) } else { leaf };
+    let identity = levada::Identity::from_pem(chain.as_bytes(), Some(key.as_bytes()), None);
+    setup.with_identity(&identity.unwrap(), V13)
+}
+
+/// Two ends that verify each other, and the key of `holder` is with this signer: the ending of `told_by`.
+pub(crate) async fn signed(
+    holder: Role,
+    told_by: Role,
+    signer: impl levada::Signer + 'static,
+    is_late: bool,
+) -> Ended {
+    let mut setup = Setup::mutual(V13);
+    let (chain, _) = setup.authority.issue(&[HOST], |_| {});
+    let identity = levada::Identity::with_signer(chain.as_bytes(), signer).unwrap();
+    match holder {
+        Role::Client => setup.client = setup.client.identity(identity),
+        Role::Server => setup = setup.with_identity(&identity, V13),
+    }
+    let mut options = Options::default();
+    if is_late {
+        options.signer_deadline = Duration::from_millis(30);
+    }
+    meet_with(setup, told_by, options).await
+}
+
+/// A signer that fails with these words.
+pub(crate) fn failing(words: &'static str) -> impl levada::Signer {
+    move |_, _| async move { Err(levada::SignerError::from(words)) }
+}
+
+/// A server that asks somebody about the client's hello, who refuses it.
+pub(crate) async fn refused_by_hook(told_by: Role) -> Ended {
+    let (near, far) = Pipe::pair(64 * 1024);
+    let setup = Setup::new(V13);
+    let client = setup.client.build().unwrap().session(&setup.name).unwrap();
+    let server = setup.server.build().unwrap().session();
+    let client = Socket::adopt(near, Some(client), Options::default());
+    let mut server = Socket::adopt(far, Some(server), Options::default());
+    let asks =
+        server.on_hello(|_| async { levada::HelloAnswer::Refuse(AlertDescription::ACCESS_DENIED) });
+    assert!(asks, "the hello has not come yet");
+    let (client, server) = tokio::join!(to_its_end(client), to_its_end(server));
+    match told_by {
+        Role::Client => client,
+        Role::Server => server,
     }
 }

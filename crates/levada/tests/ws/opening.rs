@@ -6,10 +6,10 @@ use levada::ws::{
     Answer, ClientOptions, HandshakeError, Incoming, Limits, OriginPattern, Origins, Paths,
     Refusal, Rejection, ServerOptions, WsOptions,
 };
-use levada::{Options, Role, Socket, WsStream};
+use levada::{Mode, Options, Role, Socket, State, WsStream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::support::{Over, kind};
+use crate::support::{Over, kind, tls};
 
 fn client() -> ClientOptions {
     let mut options = ClientOptions::new("example.org", "/vnc?room=1").unwrap();
@@ -54,6 +54,21 @@ async fn b1_a_websocket_opens_over_every_carrier() {
         assert!(ours.facts.times.handshake.is_some());
         assert_eq!(theirs, "hello");
     }
+}
+
+/// An adopted or accepted socket is on its way before the WebSocket begins to listen to it.
+#[tokio::test]
+async fn b1_a_handshake_that_runs_below_is_told_as_the_streams_own() {
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    let [near, far] = tls(near, far);
+    let mut client_end = WsStream::client(near, client());
+    let mut server_end = WsStream::server(far, server());
+    assert_eq!((client_end.state(), client_end.mode()), (State::Handshaking, Mode::TlsClient));
+    assert_eq!((server_end.state(), server_end.mode()), (State::Handshaking, Mode::TlsServer));
+    let (ours, theirs) = tokio::join!(client_end.established(), server_end.established());
+    ours.unwrap();
+    theirs.unwrap();
+    assert_eq!([client_end.state(), server_end.state()], [State::Established; 2]);
 }
 
 /// The client's first frames may come together with its request, the server's with its response.

@@ -108,13 +108,15 @@ impl Over {
             Self::Trickle => {
                 [client, server].map(|io| Box::new(Trickle::new(io, 1)) as Box<dyn Io>)
             }
-            Self::Tls => tls(client, server),
-            Self::TlsTrickle => tls(Trickle::new(client, 5), Trickle::new(server, 5)),
+            Self::Tls => tls(client, server).map(|end| Box::new(end) as Box<dyn Io>),
+            Self::TlsTrickle => tls(Trickle::new(client, 5), Trickle::new(server, 5))
+                .map(|end| Box::new(end) as Box<dyn Io>),
         }
     }
 }
 
-fn tls(client: impl Io + 'static, server: impl Io + 'static) -> [Box<dyn Io>; 2] {
+/// A client and a server of TLS, whose handshake is still before them.
+pub(crate) fn tls(client: impl Io + 'static, server: impl Io + 'static) -> [Socket; 2] {
     let issued = rcgen::generate_simple_self_signed(["ws.example".to_owned()]).unwrap();
     let (cert, key) = (issued.cert.pem(), issued.signing_key.serialize_pem());
     let anchors = Anchors::from_pem(cert.as_bytes()).unwrap();
@@ -122,7 +124,7 @@ fn tls(client: impl Io + 'static, server: impl Io + 'static) -> [Box<dyn Io>; 2]
     let name = SessionName::new("ws.example").unwrap();
     let ours = TlsClient::builder().anchors(anchors).build().unwrap().session(&name).unwrap();
     let theirs = TlsServer::builder(Identities::one(&identity)).build().unwrap().session();
-    let socket = |io, session| Box::new(Socket::adopt(io, Some(session), Options::default()));
+    let socket = |io, session| Socket::adopt(io, Some(session), Options::default());
     [socket(Carrier::foreign(client), ours), socket(Carrier::foreign(server), theirs)]
 }
 

@@ -56,7 +56,10 @@ impl Peer {
     fn over(stream: TcpStream, session: levada::Session) -> Self {
         let _runtime = RUNTIME.enter();
         let carrier = Carrier::from_fd(stream.into()).unwrap();
-        Self { socket: Socket::adopt(carrier, Some(session), Options::default()) }
+        let mut options = Options::default();
+        // A machine that is busy with other things must not fail a test.
+        options.deadlines.handshake = None;
+        Self { socket: Socket::adopt(carrier, Some(session), options) }
     }
 
     /// Gives back what comes, until both have said goodbye.
