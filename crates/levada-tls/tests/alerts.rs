@@ -16,6 +16,7 @@ use rustls::{ClientConfig, ClientConnection, ConnectionTrafficSecrets, RootCertS
 use rustls::{ServerConfig, ServerConnection};
 use support::{Authority, End, HOST, ROLES, Setup};
 
+const AES_256: rustls::CipherSuite = rustls::CipherSuite::TLS13_AES_256_GCM_SHA384;
 const APPLICATION_DATA: u8 = 23;
 const ALERT: u8 = 21;
 const WARNING: u8 = 1;
@@ -74,8 +75,6 @@ fn peer_of(role: Role, authority: &Authority) -> rustls::Connection {
         ClientConnection::new(Arc::new(config), HOST.try_into().unwrap()).unwrap().into()
     }
 }
-
-const AES_256: rustls::CipherSuite = rustls::CipherSuite::TLS13_AES_256_GCM_SHA384;
 
 /// An end of `role` that is established, and its peer's pen.
 fn established(role: Role, setup: Setup) -> (End, Pen) {

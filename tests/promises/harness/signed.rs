@@ -28,8 +28,8 @@ impl Signed {
         let ordinary = pki.identity("ordinary.pem", &[ordinary], |_| {});
         let ordinary = Identity::from_pem(&std::fs::read(ordinary).unwrap(), None, None).unwrap();
         let chain = std::fs::read(&pki.localhost).unwrap();
-        let signed = Identity::with_signer(&chain, signer).unwrap();
-        let table = Identities::builder().with(&signed).unwrap().with(&ordinary).unwrap();
+        let elsewhere = Identity::with_signer(&chain, signer).unwrap();
+        let table = Identities::builder().with(&elsewhere).unwrap().with(&ordinary).unwrap();
         let tls = TlsServer::builder(table.build().unwrap()).build().unwrap();
 
         let mut builder = tokio::runtime::Builder::new_multi_thread();
