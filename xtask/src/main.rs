@@ -21,7 +21,7 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test [--all]    install the peers that tests talk to, then run every test;
-                  --all adds the slow suites, in release mode, and the fuzz targets
+                  --all adds the slow suites, optimized, and the fuzz targets
   peers [--all]   install those peers, and no more
   ci              format, clippy, rustdoc, cargo-deny, then `test`
   bench           the microbenchmarks of the crates

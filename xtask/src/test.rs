@@ -9,12 +9,15 @@ use crate::steps::{Done, Report, cargo, run as run_command, shown};
 use crate::tally::Tally;
 use crate::{fuzz, peers, registries};
 
+/// The profile of the slow suites.
+const SLOW: &str = "slow-tests";
+
 /// How much is asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
     /// What every change has to pass.
     Fast,
-    /// That, and what takes minutes: the slow suites in release mode, and the fuzz targets.
+    /// That, and what takes minutes: the slow suites, optimized, and the fuzz targets.
     All,
 }
 
@@ -53,7 +56,7 @@ fn suite(report: &mut Report, extent: Extent) -> Tally {
         let mut command = cargo(["test", "--workspace", "--all-features", "--locked"]);
         command.arg("--no-fail-fast");
         if extent == Extent::All {
-            command.arg("--release").env("LEVADA_ALL", "1");
+            command.args(["--profile", SLOW]).env("LEVADA_ALL", "1");
         }
         if let Some(binary) = build_the_command(extent)? {
             command.env("LEVADA_BIN", binary);
@@ -73,10 +76,10 @@ fn build_the_command(extent: Extent) -> Result<Option<PathBuf>, String> {
     let mut build = cargo(["build", "--workspace", "--all-features", "--locked"]);
     build.args(["--bin", "levada"]);
     if extent == Extent::All {
-        build.arg("--release");
+        build.args(["--profile", SLOW]);
     }
     run_command(&mut build)?;
-    let folder = if extent == Extent::All { "release" } else { "debug" };
+    let folder = if extent == Extent::All { SLOW } else { "debug" };
     Ok(Some(target_folder()?.join(folder).join("levada")))
 }
 
