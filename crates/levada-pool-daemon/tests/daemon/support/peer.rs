@@ -1,7 +1,7 @@
 //! The other end of a protected connection: TLS in a runtime of its own.
 
 use std::net::{TcpListener, TcpStream};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use levada::{
     Anchors, Carrier, ClientAuth, Ended, Identities, Identity, Options, SessionName, Socket,
@@ -17,9 +17,15 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 });
 
+/// One for all connections: a port of its own for each would stay taken for a minute, and a crowd would
+/// use them all up.
+static LISTENER: LazyLock<Mutex<TcpListener>> =
+    LazyLock::new(|| Mutex::new(TcpListener::bind("127.0.0.1:0").unwrap()));
+
 /// Both ends of a TCP connection over the loopback.
 pub(crate) fn tcp_pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    // Nobody else connects between the two calls.
+    let listener = LISTENER.lock().unwrap_or_else(PoisonError::into_inner);
     let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     (near, listener.accept().unwrap().0)
 }
