@@ -103,7 +103,9 @@ fn a_process_that_is_killed_takes_its_session_along() {
     talking.stdout.take(1 << 20);
     talking.signal(Signal::KILL);
     drop(feeding.join().unwrap());
-    assert_eq!(server.next("ended")["client"]["clean"], false);
+    // A process that had read all that came ends its Unix socket as one that closes it: only what it
+    // leaves unread tells the pool more. So its session ends, cleanly or not.
+    server.next("ended");
 
     bystander.write(b"alive");
     assert_eq!(bystander.stdout.take(5), b"alive");
