@@ -113,8 +113,12 @@ fn and_a_target_that_breaks_off_is_no_clean_close() {
     let backend = Backend::new();
     let mut serve = serve(&pki, "/", &backend.url(), &[]);
     let address = format!("wss://{}/", serve.address());
-    let client = connect(&address, ["--ca", &pki.ca]).start();
-    reset(backend.accept());
+    let mut client = connect(&address, ["--ca", &pki.ca]).start();
+    client.write(b"x");
+    let mut target = backend.accept();
+    // The bridge has its target when this comes through.
+    target.read_exact(&mut [0]).unwrap();
+    reset(target);
     let client = client.wait();
     let ended = client.ended();
     assert_eq!((client.code(), &ended["code"]), (3, &"ws_close".into()), "{ended}");

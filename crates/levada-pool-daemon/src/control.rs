@@ -369,7 +369,7 @@ impl Control {
     fn protected(&mut self, exchange: ExchangeKey, protected: Protected) {
         self.work.remove(&exchange);
         let Ok(envelope) = self.exchanges.reply(exchange, protected.reply) else { return };
-        let Protected { session, place, names: (local_id, remote_id), permit, .. } = protected;
+        let Protected { mut session, place, names: (local_id, remote_id), permit, .. } = protected;
         let words = |id: &Identity| String::from_utf8_lossy(id.as_bytes()).into();
         let Message::StartTls(reply) = &envelope.packet.message else { return };
         self.pool.tell(&Notice::Protected {
@@ -385,6 +385,8 @@ impl Control {
             let (tls, plain) = session.run().await;
             let number = place.number();
             place.end(report(&tls.facts, Some(&tls)));
+            // Not before that: whoever asks a session that is no more looks for what it has left.
+            drop(session);
             pool.tell(&Notice::Ended { session: number, tls, plain });
             drop(permit);
         });

@@ -99,7 +99,7 @@ impl Session {
     }
 
     /// Relays until both sides have ended, and tells how each did, that of TLS first.
-    pub(crate) async fn run(mut self) -> (Ended, Ended) {
+    pub(crate) async fn run(&mut self) -> (Ended, Ended) {
         poll_fn(|cx| self.poll(cx)).await
     }
 
