@@ -46,7 +46,7 @@ impl Socket {
                 if cuts {
                     carrier.reset();
                 }
-                self.transport = Transport::Gone;
+                self.let_go();
             }
             // Where a write waits, a FIN could be taken for the end of what we had to say.
             Ending::TimedOut(_)
@@ -71,6 +71,17 @@ impl Socket {
             | Ending::WsProtocol(_)
             | Ending::Refused(_) => {}
         }
+    }
+
+    /// Drops the transport.
+    fn let_go(&mut self) {
+        if let Transport::Up(carrier) = &self.transport
+            && self.options.hang_up
+            && self.session.is_some()
+        {
+            carrier.hang_up();
+        }
+        self.transport = Transport::Gone;
     }
 
     /// The transport failed, in either direction.
@@ -157,5 +168,6 @@ impl Drop for Socket {
         {
             carrier.reset();
         }
+        self.let_go();
     }
 }
