@@ -152,7 +152,7 @@ fn a_stop_lets_sessions_end() {
 #[test]
 fn with_few_descriptors_it_refuses_and_lives() {
     let pki = Pki::new();
-    let pool = Pool::start_with_open_files(&pki, 200);
+    let pool = Pool::start_within(&pki, "-n 200");
     let silent = Backend::new();
     let mut speaker = pool.speaker();
     let mut held = Vec::new();
