@@ -81,7 +81,7 @@ impl Drop for Work {
 /// Also where the task is aborted: what the client owned has to learn of it.
 impl Drop for Control {
     fn drop(&mut self) {
-        self.pool.registry.disconnect(self.client);
+        self.pool.registry.disconnect(self.client, self.credentials.uid);
     }
 }
 
@@ -111,6 +111,12 @@ impl Control {
         let connection = exchanges.connect().map_err(|full: Full| io::Error::other(full))?;
         // An exchange has one event on its way at a time.
         let (events, mut heard) = mpsc::channel(pool.limits.exchanges.max(1));
+        let most = pool.policy.now().clients_per_user();
+        if !pool.registry.connect(credentials.uid, most) {
+            pool.tell(&Notice::TooMany { uid: credentials.uid, clients: most.unwrap_or_default() });
+            return Ok(());
+        }
+        // From here on its drop leaves the registry again.
         let mut control = Self {
             pool,
             stream,
@@ -268,7 +274,8 @@ impl Control {
             local_id: request.local_id,
             remote_id: request.remote_id,
         };
-        let place = self.pool.registry.enter(self.client, &self.credentials, &begun)?;
+        let most = policy.sessions_per_user();
+        let place = self.pool.registry.enter(self.client, &self.credentials, most, &begun)?;
         let deadline = request.timeout.deadline(self.now(), self.pool.limits.handshake);
         // The exchange was opened a moment ago.
         let _ = self.exchanges.set_deadline(exchange, deadline);

@@ -36,6 +36,7 @@ mod names;
 mod notice;
 mod ownership;
 mod pages;
+mod per_user;
 mod plain;
 mod policy;
 mod pool;
