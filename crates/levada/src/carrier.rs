@@ -33,6 +33,13 @@ pub(crate) enum Kind {
     Pooled(Box<Pooled>),
 }
 
+/// The addresses of a transport's two ends, as far as they are known.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    pub(crate) local: Option<Endpoint>,
+    pub(crate) peer: Option<Endpoint>,
+}
+
 /// Somebody else's stream.
 pub(crate) struct Foreign(Pin<Box<dyn Duplex>>);
 
@@ -132,6 +139,11 @@ impl Carrier {
     /// Outside a tokio runtime that has io enabled.
     pub fn stdio() -> io::Result<Self> {
         Ok(Self(Kind::Stdio(Stdio::open()?)))
+    }
+
+    /// Asks the system for the addresses of both ends.
+    pub(crate) fn ends(&self) -> Ends {
+        Ends { local: self.local(), peer: self.peer() }
     }
 
     pub(crate) fn local(&self) -> Option<Endpoint> {

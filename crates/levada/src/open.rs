@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use levada_address::{
@@ -82,7 +83,7 @@ pub struct Binder {
     web_socket: Option<ServerOptions>,
     identities: Vec<Identity>,
     key_log: Option<KeyLogFile>,
-    options: Options,
+    options: Arc<Options>,
 }
 
 impl Binder {
@@ -109,7 +110,7 @@ impl Binder {
             (None, Some(pool)) => pool_server(pool)?.into(),
             (None, None) => ServerLayer::default(),
         };
-        let options = Options { deadlines, ..Options::default() };
+        let options = Arc::new(Options { deadlines, ..Options::default() });
         let web_socket = web_socket.map(|ws| web_socket_server(&ws, deadlines)).transpose()?;
         let address = address.clone();
         Ok(Self { address, endpoint, layer, web_socket, identities, key_log, options })
@@ -177,7 +178,7 @@ impl Binder {
     /// Outside a tokio runtime that has io enabled.
     pub async fn bind_as(&self, layer: impl Into<ServerLayer>) -> Result<Listener, SetupError> {
         self.open_key_log()?;
-        let listener = Listener::bind(&self.endpoint, layer, self.options)
+        let listener = Listener::bind(&self.endpoint, layer, Arc::clone(&self.options))
             .await
             .map_err(|error| SetupError::Listen { address: self.address.clone(), error })?;
         Ok(match &self.web_socket {
@@ -196,7 +197,7 @@ pub struct Dialer {
     web_socket: Option<ClientOptions>,
     identity: Option<Identity>,
     key_log: Option<KeyLogFile>,
-    options: Options,
+    options: Arc<Options>,
 }
 
 /// What every stream of a dialer is wrapped in.
@@ -231,7 +232,7 @@ impl Dialer {
             (None, Some(pool)) => Wrap::Pool(pool_client(pool)?),
             (None, None) => Wrap::Plain,
         };
-        let options = Options { deadlines, ..Options::default() };
+        let options = Arc::new(Options { deadlines, ..Options::default() });
         let web_socket = web_socket.map(|ws| web_socket_client(&ws, deadlines)).transpose()?;
         let address = address.clone();
         Ok(Self { address, endpoint, wrap, web_socket, identity, key_log, options })
@@ -282,7 +283,7 @@ impl Dialer {
             Wrap::Tls(client, name) => client.session(name)?.into(),
             Wrap::Pool(session) => session.clone().into(),
         };
-        let socket = Socket::dial(self.endpoint.clone(), layer, self.options);
+        let socket = Socket::dial(self.endpoint.clone(), layer, Arc::clone(&self.options));
         Ok(match &self.web_socket {
             Some(options) => WsStream::client(socket, options.clone()).into(),
             None => socket.into(),

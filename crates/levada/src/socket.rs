@@ -29,7 +29,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 
 use crate::alarm::Alarm;
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, Ends};
 use crate::dial::Dialing;
 use crate::events::Events;
 use crate::per_address::AddressPermit;
@@ -82,7 +82,7 @@ pub struct Socket {
     /// Plain bytes read ahead of the caller: behind a layer that was taken off, in front of one that
     /// was adopted with its first bytes read, or in search of the reason why writing failed.
     ahead: Vec<u8>,
-    options: Options,
+    options: Arc<Options>,
     alarm: Option<Alarm>,
     /// While a signature is on its way: when it is late.
     signature_is_late: Option<Pin<Box<Sleep>>>,
@@ -107,7 +107,11 @@ impl Socket {
     /// Begins to connect to `endpoint`, and wraps the connection in `layer` if there is one.
     ///
     /// Nothing happens before the first poll: [`Socket::established`], a read, a write or a flush.
-    pub fn dial(endpoint: ConnectEndpoint, layer: impl Into<Layer>, options: Options) -> Self {
+    pub fn dial(
+        endpoint: ConnectEndpoint,
+        layer: impl Into<Layer>,
+        options: impl Into<Arc<Options>>,
+    ) -> Self {
         Self::dial_by(Arc::new(SystemResolver), endpoint, layer, options)
     }
 
@@ -116,8 +120,9 @@ impl Socket {
         resolver: Arc<dyn Resolve>,
         endpoint: ConnectEndpoint,
         layer: impl Into<Layer>,
-        options: Options,
+        options: impl Into<Arc<Options>>,
     ) -> Self {
+        let options = options.into();
         let host = match &endpoint {
             ConnectEndpoint::Tcp { host: Host::Name(name), .. } => Some(name.clone()),
             _ => None,
@@ -130,10 +135,12 @@ impl Socket {
     }
 
     /// Takes over a transport that is up, and wraps it in `layer` if there is one.
-    pub fn adopt(carrier: impl Into<Carrier>, layer: impl Into<Layer>, options: Options) -> Self {
-        let mut socket = Self::new(Transport::Gone, layer.into(), options);
-        socket.carried(carrier.into());
-        socket
+    pub fn adopt(
+        carrier: impl Into<Carrier>,
+        layer: impl Into<Layer>,
+        options: impl Into<Arc<Options>>,
+    ) -> Self {
+        Self::adopt_with_prefix(carrier, Vec::new(), layer, options)
     }
 
     /// Takes over a transport that is up and that `prefix` was read from already: it is the first that
@@ -142,15 +149,30 @@ impl Socket {
         carrier: impl Into<Carrier>,
         prefix: Vec<u8>,
         layer: impl Into<Layer>,
-        options: Options,
+        options: impl Into<Arc<Options>>,
     ) -> Self {
-        let mut socket = Self::new(Transport::Gone, layer.into(), options);
+        let carrier = carrier.into();
+        let ends = carrier.ends();
+        let mut socket = Self::new(Transport::Gone, layer.into(), options.into());
         if socket.is_bare() {
             socket.ahead = prefix;
         } else {
             socket.wire = prefix;
         }
-        socket.carried(carrier.into());
+        socket.carried(carrier, ends);
+        socket
+    }
+
+    /// Takes over a transport that a client has opened, at these two ends.
+    pub(crate) fn accepted(
+        carrier: Carrier,
+        ends: Ends,
+        layer: Layer,
+        options: Arc<Options>,
+    ) -> Self {
+        let mut socket = Self::new(Transport::Gone, layer, options);
+        socket.watch.facts.role = Some(Role::Server);
+        socket.carried(carrier, ends);
         socket
     }
 
@@ -176,7 +198,7 @@ impl Socket {
         }
     }
 
-    fn new(transport: Transport, layer: Layer, options: Options) -> Self {
+    fn new(transport: Transport, layer: Layer, options: Arc<Options>) -> Self {
         let (session, pool) = match layer.0 {
             Wrapping::None => (None, None),
             Wrapping::Session(session) => (Some(session), None),
@@ -413,10 +435,6 @@ impl Socket {
     /// Who is at the other end of the transport.
     pub(crate) const fn peer(&self) -> Option<&Endpoint> {
         self.watch.facts.peer.as_ref()
-    }
-
-    pub(crate) fn set_role(&mut self, role: Role) {
-        self.watch.facts.role = Some(role);
     }
 }
 

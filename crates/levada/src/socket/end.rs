@@ -48,6 +48,8 @@ impl Socket {
                 }
                 self.transport = Transport::Gone;
             }
+            // Its goodbye was the end of file, which is sent once.
+            _ if self.session.is_none() && self.goodbyes.ours() == Ours::Sent => {}
             // Where a write waits, a FIN could be taken for the end of what we had to say.
             Ending::TimedOut(_)
                 if self.watch.life.mode() == Mode::Plain && self.watch.write_waits => {}

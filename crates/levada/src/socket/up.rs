@@ -7,7 +7,7 @@ use levada_tls::Engine;
 use tokio::time::Instant;
 
 use super::{Socket, Transport};
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, Ends};
 use crate::dial::News;
 use crate::pool::PoolSession;
 
@@ -34,9 +34,9 @@ impl Socket {
             self.take_news(at, news);
         }
         match ready!(outcome) {
-            Ok(carrier) => {
+            Ok((carrier, ends)) => {
                 self.watch.facts.times.connect = Some(self.watch.end_of_phase(Instant::now()));
-                self.carried(carrier);
+                self.carried(carrier, ends);
             }
             Err(ending) => self.end(ending),
         }
@@ -69,9 +69,9 @@ impl Socket {
     }
 
     /// The transport is up: a plain stream is established by that.
-    pub(super) fn carried(&mut self, carrier: Carrier) {
-        self.watch.facts.local = carrier.local();
-        self.watch.facts.peer = carrier.peer();
+    pub(super) fn carried(&mut self, carrier: Carrier, ends: Ends) {
+        self.watch.facts.local = ends.local;
+        self.watch.facts.peer = ends.peer;
         self.transport = Transport::Up(carrier);
         self.watch.end_of_phase(Instant::now());
         self.watch.step(Step::Carry);
