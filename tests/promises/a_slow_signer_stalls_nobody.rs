@@ -9,7 +9,8 @@ use levada::{Options, SignatureScheme};
 use rcgen::SigningKey as _;
 use tokio::sync::Semaphore;
 
-use crate::harness::{Client, PATIENCE, Pki, Running, Signed, VERSIONS};
+use crate::harness::library::key;
+use crate::harness::{Client, Library, PATIENCE, Pki, Running, VERSIONS};
 
 /// Clients that wait for a signature at once.
 const WAITING: usize = 12;
@@ -23,7 +24,7 @@ fn patient() -> Options {
 }
 
 /// Clients of `server` whose handshakes wait for the signer, as it says in `asked`.
-fn waiting(pki: &Pki, server: &Signed, version: &str, asked: &Receiver<()>) -> Vec<Running> {
+fn waiting(pki: &Pki, server: &Library, version: &str, asked: &Receiver<()>) -> Vec<Running> {
     let start = |_| {
         let mut client = Client::start(pki, server.address, version, &[]);
         client.write(b"at last\n");
@@ -35,9 +36,10 @@ fn waiting(pki: &Pki, server: &Signed, version: &str, asked: &Receiver<()>) -> V
 
 /// Both versions shake hands, talk and end, with a key that is at hand.
 #[track_caller]
-fn assert_others_are_served(pki: &Pki, server: &Signed) {
+fn assert_others_are_served(pki: &Pki, server: &Library) {
     for version in VERSIONS {
-        let mut client = Client::start(pki, server.address, version, &Signed::ORDINARY);
+        let mut client =
+            Client::start(pki, server.address, version, &["-servername", Library::ORDINARY]);
         client.write(b"hello\n");
         assert_eq!(client.stdout.line().as_deref(), Some("hello"), "{version}");
         assert_eq!(client.finish().code(), 0, "{version}");
@@ -48,7 +50,7 @@ fn assert_others_are_served(pki: &Pki, server: &Signed) {
 
 /// Those who have waited are served.
 #[track_caller]
-fn assert_served(server: &Signed, waiting: Vec<Running>) {
+fn assert_served(server: &Library, waiting: Vec<Running>) {
     for mut client in waiting {
         assert_eq!(client.stdout.line().as_deref(), Some("at last"));
         assert_eq!(client.finish().code(), 0);
@@ -61,7 +63,7 @@ fn assert_served(server: &Signed, waiting: Vec<Running>) {
 fn who_waits_to_sign() {
     for version in VERSIONS {
         let pki = Pki::new();
-        let (key, gate) = (Arc::new(Signed::key(&pki)), Arc::new(Semaphore::new(0)));
+        let (key, gate) = (Arc::new(key(&pki.localhost)), Arc::new(Semaphore::new(0)));
         let (sender, asked) = channel();
         let open = gate.clone();
         let signer = move |_: SignatureScheme, message: Vec<u8>| {
@@ -72,7 +74,7 @@ fn who_waits_to_sign() {
                 Ok(key.sign(&message)?)
             }
         };
-        let server = Signed::start(&pki, signer, patient());
+        let server = Library::signed(&pki, signer, patient());
         let mut waiting = waiting(&pki, &server, version, &asked);
         assert_others_are_served(&pki, &server);
         // One of them goes: what is signed for it is for nobody, and harms nobody.
@@ -90,7 +92,7 @@ fn who_blocks_its_thread_to_sign() {
     for version in VERSIONS {
         let pki = Pki::new();
         let (key, gate) =
-            (Arc::new(Signed::key(&pki)), Arc::new((Mutex::new(false), Condvar::new())));
+            (Arc::new(key(&pki.localhost)), Arc::new((Mutex::new(false), Condvar::new())));
         let (sender, asked) = channel();
         let open = gate.clone();
         let signer = move |_: SignatureScheme, message: Vec<u8>| {
@@ -102,7 +104,7 @@ fn who_blocks_its_thread_to_sign() {
                 Ok(key.sign(&message)?)
             }
         };
-        let server = Signed::start(&pki, signer, patient());
+        let server = Library::signed(&pki, signer, patient());
         let waiting = waiting(&pki, &server, version, &asked);
         assert_others_are_served(&pki, &server);
         *gate.0.lock().unwrap() = true;

@@ -97,14 +97,11 @@ impl Running {
         let voice = self.voice();
         let mut rest = record;
         while !rest.is_empty() {
-            match self.connection.read_tls(&mut rest) {
-                Ok(1..) => {}
+            let Ok(1..) = self.connection.read_tls(&mut rest) else {
                 // Only a handshake message that does not end fills the buffer.
-                Ok(0) | Err(_) => {
-                    let error = rustls::InvalidMessage::HandshakePayloadTooLarge.into();
-                    return Processed::Failed(error, voice);
-                }
-            }
+                let error = rustls::InvalidMessage::HandshakePayloadTooLarge.into();
+                return Processed::Failed(error, voice);
+            };
         }
         match self.advance(closed) {
             Ok(state) => {

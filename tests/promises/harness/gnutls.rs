@@ -1,7 +1,6 @@
 //! A second TLS that shares no code with ours, nor with OpenSSL's.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 
 use super::Pki;
 use super::command::{Command, Running};
@@ -15,35 +14,34 @@ impl Gnutls {
 
     /// Connects, verifies the server, and passes bytes; the end of its input is a close_notify.
     pub(crate) fn client(pki: &Pki, to: SocketAddr, version: &str) -> Running {
-        Self::command(pki, to, version).start()
+        // What it says of itself: its standard output is the stream's alone.
+        let log = pki.folder.path().join(format!("gnutls-{}.log", to.port()));
+        Self::command(pki, to, version, "localhost")
+            .args(["--sni-hostname", "localhost", "--logfile", log.to_str().unwrap()])
+            .start()
     }
 
-    /// As [`client`](Self::client), with the client's certificate.
-    pub(crate) fn client_with(pki: &Pki, to: SocketAddr, version: &str) -> Running {
-        let own = ["--x509certfile", &pki.client, "--x509keyfile", &pki.client];
-        Self::command(pki, to, version).args(own).start()
-    }
-
-    fn command(pki: &Pki, to: SocketAddr, version: &str) -> Command {
-        let log = Self::log(pki, to);
+    /// A client that verifies the server for this name.
+    pub(crate) fn command(pki: &Pki, to: SocketAddr, version: &str, name: &str) -> Command {
         Command::new("gnutls-cli")
             .args([&to.ip().to_string(), "--port", &to.port().to_string()])
-            .args(["--verify-hostname", "localhost", "--sni-hostname", "localhost"])
             .args(["--x509cafile", &pki.ca, "--priority", &only(version)])
-            .args(["--logfile", log.to_str().unwrap()])
-    }
-
-    /// Where its clients of `to` say what becomes of them: their standard output is the stream's alone.
-    pub(crate) fn log(pki: &Pki, to: SocketAddr) -> PathBuf {
-        pki.folder.path().join(format!("gnutls-{}.log", to.port()))
+            .args(["--verify-hostname", name])
     }
 
     /// `gnutls-serv` that sends back what comes, and where it listens.
     #[track_caller]
     pub(crate) fn echo(pki: &Pki, version: &str) -> (Running, SocketAddr) {
+        Self::server(version, &pki.localhost, &[])
+    }
+
+    /// The same with the identity in the file `own`, and more words.
+    #[track_caller]
+    pub(crate) fn server(version: &str, own: &str, words: &[&str]) -> (Running, SocketAddr) {
         let mut process = Command::new("gnutls-serv")
             .args(["--echo", "--quiet", "--port", "0", "--priority", &only(version)])
-            .args(["--x509certfile", &pki.localhost, "--x509keyfile", &pki.localhost])
+            .args(["--x509certfile", own, "--x509keyfile", own])
+            .args(words)
             .start();
         // It says the port that it asked for, not the one that it got.
         loop {

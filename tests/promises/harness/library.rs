@@ -1,39 +1,36 @@
-//! A server that this process runs, whose key for `localhost` is with a signer. It stands for every
-//! program whose private keys live elsewhere.
+//! Programs that are made of the library, in this process: for what the command has no word for, such
+//! as keys that live elsewhere.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::mpsc::{Receiver, channel};
 
-use levada::{Ended, Identities, Identity, Listener, Options, Signer, Socket, TlsServer};
+use levada::{
+    Ended, Identities, Identity, Listener, Options, SessionName, Signer, Socket, TlsClient,
+    TlsServer,
+};
 use rcgen::KeyPair;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::runtime::Runtime;
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Runtime};
 
 use super::{PATIENCE, Pki};
 
 /// A server that echoes. All its streams share one thread: what blocked it would stall everybody.
-pub(crate) struct Signed {
+pub(crate) struct Library {
     pub(crate) address: SocketAddr,
-    endings: Receiver<Ended>,
+    ended: Receiver<Ended>,
     _runtime: Runtime,
 }
 
-impl Signed {
-    /// A name that it has an ordinary key for, as flags of `openssl s_client`.
-    pub(crate) const ORDINARY: [&str; 2] = ["-servername", "ordinary.example"];
-
+impl Library {
+    /// A server that shakes hands as `tls` says, behind whatever `begin` does to each socket.
     #[track_caller]
-    pub(crate) fn start(pki: &Pki, signer: impl Signer + 'static, options: Options) -> Self {
-        let [_, ordinary] = Self::ORDINARY;
-        let ordinary = pki.identity("ordinary.pem", &[ordinary], |_| {});
-        let ordinary = Identity::from_pem(&std::fs::read(ordinary).unwrap(), None, None).unwrap();
-        let chain = std::fs::read(&pki.localhost).unwrap();
-        let elsewhere = Identity::with_signer(&chain, signer).unwrap();
-        let table = Identities::builder().with(&elsewhere).unwrap().with(&ordinary).unwrap();
-        let tls = TlsServer::builder(table.build().unwrap()).build().unwrap();
-
-        let mut builder = tokio::runtime::Builder::new_multi_thread();
-        let runtime = builder.worker_threads(1).enable_all().build().unwrap();
+    pub(crate) fn start(
+        tls: TlsServer,
+        options: Options,
+        begin: impl Fn(&mut Socket) + Send + 'static,
+    ) -> Self {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let endpoint = levada::ListenEndpoint::Tcp {
             host: Some(levada::Host::Ip(Ipv4Addr::LOCALHOST.into())),
             port: 0,
@@ -43,10 +40,11 @@ impl Signed {
         let Some(levada::Endpoint::Ip(address)) = listener.local() else {
             unreachable!("it is TCP")
         };
-        let (sender, endings) = channel();
+        let (sender, ended) = channel();
         runtime.spawn(async move {
             loop {
-                let socket = listener.accept().await.unwrap().into_socket().unwrap();
+                let mut socket = listener.accept().await.unwrap().into_socket().unwrap();
+                begin(&mut socket);
                 let sender = sender.clone();
                 tokio::spawn(async move {
                     // A test that is over does not want to know.
@@ -54,20 +52,27 @@ impl Signed {
                 });
             }
         });
-        Self { address, endings, _runtime: runtime }
+        Self { address, ended, _runtime: runtime }
     }
 
-    /// The key of `localhost`, for the signer that has it.
-    pub(crate) fn key(pki: &Pki) -> KeyPair {
-        let file = std::fs::read_to_string(&pki.localhost).unwrap();
-        let at = file.find("-----BEGIN PRIVATE KEY-----").unwrap();
-        KeyPair::from_pem(&file[at..]).unwrap()
+    /// A name that a [signed](Self::signed) server has an ordinary key for.
+    pub(crate) const ORDINARY: &str = "ordinary.example";
+
+    /// A server whose key for `localhost` is with `signer`.
+    #[track_caller]
+    pub(crate) fn signed(pki: &Pki, signer: impl Signer + 'static, options: Options) -> Self {
+        let ordinary = identity(&pki.identity("ordinary.pem", &[Self::ORDINARY], |_| {}));
+        let chain = std::fs::read(&pki.localhost).unwrap();
+        let elsewhere = Identity::with_signer(&chain, signer).unwrap();
+        let table = Identities::builder().with(&elsewhere).unwrap().with(&ordinary).unwrap();
+        let tls = TlsServer::builder(table.build().unwrap()).build().unwrap();
+        Self::start(tls, options, |_| {})
     }
 
     /// How the next stream has ended.
     #[track_caller]
     pub(crate) fn ended(&self) -> Ended {
-        self.endings.recv_timeout(PATIENCE).expect("a stream ends")
+        self.ended.recv_timeout(PATIENCE).expect("a stream ends")
     }
 }
 
@@ -80,4 +85,39 @@ async fn echo(mut socket: Socket) -> Ended {
     }
     let _ = socket.shutdown().await;
     socket.closed().await
+}
+
+/// What a client heard that said `hello` and the end of the line to `localhost` at `address`, and how
+/// its stream ended.
+#[track_caller]
+pub(crate) fn call(tls: &TlsClient, address: SocketAddr, options: Options) -> (Vec<u8>, Ended) {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let session = tls.session(&SessionName::new("localhost").unwrap()).unwrap();
+        let mut socket = Socket::adopt(stream, Some(session), options);
+        let mut heard = vec![0; 6];
+        // Whatever goes wrong shows in how the stream ended.
+        let _ = socket.write_all(b"hello\n").await;
+        let _ = socket.flush().await;
+        if socket.read_exact(&mut heard).await.is_err() {
+            heard.clear();
+        }
+        let _ = socket.shutdown().await;
+        (heard, socket.closed().await)
+    })
+}
+
+/// The identity in `file`.
+#[track_caller]
+pub(crate) fn identity(file: &str) -> Identity {
+    Identity::from_pem(&std::fs::read(file).unwrap(), None, None).unwrap()
+}
+
+/// The private key in `file`, for the signer that has it.
+#[track_caller]
+pub(crate) fn key(file: &str) -> KeyPair {
+    let file = std::fs::read_to_string(file).unwrap();
+    let at = file.find("-----BEGIN PRIVATE KEY-----").unwrap();
+    KeyPair::from_pem(&file[at..]).unwrap()
 }
