@@ -66,6 +66,15 @@ impl Authority {
 
     /// A revocation list with these serial numbers, good until the year `until`.
     pub fn crl(&self, revoked: &[u64], until: i32) -> rcgen::CertificateRevocationList {
+        self.crl_until(revoked, date_time_ymd(until, 1, 1))
+    }
+
+    /// The same, good until that moment.
+    pub fn crl_until(
+        &self,
+        revoked: &[u64],
+        until: time::OffsetDateTime,
+    ) -> rcgen::CertificateRevocationList {
         let entry = |serial: &u64| rcgen::RevokedCertParams {
             serial_number: (*serial).into(),
             revocation_time: date_time_ymd(2020, 1, 1),
@@ -74,7 +83,7 @@ impl Authority {
         };
         let params = rcgen::CertificateRevocationListParams {
             this_update: date_time_ymd(2020, 1, 1),
-            next_update: date_time_ymd(until, 1, 1),
+            next_update: until,
             crl_number: 1_u64.into(),
             issuing_distribution_point: None,
             revoked_certs: revoked.iter().map(entry).collect(),
