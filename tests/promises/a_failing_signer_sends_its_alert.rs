@@ -12,8 +12,10 @@ use rcgen::{KeyPair, SigningKey as _};
 use crate::harness::library::{Library, call, key};
 use crate::harness::{Caller, Foreign, Host, Pki};
 
-/// Every way in which a signer fails, and what is said of it.
-const FAILING: [(&str, fn() -> Signing); 3] = [
+type Sign = fn() -> Signing;
+
+/// Ways in which a signer fails, and what is said of each.
+const FAILING: [(&str, Sign); 3] = [
     ("the card was pulled out", || {
         Box::pin(async { Err(SignerError::from("the card was pulled out")) })
     }),

@@ -127,7 +127,8 @@ fn as_ours_does_with_them() {
             }
             Foreign::GnuTls => {
                 let second = ["--x509certfile", &other, "--x509keyfile", &other];
-                Gnutls::server(&format!("VERS-TLS{version}"), &pki.localhost, &second)
+                let server = Gnutls::server(&format!("VERS-TLS{version}"), &pki.localhost);
+                Gnutls::listen(server.args(second))
             }
         };
         let url = format!("tls://{address}");

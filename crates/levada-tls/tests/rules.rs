@@ -720,7 +720,7 @@ mod again {
         each_at_once(|version, judges| {
             let house = House::new(version);
             let found = meet_behind(|soon| {
-                let list = house.authority.crl_until(&[99], soon);
+                let list = house.authority.crl_with(&[99], |params| params.next_update = soon);
                 let listed = PeerRules::new().crls(Crls::from_bytes(list.der()).unwrap());
                 let (ours, theirs) = match judges {
                     Role::Client => (listed, PeerRules::new()),

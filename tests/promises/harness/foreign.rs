@@ -169,7 +169,7 @@ impl Foreign {
                     words.extend(["--require-client-cert", "--verify-client-cert"]);
                     words.extend(["--x509cafile", ca]);
                 }
-                Gnutls::server(&gnutls_version(version), own, &words)
+                Gnutls::listen(Gnutls::server(&gnutls_version(version), own).args(words))
             }
         };
         Hosting { program: self, process, address }

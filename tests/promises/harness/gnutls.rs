@@ -2,6 +2,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use levada_testkit::peers::listening_port;
+
 use super::Pki;
 use super::command::{Command, Running};
 
@@ -32,17 +34,19 @@ impl Gnutls {
     /// `gnutls-serv` that sends back what comes, and where it listens.
     #[track_caller]
     pub(crate) fn echo(pki: &Pki, version: &str) -> (Running, SocketAddr) {
-        Self::server(version, &pki.localhost, &[])
+        Self::listen(Self::server(version, &pki.localhost))
     }
 
-    /// The same with the identity in the file `own`, and more words.
-    #[track_caller]
-    pub(crate) fn server(version: &str, own: &str, words: &[&str]) -> (Running, SocketAddr) {
-        let mut process = Command::new("gnutls-serv")
+    /// The same with the identity in the file `own`, for [`listen`](Self::listen).
+    pub(crate) fn server(version: &str, own: &str) -> Command {
+        Command::new("gnutls-serv")
             .args(["--echo", "--quiet", "--port", "0", "--priority", &only(version)])
             .args(["--x509certfile", own, "--x509keyfile", own])
-            .args(words)
-            .start();
+    }
+
+    #[track_caller]
+    pub(crate) fn listen(server: Command) -> (Running, SocketAddr) {
+        let mut process = server.start();
         // It says the port that it asked for, not the one that it got.
         loop {
             let line = process.stderr.line().expect("it says that it listens");
@@ -57,22 +61,4 @@ impl Gnutls {
 
 fn only(version: &str) -> String {
     format!("NORMAL:-VERS-ALL:+{version}")
-}
-
-/// The port that a process listens at on IPv4, as the system tells it: proc_net_tcp(5).
-fn listening_port(process: u32) -> Option<u16> {
-    const LISTENING: &str = "0A";
-    let held: Vec<String> = std::fs::read_dir(format!("/proc/{process}/fd"))
-        .unwrap()
-        .filter_map(|file| std::fs::read_link(file.unwrap().path()).ok())
-        .filter_map(|link| Some(link.to_str()?.strip_prefix("socket:[")?.replace(']', "")))
-        .collect();
-    let table = std::fs::read_to_string(format!("/proc/{process}/net/tcp")).unwrap();
-    table.lines().skip(1).find_map(|line| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let (local, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
-        let (_, port) = local.split_once(':')?;
-        let ours = *state == LISTENING && held.iter().any(|held| held == inode);
-        u16::from_str_radix(port, 16).ok().filter(|_| ours)
-    })
 }

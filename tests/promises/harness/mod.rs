@@ -22,7 +22,7 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 pub(crate) use command::{Command, Finished, Running, connect, levada};
-pub(crate) use foreign::{Caller, Foreign, Host};
+pub(crate) use foreign::{Caller, Foreign, Host, Visitor};
 pub(crate) use gnutls::Gnutls;
 pub(crate) use library::Library;
 pub(crate) use nginx::Nginx;

@@ -66,14 +66,14 @@ impl Authority {
 
     /// A revocation list with these serial numbers, good until the year `until`.
     pub fn crl(&self, revoked: &[u64], until: i32) -> rcgen::CertificateRevocationList {
-        self.crl_until(revoked, date_time_ymd(until, 1, 1))
+        self.crl_with(revoked, |params| params.next_update = date_time_ymd(until, 1, 1))
     }
 
-    /// The same, good until that moment.
-    pub fn crl_until(
+    /// A revocation list with these serial numbers.
+    pub fn crl_with(
         &self,
         revoked: &[u64],
-        until: time::OffsetDateTime,
+        change: impl FnOnce(&mut rcgen::CertificateRevocationListParams),
     ) -> rcgen::CertificateRevocationList {
         let entry = |serial: &u64| rcgen::RevokedCertParams {
             serial_number: (*serial).into(),
@@ -81,14 +81,15 @@ impl Authority {
             reason_code: None,
             invalidity_date: None,
         };
-        let params = rcgen::CertificateRevocationListParams {
+        let mut params = rcgen::CertificateRevocationListParams {
             this_update: date_time_ymd(2020, 1, 1),
-            next_update: until,
+            next_update: date_time_ymd(2100, 1, 1),
             crl_number: 1_u64.into(),
             issuing_distribution_point: None,
             revoked_certs: revoked.iter().map(entry).collect(),
             key_identifier_method: rcgen::KeyIdMethod::Sha256,
         };
+        change(&mut params);
         params.signed_by(&self.issuer).unwrap()
     }
 
