@@ -1,26 +1,34 @@
 //! OpenSSL and GnuTLS alike: what holds with the one is to hold with the other, in both roles and in
 //! both versions of TLS.
 //!
-//! Which file shows what of TLS with which of them; "both" are both programs:
+//! Which file shows what of TLS with both of them, where `→` is that they are clients of ours, and `←`
+//! that they are servers of ours:
 //!
-//! | what | they are clients | they are servers |
+//! | what | roles | where |
 //! |---|---|---|
-//! | every form of key and its passphrase | `identities_of_every_form_are_taken`: both | the same |
-//! | exact name, wildcard, default, unknown name, hook | `the_name_asked_for_chooses_the_identity`: both | their choice by our name: the same |
-//! | identity swap | `an_identity_swap_touches_no_running_stream`: both | – |
-//! | authorities, pins, names, lists, time, lapses | `certificate_rules_hold_against_foreign_peers`: both | the same |
-//! | a certificate that signed itself, by its pin | `a_pin_alone_lets_in_its_peer`: both | the same |
-//! | authorities of the platform, name other than the dialled one | never: of servers alone | `a_server_is_who_it_is_dialled_as`: both |
-//! | client certificates: none, requested, required | `a_client_shows_itself_where_it_must`: both | the same |
-//! | somebody who is asked | `who_is_asked_decides_on_every_peer`: both | the same |
-//! | rules, expiry and lists when a session is resumed | `a_resumed_session_is_judged_again`: both | the same |
-//! | tickets, the client's memory | `a_session_is_resumed_by_who_was_met`: both | the same |
-//! | ring of ticket keys | `a_resumed_session_is_judged_again`: both | –: theirs are their own |
-//! | signers that sign, fail, panic, are late or wrong | `a_failing_signer_sends_its_alert`: both | the same |
-//! | key log | `secrets_of_sessions_leave_on_request_alone`: both | the same |
-//! | keying material, `tls-server-end-point`, `tls-exporter` | `crates/levada/tests/exporter.rs`: both | the same; OpenSSL's command tells no bindings |
-//! | limit of records | `no_record_is_longer_than_asked_for`: both | the same |
-//! | staple | `a_staple_is_served_and_told`: both | the same |
+//! | every form of private key, encrypted or not | → ← | `identities_of_every_form_are_taken` |
+//! | exact name, wildcard, default, unknown name, hook | → | `the_name_asked_for_chooses_the_identity` |
+//! | a name that chooses their identity | ← | `the_name_asked_for_chooses_the_identity` |
+//! | routes by name and protocol, passing through | → | `a_client_goes_where_its_hello_leads` |
+//! | an identity that is swapped | → | `an_identity_swap_touches_no_running_stream` |
+//! | anchors, pins, names, revocation lists, time, lapses | → ← | `certificate_rules_hold_against_foreign_peers` |
+//! | the system's anchors, a name other than the dialled one | ← | `certificate_rules_hold_against_foreign_peers` |
+//! | a certificate that signed itself, by its pin | → ← | `a_pin_alone_lets_in_its_peer` |
+//! | client certificates: none, requested, required | → ← | `a_client_shows_itself_where_it_must` |
+//! | somebody who is asked about the peer | → ← | `who_is_asked_decides_on_every_peer` |
+//! | sessions that are resumed, tickets, the client's memory | → ← | `a_session_is_resumed_by_who_was_met` |
+//! | lists that are renewed or expire before a session is resumed | → ← | `a_resumed_session_is_judged_again` |
+//! | the ring of ticket keys | → | `a_resumed_session_is_judged_again` |
+//! | signers that sign, fail, panic, are late, sign wrongly | → ← | `a_failing_signer_sends_its_alert` |
+//! | signers that are slow | → | `a_slow_signer_stalls_nobody` |
+//! | the key log | → ← | `secrets_of_sessions_leave_on_request_alone` |
+//! | the limit of records | → ← | `no_record_is_longer_than_asked_for` |
+//! | a staple | → ← | `a_staple_is_served_and_told` |
+//! | keying material and channel bindings | → ← | `crates/levada/tests/exporter.rs` |
+//!
+//! What no foreign program can play: a client has no table of identities and no ring of keys, and a
+//! client's name is not verified. OpenSSL's command tells no channel binding, but `tls-exporter` is
+//! keying material, which it does tell.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
