@@ -3,14 +3,15 @@
 //! Nothing here sleeps: whoever waits, waits for an event, and gives up after [`PATIENCE`].
 
 mod command;
+mod foreign;
 mod gnutls;
+pub(crate) mod library;
 mod nginx;
 mod openssl;
 mod pki;
 mod plain;
 mod pool;
 mod serve;
-mod signed;
 mod upgrader;
 mod wire;
 
@@ -21,14 +22,15 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 pub(crate) use command::{Command, Finished, Running, connect, levada};
+pub(crate) use foreign::{Caller, Foreign, Host, Visitor};
 pub(crate) use gnutls::Gnutls;
+pub(crate) use library::Library;
 pub(crate) use nginx::Nginx;
 pub(crate) use openssl::{Client, Server, VERSIONS};
 pub(crate) use pki::Pki;
 pub(crate) use plain::{Backend, reset};
 pub(crate) use pool::{Pool, Speaker, compile_client};
 pub(crate) use serve::{Record, Serve};
-pub(crate) use signed::Signed;
 pub(crate) use upgrader::{Served, Upgrader};
 pub(crate) use wire::Wire;
 
