@@ -2,14 +2,8 @@
 //! TLS ends here or goes through untouched, and who is for none of them is refused with the name told.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
-use crate::harness::{Backend, Client, Pki, Serve, Server, VERSIONS, levada};
-
-/// An address that was free a moment ago.
-fn free() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
-}
+use crate::harness::{Backend, Client, Pki, Serve, Server, VERSIONS, free, levada};
 
 #[test]
 fn by_name_and_by_protocol() {
