@@ -137,6 +137,11 @@ impl Binder {
         &self.identities
     }
 
+    /// How a WebSocket is opened on each stream, if one is.
+    pub const fn web_socket(&self) -> Option<&ServerOptions> {
+        self.web_socket.as_ref()
+    }
+
     /// The TLS of its own that the address asks for, if it does.
     pub const fn tls(&self) -> Option<&TlsServer> {
         self.layer.tls()
