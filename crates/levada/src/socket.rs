@@ -3,6 +3,7 @@
 mod end;
 mod options;
 mod pass;
+mod plaintext;
 mod read;
 mod up;
 mod upgrade;
@@ -37,6 +38,7 @@ use crate::pool::{Entrusting, Layer, PoolSession, Wrapping};
 use crate::resolve::{Resolve, SystemResolver};
 use crate::wakers::Half;
 use crate::watch::Watch;
+use plaintext::PlaintextHook;
 
 /// One secure duplex byte stream.
 ///
@@ -83,6 +85,7 @@ pub struct Socket {
     /// was adopted with its first bytes read, or in search of the reason why writing failed.
     ahead: Vec<u8>,
     options: Options,
+    plaintext_hook: Option<Box<PlaintextHook>>,
     alarm: Option<Alarm>,
     /// While a signature is on its way: when it is late.
     signature_is_late: Option<Pin<Box<Sleep>>>,
@@ -198,6 +201,7 @@ impl Socket {
             wire: Vec::new(),
             ahead: Vec::new(),
             options,
+            plaintext_hook: None,
             alarm: None,
             signature_is_late: None,
             handshake_permit: None,
