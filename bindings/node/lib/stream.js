@@ -55,6 +55,8 @@ class LevadaStream extends Duplex {
     });
     this.#handle = handle;
     this.#id = enter(this);
+    // What is asked for in this turn is asked for before anything happens.
+    process.nextTick(() => this.#start());
   }
 
   /** How the stream ended; null while it lives. */
@@ -93,11 +95,6 @@ class LevadaStream extends Duplex {
   /** The error of a bad ending; for subclasses to name it otherwise. */
   _errorOf(ending) {
     return endingError(ending);
-  }
-
-  _construct(callback) {
-    this.#handle.begin(this.#id, this.listenerCount('event') > 0);
-    callback();
   }
 
   _read() {
@@ -151,6 +148,10 @@ class LevadaStream extends Duplex {
     const written = this.#takeWritten();
     if (written) process.nextTick(written, error ?? this.#laterWriteError());
     callback(this.#fails ? this.#fault : error);
+  }
+
+  #start() {
+    if (!this.#end) this.#handle.begin(this.#id, this.listenerCount('event') > 0);
   }
 
   #begin(chunks, callback) {

@@ -83,7 +83,8 @@ class Telsa extends LevadaStream {
     socket.once('close', () => wire.end());
     socket.on('data', (chunk) => wire.write(chunk) || socket.pause());
     wire.on('drain', () => socket.resume());
-    wire.on('data', (chunk) => socket.write(chunk) || wire.pause());
+    // A transport that was ended by its own peer takes nothing more, our last goodbye included.
+    wire.on('data', (chunk) => !socket.writable || socket.write(chunk) || wire.pause());
     socket.on('drain', () => wire.resume());
     wire.once('end', () => {
       socket.end();

@@ -173,8 +173,9 @@ impl Pump {
         // JavaScript may have ended it.
         let Life::Live(stream) = &mut *life else { return Poll::Ready(()) };
         self.look_into_inbox(cx);
-        self.rise(cx, stream);
+        // A stream that is given up is given up, whatever it is about to come to.
         self.carry_out(cx, stream);
+        self.rise(cx, stream);
         self.read(cx, stream);
         if self.deserted {
             life.abort();
@@ -233,10 +234,10 @@ impl Pump {
             // An error is the ended stream's: the order stays, and JavaScript settles it by the ending.
             let Poll::Ready(Ok(notice)) = done else { return };
             self.orders.pop_front();
-            self.tell(notice);
             if !self.told_up {
                 self.rise(cx, stream);
             }
+            self.tell(notice);
         }
     }
 
