@@ -183,9 +183,9 @@ impl Listener {
         let mut pause = Duration::from_millis(5);
         loop {
             let error = match self.accept_carrier().await {
-                Ok(carrier) => {
+                Ok((carrier, ends)) => {
                     self.short.send_if_modified(|short| short.take().is_some());
-                    return Ok(self.wrap(self.take(carrier, permit)));
+                    return Ok(self.wrap(self.take(carrier, ends, permit)));
                 }
                 Err(error) => error,
             };

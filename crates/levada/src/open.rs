@@ -12,7 +12,7 @@ use levada_address::{
     ConnectPool, ConnectTls, ConnectWebSocket, Host, IdentityFiles, ListenAddress, ListenEndpoint,
     ListenPool, ListenTls, ListenWebSocket, SessionOptions,
 };
-use levada_core::Deadlines;
+use levada_core::{ClosePolicy, Deadlines};
 use levada_pool::TlsRequest;
 use levada_pool::wire::TextError;
 use levada_tls::{
@@ -157,6 +157,13 @@ impl Binder {
         self.key_log.as_ref().map_or(Ok(()), KeyLogFile::open)
     }
 
+    /// Lets several listeners share one port (`SO_REUSEPORT`), if all of them say so.
+    #[must_use]
+    pub const fn share_port(mut self) -> Self {
+        self.options.tcp.reuse_port = true;
+        self
+    }
+
     /// Listens.
     ///
     /// # Errors
@@ -263,6 +270,14 @@ impl Dialer {
     /// The identity that is shown to a peer who asks for one.
     pub fn identity(&self) -> Option<&Identity> {
         self.identity.as_ref()
+    }
+
+    /// What the peer's goodbye means for our own direction on a stream without a WebSocket; half-open
+    /// unless said otherwise.
+    #[must_use]
+    pub const fn close_policy(mut self, policy: ClosePolicy) -> Self {
+        self.options.close = policy;
+        self
     }
 
     /// Opens the file for the secrets of sessions, if the address has one (`danger-key-log`).

@@ -3,6 +3,7 @@
 mod end;
 mod options;
 mod pass;
+mod plaintext;
 mod read;
 mod up;
 mod upgrade;
@@ -38,6 +39,7 @@ use crate::pool::{Entrusting, Layer, PoolSession, Pooled, Wrapping};
 use crate::resolve::{Resolve, SystemResolver};
 use crate::wakers::Half;
 use crate::watch::Watch;
+use plaintext::PlaintextHook;
 
 /// One secure duplex byte stream.
 ///
@@ -84,6 +86,7 @@ pub struct Socket {
     /// was adopted with its first bytes read, or in search of the reason why writing failed.
     ahead: Vec<u8>,
     options: Arc<Options>,
+    plaintext_hook: Option<Box<PlaintextHook>>,
     alarm: Option<Alarm>,
     /// While a signature is on its way: when it is late.
     signature_is_late: Option<Pin<Box<Sleep>>>,
@@ -221,6 +224,7 @@ impl Socket {
             wire: Vec::new(),
             ahead: Vec::new(),
             options,
+            plaintext_hook: None,
             alarm: None,
             signature_is_late: None,
             handshake_permit: None,
