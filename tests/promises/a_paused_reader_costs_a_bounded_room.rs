@@ -19,10 +19,10 @@ const STANDSTILL: Duration = Duration::from_millis(300);
 
 /// Scratch buffers of a thread, on either side of a layer.
 const SCRATCH: u64 = 2 * 256 * KIB;
-/// Read from one side, and not yet taken by the other; one direction.
+/// Read from one side, and not yet taken by the other, sealed or not; one direction.
 const LEFT_OVER: u64 = 256 * KIB;
-/// Sealed, and not yet taken by the transport, with what the records add; one direction.
-const SEALED: u64 = 130 * KIB;
+/// What the records of that add; one direction.
+const RECORDS: u64 = 2 * KIB;
 /// The beginning of a record whose rest has not come; one direction.
 const RECORD: u64 = 18 * KIB;
 /// What the allocator keeps beside what is in use, and what else a process does meanwhile.
@@ -30,7 +30,7 @@ const SLACK: u64 = 2 * MIB;
 
 /// The most that a process grows by.
 const fn bound(threads: u64, streams: u64) -> u64 {
-    SLACK + threads * SCRATCH + streams * 2 * (LEFT_OVER + SEALED + RECORD)
+    SLACK + threads * SCRATCH + streams * 2 * (LEFT_OVER + RECORDS + RECORD)
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn as_the_page_says() {
         SLACK / MIB,
         SCRATCH / KIB,
         LEFT_OVER / KIB,
-        SEALED / KIB,
+        RECORDS / KIB,
         RECORD / KIB
     );
     levada_testkit::docs::assert_rendered(
