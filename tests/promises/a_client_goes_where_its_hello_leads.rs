@@ -2,14 +2,9 @@
 //! TLS ends here or goes through untouched, and who is for none of them is refused with the name told.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
-use crate::harness::{Backend, Caller, Foreign, Host, Pki, Serve, Visitor, levada};
-
-/// An address that was free a moment ago.
-fn free() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
-}
+use crate::harness::{Backend, Caller, Foreign, Host, Pki, Serve, Visitor, free, levada};
 
 /// A client that asks for this name, verifies another one, and offers this protocol.
 fn visit(

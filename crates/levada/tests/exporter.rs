@@ -173,7 +173,7 @@ async fn openssl_derives_the_same_as_a_client() {
         };
         let (socket, mut peer) = pki.serve(peer).await;
         assert_eq!(socket.facts().tls.unwrap().version, Some(version.number()));
-        let ours = socket.export_keying_material(LABEL, None, 48).unwrap();
+        let ours = socket.export_keying_material(LABEL, None, 48).await.unwrap();
         assert_eq!(peer.line("Keying material: "), hexadecimal(ours.bytes()));
     }
 }
@@ -185,7 +185,7 @@ async fn openssl_derives_the_same_as_a_server() {
         let words = [flag, "-keymatexport", LABEL, "-keymatexportlen", "48"];
         let (socket, mut peer) = pki.connect(&words, "").await;
         assert_eq!(socket.facts().tls.unwrap().version, Some(version.number()));
-        let ours = socket.export_keying_material(LABEL, None, 48).unwrap();
+        let ours = socket.export_keying_material(LABEL, None, 48).await.unwrap();
         assert_eq!(peer.line("Keying material: "), hexadecimal(ours.bytes()));
     }
 }
@@ -197,29 +197,28 @@ async fn openssl_derives_the_same_tls_exporter() {
     let pki = Pki::new("exporter-binding");
     let words = ["-keymatexport", "EXPORTER-Channel-Binding", "-keymatexportlen", "32"];
     let (socket, mut peer) = pki.connect(&[&["-tls1_3"], &words[..]].concat(), "").await;
-    let ours = socket.channel_binding(ChannelBinding::TlsExporter).unwrap();
+    let ours = socket.channel_binding(ChannelBinding::TlsExporter).await.unwrap();
     assert_eq!(peer.line("Keying material: "), hexadecimal(ours.bytes()));
 }
 
 /// What GnuTLS derives is what we do.
-#[track_caller]
-fn assert_same(socket: &Socket, peer: &mut Peer, version: TlsVersion) {
+async fn assert_same(socket: &Socket, peer: &mut Peer, version: TlsVersion) {
     for (words, binding) in [
         ("- 'tls-server-end-point': ", ChannelBinding::TlsServerEndPoint),
         ("- 'tls-exporter': ", ChannelBinding::TlsExporter),
     ] {
         let theirs = peer.line(words);
-        let ours = hexadecimal(socket.channel_binding(binding).unwrap().bytes());
+        let ours = hexadecimal(socket.channel_binding(binding).await.unwrap().bytes());
         if (version, binding) == (TlsVersion::V1_2, ChannelBinding::TlsExporter) {
             // GnuTLS gives no context to TLS 1.2, where RFC 9266 section 2 wants an empty one.
             let label = "EXPORTER-Channel-Binding";
-            let without = socket.export_keying_material(label, None, 32).unwrap();
+            let without = socket.export_keying_material(label, None, 32).await.unwrap();
             assert!([ours, hexadecimal(without.bytes())].contains(&theirs));
         } else {
             assert_eq!(ours, theirs, "{version} {binding:?}");
         }
     }
-    let ours = socket.export_keying_material(LABEL, None, 48).unwrap();
+    let ours = socket.export_keying_material(LABEL, None, 48).await.unwrap();
     assert_eq!(peer.line("- Key material: "), hexadecimal(ours.bytes()), "{version}");
 }
 
@@ -233,7 +232,7 @@ async fn gnutls_derives_the_same_as_a_client() {
             command
         };
         let (socket, mut peer) = pki.serve(peer).await;
-        assert_same(&socket, &mut peer, version);
+        assert_same(&socket, &mut peer, version).await;
     }
 }
 
@@ -242,7 +241,7 @@ async fn gnutls_derives_the_same_as_a_server() {
     let pki = Pki::new("gnutls-server");
     for (version, _, priority) in VERSIONS {
         let (socket, mut peer) = pki.connect_to_gnutls(priority).await;
-        assert_same(&socket, &mut peer, version);
+        assert_same(&socket, &mut peer, version).await;
     }
 }
 
@@ -269,7 +268,7 @@ async fn gnutls_hashes_the_certificate_as_we_do_however_it_is_signed() {
             command
         };
         let (socket, mut peer) = pki.serve(peer).await;
-        let ours = socket.channel_binding(ChannelBinding::TlsServerEndPoint).unwrap();
+        let ours = socket.channel_binding(ChannelBinding::TlsServerEndPoint).await.unwrap();
         let theirs = peer.line("- 'tls-server-end-point': ");
         assert_eq!(theirs, hexadecimal(ours.bytes()), "{words:?}");
     }
@@ -278,30 +277,30 @@ async fn gnutls_hashes_the_certificate_as_we_do_however_it_is_signed() {
 #[tokio::test]
 async fn tls_exporter_is_refused_on_tls_1_2_without_extended_master_secret() {
     let pki = Pki::new("no-ems");
-    let refused = |socket: &Socket| {
-        let error = socket.channel_binding(ChannelBinding::TlsExporter).unwrap_err();
+    let refused = async |socket: &Socket| {
+        let error = socket.channel_binding(ChannelBinding::TlsExporter).await.unwrap_err();
         assert_eq!(error, ExporterError::NotUnique);
         // What is not said to be unique can still be had.
-        socket.export_keying_material(LABEL, None, 32).unwrap();
-        socket.channel_binding(ChannelBinding::TlsServerEndPoint).unwrap();
+        socket.export_keying_material(LABEL, None, 32).await.unwrap();
+        socket.channel_binding(ChannelBinding::TlsServerEndPoint).await.unwrap();
     };
     let priority = "NORMAL:-VERS-ALL:+VERS-TLS1.2:%NO_SESSION_HASH";
     let (socket, _peer) = pki.serve(|address| pki.gnutls(address, priority)).await;
-    refused(&socket);
+    refused(&socket).await;
     let without = "openssl_conf = o\n[o]\nssl_conf = s\n[s]\nsystem_default = d\n[d]\n\
                    Options = -ExtendedMasterSecret\n";
     let (socket, _peer) = pki.connect(&["-tls1_2"], without).await;
-    refused(&socket);
+    refused(&socket).await;
     let (socket, _peer) = pki.connect(&["-tls1_2"], "").await;
-    socket.channel_binding(ChannelBinding::TlsExporter).unwrap();
+    socket.channel_binding(ChannelBinding::TlsExporter).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_plain_stream_has_nothing_to_derive_from() {
     let (near, _far) = Pipe::pair(100);
     let socket = Socket::adopt(near, None, Options::default());
-    let error = socket.export_keying_material(LABEL, None, 32).unwrap_err();
+    let error = socket.export_keying_material(LABEL, None, 32).await.unwrap_err();
     assert_eq!(error, ExporterError::NoSession);
-    let error = socket.channel_binding(ChannelBinding::TlsExporter).unwrap_err();
+    let error = socket.channel_binding(ChannelBinding::TlsExporter).await.unwrap_err();
     assert_eq!(error, ExporterError::NoSession);
 }
