@@ -82,9 +82,9 @@ pub use levada_tls::{
     Anchors, AnchorsError, Candidate, ChannelBinding, ClientAuth, ClientHello, CrlError, CrlScope,
     Crls, DangerKeyLog, Decision, ExporterError, HelloAnswer, Identities, IdentitiesBuilder,
     IdentitiesError, Identity, IdentityError, IdentityWarning, KeyingMaterial, NameError,
-    Passphrase, PeerRules, PemError, Session, SessionName, SignatureScheme, Signer, SignerError,
+    KeyAlgorithm, Passphrase, PeerRules, PemError, Session, SessionName, SignatureScheme, Signer, SignerError,
     Signing, TicketKey, TicketKeys, TicketRing, TlsClient, TlsClientBuilder, TlsConfigError,
-    TlsServer, TlsServerBuilder, TlsVersion, read_certificate,
+    TlsServer, TlsServerBuilder, TlsVersion, check_private_key, read_certificate,
 };
 pub use listener::Listener;
 pub use memory::Pipe;

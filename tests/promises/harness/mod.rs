@@ -3,15 +3,16 @@
 //! Nothing here sleeps: whoever waits, waits for an event, and gives up after [`PATIENCE`].
 
 mod command;
+mod foreign;
 mod gnutls;
 mod memory;
+pub(crate) mod library;
 mod nginx;
 mod openssl;
 mod pki;
 mod plain;
 mod pool;
 mod serve;
-mod signed;
 mod upgrader;
 mod websocket;
 mod wire;
@@ -24,7 +25,9 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 pub(crate) use command::{Command, Finished, Running, connect, levada};
+pub(crate) use foreign::{Caller, Foreign, Host, Visitor};
 pub(crate) use gnutls::Gnutls;
+pub(crate) use library::Library;
 pub(crate) use memory::Memory;
 pub(crate) use nginx::Nginx;
 pub(crate) use openssl::{Client, Server, VERSIONS};
@@ -32,7 +35,6 @@ pub(crate) use pki::Pki;
 pub(crate) use plain::{Backend, reset};
 pub(crate) use pool::{Pool, Speaker, compile_client};
 pub(crate) use serve::{Record, Serve};
-pub(crate) use signed::Signed;
 pub(crate) use upgrader::{Served, Upgrader};
 pub(crate) use websocket::{BINARY, PING, PONG, TEXT, WebSocket, request};
 pub(crate) use wire::Wire;
