@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use levada_address::{Family, Host, ListenEndpoint, UnixName};
-use levada_core::{Endpoint, OsError, Role, Rule};
+use levada_core::{Endpoint, OsError, Rule};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, UnixListener};

@@ -159,8 +159,8 @@ impl Binder {
 
     /// Lets several listeners share one port (`SO_REUSEPORT`), if all of them say so.
     #[must_use]
-    pub const fn share_port(mut self) -> Self {
-        self.options.tcp.reuse_port = true;
+    pub fn share_port(mut self) -> Self {
+        Arc::make_mut(&mut self.options).tcp.reuse_port = true;
         self
     }
 
@@ -275,8 +275,8 @@ impl Dialer {
     /// What the peer's goodbye means for our own direction on a stream without a WebSocket; half-open
     /// unless said otherwise.
     #[must_use]
-    pub const fn close_policy(mut self, policy: ClosePolicy) -> Self {
-        self.options.close = policy;
+    pub fn close_policy(mut self, policy: ClosePolicy) -> Self {
+        Arc::make_mut(&mut self.options).close = policy;
         self
     }
 
