@@ -6,13 +6,16 @@
 //! and at `/bye` 2 MiB of a pattern and a close, the server's.
 
 use std::io::Write as _;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use levada_testkit::browser::{Browser, Site};
 use levada_testkit::{peers, skip};
 
 use crate::harness::{
-    Backend, Command, Nginx, PATIENCE, Pki, Running, Serve, assert_same, connect, digits, free,
+    Backend, Command, Finished, Nginx, PATIENCE, Pki, Running, Serve, assert_same, connect, digits,
+    free,
 };
 
 /// What comes at `/bye`.
@@ -22,19 +25,20 @@ fn pattern() -> Vec<u8> {
 
 /// `levada serve` with both paths, for programs and for the pages of `site`.
 fn serve(pki: &Pki, scheme: &str, site: &str) -> Serve {
-    let bye = Backend::new();
+    let bye = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let to = format!("tcp://{}", bye.local_addr().unwrap());
     let on = free();
     let cert = if scheme == "wss" { ", cert = \"localhost.pem\"" } else { "" };
     let route = |path: &str, to: &str| {
         let listen = format!("address = \"{scheme}://{on}{path}\", origin = \"{site}\"{cert}");
         format!("[[route]]\nlisten = {{ {listen} }}\nto = \"{to}\"\n")
     };
-    let text = ["log = \"json\"\n", &route("/echo", "echo:"), &route("/bye", &bye.url())];
+    let text = ["log = \"json\"\n", &route("/echo", "echo:"), &route("/bye", &to)];
     let config = pki.folder.write(&format!("{scheme}.toml"), &text.concat());
     std::thread::spawn(move || {
-        loop {
+        for stream in bye.incoming() {
             // A test that ends leaves it.
-            let _ = bye.accept().write_all(&pattern());
+            let _ = stream.and_then(|mut stream| stream.write_all(&pattern()));
         }
     });
     Serve::config(&config, 2)
@@ -96,17 +100,23 @@ fn as_server(server: Command) {
     assert_eq!(client.code(), 3, "nobody knows whether that was all");
 }
 
-/// Sends megabytes to `url`, gets them back, and closes.
+/// Sends megabytes to `url`, gets them back, and closes; the close is answered.
 #[track_caller]
 fn echoes(url: &str, trust: &[&str]) {
+    let client = echoed(url, trust);
+    assert_eq!((client.code(), &*client.ending()), (0, "ws_close"), "{}", client.stderr);
+}
+
+/// Sends megabytes to `url`, gets them back, and closes.
+#[track_caller]
+fn echoed(url: &str, trust: &[&str]) -> Finished {
     let data = digits(5 << 20);
     let offer = ["--subprotocol", "unknown,binary"];
     let mut client = connect(url, offer.iter().chain(trust)).start();
     let feeding = client.feed(data.clone());
     assert_same(&client.stdout.take(data.len()), &data);
     drop(feeding.join().unwrap());
-    let client = client.wait();
-    assert_eq!((client.code(), &*client.ending()), (0, "ws_close"), "{}", client.stderr);
+    client.wait()
 }
 
 #[test]
@@ -205,9 +215,18 @@ fn websocat() {
     drop(feeding.join().unwrap());
     assert_eq!(client.wait().code(), 0);
 
-    let port = free().port();
-    let listen = format!("ws-l:127.0.0.1:{port}");
-    let mut server = Command::new(&program).args(["-v", "--binary", &listen, "mirror:"]).start();
-    while !server.stderr.line().expect("it says where it listens").contains("Listening") {}
-    echoes(&format!("ws://127.0.0.1:{port}/"), &[]);
+    // As a server it speaks on the socket that it is given, and may be gone before it has answered our
+    // close.
+    let backend = Backend::new();
+    let url = backend.url().replace("tcp", "ws");
+    let asking = std::thread::spawn(move || echoed(&url, &[]).ending());
+    let socket = backend.accept();
+    let server = Command::new(&program)
+        .args(["--binary", "--protocol", "binary", "inetd-ws:", "mirror:"])
+        .stdin(OwnedFd::from(socket.try_clone().unwrap()))
+        .stdout(OwnedFd::from(socket))
+        .start();
+    let ending = asking.join().unwrap();
+    assert!(["ws_close", "ERR_TLS_SOCKET_CLOSE"].contains(&&*ending), "{ending}");
+    assert_eq!(server.wait().code(), 0);
 }
