@@ -65,4 +65,5 @@ mod the_pool_speaks_with_any_program;
 mod truncation_is_never_clean;
 mod two_thousand_streams_at_once;
 mod websockets_carry_bytes;
+mod websockets_of_others_are_understood;
 mod who_is_asked_decides_on_every_peer;

@@ -77,9 +77,9 @@ impl<S> WsStream<S> {
             }
             WsEvent::CloseFrame(frame) => {
                 self.watch.facts.first_goodbye.get_or_insert(Party::Peer);
+                let clean = [CloseCode::NORMAL, CloseCode::GOING_AWAY];
                 let code = frame.as_ref().map(CloseFrame::code);
-                self.broken_off = code
-                    .is_some_and(|code| code != CloseCode::NORMAL && code != CloseCode::GOING_AWAY);
+                self.broken_off = code.filter(|code| !clean.contains(code));
                 self.watch.tell(|| Event::CloseFrame {
                     code: frame.as_ref().map(|frame| frame.code().number()),
                     reason: frame.as_ref().map_or("", |frame| frame.reason()).to_owned(),
@@ -222,11 +222,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
     }
 
     /// Ends the life now because what stands behind the stream ended badly, and says so with a Close
-    /// frame 1011 if that can go without waiting.
+    /// frame 1011 if that can go without waiting. A peer that has broken off by itself is answered with
+    /// its own code.
     pub(crate) fn break_off(&mut self) {
         if self.watch.ended().is_none() && self.opening.is_none() && self.io.is_some() {
             self.seal();
-            self.connection.close(self.ticker.now(), CloseCode::INTERNAL.into());
+            let code = self.broken_off.unwrap_or(CloseCode::INTERNAL);
+            self.connection.close(self.ticker.now(), code.into());
             let _ = self.poll_send(&mut Context::from_waker(Waker::noop()));
         }
         self.leave();
