@@ -12,6 +12,7 @@ mod a_config_runs_as_it_was_checked;
 mod a_failing_signer_sends_its_alert;
 mod a_frame_of_64_mib_goes_through_in_less_than_one;
 mod a_hung_lookup_never_delays_exit;
+mod a_key_may_stay_with_a_signer;
 mod a_killed_client_costs_only_itself;
 mod a_killed_peer_is_a_bad_ending;
 mod a_killed_pool_is_a_bad_ending;

@@ -5,8 +5,8 @@
 mod command;
 mod foreign;
 mod gnutls;
-mod memory;
 pub(crate) mod library;
+mod memory;
 mod nginx;
 mod openssl;
 mod pki;
