@@ -48,6 +48,7 @@ mod inspect_exit_codes;
 mod inspect_tells_how_a_websocket_opens;
 mod inspect_tells_what_a_server_accepts;
 mod keys_never_leave_the_pool;
+mod no_data_goes_before_a_handshake;
 mod no_fallback_behind_a_byte_of_tls;
 mod no_record_is_longer_than_asked_for;
 mod no_tail_lost_on_half_close;
