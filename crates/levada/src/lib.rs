@@ -57,6 +57,7 @@ mod relay;
 mod resolve;
 mod scratch;
 mod socket;
+mod socket_signer;
 mod splice;
 mod split;
 mod stdio;
