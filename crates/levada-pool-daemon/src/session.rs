@@ -41,9 +41,13 @@ impl SessionHandle {
     ) -> Option<T> {
         let (answer, answered) = oneshot::channel();
         // Who asked may have gone.
-        let look = Box::new(move |session: &Session| drop(answer.send(look(session))));
-        self.0.send(Inquiry::Look(look)).ok()?;
+        self.show(move |session| drop(answer.send(look(session))));
         answered.await.ok()
+    }
+
+    /// Has `look` look at the session; it is dropped when the session has ended.
+    pub(crate) fn show(&self, look: impl FnOnce(&Session) + Send + 'static) {
+        self.tell(Inquiry::Look(Box::new(look)));
     }
 
     /// Tells the session. One that has ended needs no telling.

@@ -306,6 +306,11 @@ impl<S> WsStream<S> {
         self.watch.life.mode()
     }
 
+    /// Whether frames wait for the carrier.
+    pub(crate) fn has_unsent(&self) -> bool {
+        !self.outbox.wire().is_empty()
+    }
+
     /// The subprotocol that the opening handshake agreed on.
     pub fn subprotocol(&self) -> Option<&str> {
         match self.said.as_deref()? {
