@@ -26,6 +26,7 @@ mod a_relay_never_turns_bad_into_good;
 mod a_reload_touches_no_running_stream;
 mod a_resumed_session_is_judged_again;
 mod a_session_is_resumed_by_who_was_met;
+mod a_silent_websocket_is_found_out;
 mod a_slow_listener_of_events_stops_nothing;
 mod a_slow_signer_stalls_nobody;
 mod a_stalled_client_cannot_stop_accepts;

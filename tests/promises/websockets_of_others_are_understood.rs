@@ -195,6 +195,18 @@ fn a_browser() {
     }
 }
 
+#[test]
+fn a_browser_on_a_foreign_page_gets_in_nowhere() {
+    let pki = Pki::new();
+    let site = Site::new(include_str!("../../crates/levada/tests/ws_peers/page.html"));
+    let mut serve = serve(&pki, "ws", "https://levada.example");
+    let url = format!("http://{}/?ws=ws://{}", site.address, serve.address());
+    let _browser = Browser::open(&url, &[]);
+    let record = serve.next("ended");
+    assert!(record["client"].to_string().contains("this Origin may not connect"), "{record}");
+    assert_eq!(record["target"], serde_json::Value::Null, "{record}");
+}
+
 /// It is built out of crates.io, and without TLS.
 #[test]
 fn websocat() {
