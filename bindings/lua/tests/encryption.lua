@@ -314,7 +314,7 @@ end)
 
 test("a certificate that nobody vouches for is refused, and told", function(test)
   local server = test:server(net.SslServer)
-  local socket = client(test, net.SslConfiguration.new())
+  local socket = client(test, pki.trusting "other")
   local told = harness.record(socket, "mode_changed", "encrypted")
   local alerts, faults = {}, {}
   socket.alert_sent_handler = function(_, level, type, text) alerts[1] = level .. " " .. type .. " " .. text end
@@ -342,7 +342,7 @@ test("ssl_errors_handler lets in whom it names, and nobody else", function(test)
   local server = test:server(net.SslServer)
   -- The name is wrong, and nobody vouches for it.
   local function dial(ignore)
-    local socket = client(test, net.SslConfiguration.new())
+    local socket = client(test, pki.trusting "other")
     socket.peer_verify_name = "wrong.example"
     socket.ssl_errors_handler = ignore
     socket:connect_encrypted("127.0.0.1", server.port)
