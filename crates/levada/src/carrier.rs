@@ -1,14 +1,14 @@
 //! What moves the bytes: the transports below every layer.
 
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use levada_core::Endpoint;
 use rustix::io::{Errno, retry_on_intr};
-use rustix::net::RecvFlags;
+use rustix::net::{RecvFlags, Shutdown};
 use socket2::{Domain, SockRef};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -31,6 +31,13 @@ pub(crate) enum Kind {
     Foreign(Foreign),
     /// Boxed: the streams of most programs are of another sort.
     Pooled(Box<Pooled>),
+}
+
+/// The addresses of a transport's two ends, as far as they are known.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    pub(crate) local: Option<Endpoint>,
+    pub(crate) peer: Option<Endpoint>,
 }
 
 /// Somebody else's stream.
@@ -134,6 +141,11 @@ impl Carrier {
         Ok(Self(Kind::Stdio(Stdio::open()?)))
     }
 
+    /// Asks the system for the addresses of both ends.
+    pub(crate) fn ends(&self) -> Ends {
+        Ends { local: self.local(), peer: self.peer() }
+    }
+
     pub(crate) fn local(&self) -> Option<Endpoint> {
         match &self.0 {
             Kind::Tcp(tcp) => tcp.local_addr().ok().map(Endpoint::Ip),
@@ -174,13 +186,7 @@ impl Carrier {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let socket = match &self.0 {
-            Kind::Tcp(tcp) => tcp.as_fd(),
-            Kind::Unix(unix) => unix.as_fd(),
-            Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) | Kind::Pooled(_) => {
-                return self.poll_read(cx, buf);
-            }
-        };
+        let Some(socket) = self.descriptor() else { return self.poll_read(cx, buf) };
         let room = buf.initialize_unfilled();
         match retry_on_intr(|| rustix::net::recv(socket, &mut *room, RecvFlags::DONTWAIT)) {
             Ok((count, _)) => {
@@ -221,6 +227,23 @@ impl Carrier {
                 let first = bufs.iter().find(|buf| !buf.is_empty());
                 self.poll_write(cx, first.map_or(&[], |buf| buf))
             }
+        }
+    }
+
+    /// The descriptor of a TCP or Unix transport.
+    pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match &self.0 {
+            Kind::Tcp(tcp) => Some(tcp.as_fd()),
+            Kind::Unix(unix) => Some(unix.as_fd()),
+            Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) | Kind::Pooled(_) => None,
+        }
+    }
+
+    /// The session of a pool that it comes from.
+    pub(crate) fn pooled(&self) -> Option<&Pooled> {
+        match &self.0 {
+            Kind::Pooled(pooled) => Some(pooled),
+            _ => None,
         }
     }
 
@@ -315,6 +338,15 @@ impl Carrier {
             Kind::Tcp(tcp) => tcp.take_error().ok().flatten(),
             Kind::Unix(unix) => unix.take_error().ok().flatten(),
             Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) | Kind::Pooled(_) => None,
+        }
+    }
+
+    /// Ends both directions of the connection for everybody who holds the socket. What was sent still
+    /// arrives.
+    pub(crate) fn hang_up(&self) {
+        if let Some(socket) = self.descriptor() {
+            // A connection that is gone already needs no end.
+            let _ = rustix::net::shutdown(socket, Shutdown::Both);
         }
     }
 

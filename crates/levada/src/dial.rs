@@ -12,11 +12,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use levada_address::{ConnectEndpoint, Family, Host, UnixName};
-use levada_core::{ConnectFailure, Deadline, Deadlines, Ending, OsError};
+use levada_core::{ConnectFailure, Deadline, Deadlines, Ending, Endpoint, OsError};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, Ends};
 use crate::memory::Pipe;
 use crate::resolve::{IpVersion, Resolve, Resolving};
 use crate::socket::TcpOptions;
@@ -39,9 +39,12 @@ pub(crate) enum News {
     AttemptFailed(SocketAddr, OsError),
 }
 
+/// The transport and its ends, or why there is none.
+type Outcome = Result<(Carrier, Ends), Ending>;
+
 /// A transport that is being connected.
 pub(crate) struct Dialing {
-    outcome: Pin<Box<dyn Future<Output = Result<Carrier, Ending>> + Send>>,
+    outcome: Pin<Box<dyn Future<Output = Outcome> + Send>>,
     news: Board,
 }
 
@@ -64,7 +67,7 @@ impl Dialing {
     }
 
     /// Polls for the transport. Whatever the answer, [`Dialing::news`] may have some.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Carrier, Ending>> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         self.outcome.as_mut().poll(cx)
     }
 
@@ -90,7 +93,11 @@ async fn dial(
     tcp: TcpOptions,
     deadlines: Deadlines,
     news: Board,
-) -> Result<Carrier, Ending> {
+) -> Outcome {
+    let asked = |carrier: Carrier| {
+        let ends = carrier.ends();
+        (carrier, ends)
+    };
     let system = |error: io::Error| Ending::SocketError((&error).into());
     match endpoint {
         ConnectEndpoint::Tcp { host, port, family, bind } => {
@@ -113,12 +120,12 @@ async fn dial(
             news.pin(News::Attempt(None));
             let connecting = async {
                 let stream = UnixStream::connect(kernel_name(&name)).await;
-                stream.map(Carrier::from).map_err(system)
+                stream.map(|stream| asked(stream.into())).map_err(system)
             };
             within(deadlines, Deadline::Connect, connecting).await
         }
-        ConnectEndpoint::Stdio => Carrier::stdio().map_err(system),
-        ConnectEndpoint::Echo => Ok(Pipe::echo(ECHO).into()),
+        ConnectEndpoint::Stdio => Carrier::stdio().map(asked).map_err(system),
+        ConnectEndpoint::Echo => Ok(asked(Pipe::echo(ECHO).into())),
         other => {
             let text = format!("{other:?} cannot be dialled");
             Err(system(io::Error::new(io::ErrorKind::Unsupported, text)))
@@ -243,7 +250,7 @@ async fn race<A>(
     candidates: &mut Candidates,
     attempt: impl Fn(SocketAddr) -> A,
     news: &Board,
-) -> Result<Carrier, Ending>
+) -> Outcome
 where
     A: Future<Output = io::Result<TcpStream>>,
 {
@@ -260,7 +267,18 @@ where
                 }
             });
             match settled {
-                Some((_, Ok(stream))) => return Poll::Ready(Ok(stream.into())),
+                Some((index, Ok(stream))) => {
+                    let (address, _) = running.swap_remove(index);
+                    let carrier = Carrier::from(stream);
+                    // The system takes the unspecified address for its own loopback one.
+                    let peer = if address.ip().is_unspecified() {
+                        carrier.peer()
+                    } else {
+                        Some(Endpoint::Ip(address))
+                    };
+                    let ends = Ends { local: carrier.local(), peer };
+                    return Poll::Ready(Ok((carrier, ends)));
+                }
                 Some((index, Err(error))) => {
                     let (address, _) = running.swap_remove(index);
                     news.pin(News::AttemptFailed(address, (&error).into()));

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use levada_address::{
@@ -11,7 +12,7 @@ use levada_address::{
     ConnectPool, ConnectTls, ConnectWebSocket, Host, IdentityFiles, ListenAddress, ListenEndpoint,
     ListenPool, ListenTls, ListenWebSocket, SessionOptions,
 };
-use levada_core::Deadlines;
+use levada_core::{ClosePolicy, Deadlines};
 use levada_pool::TlsRequest;
 use levada_pool::wire::TextError;
 use levada_tls::{
@@ -82,7 +83,7 @@ pub struct Binder {
     web_socket: Option<ServerOptions>,
     identities: Vec<Identity>,
     key_log: Option<KeyLogFile>,
-    options: Options,
+    options: Arc<Options>,
 }
 
 impl Binder {
@@ -109,7 +110,7 @@ impl Binder {
             (None, Some(pool)) => pool_server(pool)?.into(),
             (None, None) => ServerLayer::default(),
         };
-        let options = Options { deadlines, ..Options::default() };
+        let options = Arc::new(Options { deadlines, ..Options::default() });
         let web_socket = web_socket.map(|ws| web_socket_server(&ws, deadlines)).transpose()?;
         let address = address.clone();
         Ok(Self { address, endpoint, layer, web_socket, identities, key_log, options })
@@ -136,6 +137,11 @@ impl Binder {
         &self.identities
     }
 
+    /// How a WebSocket is opened on each stream, if one is.
+    pub const fn web_socket(&self) -> Option<&ServerOptions> {
+        self.web_socket.as_ref()
+    }
+
     /// The TLS of its own that the address asks for, if it does.
     pub const fn tls(&self) -> Option<&TlsServer> {
         self.layer.tls()
@@ -149,6 +155,13 @@ impl Binder {
     /// [`SetupError::KeyLog`] when it cannot be opened.
     pub fn open_key_log(&self) -> Result<(), SetupError> {
         self.key_log.as_ref().map_or(Ok(()), KeyLogFile::open)
+    }
+
+    /// Lets several listeners share one port (`SO_REUSEPORT`), if all of them say so.
+    #[must_use]
+    pub fn share_port(mut self) -> Self {
+        Arc::make_mut(&mut self.options).tcp.reuse_port = true;
+        self
     }
 
     /// Listens.
@@ -177,7 +190,7 @@ impl Binder {
     /// Outside a tokio runtime that has io enabled.
     pub async fn bind_as(&self, layer: impl Into<ServerLayer>) -> Result<Listener, SetupError> {
         self.open_key_log()?;
-        let listener = Listener::bind(&self.endpoint, layer, self.options)
+        let listener = Listener::bind(&self.endpoint, layer, Arc::clone(&self.options))
             .await
             .map_err(|error| SetupError::Listen { address: self.address.clone(), error })?;
         Ok(match &self.web_socket {
@@ -196,7 +209,7 @@ pub struct Dialer {
     web_socket: Option<ClientOptions>,
     identity: Option<Identity>,
     key_log: Option<KeyLogFile>,
-    options: Options,
+    options: Arc<Options>,
 }
 
 /// What every stream of a dialer is wrapped in.
@@ -231,7 +244,7 @@ impl Dialer {
             (None, Some(pool)) => Wrap::Pool(pool_client(pool)?),
             (None, None) => Wrap::Plain,
         };
-        let options = Options { deadlines, ..Options::default() };
+        let options = Arc::new(Options { deadlines, ..Options::default() });
         let web_socket = web_socket.map(|ws| web_socket_client(&ws, deadlines)).transpose()?;
         let address = address.clone();
         Ok(Self { address, endpoint, wrap, web_socket, identity, key_log, options })
@@ -259,6 +272,14 @@ impl Dialer {
         self.identity.as_ref()
     }
 
+    /// What the peer's goodbye means for our own direction on a stream without a WebSocket; half-open
+    /// unless said otherwise.
+    #[must_use]
+    pub fn close_policy(mut self, policy: ClosePolicy) -> Self {
+        Arc::make_mut(&mut self.options).close = policy;
+        self
+    }
+
     /// Opens the file for the secrets of sessions, if the address has one (`danger-key-log`).
     /// [`dial`](Self::dial) does it, too: this is for who wants to know before.
     ///
@@ -282,7 +303,7 @@ impl Dialer {
             Wrap::Tls(client, name) => client.session(name)?.into(),
             Wrap::Pool(session) => session.clone().into(),
         };
-        let socket = Socket::dial(self.endpoint.clone(), layer, self.options);
+        let socket = Socket::dial(self.endpoint.clone(), layer, Arc::clone(&self.options));
         Ok(match &self.web_socket {
             Some(options) => WsStream::client(socket, options.clone()).into(),
             None => socket.into(),

@@ -90,6 +90,11 @@ impl Socket {
         Poll::Ready(Ok(self.gave(count)))
     }
 
+    /// Whether something that was accepted waits for the transport.
+    pub(crate) fn has_unsent(&self) -> bool {
+        !self.below.is_empty() || self.session.as_ref().is_some_and(Engine::wants_write)
+    }
+
     fn gave(&mut self, count: usize) -> usize {
         self.watch.facts.bytes.written += count as u64;
         count
