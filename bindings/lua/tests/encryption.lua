@@ -120,6 +120,21 @@ test("L06 start_client_encryption has no effect before and after its time", func
   equal(near.encrypted, true)
 end)
 
+test("L08 an unencrypted SslSocket has every member of a TcpSocket, with the same value", function(test)
+  local plain, ssl = test:socket(TcpSocket), test:socket(SslSocket)
+  local book = harness.read_file(harness.root .. "/../../docs/lua.md")
+  local members, count = book:match("### Stream\n(.-)\n### SslSocket\n"), 0
+  for row in members:gmatch("\n| (`.-) |") do
+    for member in row:gsub("%b()", ""):gmatch("[%l_]+") do
+      local is, should = ssl[member], plain[member]
+      equal(type(is), type(should), member)
+      if type(is) ~= "table" and type(is) ~= "function" then equal(is, should, member) end
+      count = count + 1
+    end
+  end
+  assert(count > 50, count)
+end)
+
 -- A session of STARTTLS with both ends here: plain lines, the upgrade, lines under TLS.
 test("L06 L09 STARTTLS as both ends", function(test)
   local server = test:server()

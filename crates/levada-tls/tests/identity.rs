@@ -10,8 +10,8 @@ use std::process::Command;
 use std::time::SystemTime;
 
 use levada_tls::{
-    Identities, IdentitiesError, Identity, IdentityError, IdentityWarning, KeyAlgorithm, Passphrase,
-    check_private_key,
+    Identities, IdentitiesError, Identity, IdentityError, IdentityWarning, KeyAlgorithm,
+    Passphrase, check_private_key,
 };
 use support::Authority;
 
