@@ -12,6 +12,7 @@ mod a_failing_signer_sends_its_alert;
 mod a_hung_lookup_never_delays_exit;
 mod a_killed_peer_is_a_bad_ending;
 mod a_killed_pool_is_a_bad_ending;
+mod a_page_has_byte_streams;
 mod a_paused_reader_costs_a_bounded_room;
 mod a_pool_is_hard_to_misuse;
 mod a_pool_runs_as_services_do;
