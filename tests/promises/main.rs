@@ -46,6 +46,7 @@ mod secrets_of_sessions_leave_on_request_alone;
 mod serve_alone_works_as_printed;
 mod stdin_is_left_as_it_was;
 mod the_book_shows_an_exchange;
+mod the_demo_shows_a_stream_live;
 mod the_dev_ca_is_trusted_by_curl;
 mod the_pool_loses_and_mixes_nothing;
 mod the_pool_speaks_with_any_program;

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::danger::Danger;
+use crate::demo;
 use crate::exit::{Stop, fail};
 use crate::house::House;
 use crate::log::Record;
@@ -45,7 +46,7 @@ impl Door {
         let (listen, binder, place) =
             (first.listen.clone(), first.binder.clone(), first.place.clone());
         let mut dangers = Vec::new();
-        let mut ways = Vec::new();
+        let (mut ways, mut streams) = (Vec::new(), Vec::new());
         for Prepared { listen, to, binder, dialer, when, place, .. } in
             iter::once(first).chain(others)
         {
@@ -53,6 +54,9 @@ impl Door {
             key_logs.map_err(|error| CannotOpen::new(place, error))?;
             dangers.extend([&listen, &to].into_iter().flat_map(Danger::all_of));
             let (tls, to) = (binder.tls().cloned(), shown(&to, None));
+            let path =
+                listen.options().get("path").map_or_else(|| "/".to_owned(), ToString::to_string);
+            streams.push(demo::Stream { path, to: to.clone() });
             ways.push(Way { when, tls, dialer, to });
         }
         let mut routes = Routes { on: String::new(), ways };
@@ -66,6 +70,9 @@ impl Door {
         let mut listener = listener.limit_handshakes(plan.max_handshakes);
         if let Some(count) = plan.max_connections_per_address {
             listener = listener.limit_connections_per_address(count);
+        }
+        if plan.demo {
+            listener = listener.web_pages(demo::pages(&streams));
         }
         Ok(Self { listener, routes: Arc::new(routes), dangers })
     }

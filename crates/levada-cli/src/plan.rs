@@ -42,6 +42,8 @@ pub(crate) struct ServePlan {
     /// `None` for what the limit of open files allows.
     pub(crate) max_connections: Option<usize>,
     pub(crate) max_connections_per_address: Option<usize>,
+    /// Listeners of WebSockets show a page.
+    pub(crate) demo: bool,
     pub(crate) format: Format,
 }
 
@@ -126,6 +128,11 @@ pub(crate) fn plan(request: &Request) -> Result<Plan, Stop> {
 
 fn serve(args: &ServeArgs) -> Result<ServePlan, Stop> {
     if let Some(file) = &args.config {
+        if args.demo {
+            return Err(fail(
+                "--demo beside --config: the page is for trying; give --listen and --to with it",
+            ));
+        }
         if let Some(other) = &args.beside_config {
             return Err(fail(format!(
                 "--{other} beside --config: the file says all, so that `levada check` shows what \
@@ -136,6 +143,12 @@ fn serve(args: &ServeArgs) -> Result<ServePlan, Stop> {
         return configured(file);
     }
     let service = match (args.listen.is_empty(), args.to.is_empty()) {
+        (true, true) if args.demo => {
+            return Err(fail(
+                "--demo has no --listen: say where the page is to be, as in\n    \
+                 --listen ws://127.0.0.1:8080 --to echo:",
+            ));
+        }
         (true, true) => Service::Development(development(&args.flags)?),
         (true, false) => {
             return Err(fail(
@@ -157,6 +170,7 @@ fn serve(args: &ServeArgs) -> Result<ServePlan, Stop> {
         max_handshakes: args.max_handshakes,
         max_connections: args.max_connections,
         max_connections_per_address: args.max_connections_per_address,
+        demo: args.demo,
         format: args.format,
     })
 }
@@ -177,6 +191,7 @@ fn configured(path: &Path) -> Result<ServePlan, Stop> {
         max_handshakes: max_handshakes.unwrap_or(MAX_HANDSHAKES),
         max_connections,
         max_connections_per_address,
+        demo: false,
         format,
     })
 }
@@ -218,6 +233,12 @@ fn bridges(args: &ServeArgs) -> Result<Vec<Bridge>, Stop> {
             ));
         }
     }
+    if args.demo && !listen.iter().any(is_web_socket) {
+        return Err(fail(
+            "--demo is for listeners of WebSockets: add one, as in\n    \
+             --listen ws://127.0.0.1:8080 --to echo:",
+        ));
+    }
     let stdio = listen.iter().filter(|address| *address.endpoint() == Endpoint::Stdio);
     if stdio.count() > 1 {
         return Err(fail("--listen stdio: is there twice, but there is only one standard input"));
@@ -225,6 +246,10 @@ fn bridges(args: &ServeArgs) -> Result<Vec<Bridge>, Stop> {
     let targets = to.iter().cycle();
     let pairs = listen.into_iter().zip(targets);
     Ok(pairs.map(|(listen, to)| Bridge { listen, to: to.clone() }).collect())
+}
+
+fn is_web_socket(address: &Address) -> bool {
+    matches!(address.scheme(), Scheme::Ws | Scheme::Wss | Scheme::WsUnix)
 }
 
 fn cannot_listen(address: &Address, error: &AddressError) -> Stop {
@@ -326,6 +351,9 @@ mod tests {
             ("levada serve --listen unix:a --to stdio:", "one stream only"),
             ("levada serve --listen stdio: --listen stdio: --to echo:", "only one standard input"),
             ("levada serve --cert a.pem", "--cert is for a listener of your own"),
+            ("levada serve --demo", "--demo has no --listen"),
+            ("levada serve --demo --listen unix:a --to echo:", "for listeners of WebSockets"),
+            ("levada serve --demo --config a.toml", "--demo beside --config"),
             ("levada connect stdio:", "already this end"),
             ("levada connect tcp://a", "ADDR: the port is missing"),
             ("levada connect tcp://a:1 --ca b", "--ca means nothing here"),

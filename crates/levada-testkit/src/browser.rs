@@ -20,6 +20,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 pub struct Browser {
     child: Child,
     profile: PathBuf,
+    devtools: String,
 }
 
 impl Browser {
@@ -34,7 +35,7 @@ impl Browser {
         let name = format!("levada-browser-{}-{number}", std::process::id());
         let profile = std::env::temp_dir().join(name);
         fs::create_dir(&profile).expect("a folder can be made");
-        let child = Command::new("chromium-headless-shell")
+        let mut child = Command::new("chromium-headless-shell")
             .args(["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
             .args([
                 "--disable-background-networking",
@@ -47,10 +48,26 @@ impl Browser {
             .arg(url)
             .process_group(0)
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("chromium-headless-shell runs");
-        Self { child, profile }
+        let mut errors = BufReader::new(child.stderr.take().expect("it is piped"));
+        let devtools = loop {
+            let mut line = String::new();
+            let count = errors.read_line(&mut line).expect("it writes UTF-8");
+            assert_ne!(count, 0, "it begins to listen before it ends");
+            if let Some(url) = line.strip_prefix("DevTools listening on ") {
+                break url.trim().to_owned();
+            }
+        };
+        // What else it has to say is not for a test, but has to go somewhere.
+        thread::spawn(move || io::copy(&mut errors, &mut io::sink()));
+        Self { child, profile, devtools }
+    }
+
+    /// Where it can be driven: the WebSocket of its DevTools protocol.
+    pub fn devtools(&self) -> &str {
+        &self.devtools
     }
 
     /// The memory of its pages, in bytes: what their processes do not share, and their part of the rest.

@@ -29,7 +29,8 @@ use levada_ws::connection::{Connection, Ending as WsEnding};
 pub use levada_ws::frame::{PayloadTooLong, SizeLimits};
 pub use levada_ws::handshake::{
     Answer, AnswerError, Field, FieldError, Limits, Offer, OfferError, OriginPattern,
-    OriginPatternError, Origins, Paths, Refusal, Rejection, Request, Response, Rules,
+    OriginPatternError, Origins, OwnOrigin, Page, Paths, Refusal, Rejection, Request, Response,
+    Rules,
 };
 pub use levada_ws::{CloseCode, CloseFrame, ForbiddenCloseCode, ReasonTooLong};
 pub use open::{HandshakeError, Incoming};
