@@ -136,6 +136,7 @@ export interface Ended {
 export interface Facts {
   role: 'client';
   host: string;
+  proxy: null;
   local: null;
   peer: null;
   /** `disabled` where nothing encrypts the bytes. */

@@ -163,6 +163,7 @@ class Life {
     this.#facts = {
       role: 'client',
       host: url.hostname,
+      proxy: null,
       local: null,
       peer: null,
       plain: url.protocol === 'ws:' ? 'disabled' : null,

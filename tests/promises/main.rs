@@ -16,6 +16,7 @@ mod a_page_has_byte_streams;
 mod a_paused_reader_costs_a_bounded_room;
 mod a_pool_is_hard_to_misuse;
 mod a_pool_runs_as_services_do;
+mod a_proxy_stands_between;
 mod a_relay_never_turns_bad_into_good;
 mod a_reload_touches_no_running_stream;
 mod a_session_is_resumed_by_who_was_met;

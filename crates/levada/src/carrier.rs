@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use levada_core::Endpoint;
+use levada_core::{Endpoint, Facts};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::RecvFlags;
 use socket2::{Domain, SockRef};
@@ -15,6 +15,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use crate::memory;
 use crate::pool::Pooled;
+use crate::socket::Socket;
 use crate::splice::Pipe;
 use crate::stdio::Stdio;
 
@@ -33,8 +34,11 @@ pub(crate) enum Kind {
     Pooled(Box<Pooled>),
 }
 
-/// Somebody else's stream.
-pub(crate) struct Foreign(Pin<Box<dyn Duplex>>);
+/// Somebody else's stream, or one of ours through a proxy, whose ends are known.
+pub(crate) struct Foreign {
+    stream: Pin<Box<dyn Duplex>>,
+    ends: [Option<Endpoint>; 2],
+}
 
 /// Both of tokio's stream traits.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send {}
@@ -74,7 +78,13 @@ impl Carrier {
     /// Takes any stream that speaks tokio's traits. Its end of file is its goodbye; it cannot be
     /// reset, so aborting only drops it.
     pub fn foreign(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
-        Self(Kind::Foreign(Foreign(Box::pin(stream))))
+        Self(Kind::Foreign(Foreign { stream: Box::pin(stream), ends: [None, None] }))
+    }
+
+    /// Takes a stream to a proxy that has connected us.
+    pub(crate) fn tunnel(socket: Socket) -> Self {
+        let Facts { local, peer, .. } = socket.facts();
+        Self(Kind::Foreign(Foreign { stream: Box::pin(socket), ends: [local, peer] }))
     }
 
     /// Takes over a connected stream socket, TCP or Unix, from whoever opened it.
@@ -140,7 +150,8 @@ impl Carrier {
             Kind::Unix(unix) => unix.local_addr().ok().map(|address| unix_endpoint(&address)),
             Kind::Memory(_) => Some(Endpoint::Memory),
             Kind::Stdio(_) => Some(Endpoint::Stdio),
-            Kind::Foreign(_) | Kind::Pooled(_) => None,
+            Kind::Foreign(foreign) => foreign.ends[0].clone(),
+            Kind::Pooled(_) => None,
         }
     }
 
@@ -148,7 +159,8 @@ impl Carrier {
         match &self.0 {
             Kind::Tcp(tcp) => tcp.peer_addr().ok().map(Endpoint::Ip),
             Kind::Unix(unix) => unix.peer_addr().ok().map(|address| unix_endpoint(&address)),
-            Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) | Kind::Pooled(_) => self.local(),
+            Kind::Foreign(foreign) => foreign.ends[1].clone(),
+            Kind::Memory(_) | Kind::Stdio(_) | Kind::Pooled(_) => self.local(),
         }
     }
 
@@ -162,7 +174,7 @@ impl Carrier {
             Kind::Unix(unix) => Pin::new(unix).poll_read(cx, buf),
             Kind::Memory(pipe) => pipe.poll_read(cx, buf),
             Kind::Stdio(stdio) => stdio.poll_read(cx, buf),
-            Kind::Foreign(foreign) => foreign.0.as_mut().poll_read(cx, buf),
+            Kind::Foreign(foreign) => foreign.stream.as_mut().poll_read(cx, buf),
             Kind::Pooled(pooled) => pooled.poll_read(cx, buf),
         }
     }
@@ -202,7 +214,7 @@ impl Carrier {
             Kind::Unix(unix) => Pin::new(unix).poll_write(cx, buf),
             Kind::Memory(pipe) => pipe.poll_write(cx, buf),
             Kind::Stdio(stdio) => stdio.poll_write(cx, buf),
-            Kind::Foreign(foreign) => foreign.0.as_mut().poll_write(cx, buf),
+            Kind::Foreign(foreign) => foreign.stream.as_mut().poll_write(cx, buf),
             Kind::Pooled(pooled) => pooled.poll_write_vectored(cx, &[IoSlice::new(buf)]),
         }
     }
@@ -215,7 +227,7 @@ impl Carrier {
         match &mut self.0 {
             Kind::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
             Kind::Unix(unix) => Pin::new(unix).poll_write_vectored(cx, bufs),
-            Kind::Foreign(foreign) => foreign.0.as_mut().poll_write_vectored(cx, bufs),
+            Kind::Foreign(foreign) => foreign.stream.as_mut().poll_write_vectored(cx, bufs),
             Kind::Pooled(pooled) => pooled.poll_write_vectored(cx, bufs),
             Kind::Memory(_) | Kind::Stdio(_) => {
                 let first = bufs.iter().find(|buf| !buf.is_empty());
@@ -282,7 +294,7 @@ impl Carrier {
     /// Pushes on what a transport below may hold back.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.0 {
-            Kind::Foreign(foreign) => foreign.0.as_mut().poll_flush(cx),
+            Kind::Foreign(foreign) => foreign.stream.as_mut().poll_flush(cx),
             // The kernel, or the other end, has every byte already.
             Kind::Tcp(_) | Kind::Unix(_) | Kind::Memory(_) | Kind::Stdio(_) | Kind::Pooled(_) => {
                 Poll::Ready(Ok(()))
@@ -303,7 +315,7 @@ impl Carrier {
                 stdio.finish();
                 Poll::Ready(Ok(()))
             }
-            Kind::Foreign(foreign) => foreign.0.as_mut().poll_shutdown(cx),
+            Kind::Foreign(foreign) => foreign.stream.as_mut().poll_shutdown(cx),
             Kind::Pooled(pooled) => pooled.poll_finish(cx),
         }
     }

@@ -18,6 +18,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use crate::carrier::Carrier;
 use crate::memory::Pipe;
+use crate::proxy::Proxy;
 use crate::resolve::{IpVersion, Resolve, Resolving};
 use crate::socket::TcpOptions;
 
@@ -54,12 +55,13 @@ impl std::fmt::Debug for Dialing {
 impl Dialing {
     pub(crate) fn new(
         endpoint: ConnectEndpoint,
+        proxy: Option<Proxy>,
         resolver: Arc<dyn Resolve>,
         tcp: TcpOptions,
         deadlines: Deadlines,
     ) -> Self {
         let news = Board::default();
-        let outcome = Box::pin(dial(endpoint, resolver, tcp, deadlines, news.clone()));
+        let outcome = Box::pin(dial(endpoint, proxy, resolver, tcp, deadlines, news.clone()));
         Self { outcome, news }
     }
 
@@ -86,6 +88,7 @@ impl Board {
 
 async fn dial(
     endpoint: ConnectEndpoint,
+    proxy: Option<Proxy>,
     resolver: Arc<dyn Resolve>,
     tcp: TcpOptions,
     deadlines: Deadlines,
@@ -94,12 +97,15 @@ async fn dial(
     let system = |error: io::Error| Ending::SocketError((&error).into());
     match endpoint {
         ConnectEndpoint::Tcp { host, port, family, bind } => {
-            let mut candidates = match &host {
-                Host::Ip(ip) => Candidates::known(*ip, port.get()),
+            // Our own way ends at the proxy, where there is one.
+            let proxy_at = proxy.as_ref().map(Proxy::address);
+            let (near, near_port) = proxy_at.map_or((&host, port), |at| (&at.host, at.port));
+            let mut candidates = match near {
+                Host::Ip(ip) => Candidates::known(*ip, near_port.get()),
                 Host::Name(name) => {
                     news.pin(News::Resolving);
                     let wanted = |version| allows(family, bind, version);
-                    let mut asked = Candidates::ask(&*resolver, name, port.get(), wanted);
+                    let mut asked = Candidates::ask(&*resolver, name, near_port.get(), wanted);
                     within(deadlines, Deadline::Lookup, asked.first()).await?;
                     let addresses = asked.waiting.len();
                     news.pin(News::Found { name: name.clone(), addresses });
@@ -107,7 +113,14 @@ async fn dial(
                 }
             };
             let attempt = |address| connect(address, bind, tcp);
-            within(deadlines, Deadline::Connect, race(&mut candidates, attempt, &news)).await
+            let connecting = async {
+                let tcp = race(&mut candidates, attempt, &news).await?;
+                match &proxy {
+                    Some(proxy) => Box::pin(proxy.connect(tcp, &host, port)).await,
+                    None => Ok(tcp.into()),
+                }
+            };
+            within(deadlines, Deadline::Connect, connecting).await
         }
         ConnectEndpoint::Unix(name) => {
             news.pin(News::Attempt(None));
@@ -243,7 +256,7 @@ async fn race<A>(
     candidates: &mut Candidates,
     attempt: impl Fn(SocketAddr) -> A,
     news: &Board,
-) -> Result<Carrier, Ending>
+) -> Result<TcpStream, Ending>
 where
     A: Future<Output = io::Result<TcpStream>>,
 {
@@ -260,7 +273,7 @@ where
                 }
             });
             match settled {
-                Some((_, Ok(stream))) => return Poll::Ready(Ok(stream.into())),
+                Some((_, Ok(stream))) => return Poll::Ready(Ok(stream)),
                 Some((index, Err(error))) => {
                     let (address, _) = running.swap_remove(index);
                     news.pin(News::AttemptFailed(address, (&error).into()));

@@ -52,7 +52,7 @@ fn identity(files: &IdentityFiles, is_asked: &mut bool) -> Result<Identity, Setu
     }
 }
 
-fn passphrase(source: &PassphraseSource) -> Result<Passphrase, SetupError> {
+pub(crate) fn passphrase(source: &PassphraseSource) -> Result<Passphrase, SetupError> {
     match source {
         PassphraseSource::File(path) => Ok(first_line(read(path)?)),
         PassphraseSource::Variable(name) => match std::env::var_os(name) {

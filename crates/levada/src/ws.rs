@@ -295,6 +295,7 @@ impl<S> WsStream<S> {
         let mut facts = self.watch.facts.clone();
         if let Some(below) = self.io.as_ref().and_then(self.facts_below) {
             facts.host = below.host.or(facts.host);
+            facts.proxy = below.proxy.or(facts.proxy);
             facts.local = below.local.or(facts.local);
             facts.peer = below.peer.or(facts.peer);
             facts.plain = below.plain;

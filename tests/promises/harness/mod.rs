@@ -11,6 +11,7 @@ mod plain;
 mod pool;
 mod serve;
 mod signed;
+mod tinyproxy;
 mod upgrader;
 mod wire;
 
@@ -29,6 +30,7 @@ pub(crate) use plain::{Backend, reset};
 pub(crate) use pool::{Pool, Speaker, compile_client};
 pub(crate) use serve::{Record, Serve};
 pub(crate) use signed::Signed;
+pub(crate) use tinyproxy::Tinyproxy;
 pub(crate) use upgrader::{Served, Upgrader};
 pub(crate) use wire::Wire;
 
