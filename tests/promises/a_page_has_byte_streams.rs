@@ -7,10 +7,10 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
+use levada::ws::accept_of;
 use levada_core::{ConnectFailure, Deadline, Ended, Ending, Facts, Fault, Party, State};
 use levada_testkit::browser::{Browser, File, Site};
 use levada_testkit::{peers, skip};
-use levada_ws::handshake::accept_of;
 use serde_json::{Value, json};
 
 use crate::harness::{Backend, Command, PATIENCE, Serve, digits, reset};

@@ -54,7 +54,7 @@ fn for_bridges_and_websockets() {
     let proxy = Tinyproxy::new();
     let backend = Backend::new();
     let [_, url, _, password] = proxy.words();
-    
+
     let far = Serve::start(["--listen", "ws://127.0.0.1:0/far", "--to", &backend.url()]);
     let to = format!("ws://{}/far?proxy={url}&proxy-password-file={password}", far.address());
     let mut near = Serve::start(["--listen", "tcp://127.0.0.1:0", "--to", &to]);

@@ -451,7 +451,7 @@ pub static OPTIONS: &[OptionSpec] = &[
         DefaultValue::Derived("none; no variable of the environment is looked at"),
         "HTTP proxy that connects us to the host, by CONNECT",
         "It looks up the host's name. `family` and `bind` are those of the way to it, \
-         `deadline-connect` is for both ways. Its password stands elsewhere."
+         `deadline-connect` is for both ways. Its password stands elsewhere.",
     ),
     proxy(
         "proxy-password-file",

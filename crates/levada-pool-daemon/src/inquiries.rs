@@ -1,17 +1,17 @@
 //! Requests about sessions that are protected: PRNG, INFO and the private ones.
 
-use levada::{Bytes, ChannelBinding, Identity};
+use levada::{Bytes, ChannelBinding, ExporterError, KeyingMaterial};
 use levada_pool_wire::body::{Fact, Info, InfoKind, Prng};
 use levada_pool_wire::{Document, ErrorCode, Message, Page, Role};
 use levada_sys::PeerCredentials;
-use levada_tls::encoded_names;
+use levada_tls::{EncodedNames, encoded_names};
 use serde::Serialize;
 
 use crate::ownership::ClientId;
 use crate::pages::Pages;
 use crate::pool::Shared;
 use crate::registry::{Listed, Stage};
-use crate::session::Session;
+use crate::session::{Session, SessionHandle};
 
 /// Labels that are registered without the prefix `EXPORTER` (IANA, TLS Exporter Labels). The others
 /// there are of TLS itself, and of no use to anybody else.
@@ -48,11 +48,16 @@ async fn derive(pool: &Shared, client: ClientId, prng: &Prng) -> Result<Message,
     if !is_allowed(&label) {
         return Err(unavailable);
     }
+    if label == ChannelBinding::TLS_EXPORTER {
+        // Where two sessions could have the same there is none (RFC 9266 section 4).
+        binding(&session, ChannelBinding::TlsExporter).await?.map_err(|_| unavailable)?;
+    }
     let (context, length) = (request.context.map(<[u8]>::to_vec), request.output_len);
     let derived = session.look(move |session| {
         session.tls().export_keying_material(&label, context.as_deref(), length)
     });
-    let derived = derived.await.ok_or(ErrorCode::ControlKeyNotFound)?.map_err(|_| unavailable)?;
+    let derived = derived.await.ok_or(ErrorCode::ControlKeyNotFound)?;
+    let derived = derived.await.map_err(|_| unavailable)?;
     prng.reply(derived.bytes()).map(Message::Prng).map_err(|fault| fault.code())
 }
 
@@ -70,38 +75,45 @@ async fn tell(pool: &Shared, client: ClientId, info: Info) -> Result<Message, Er
     }
     let session = pool.registry.session(client, &info.control_key)?;
     let (kind, asked) = (info.kind, info.fact.clone());
-    let fact = session.look(move |session| fact(session, kind, asked.as_ref()));
-    let fact = fact.await.ok_or(ErrorCode::ControlKeyNotFound)?;
+    let found = if kind == InfoKind::TlsServerEndPoint {
+        let end_point = binding(&session, ChannelBinding::TlsServerEndPoint).await?;
+        end_point.ok().map(|end_point| end_point.bytes().to_vec())
+    } else {
+        let found =
+            session.look(move |session| fact(session, kind, asked.as_ref().map(Fact::as_bytes)));
+        found.await.ok_or(ErrorCode::ControlKeyNotFound)?
+    };
+    let fact = found.and_then(|found| Fact::new(&found).ok());
+    let fact = fact.filter(|fact| info.fact.as_ref().is_none_or(|asked| asked == fact));
     let fact = fact.ok_or(ErrorCode::InfoNotFound)?;
     Ok(Message::Info(Info { fact: Some(fact), ..info }))
 }
 
-/// The fact, where it is there, fits, and is the one that is asked for.
-fn fact(session: &Session, kind: InfoKind, asked: Option<&Fact>) -> Option<Fact> {
-    let own = || session.own().map(Identity::certificate_der);
-    let peer = || session.tls().peer_certificate();
-    let found = match kind {
-        InfoKind::PeerSubject => encoded_names(peer()?)?.subject.to_vec(),
-        InfoKind::PeerIssuer => encoded_names(peer()?)?.issuer.to_vec(),
-        InfoKind::OwnSubject => encoded_names(own()?)?.subject.to_vec(),
-        InfoKind::OwnIssuer => encoded_names(own()?)?.issuer.to_vec(),
-        InfoKind::PeerSubjectAltName => return alternative(peer()?, asked?),
-        InfoKind::OwnSubjectAltName => return alternative(own()?, asked?),
-        InfoKind::TlsServerEndPoint => {
-            let binding = session.tls().channel_binding(ChannelBinding::TlsServerEndPoint).ok()?;
-            binding.bytes().to_vec()
-        }
-        // TLS 1.3 has none, and of TLS 1.2 the library does not tell the Finished messages.
-        InfoKind::TlsUnique | InfoKind::Unknown(_) => return None,
-    };
-    let fact = Fact::new(&found).ok()?;
-    asked.is_none_or(|asked| *asked == fact).then_some(fact)
+/// What binds a login to the session.
+async fn binding(
+    session: &SessionHandle,
+    binding: ChannelBinding,
+) -> Result<Result<KeyingMaterial, ExporterError>, ErrorCode> {
+    let asked = session.look(move |session| session.tls().channel_binding(binding));
+    Ok(asked.await.ok_or(ErrorCode::ControlKeyNotFound)?.await)
 }
 
-/// One of several names can only be compared with: which one to tell?
-fn alternative(certificate: &[u8], asked: &Fact) -> Option<Fact> {
-    let names = encoded_names(certificate)?;
-    names.alternative.contains(&asked.as_bytes()).then(|| asked.clone())
+/// What the two certificates say. Of several names `asked` is the one, if it is there.
+fn fact(session: &Session, kind: InfoKind, asked: Option<&[u8]>) -> Option<Vec<u8>> {
+    let own = || encoded_names(session.own()?.certificate_der());
+    let peer = || encoded_names(session.tls().peer_certificate()?);
+    let one_of = |names: EncodedNames<'_>| asked.filter(|name| names.alternative.contains(name));
+    let found = match kind {
+        InfoKind::PeerSubject => peer()?.subject,
+        InfoKind::PeerIssuer => peer()?.issuer,
+        InfoKind::OwnSubject => own()?.subject,
+        InfoKind::OwnIssuer => own()?.issuer,
+        InfoKind::PeerSubjectAltName => one_of(peer()?)?,
+        InfoKind::OwnSubjectAltName => one_of(own()?)?,
+        // TLS 1.3 has no `tls-unique`, and of TLS 1.2 the library does not tell the Finished messages.
+        InfoKind::TlsUnique | InfoKind::TlsServerEndPoint | InfoKind::Unknown(_) => return None,
+    };
+    Some(found.to_vec())
 }
 
 /// PAGE: a text, page by page.

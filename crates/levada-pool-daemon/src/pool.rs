@@ -27,9 +27,8 @@ const RESERVE: usize = 64;
 /// Descriptors of a control connection: its own, and the one that came with half a packet.
 const PER_CLIENT: usize = 2;
 
-/// Descriptors of a session: the network's twice, to end it for all who hold it, and the plain side's
-/// twice, to see whether its application has let go of it.
-const PER_SESSION: usize = 4;
+/// Descriptors of a session: the network's and the plain side's.
+const PER_SESSION: usize = 2;
 
 /// How much a pool takes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +40,7 @@ pub struct PoolLimits {
     /// are refused. 64 by default.
     pub exchanges: usize,
     /// Sessions at once, handshakes among them; more are refused. 16384 by default, each of which
-    /// takes four descriptors.
+    /// takes two descriptors.
     pub sessions: usize,
     /// How long a handshake may take that states no time, the application's answers included. 40 s by
     /// default.

@@ -10,8 +10,7 @@ use levada_pool_wire::{ErrorCode, Report};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Sleep, sleep};
 
-use crate::hangup::Hangup;
-use crate::plain::Probe;
+use crate::plain::Plain;
 
 /// How long an application that has closed its control connection may take to close the plain side
 /// as well: a process that ends closes one descriptor after the other.
@@ -58,9 +57,7 @@ pub(crate) struct Session {
     tls: Socket,
     /// Who we are to the peer, where we have shown it.
     own: Option<Identity>,
-    plain: Socket,
-    probe: Probe,
-    _hangup: Hangup,
+    plain: Plain,
     relay: Relay,
     inbox: mpsc::UnboundedReceiver<Inquiry>,
     handle: SessionHandle,
@@ -68,17 +65,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(
-        tls: Socket,
-        own: Option<Identity>,
-        hangup: Hangup,
-        plain: Socket,
-        probe: Probe,
-    ) -> Self {
+    pub(crate) fn new(tls: Socket, own: Option<Identity>, plain: Plain) -> Self {
         let (sender, inbox) = mpsc::unbounded_channel();
         let handle = SessionHandle(sender);
         let relay = Relay::default();
-        Self { tls, own, plain, probe, _hangup: hangup, relay, inbox, handle, grace: None }
+        Self { tls, own, plain, relay, inbox, handle, grace: None }
     }
 
     pub(crate) fn handle(&self) -> SessionHandle {
@@ -116,7 +107,7 @@ impl Session {
                     Inquiry::Cut => self.cut(),
                 }
             }
-            let relayed = self.relay.poll(cx, &mut self.tls, &mut self.plain);
+            let relayed = self.relay.poll(cx, &mut self.tls, &mut self.plain.stream);
             // Behind the relay, so that whoever has seen the plain side end is told how.
             for look in looks {
                 look(self);
@@ -126,7 +117,7 @@ impl Session {
                 && grace.as_mut().poll(cx).is_ready()
             {
                 self.grace = None;
-                if !self.probe.is_let_go() {
+                if !self.plain.is_let_go() {
                     self.cut();
                     changed = true;
                 }
@@ -139,7 +130,7 @@ impl Session {
 
     fn cut(&mut self) {
         self.tls.abort();
-        self.plain.abort();
+        self.plain.stream.abort();
     }
 }
 

@@ -84,6 +84,7 @@ pub use name::{NameError, SessionName};
 pub use offload::{Awaited, BlockingPool, Work};
 pub use passphrase::Passphrase;
 pub use pem::PemError;
+pub use private_key::{KeyAlgorithm, check_private_key};
 pub use revocation::{CrlError, Crls};
 pub use rules::{CrlScope, PeerRules};
 pub use server::{ClientAuth, TlsServer, TlsServerBuilder};

@@ -292,7 +292,7 @@ fn client_rules(
         ClientAuth::Requested(anchors) => (anchors, false),
         ClientAuth::Required(anchors) => (anchors, true),
     };
-    if anchors.is_platform() {
+    if anchors.has_platform() {
         return Err(TlsConfigError::PlatformForClients);
     }
     let algorithms = provider.signature_verification_algorithms;

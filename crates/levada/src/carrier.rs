@@ -1,21 +1,20 @@
 //! What moves the bytes: the transports below every layer.
 
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use levada_core::{Endpoint, Facts};
+use levada_core::Endpoint;
 use rustix::io::{Errno, retry_on_intr};
-use rustix::net::RecvFlags;
+use rustix::net::{RecvFlags, Shutdown};
 use socket2::{Domain, SockRef};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::memory;
 use crate::pool::Pooled;
-use crate::socket::Socket;
 use crate::splice::Pipe;
 use crate::stdio::Stdio;
 
@@ -34,11 +33,15 @@ pub(crate) enum Kind {
     Pooled(Box<Pooled>),
 }
 
-/// Somebody else's stream, or one of ours through a proxy, whose ends are known.
-pub(crate) struct Foreign {
-    stream: Pin<Box<dyn Duplex>>,
-    ends: [Option<Endpoint>; 2],
+/// The addresses of a transport's two ends, as far as they are known.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    pub(crate) local: Option<Endpoint>,
+    pub(crate) peer: Option<Endpoint>,
 }
+
+/// Somebody else's stream.
+pub(crate) struct Foreign(Pin<Box<dyn Duplex>>);
 
 /// Both of tokio's stream traits.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send {}
@@ -78,13 +81,7 @@ impl Carrier {
     /// Takes any stream that speaks tokio's traits. Its end of file is its goodbye; it cannot be
     /// reset, so aborting only drops it.
     pub fn foreign(stream: impl AsyncRead + AsyncWrite + Send + 'static) -> Self {
-        Self(Kind::Foreign(Foreign { stream: Box::pin(stream), ends: [None, None] }))
-    }
-
-    /// Takes a stream to a proxy that has connected us.
-    pub(crate) fn tunnel(socket: Socket) -> Self {
-        let Facts { local, peer, .. } = socket.facts();
-        Self(Kind::Foreign(Foreign { stream: Box::pin(socket), ends: [local, peer] }))
+        Self(Kind::Foreign(Foreign(Box::pin(stream))))
     }
 
     /// Takes over a connected stream socket, TCP or Unix, from whoever opened it.
@@ -144,14 +141,18 @@ impl Carrier {
         Ok(Self(Kind::Stdio(Stdio::open()?)))
     }
 
+    /// Asks the system for the addresses of both ends.
+    pub(crate) fn ends(&self) -> Ends {
+        Ends { local: self.local(), peer: self.peer() }
+    }
+
     pub(crate) fn local(&self) -> Option<Endpoint> {
         match &self.0 {
             Kind::Tcp(tcp) => tcp.local_addr().ok().map(Endpoint::Ip),
             Kind::Unix(unix) => unix.local_addr().ok().map(|address| unix_endpoint(&address)),
             Kind::Memory(_) => Some(Endpoint::Memory),
             Kind::Stdio(_) => Some(Endpoint::Stdio),
-            Kind::Foreign(foreign) => foreign.ends[0].clone(),
-            Kind::Pooled(_) => None,
+            Kind::Foreign(_) | Kind::Pooled(_) => None,
         }
     }
 
@@ -159,8 +160,7 @@ impl Carrier {
         match &self.0 {
             Kind::Tcp(tcp) => tcp.peer_addr().ok().map(Endpoint::Ip),
             Kind::Unix(unix) => unix.peer_addr().ok().map(|address| unix_endpoint(&address)),
-            Kind::Foreign(foreign) => foreign.ends[1].clone(),
-            Kind::Memory(_) | Kind::Stdio(_) | Kind::Pooled(_) => self.local(),
+            Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) | Kind::Pooled(_) => self.local(),
         }
     }
 
@@ -174,7 +174,7 @@ impl Carrier {
             Kind::Unix(unix) => Pin::new(unix).poll_read(cx, buf),
             Kind::Memory(pipe) => pipe.poll_read(cx, buf),
             Kind::Stdio(stdio) => stdio.poll_read(cx, buf),
-            Kind::Foreign(foreign) => foreign.stream.as_mut().poll_read(cx, buf),
+            Kind::Foreign(foreign) => foreign.0.as_mut().poll_read(cx, buf),
             Kind::Pooled(pooled) => pooled.poll_read(cx, buf),
         }
     }
@@ -186,13 +186,7 @@ impl Carrier {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let socket = match &self.0 {
-            Kind::Tcp(tcp) => tcp.as_fd(),
-            Kind::Unix(unix) => unix.as_fd(),
-            Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) | Kind::Pooled(_) => {
-                return self.poll_read(cx, buf);
-            }
-        };
+        let Some(socket) = self.descriptor() else { return self.poll_read(cx, buf) };
         let room = buf.initialize_unfilled();
         match retry_on_intr(|| rustix::net::recv(socket, &mut *room, RecvFlags::DONTWAIT)) {
             Ok((count, _)) => {
@@ -214,7 +208,7 @@ impl Carrier {
             Kind::Unix(unix) => Pin::new(unix).poll_write(cx, buf),
             Kind::Memory(pipe) => pipe.poll_write(cx, buf),
             Kind::Stdio(stdio) => stdio.poll_write(cx, buf),
-            Kind::Foreign(foreign) => foreign.stream.as_mut().poll_write(cx, buf),
+            Kind::Foreign(foreign) => foreign.0.as_mut().poll_write(cx, buf),
             Kind::Pooled(pooled) => pooled.poll_write_vectored(cx, &[IoSlice::new(buf)]),
         }
     }
@@ -227,12 +221,29 @@ impl Carrier {
         match &mut self.0 {
             Kind::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
             Kind::Unix(unix) => Pin::new(unix).poll_write_vectored(cx, bufs),
-            Kind::Foreign(foreign) => foreign.stream.as_mut().poll_write_vectored(cx, bufs),
+            Kind::Foreign(foreign) => foreign.0.as_mut().poll_write_vectored(cx, bufs),
             Kind::Pooled(pooled) => pooled.poll_write_vectored(cx, bufs),
             Kind::Memory(_) | Kind::Stdio(_) => {
                 let first = bufs.iter().find(|buf| !buf.is_empty());
                 self.poll_write(cx, first.map_or(&[], |buf| buf))
             }
+        }
+    }
+
+    /// The descriptor of a TCP or Unix transport.
+    pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match &self.0 {
+            Kind::Tcp(tcp) => Some(tcp.as_fd()),
+            Kind::Unix(unix) => Some(unix.as_fd()),
+            Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) | Kind::Pooled(_) => None,
+        }
+    }
+
+    /// The session of a pool that it comes from.
+    pub(crate) fn pooled(&self) -> Option<&Pooled> {
+        match &self.0 {
+            Kind::Pooled(pooled) => Some(pooled),
+            _ => None,
         }
     }
 
@@ -294,7 +305,7 @@ impl Carrier {
     /// Pushes on what a transport below may hold back.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.0 {
-            Kind::Foreign(foreign) => foreign.stream.as_mut().poll_flush(cx),
+            Kind::Foreign(foreign) => foreign.0.as_mut().poll_flush(cx),
             // The kernel, or the other end, has every byte already.
             Kind::Tcp(_) | Kind::Unix(_) | Kind::Memory(_) | Kind::Stdio(_) | Kind::Pooled(_) => {
                 Poll::Ready(Ok(()))
@@ -315,7 +326,7 @@ impl Carrier {
                 stdio.finish();
                 Poll::Ready(Ok(()))
             }
-            Kind::Foreign(foreign) => foreign.stream.as_mut().poll_shutdown(cx),
+            Kind::Foreign(foreign) => foreign.0.as_mut().poll_shutdown(cx),
             Kind::Pooled(pooled) => pooled.poll_finish(cx),
         }
     }
@@ -327,6 +338,15 @@ impl Carrier {
             Kind::Tcp(tcp) => tcp.take_error().ok().flatten(),
             Kind::Unix(unix) => unix.take_error().ok().flatten(),
             Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) | Kind::Pooled(_) => None,
+        }
+    }
+
+    /// Ends both directions of the connection for everybody who holds the socket. What was sent still
+    /// arrives.
+    pub(crate) fn hang_up(&self) {
+        if let Some(socket) = self.descriptor() {
+            // A connection that is gone already needs no end.
+            let _ = rustix::net::shutdown(socket, Shutdown::Both);
         }
     }
 

@@ -12,11 +12,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use levada_address::{ConnectEndpoint, Family, Host, UnixName};
-use levada_core::{ConnectFailure, Deadline, Deadlines, Ending, OsError};
+use levada_core::{ConnectFailure, Deadline, Deadlines, Ending, Endpoint, OsError};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, Ends};
 use crate::memory::Pipe;
 use crate::proxy::Proxy;
 use crate::resolve::{IpVersion, Resolve, Resolving};
@@ -40,9 +40,12 @@ pub(crate) enum News {
     AttemptFailed(SocketAddr, OsError),
 }
 
+/// The transport and its ends, or why there is none.
+type Outcome = Result<(Carrier, Ends), Ending>;
+
 /// A transport that is being connected.
 pub(crate) struct Dialing {
-    outcome: Pin<Box<dyn Future<Output = Result<Carrier, Ending>> + Send>>,
+    outcome: Pin<Box<dyn Future<Output = Outcome> + Send>>,
     news: Board,
 }
 
@@ -66,7 +69,7 @@ impl Dialing {
     }
 
     /// Polls for the transport. Whatever the answer, [`Dialing::news`] may have some.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Carrier, Ending>> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         self.outcome.as_mut().poll(cx)
     }
 
@@ -93,7 +96,11 @@ async fn dial(
     tcp: TcpOptions,
     deadlines: Deadlines,
     news: Board,
-) -> Result<Carrier, Ending> {
+) -> Outcome {
+    let asked = |carrier: Carrier| {
+        let ends = carrier.ends();
+        (carrier, ends)
+    };
     let system = |error: io::Error| Ending::SocketError((&error).into());
     match endpoint {
         ConnectEndpoint::Tcp { host, port, family, bind } => {
@@ -114,11 +121,19 @@ async fn dial(
             };
             let attempt = |address| connect(address, bind, tcp);
             let connecting = async {
-                let tcp = race(&mut candidates, attempt, &news).await?;
-                match &proxy {
-                    Some(proxy) => Box::pin(proxy.connect(tcp, &host, port)).await,
-                    None => Ok(tcp.into()),
-                }
+                let (tcp, address) = race(&mut candidates, attempt, &news).await?;
+                // The system takes the unspecified address for its own loopback one.
+                let peer = if address.ip().is_unspecified() {
+                    tcp.peer_addr().ok()
+                } else {
+                    Some(address)
+                };
+                let [local, peer] = [tcp.local_addr().ok(), peer].map(|end| end.map(Endpoint::Ip));
+                let carrier = match &proxy {
+                    Some(proxy) => Box::pin(proxy.connect(tcp, &host, port)).await?,
+                    None => tcp.into(),
+                };
+                Ok((carrier, Ends { local, peer }))
             };
             within(deadlines, Deadline::Connect, connecting).await
         }
@@ -126,12 +141,12 @@ async fn dial(
             news.pin(News::Attempt(None));
             let connecting = async {
                 let stream = UnixStream::connect(kernel_name(&name)).await;
-                stream.map(Carrier::from).map_err(system)
+                stream.map(|stream| asked(stream.into())).map_err(system)
             };
             within(deadlines, Deadline::Connect, connecting).await
         }
-        ConnectEndpoint::Stdio => Carrier::stdio().map_err(system),
-        ConnectEndpoint::Echo => Ok(Pipe::echo(ECHO).into()),
+        ConnectEndpoint::Stdio => Carrier::stdio().map(asked).map_err(system),
+        ConnectEndpoint::Echo => Ok(asked(Pipe::echo(ECHO).into())),
         other => {
             let text = format!("{other:?} cannot be dialled");
             Err(system(io::Error::new(io::ErrorKind::Unsupported, text)))
@@ -251,12 +266,12 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 }
 
 /// Tries the addresses, each a little after the one before or as soon as that failed; the first
-/// that connects wins, and the error of the last that failed is that of all.
+/// that connects wins, with its address, and the error of the last that failed is that of all.
 async fn race<A>(
     candidates: &mut Candidates,
     attempt: impl Fn(SocketAddr) -> A,
     news: &Board,
-) -> Result<TcpStream, Ending>
+) -> Result<(TcpStream, SocketAddr), Ending>
 where
     A: Future<Output = io::Result<TcpStream>>,
 {
@@ -273,7 +288,10 @@ where
                 }
             });
             match settled {
-                Some((_, Ok(stream))) => return Poll::Ready(Ok(stream)),
+                Some((index, Ok(stream))) => {
+                    let (address, _) = running.swap_remove(index);
+                    return Poll::Ready(Ok((stream, address)));
+                }
                 Some((index, Err(error))) => {
                     let (address, _) = running.swap_remove(index);
                     news.pin(News::AttemptFailed(address, (&error).into()));

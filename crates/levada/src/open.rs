@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use levada_address::{
@@ -11,7 +12,7 @@ use levada_address::{
     ConnectEndpoint, ConnectPool, ConnectProxy, ConnectTls, ConnectWebSocket, Host, IdentityFiles,
     ListenAddress, ListenEndpoint, ListenPool, ListenTls, ListenWebSocket, SessionOptions,
 };
-use levada_core::Deadlines;
+use levada_core::{ClosePolicy, Deadlines};
 use levada_pool::TlsRequest;
 use levada_pool::wire::TextError;
 use levada_tls::{
@@ -83,7 +84,7 @@ pub struct Binder {
     web_socket: Option<ServerOptions>,
     identities: Vec<Identity>,
     key_log: Option<KeyLogFile>,
-    options: Options,
+    options: Arc<Options>,
 }
 
 impl Binder {
@@ -110,7 +111,7 @@ impl Binder {
             (None, Some(pool)) => pool_server(pool)?.into(),
             (None, None) => ServerLayer::default(),
         };
-        let options = Options { deadlines, ..Options::default() };
+        let options = Arc::new(Options { deadlines, ..Options::default() });
         let web_socket = web_socket.map(|ws| web_socket_server(&ws, deadlines)).transpose()?;
         let address = address.clone();
         Ok(Self { address, endpoint, layer, web_socket, identities, key_log, options })
@@ -137,6 +138,11 @@ impl Binder {
         &self.identities
     }
 
+    /// How a WebSocket is opened on each stream, if one is.
+    pub const fn web_socket(&self) -> Option<&ServerOptions> {
+        self.web_socket.as_ref()
+    }
+
     /// The TLS of its own that the address asks for, if it does.
     pub const fn tls(&self) -> Option<&TlsServer> {
         self.layer.tls()
@@ -150,6 +156,13 @@ impl Binder {
     /// [`SetupError::KeyLog`] when it cannot be opened.
     pub fn open_key_log(&self) -> Result<(), SetupError> {
         self.key_log.as_ref().map_or(Ok(()), KeyLogFile::open)
+    }
+
+    /// Lets several listeners share one port (`SO_REUSEPORT`), if all of them say so.
+    #[must_use]
+    pub fn share_port(mut self) -> Self {
+        Arc::make_mut(&mut self.options).tcp.reuse_port = true;
+        self
     }
 
     /// Listens.
@@ -178,7 +191,7 @@ impl Binder {
     /// Outside a tokio runtime that has io enabled.
     pub async fn bind_as(&self, layer: impl Into<ServerLayer>) -> Result<Listener, SetupError> {
         self.open_key_log()?;
-        let listener = Listener::bind(&self.endpoint, layer, self.options)
+        let listener = Listener::bind(&self.endpoint, layer, Arc::clone(&self.options))
             .await
             .map_err(|error| SetupError::Listen { address: self.address.clone(), error })?;
         Ok(match &self.web_socket {
@@ -198,7 +211,7 @@ pub struct Dialer {
     proxy: Option<Proxy>,
     identity: Option<Identity>,
     key_log: Option<KeyLogFile>,
-    options: Options,
+    options: Arc<Options>,
 }
 
 /// What every stream of a dialer is wrapped in.
@@ -233,7 +246,7 @@ impl Dialer {
             (None, Some(pool)) => Wrap::Pool(pool_client(pool)?),
             (None, None) => Wrap::Plain,
         };
-        let options = Options { deadlines, ..Options::default() };
+        let options = Arc::new(Options { deadlines, ..Options::default() });
         let web_socket = web_socket.map(|ws| web_socket_client(&ws, deadlines)).transpose()?;
         let proxy = proxy.map(|wanted| through(&wanted)).transpose()?;
         let address = address.clone();
@@ -265,6 +278,14 @@ impl Dialer {
         self.identity.as_ref()
     }
 
+    /// What the peer's goodbye means for our own direction on a stream without a WebSocket; half-open
+    /// unless said otherwise.
+    #[must_use]
+    pub fn close_policy(mut self, policy: ClosePolicy) -> Self {
+        Arc::make_mut(&mut self.options).close = policy;
+        self
+    }
+
     /// Opens the file for the secrets of sessions, if the address has one (`danger-key-log`).
     /// [`dial`](Self::dial) does it, too: this is for who wants to know before.
     ///
@@ -289,7 +310,7 @@ impl Dialer {
             Wrap::Pool(session) => session.clone().into(),
         };
         let (proxy, endpoint) = (self.proxy.clone(), self.endpoint.clone());
-        let socket = Socket::dial_through(proxy, endpoint, layer, self.options);
+        let socket = Socket::dial_through(proxy, endpoint, layer, Arc::clone(&self.options));
         Ok(match &self.web_socket {
             Some(options) => WsStream::client(socket, options.clone()).into(),
             None => socket.into(),

@@ -114,7 +114,7 @@ impl Proxy {
         let options = Options { deadlines, ..Options::default() };
         let mut socket = Socket::adopt(tcp, session, options);
         ask_under_tls(&mut socket, request.as_bytes()).await.map_err(ending_of)?;
-        Ok(Carrier::tunnel(socket))
+        Ok(Carrier::foreign(socket))
     }
 }
 

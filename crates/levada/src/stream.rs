@@ -63,22 +63,33 @@ pub trait Watched: AsyncRead + AsyncWrite + Unpin {
     }
 }
 
+/// What every kind of stream has as methods of its own.
+macro_rules! own_methods {
+    () => {
+        fn state(&self) -> State {
+            self.state()
+        }
+
+        fn ended(&self) -> Option<&Ended> {
+            self.ended()
+        }
+
+        fn facts(&self) -> Facts {
+            self.facts()
+        }
+
+        fn events(&mut self) -> Events {
+            self.events()
+        }
+
+        fn abort(&mut self) {
+            self.abort();
+        }
+    };
+}
+
 impl Watched for Socket {
-    fn state(&self) -> State {
-        self.state()
-    }
-
-    fn ended(&self) -> Option<&Ended> {
-        self.ended()
-    }
-
-    fn facts(&self) -> Facts {
-        self.facts()
-    }
-
-    fn events(&mut self) -> Events {
-        self.events()
-    }
+    own_methods!();
 
     fn poll_established(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_established(cx)
@@ -91,28 +102,10 @@ impl Watched for Socket {
     fn as_socket(&mut self) -> Option<&mut Socket> {
         Some(self)
     }
-
-    fn abort(&mut self) {
-        self.abort();
-    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Watched for WsStream<S> {
-    fn state(&self) -> State {
-        self.state()
-    }
-
-    fn ended(&self) -> Option<&Ended> {
-        self.ended()
-    }
-
-    fn facts(&self) -> Facts {
-        self.facts()
-    }
-
-    fn events(&mut self) -> Events {
-        self.events()
-    }
+    own_methods!();
 
     fn poll_established(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_established(cx).map_err(Into::into)
@@ -124,10 +117,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Watched for WsStream<S> {
 
     fn breaks_off(&self) -> bool {
         self.peer_broke_off()
-    }
-
-    fn abort(&mut self) {
-        self.abort();
     }
 
     /// With a Close frame 1011, if it can go without waiting.
@@ -258,21 +247,7 @@ impl Stream {
 }
 
 impl Watched for Stream {
-    fn state(&self) -> State {
-        self.state()
-    }
-
-    fn ended(&self) -> Option<&Ended> {
-        self.ended()
-    }
-
-    fn facts(&self) -> Facts {
-        self.facts()
-    }
-
-    fn events(&mut self) -> Events {
-        self.events()
-    }
+    own_methods!();
 
     fn poll_established(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
@@ -297,10 +272,6 @@ impl Watched for Stream {
             Self::Socket(_) => false,
             Self::WebSocket(stream) => stream.peer_broke_off(),
         }
-    }
-
-    fn abort(&mut self) {
-        self.abort();
     }
 
     fn fail(&mut self) {

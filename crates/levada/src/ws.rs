@@ -30,7 +30,7 @@ pub use levada_ws::frame::{PayloadTooLong, SizeLimits};
 pub use levada_ws::handshake::{
     Answer, AnswerError, Field, FieldError, Limits, Offer, OfferError, OriginPattern,
     OriginPatternError, Origins, OwnOrigin, Page, Paths, Refusal, Rejection, Request, Response,
-    Rules,
+    Rules, accept_of,
 };
 pub use levada_ws::{CloseCode, CloseFrame, ForbiddenCloseCode, ReasonTooLong};
 pub use open::{HandshakeError, Incoming};
@@ -153,22 +153,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> WsStream<S> {
     /// `prefix` is what was read of the connection behind the handshake, and not used yet: none of it
     /// is lost. `role` is the end that we are: a client masks what it sends.
     ///
-    /// # Moving from hyper
-    ///
-    /// `hyper::upgrade::Upgraded::downcast` gives the carrier together with its `read_buf`, and
-    /// `hyper_util::rt::TokioIo::into_inner` makes it speak tokio's traits:
-    ///
-    /// ```text
-    /// let upgraded = hyper::upgrade::on(request).await?;
-    /// let parts = upgraded.downcast::<TokioIo<TcpStream>>().expect("it is what was served");
-    /// let tcp = parts.io.into_inner();
-    /// let stream = WsStream::after_upgrade(tcp, parts.read_buf, Role::Server, WsOptions::default());
-    /// ```
-    ///
-    /// # Moving from tungstenite
-    ///
-    /// Where `tokio_tungstenite::accept_async(tcp)` stood, `WsStream::accept(tcp, options)` does the
-    /// whole handshake. To keep the one of `tungstenite::handshake`, take its stream and its tail:
+    /// Two examples of this crate take over from other libraries: `websocket_in_hyper`, where the prefix
+    /// is the `read_buf` of an upgraded stream, and `websocket_after_tungstenite`, where it is the tail
+    /// of a handshake.
     ///
     /// ```
     /// use levada::ws::WsOptions;

@@ -15,6 +15,16 @@ pub enum Paths {
     Listed(Vec<String>),
 }
 
+impl Paths {
+    /// Whether this path, which has no query, is served.
+    pub fn contains(&self, path: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Listed(paths) => paths.iter().any(|served| served == path),
+        }
+    }
+}
+
 /// Who is welcome, and what the answer says. The default welcomes everybody.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -34,6 +44,9 @@ pub struct Rules {
     pub fields: Vec<Field>,
     /// What is shown to those who ask for no WebSocket, by path. Elsewhere they get 426.
     pub pages: Vec<Page>,
+    /// The rules of other paths: of a request whose path is not among ours, the first of these judges
+    /// that serves it.
+    pub others: Vec<Self>,
 }
 
 impl Rules {
@@ -43,10 +56,10 @@ impl Rules {
     ///
     /// The first rule that it fails: path, Origin, subprotocol.
     pub fn judge(&self, request: &Request) -> Result<Answer, Refusal> {
-        if let Paths::Listed(paths) = &self.paths
-            && !paths.iter().any(|path| path == request.path())
-        {
-            return Err(Refusal::Path);
+        if !self.paths.contains(request.path()) {
+            let mut others = self.others.iter();
+            let other = others.find(|other| other.paths.contains(request.path()));
+            return other.ok_or(Refusal::Path)?.judge(request);
         }
         let is_own = || self.own_origin.allows(request.origin(), request.host());
         if !self.origins.allow(request.origin()) && !is_own() {

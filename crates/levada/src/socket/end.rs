@@ -46,8 +46,10 @@ impl Socket {
                 if cuts {
                     carrier.reset();
                 }
-                self.transport = Transport::Gone;
+                self.let_go();
             }
+            // Its goodbye was the end of file, which is sent once.
+            _ if self.session.is_none() && self.goodbyes.ours() == Ours::Sent => {}
             // Where a write waits, a FIN could be taken for the end of what we had to say.
             Ending::TimedOut(_)
                 if self.watch.life.mode() == Mode::Plain && self.watch.write_waits => {}
@@ -71,6 +73,17 @@ impl Socket {
             | Ending::WsProtocol(_)
             | Ending::Refused(_) => {}
         }
+    }
+
+    /// Drops the transport.
+    fn let_go(&mut self) {
+        if let Transport::Up(carrier) = &self.transport
+            && self.options.hang_up
+            && self.session.is_some()
+        {
+            carrier.hang_up();
+        }
+        self.transport = Transport::Gone;
     }
 
     /// The transport failed, in either direction.
@@ -157,5 +170,6 @@ impl Drop for Socket {
         {
             carrier.reset();
         }
+        self.let_go();
     }
 }
