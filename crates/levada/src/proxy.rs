@@ -61,9 +61,10 @@ impl Proxy {
             both.extend_from_slice(password.map_or(&[], Passphrase::bytes));
             Zeroizing::new(Base64::encode_string(&both))
         });
-        let tls = match address.tls {
-            true => Some((tls()?, SessionName::new(&address.host.to_string())?)),
-            false => None,
+        let tls = if address.tls {
+            Some((tls()?, SessionName::new(&address.host.to_string())?))
+        } else {
+            None
         };
         Ok(Self { address, secrets: Arc::new(RwLock::new(Secrets { credentials, tls })) })
     }
