@@ -27,9 +27,9 @@ pub(crate) enum Kind {
     Tcp(TcpStream),
     Unix(UnixStream),
     Memory(memory::Pipe),
-    Stdio(Stdio),
+    /// Boxed, as is the last one: the streams of most programs are of another sort.
+    Stdio(Box<Stdio>),
     Foreign(Foreign),
-    /// Boxed: the streams of most programs are of another sort.
     Pooled(Box<Pooled>),
 }
 
@@ -138,7 +138,7 @@ impl Carrier {
     ///
     /// Outside a tokio runtime that has io enabled.
     pub fn stdio() -> io::Result<Self> {
-        Ok(Self(Kind::Stdio(Stdio::open()?)))
+        Ok(Self(Kind::Stdio(Box::new(Stdio::open()?))))
     }
 
     /// Asks the system for the addresses of both ends.

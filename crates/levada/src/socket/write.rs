@@ -243,11 +243,11 @@ impl Socket {
         {
             error = reason;
         }
-        self.write_error = Some(OsError::from(&error));
+        self.write_error = Some(Box::new(OsError::from(&error)));
         if self.session.is_some() && self.dying.is_none() {
             self.read_ahead(cx);
         }
-        match self.dying.take() {
+        match self.dying.take().map(|ending| *ending) {
             // No alert of ours can go out.
             Some(Ending::FatalError { cause, .. }) => {
                 self.end(Ending::FatalError { alert: None, cause });
