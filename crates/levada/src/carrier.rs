@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use levada_core::Endpoint;
 use rustix::io::{Errno, retry_on_intr};
-use rustix::net::RecvFlags;
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, sendmsg};
 use socket2::{Domain, SockRef};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -236,6 +236,25 @@ impl Carrier {
         }
     }
 
+    /// As [`poll_write_vectored`](Self::poll_write_vectored), where more follows at once, if only the
+    /// end: TCP sends both in one segment.
+    pub(crate) fn poll_write_before_more(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let Kind::Tcp(tcp) = &self.0 else { return self.poll_write_vectored(cx, bufs) };
+        let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+        loop {
+            ready!(tcp.poll_write_ready(cx))?;
+            let send = || sendmsg(tcp, bufs, &mut SendAncillaryBuffer::default(), flags);
+            match tcp.try_io(Interest::WRITABLE, || Ok(retry_on_intr(send)?)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                sent => return Poll::Ready(sent),
+            }
+        }
+    }
+
     /// Whether bytes can pass through it inside the kernel.
     pub(crate) const fn can_splice(&self) -> bool {
         matches!(self.0, Kind::Tcp(_) | Kind::Unix(_))
@@ -350,6 +369,8 @@ impl Carrier {
 pub(crate) struct Writer<'a, 'cx> {
     pub(crate) carrier: &'a mut Carrier,
     pub(crate) cx: &'a mut Context<'cx>,
+    /// Whether more follows at once.
+    pub(crate) more_follows: bool,
 }
 
 impl io::Write for Writer<'_, '_> {
@@ -358,7 +379,11 @@ impl io::Write for Writer<'_, '_> {
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self.carrier.poll_write_vectored(self.cx, bufs) {
+        let written = match self.more_follows {
+            true => self.carrier.poll_write_before_more(self.cx, bufs),
+            false => self.carrier.poll_write_vectored(self.cx, bufs),
+        };
+        match written {
             Poll::Ready(result) => result,
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
         }
