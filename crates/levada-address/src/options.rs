@@ -70,6 +70,11 @@ impl Options {
         self.0.extend(values.into_iter().map(|value| Entry { spec, value, own: false }));
     }
 
+    /// Takes out all that is said about `word`.
+    pub(crate) fn take_out(&mut self, word: &str) {
+        self.0.retain(|entry| entry.spec.word != word);
+    }
+
     /// Puts `folder` before every path that is relative.
     pub(crate) fn begin_paths_at(&mut self, folder: &Path) {
         for entry in &mut self.0 {

@@ -1,5 +1,7 @@
 //! `levada check`: what `levada serve --config` would do, told without doing it.
 
+mod web_socket;
+
 use std::io::{self, Write as _};
 
 use std::path::Path;
@@ -19,6 +21,7 @@ use crate::log::{Format, rfc3339};
 use crate::plan::{CheckPlan, ServePlan, Service};
 use crate::prepared::Prepared;
 use crate::validity;
+use web_socket::WebSocket;
 
 /// The whole plan.
 #[derive(Debug, Serialize)]
@@ -52,6 +55,9 @@ struct End {
     trusts: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     alpn: Vec<String>,
+    /// How a WebSocket is opened, where one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    websocket: Option<WebSocket>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     dangers: Vec<Danger>,
     #[serde(rename = "deadlines_ms", serialize_with = "deadlines_ms")]
@@ -93,7 +99,7 @@ fn check(plan: &ServePlan, now: OffsetDateTime) -> Result<Checked, Stop> {
     let routes = match &plan.service {
         Service::Config(file) => file.prepare()?,
         // Only a file is checked.
-        Service::Bridges(_) | Service::Development(_) => Vec::new(),
+        Service::Bridges(_) => Vec::new(),
     };
     let connections = || limits::default_connections(limits::raise_open_files());
     Ok(Checked {
@@ -128,6 +134,7 @@ impl Route {
                 },
                 trusts: listen.tls.as_ref().and_then(trusts_clients),
                 alpn: listen.tls.as_ref().map_or_else(Vec::new, |tls| texts(&tls.alpn)),
+                websocket: listen.web_socket.map(WebSocket::accepted),
                 dangers: Danger::all_of(&route.listen),
                 deadlines: listen.deadlines,
             },
@@ -143,6 +150,7 @@ impl Route {
                 },
                 trusts: to.tls.as_ref().map(trusts_target),
                 alpn: to.tls.as_ref().map_or_else(Vec::new, |tls| texts(&tls.alpn)),
+                websocket: to.web_socket.map(WebSocket::asked_for),
                 dangers: Danger::all_of(&route.to),
                 deadlines: to.deadlines,
             },
@@ -282,6 +290,9 @@ impl End {
         lines.extend(self.trusts.iter().map(|whom| format!("    {whom}")));
         if !self.alpn.is_empty() {
             lines.push(format!("    alpn {}", self.alpn.join(",")));
+        }
+        if let Some(websocket) = &self.websocket {
+            websocket.text(lines);
         }
         lines.extend(self.dangers.iter().map(|danger| format!("    {danger}")));
         let limits = each(&self.deadlines).map(|(deadline, time)| {

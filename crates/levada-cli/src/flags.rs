@@ -99,11 +99,6 @@ impl Flags {
         Self(given.collect())
     }
 
-    /// The first flag among `words` that was given.
-    pub(crate) fn first_of(&self, words: &[&str]) -> Option<&'static str> {
-        self.0.iter().map(|(row, _)| row.word).find(|word| words.contains(word))
-    }
-
     /// Gives the flags to the addresses that they fit: to the listening ones, else to the targets.
     /// What every stream has, and the version of IP, goes to both. What an address says itself wins.
     pub(crate) fn set(

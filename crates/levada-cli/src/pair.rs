@@ -42,6 +42,7 @@ async fn join(client: &mut Stream, target: &mut Option<Box<Stream>>, choice: &Ch
     if client.established().await.is_err() {
         return;
     }
+    choice.settle(client);
     // It is established by a choice.
     let Some(way) = choice.way() else { return };
     // No random bytes: as bad as a target that fails, which the drop of the client tells.

@@ -31,7 +31,6 @@
 #![forbid(unsafe_code)]
 
 mod control;
-mod hangup;
 mod inquiries;
 mod names;
 mod notice;

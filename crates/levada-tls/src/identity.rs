@@ -224,7 +224,7 @@ impl fmt::Debug for Identity {
 }
 
 /// The blocks of a file: those of a PEM text, or the one that a DER file is.
-fn blocks(file: &[u8]) -> Result<Vec<Block>, IdentityError> {
+pub(crate) fn blocks(file: &[u8]) -> Result<Vec<Block>, IdentityError> {
     if pem::is_pem(file) {
         return Ok(pem::blocks(file)?);
     }

@@ -221,27 +221,6 @@ fn the_order_of_a_chain_is_checked() {
 }
 
 #[test]
-fn debug_never_shows_a_secret() {
-    let identity = Identity::from_pem(CERT, Some(KEY), None).unwrap();
-    let passphrase = passphrase();
-    let table = Identities::one(&identity);
-    let server = levada_tls::TlsServer::builder(table.clone());
-    let client = levada_tls::TlsClient::builder().identity(identity.clone());
-    let shown = format!("{identity:?} {passphrase:?} {table:?} {server:?} {client:?}");
-    assert!(!shown.contains("correct-horse"));
-    // The key's bytes, in the forms in which Debug shows bytes.
-    let key = rcgen::KeyPair::from_pem(str::from_utf8(KEY).unwrap()).unwrap();
-    let der = key.serialized_der();
-    let secret = &der[36..68];
-    assert!(!shown.contains(&format!("{secret:?}")[1..20]));
-    assert!(!shown.contains("PRIVATE KEY"));
-    assert_eq!(
-        format!("{identity:?}"),
-        "Identity { names: [\"host.example\", \"*.host.example\"], certificates: 1, .. }"
-    );
-}
-
-#[test]
 fn names_are_those_of_the_certificate_and_each_has_one_identity() {
     let authority = Authority::new("root");
     let identity = authority.identity(&["A.example", "*.b.example", "192.0.2.1"]);

@@ -1,14 +1,14 @@
 //! What moves the bytes: the transports below every layer.
 
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use levada_core::Endpoint;
 use rustix::io::{Errno, retry_on_intr};
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, sendmsg};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, sendmsg};
 use socket2::{Domain, SockRef};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -186,13 +186,7 @@ impl Carrier {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let socket = match &self.0 {
-            Kind::Tcp(tcp) => tcp.as_fd(),
-            Kind::Unix(unix) => unix.as_fd(),
-            Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) | Kind::Pooled(_) => {
-                return self.poll_read(cx, buf);
-            }
-        };
+        let Some(socket) = self.descriptor() else { return self.poll_read(cx, buf) };
         let room = buf.initialize_unfilled();
         match retry_on_intr(|| rustix::net::recv(socket, &mut *room, RecvFlags::DONTWAIT)) {
             Ok((count, _)) => {
@@ -252,6 +246,23 @@ impl Carrier {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 sent => return Poll::Ready(sent),
             }
+        }
+    }
+
+    /// The descriptor of a TCP or Unix transport.
+    pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match &self.0 {
+            Kind::Tcp(tcp) => Some(tcp.as_fd()),
+            Kind::Unix(unix) => Some(unix.as_fd()),
+            Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) | Kind::Pooled(_) => None,
+        }
+    }
+
+    /// The session of a pool that it comes from.
+    pub(crate) fn pooled(&self) -> Option<&Pooled> {
+        match &self.0 {
+            Kind::Pooled(pooled) => Some(pooled),
+            _ => None,
         }
     }
 
@@ -346,6 +357,15 @@ impl Carrier {
             Kind::Tcp(tcp) => tcp.take_error().ok().flatten(),
             Kind::Unix(unix) => unix.take_error().ok().flatten(),
             Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) | Kind::Pooled(_) => None,
+        }
+    }
+
+    /// Ends both directions of the connection for everybody who holds the socket. What was sent still
+    /// arrives.
+    pub(crate) fn hang_up(&self) {
+        if let Some(socket) = self.descriptor() {
+            // A connection that is gone already needs no end.
+            let _ = rustix::net::shutdown(socket, Shutdown::Both);
         }
     }
 

@@ -271,9 +271,10 @@ where
                     let (address, _) = running.swap_remove(index);
                     let carrier = Carrier::from(stream);
                     // The system takes the unspecified address for its own loopback one.
-                    let peer = match address.ip().is_unspecified() {
-                        true => carrier.peer(),
-                        false => Some(Endpoint::Ip(address)),
+                    let peer = if address.ip().is_unspecified() {
+                        carrier.peer()
+                    } else {
+                        Some(Endpoint::Ip(address))
                     };
                     let ends = Ends { local: carrier.local(), peer };
                     return Poll::Ready(Ok((carrier, ends)));

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use levada_address::{CertificateRules, CrlCheck, IdentityFiles, PassphraseSource};
 use levada_tls::{Anchors, CrlScope, Crls, Identity, IdentityError, Passphrase, PeerRules};
+use zeroize::Zeroizing;
 
 use crate::open::SetupError;
 
@@ -38,7 +39,7 @@ fn identity(files: &IdentityFiles, is_asked: &mut bool) -> Result<Identity, Setu
             }
         }
     };
-    let identity = Identity::with_passphrase(&chain, key.as_deref(), ask);
+    let identity = Identity::with_passphrase(&chain, key.as_ref().map(|key| &key[..]), ask);
     if let Some(error) = unread {
         return Err(error);
     }
@@ -63,13 +64,13 @@ fn passphrase(source: &PassphraseSource) -> Result<Passphrase, SetupError> {
 }
 
 /// Without the line's end.
-fn first_line(mut bytes: Vec<u8>) -> Passphrase {
+fn first_line(mut bytes: Zeroizing<Vec<u8>>) -> Passphrase {
     let end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(bytes.len());
     bytes.truncate(end);
     if bytes.last() == Some(&b'\r') {
         bytes.pop();
     }
-    Passphrase::new(bytes)
+    Passphrase::new(std::mem::take(&mut bytes))
 }
 
 /// The authorities in the file `ca`. Without one it is by pins alone that anybody is trusted, where
@@ -107,6 +108,8 @@ pub(crate) fn peer_rules(words: &CertificateRules) -> Result<PeerRules, SetupErr
     Ok(lapses.fold(rules, |rules, lapse| rules.danger_ignore(*lapse)))
 }
 
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, SetupError> {
-    std::fs::read(path).map_err(|error| SetupError::Read { path: path.to_path_buf(), error })
+/// What is in a file, wiped when dropped: most of them hold a secret, or may.
+pub(crate) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, SetupError> {
+    let read = std::fs::read(path).map(Zeroizing::new);
+    read.map_err(|error| SetupError::Read { path: path.to_path_buf(), error })
 }

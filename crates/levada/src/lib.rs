@@ -81,10 +81,10 @@ pub use levada_core::{
 pub use levada_tls::{
     Anchors, AnchorsError, Candidate, ChannelBinding, ClientAuth, ClientHello, CrlError, CrlScope,
     Crls, DangerKeyLog, Decision, ExporterError, HelloAnswer, Identities, IdentitiesBuilder,
-    IdentitiesError, Identity, IdentityError, IdentityWarning, KeyingMaterial, NameError,
-    Passphrase, PeerRules, PemError, Session, SessionName, SignatureScheme, Signer, SignerError,
-    Signing, TicketKey, TicketKeys, TicketRing, TlsClient, TlsClientBuilder, TlsConfigError,
-    TlsServer, TlsServerBuilder, TlsVersion, read_certificate,
+    IdentitiesError, Identity, IdentityError, IdentityWarning, KeyAlgorithm, KeyingMaterial,
+    NameError, Passphrase, PeerRules, PemError, Session, SessionName, SignatureScheme, Signer,
+    SignerError, Signing, TicketKey, TicketKeys, TicketRing, TlsClient, TlsClientBuilder,
+    TlsConfigError, TlsServer, TlsServerBuilder, TlsVersion, check_private_key, read_certificate,
 };
 pub use listener::Listener;
 pub use memory::Pipe;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use levada_address::{Family, Host, ListenEndpoint, UnixName};
-use levada_core::{Endpoint, Rule};
+use levada_core::{Endpoint, OsError, Rule};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, UnixListener};
@@ -42,6 +42,7 @@ pub struct Listener {
     per_address: Option<Arc<PerAddress>>,
     web_socket: Option<ServerOptions>,
     accepting: watch::Sender<bool>,
+    short: watch::Sender<Option<OsError>>,
 }
 
 #[derive(Debug)]
@@ -102,6 +103,7 @@ impl Listener {
             per_address: None,
             web_socket: None,
             accepting: watch::Sender::new(true),
+            short: watch::Sender::new(None),
         })
     }
 
@@ -150,6 +152,12 @@ impl Listener {
         self.accepting.send_replace(true);
     }
 
+    /// What the machine lacks for the next connection, descriptors or memory; `None` while it lacks
+    /// nothing. [`accept`](Self::accept) waits it out.
+    pub fn shortage(&self) -> watch::Receiver<Option<OsError>> {
+        self.short.subscribe()
+    }
+
     /// Where it listens: with the port that the system chose, if it was to choose one.
     pub fn local(&self) -> Option<Endpoint> {
         self.local.clone()
@@ -175,13 +183,22 @@ impl Listener {
         let mut pause = Duration::from_millis(5);
         loop {
             let error = match self.accept_carrier().await {
-                Ok((carrier, ends)) => return Ok(self.wrap(self.take(carrier, ends, permit))),
+                Ok((carrier, ends)) => {
+                    self.short.send_if_modified(|short| short.take().is_some());
+                    return Ok(self.wrap(self.take(carrier, ends, permit)));
+                }
                 Err(error) => error,
             };
             match shortage(&error) {
                 Shortage::None => return Err(error),
                 Shortage::OfThisConnection => {}
                 Shortage::OfTheMachine => {
+                    let short = Some(OsError::from(&error));
+                    self.short.send_if_modified(|told| {
+                        let is_news = *told != short;
+                        *told = short;
+                        is_news
+                    });
                     sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_secs(1));
                 }

@@ -12,7 +12,7 @@ use levada_address::{
     ConnectPool, ConnectTls, ConnectWebSocket, Host, IdentityFiles, ListenAddress, ListenEndpoint,
     ListenPool, ListenTls, ListenWebSocket, SessionOptions,
 };
-use levada_core::Deadlines;
+use levada_core::{ClosePolicy, Deadlines};
 use levada_pool::TlsRequest;
 use levada_pool::wire::TextError;
 use levada_tls::{
@@ -137,6 +137,11 @@ impl Binder {
         &self.identities
     }
 
+    /// How a WebSocket is opened on each stream, if one is.
+    pub const fn web_socket(&self) -> Option<&ServerOptions> {
+        self.web_socket.as_ref()
+    }
+
     /// The TLS of its own that the address asks for, if it does.
     pub const fn tls(&self) -> Option<&TlsServer> {
         self.layer.tls()
@@ -150,6 +155,13 @@ impl Binder {
     /// [`SetupError::KeyLog`] when it cannot be opened.
     pub fn open_key_log(&self) -> Result<(), SetupError> {
         self.key_log.as_ref().map_or(Ok(()), KeyLogFile::open)
+    }
+
+    /// Lets several listeners share one port (`SO_REUSEPORT`), if all of them say so.
+    #[must_use]
+    pub fn share_port(mut self) -> Self {
+        Arc::make_mut(&mut self.options).tcp.reuse_port = true;
+        self
     }
 
     /// Listens.
@@ -258,6 +270,14 @@ impl Dialer {
     /// The identity that is shown to a peer who asks for one.
     pub fn identity(&self) -> Option<&Identity> {
         self.identity.as_ref()
+    }
+
+    /// What the peer's goodbye means for our own direction on a stream without a WebSocket; half-open
+    /// unless said otherwise.
+    #[must_use]
+    pub fn close_policy(mut self, policy: ClosePolicy) -> Self {
+        Arc::make_mut(&mut self.options).close = policy;
+        self
     }
 
     /// Opens the file for the secrets of sessions, if the address has one (`danger-key-log`).

@@ -10,9 +10,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use levada_core::{Ending, Fault, Mode, OsError, OsErrorKind, TlsFacts, Verification};
+use levada_pool::wire::body::InfoKind;
 use levada_pool::wire::{ErrorCode, Report, Role as PoolRole, StartTlsFlags, TextError};
 use levada_pool::{Client, PoolError, SessionHandle, TlsRequest};
-use levada_tls::Session;
+use levada_tls::{ChannelBinding, ExporterError, KeyingMaterial, Session};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 
@@ -225,6 +226,48 @@ impl Pooled {
         });
     }
 
+    /// Has the pool derive keys from the session.
+    pub(crate) fn export(
+        &self,
+        label: &str,
+        context: Option<&[u8]>,
+        length: usize,
+    ) -> impl Future<Output = Result<KeyingMaterial, ExporterError>> + Send + use<> {
+        let handle = self.handle.clone();
+        let (label, context) = (label.to_owned(), context.map(<[u8]>::to_vec));
+        async move {
+            let keys = handle.export(label.as_bytes(), context.as_deref(), length).await;
+            keys.map(KeyingMaterial::given).map_err(|error| underivable(&error))
+        }
+    }
+
+    /// Has the pool tell what binds a login to the session.
+    pub(crate) fn channel_binding(
+        &self,
+        binding: ChannelBinding,
+    ) -> impl Future<Output = Result<KeyingMaterial, ExporterError>> + Send + use<> {
+        let handle = self.handle.clone();
+        async move {
+            let told = match binding {
+                ChannelBinding::TlsExporter => {
+                    handle.export(ChannelBinding::TLS_EXPORTER.as_bytes(), Some(&[]), 32).await
+                }
+                ChannelBinding::TlsServerEndPoint => {
+                    handle.info(InfoKind::TlsServerEndPoint, None).await
+                }
+            };
+            told.map(KeyingMaterial::given).map_err(|error| match (binding, error.code()) {
+                (ChannelBinding::TlsExporter, Some(ErrorCode::PrngUnavailable)) => {
+                    ExporterError::NotUnique
+                }
+                (ChannelBinding::TlsServerEndPoint, Some(ErrorCode::InfoNotFound)) => {
+                    ExporterError::NoHash
+                }
+                _ => underivable(&error),
+            })
+        }
+    }
+
     fn poll_story(&mut self, cx: &mut Context<'_>) -> Poll<Told> {
         if let Some(told) = &self.told {
             return Poll::Ready(told.clone());
@@ -237,6 +280,16 @@ impl Pooled {
         self.story = None;
         self.told = Some(told.clone());
         Poll::Ready(told)
+    }
+}
+
+/// Why there are no keys of a session of the pool.
+fn underivable(error: &PoolError) -> ExporterError {
+    match error.code() {
+        Some(ErrorCode::ControlKeyNotFound | ErrorCode::ClientDisconnect) => {
+            ExporterError::NoSession
+        }
+        _ => ExporterError::Pool(error.to_string()),
     }
 }
 

@@ -3,6 +3,7 @@
 mod end;
 mod options;
 mod pass;
+mod plaintext;
 mod read;
 mod up;
 mod upgrade;
@@ -14,6 +15,7 @@ pub use upgrade::UpgradeError;
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -33,10 +35,11 @@ use crate::carrier::{Carrier, Ends};
 use crate::dial::Dialing;
 use crate::events::Events;
 use crate::per_address::AddressPermit;
-use crate::pool::{Entrusting, Layer, PoolSession, Wrapping};
+use crate::pool::{Entrusting, Layer, PoolSession, Pooled, Wrapping};
 use crate::resolve::{Resolve, SystemResolver};
 use crate::wakers::Half;
 use crate::watch::Watch;
+use plaintext::PlaintextHook;
 
 /// One secure duplex byte stream.
 ///
@@ -83,6 +86,7 @@ pub struct Socket {
     /// was adopted with its first bytes read, or in search of the reason why writing failed.
     ahead: Vec<u8>,
     options: Arc<Options>,
+    plaintext_hook: Option<Box<PlaintextHook>>,
     alarm: Option<Box<Alarm>>,
     /// While a signature is on its way: when it is late.
     signature_is_late: Option<Pin<Box<Sleep>>>,
@@ -220,6 +224,7 @@ impl Socket {
             wire: Vec::new(),
             ahead: Vec::new(),
             options,
+            plaintext_hook: None,
             alarm: None,
             signature_is_late: None,
             handshake_permit: None,
@@ -269,36 +274,61 @@ impl Socket {
     /// Derives `length` bytes that both ends of the TLS session have, and nobody else (RFC 5705, RFC
     /// 8446 section 7.5), for `label` (of ASCII, beginning with `EXPORTER-`) and `context`.
     ///
+    /// With TLS in this process there is nothing to wait for; a pool is asked, and derives up to 350
+    /// bytes for a label and a context of up to 254 bytes each and 334 together.
+    ///
     /// # Errors
     ///
     /// [`ExporterError`], for what cannot be derived, and when there is no session: before the stream
     /// is established, behind its end, and where it is plain.
+    ///
+    /// # Cancel safety
+    ///
+    /// It can be called again. The future does not borrow the socket.
     pub fn export_keying_material(
         &self,
         label: &str,
         context: Option<&[u8]>,
         length: usize,
-    ) -> Result<KeyingMaterial, ExporterError> {
-        let session = self.session.as_ref().ok_or(ExporterError::NoSession)?;
-        session.export_keying_material(label, context, length)
+    ) -> impl Future<Output = Derived> + Send + use<> {
+        let session = self.session.as_ref();
+        let here = session.map(|session| session.export_keying_material(label, context, length));
+        let by_pool = self.pooled().map(|pooled| pooled.export(label, context, length));
+        derived(here, by_pool)
     }
 
-    /// What binds a login on this stream to its TLS session, or to the server's certificate.
+    /// What binds a login on this stream to its TLS session, or to the server's certificate. A pool is
+    /// asked, as for [keys](Self::export_keying_material).
     ///
     /// # Errors
     ///
     /// [`ExporterError`], where the binding is not defined, and when there is no session.
+    ///
+    /// # Cancel safety
+    ///
+    /// It can be called again. The future does not borrow the socket.
     pub fn channel_binding(
         &self,
         binding: ChannelBinding,
-    ) -> Result<KeyingMaterial, ExporterError> {
-        self.session.as_ref().ok_or(ExporterError::NoSession)?.channel_binding(binding)
+    ) -> impl Future<Output = Derived> + Send + use<> {
+        let here = self.session.as_ref().map(|session| session.channel_binding(binding));
+        let by_pool = self.pooled().map(|pooled| pooled.channel_binding(binding));
+        derived(here, by_pool)
     }
 
     /// The peer's own certificate in DER, verified or not; `None` before it was shown, behind the end of
     /// TLS, and where there is none.
     pub fn peer_certificate(&self) -> Option<&[u8]> {
         self.session.as_ref()?.peer_certificate()
+    }
+
+    /// The descriptor of a TCP or Unix transport that is up: to look at it, or to set what
+    /// [`TcpOptions`] has no field for. Whoever reads or writes it breaks the stream.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match &self.transport {
+            Transport::Up(carrier) => carrier.descriptor(),
+            Transport::Dialing(_) | Transport::Entrusted(_) | Transport::Gone => None,
+        }
     }
 
     /// Has a read give the data of one TLS record at most, and never join two: for streams whose peer
@@ -415,6 +445,14 @@ impl Socket {
         self.alarm = time.map(|time| Box::new(Alarm::set(deadline, time, self.watch.moved())));
     }
 
+    /// The session of a pool that the transport comes from.
+    fn pooled(&self) -> Option<&Pooled> {
+        match &self.transport {
+            Transport::Up(carrier) => carrier.pooled(),
+            Transport::Dialing(_) | Transport::Entrusted(_) | Transport::Gone => None,
+        }
+    }
+
     /// The transport, while there is one.
     fn carrier(&mut self) -> Option<&mut Carrier> {
         match &mut self.transport {
@@ -440,6 +478,17 @@ impl Socket {
         self.watch.facts.peer.as_ref()
     }
 }
+
+/// Keys of the session that is here, or else of the one that the pool has.
+async fn derived(here: Option<Derived>, by_pool: Option<impl Future<Output = Derived>>) -> Derived {
+    match (here, by_pool) {
+        (Some(keys), _) => keys,
+        (None, Some(asked)) => asked.await,
+        (None, None) => Err(ExporterError::NoSession),
+    }
+}
+
+type Derived = Result<KeyingMaterial, ExporterError>;
 
 impl AsyncRead for Socket {
     fn poll_read(

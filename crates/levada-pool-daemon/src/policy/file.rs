@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use levada_config::{Fault, Faults, suggest};
+use levada_tls::CrlScope;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -16,10 +17,13 @@ pub struct PolicyFile {
     pub(crate) anchors: Option<Placed<PathBuf>>,
     /// Which servers are revoked.
     pub(crate) crls: Vec<Placed<PathBuf>>,
+    /// Of whose revocation these lists have to tell.
+    pub(crate) crl_scope: CrlScope,
     /// Who vouches for clients.
     pub(crate) client_anchors: Option<Placed<PathBuf>>,
     /// Which clients are revoked.
     pub(crate) client_crls: Vec<Placed<PathBuf>>,
+    pub(crate) client_crl_scope: CrlScope,
     /// Whether connections are not protected at all.
     pub(crate) closed: bool,
     pub(crate) identities: Vec<IdentityEntry>,
@@ -96,8 +100,20 @@ pub const POLICY_KEYS: &[PolicyKey] = &[
         "none is asked for",
         "PEM or DER of the servers' revocation lists",
     ),
+    key(
+        "crl-check",
+        "\"chain\" or \"leaf\"",
+        "`\"chain\"`",
+        "of whom a list has to tell: of all below the anchor, or of the server alone",
+    ),
     key("client-anchors", "\"FILE\"", "nobody", "PEM of who vouches for clients"),
-    key("client-crl", "[\"FILE\", ...]", "none is asked for", "the same of the clients"),
+    key("client-crl", "[\"FILE\", ...]", "none is asked for", "as `crl`, of the clients"),
+    key(
+        "client-crl-check",
+        "\"chain\" or \"leaf\"",
+        "`\"chain\"`",
+        "as `crl-check`, of the clients",
+    ),
     key("starttls", "false", "`true`", "whether connections are protected; PING tells of it"),
     key("identity", "[[identity]]", "none", "who we can be; repeatable"),
 ];
@@ -186,8 +202,10 @@ impl Reader<'_> {
         PolicyFile {
             anchors: self.path(table, "anchors"),
             crls: self.paths(table, "crl"),
+            crl_scope: self.scope(table, "crl-check", "crl"),
             client_anchors: self.path(table, "client-anchors"),
             client_crls: self.paths(table, "client-crl"),
+            client_crl_scope: self.scope(table, "client-crl-check", "client-crl"),
             closed: !self.switch(table.get("starttls"), true),
             identities,
             text: self.text.to_owned(),
@@ -296,6 +314,24 @@ impl Reader<'_> {
         let Some(value) = table.get(word) else { return Vec::new() };
         let items = self.list(value, "[\"FILE\"]");
         items.iter().filter_map(|item| self.file_at(item)).collect()
+    }
+
+    /// Of whose revocation the lists have to tell that `lists` names.
+    fn scope(&mut self, table: &DeTable<'_>, word: &str, lists: &str) -> CrlScope {
+        let Some(value) = table.get(word) else { return CrlScope::default() };
+        if !table.contains_key(lists) {
+            let hint = format!("name the lists in `{lists}`, or take it away");
+            self.fault(value.span(), "there are no lists to check with", hint);
+        }
+        match self.string(value, "\"leaf\"").as_deref() {
+            Some("chain") | None => CrlScope::Chain,
+            Some("leaf") => CrlScope::Leaf,
+            Some(other) => {
+                let hint = suggest::key(other, ["chain", "leaf"].into_iter());
+                self.fault(value.span(), "neither the chain nor the leaf", hint);
+                CrlScope::Chain
+            }
+        }
     }
 
     fn file_at(&mut self, value: &Value<'_>) -> Option<Placed<PathBuf>> {

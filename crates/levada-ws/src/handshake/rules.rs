@@ -15,6 +15,16 @@ pub enum Paths {
     Listed(Vec<String>),
 }
 
+impl Paths {
+    /// Whether this path, which has no query, is served.
+    pub fn contains(&self, path: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Listed(paths) => paths.iter().any(|served| served == path),
+        }
+    }
+}
+
 /// Who is welcome, and what the answer says. The default welcomes everybody.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -30,6 +40,9 @@ pub struct Rules {
     pub require_subprotocol: bool,
     /// Header fields of every acceptance.
     pub fields: Vec<Field>,
+    /// The rules of other paths: of a request whose path is not among ours, the first of these judges
+    /// that serves it.
+    pub others: Vec<Self>,
 }
 
 impl Rules {
@@ -39,10 +52,10 @@ impl Rules {
     ///
     /// The first rule that it fails: path, Origin, subprotocol.
     pub fn judge(&self, request: &Request) -> Result<Answer, Refusal> {
-        if let Paths::Listed(paths) = &self.paths
-            && !paths.iter().any(|path| path == request.path())
-        {
-            return Err(Refusal::Path);
+        if !self.paths.contains(request.path()) {
+            let mut others = self.others.iter();
+            let other = others.find(|other| other.paths.contains(request.path()));
+            return other.ok_or(Refusal::Path)?.judge(request);
         }
         if !self.origins.allow(request.origin()) {
             return Err(Refusal::OriginForbidden);

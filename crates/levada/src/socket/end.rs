@@ -47,7 +47,7 @@ impl Socket {
                 if cuts {
                     carrier.reset();
                 }
-                self.transport = Transport::Gone;
+                self.let_go();
             }
             // Its goodbye was the end of file, which is sent once.
             _ if self.session.is_none() && self.goodbyes.ours() == Ours::Sent => {}
@@ -74,6 +74,17 @@ impl Socket {
             | Ending::WsProtocol(_)
             | Ending::Refused(_) => {}
         }
+    }
+
+    /// Drops the transport.
+    fn let_go(&mut self) {
+        if let Transport::Up(carrier) = &self.transport
+            && self.options.hang_up
+            && self.session.is_some()
+        {
+            carrier.hang_up();
+        }
+        self.transport = Transport::Gone;
     }
 
     /// The transport failed, in either direction.
@@ -160,5 +171,6 @@ impl Drop for Socket {
         {
             carrier.reset();
         }
+        self.let_go();
     }
 }

@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll, ready};
 
-use levada_core::{Deadline, Ending, Event, Fault, Mode, Ours, State, Step};
+use levada_core::{Deadline, Ending, Event, Ours, State, Step};
 use levada_tls::Engine;
 use tokio::time::Instant;
 
@@ -119,8 +119,8 @@ impl Socket {
         loop {
             // Our flight may have to wait, but the peer may have something to say about it meanwhile.
             let _ = self.poll_write_wire(cx);
-            if let Some(ending) = &self.dying {
-                if self.may_fall_back(ending) {
+            if self.dying.is_some() {
+                if ready!(self.poll_may_fall_back(cx)) {
                     self.fall_back();
                     return Poll::Ready(());
                 }
@@ -150,13 +150,6 @@ impl Socket {
             }
             ready!(self.poll_take_in(cx, &mut []));
         }
-    }
-
-    /// Whether the handshake failed at the client's first byte, and plaintext is allowed then.
-    fn may_fall_back(&self, ending: &Ending) -> bool {
-        self.options.danger_allow_plaintext
-            && self.mode() == Mode::TlsServer
-            && matches!(ending, Ending::FatalError { cause: Fault::NotTls { .. }, .. })
     }
 
     pub(super) fn establish(&mut self) {

@@ -1,0 +1,9 @@
+'use strict';
+// The package `levada`: see README.md, and index.d.ts for the types.
+
+const { connect, listen, Listener } = require('./lib/door.js');
+const { LevadaError } = require('./lib/errors.js');
+const { LevadaStream } = require('./lib/stream.js');
+const { Telsa } = require('./lib/telsa.js');
+
+module.exports = { connect, listen, LevadaError, LevadaStream, Listener, Telsa };
