@@ -29,8 +29,9 @@ pub struct Config {
 pub struct Route {
     /// Which clients of the listener it is for; `None`: every one that no route before it is for.
     pub when: Option<When>,
-    /// Where streams come from: an address that is good for listening. Routes with the same one, but
-    /// for what it says of TLS, share it.
+    /// Where streams come from: an address that is good for listening. Routes with the same one share
+    /// it: they tell their clients apart by `when` and speak TLS each in its own way, or, where these
+    /// open WebSockets, by their paths.
     pub listen: End,
     /// Where they go: an address that is good for connecting.
     pub to: End,

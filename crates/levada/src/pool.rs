@@ -406,6 +406,10 @@ impl ServerLayer {
         }
     }
 
+    pub(crate) const fn is_plain(&self) -> bool {
+        matches!(self.0, Accepting::Plain)
+    }
+
     /// The layer of one stream.
     pub(crate) fn layer(&self) -> Layer {
         match &self.0 {

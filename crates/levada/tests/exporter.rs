@@ -10,6 +10,7 @@ use levada::{
     Anchors, ChannelBinding, ExporterError, Identities, Identity, Options, Pipe, SessionName,
     Socket, TlsClient, TlsServer, TlsVersion,
 };
+use levada_testkit::peers::listening_port;
 use tokio::net::{TcpListener, TcpStream};
 
 const LABEL: &str = "EXPORTER-levada-test";
@@ -79,11 +80,31 @@ impl Pki {
         command.args(["-key", &self.file]).args(arguments).env("OPENSSL_CONF", file);
         let mut peer = Peer::start(command);
         let address = peer.line("ACCEPT ");
+        (self.dial(&address).await, peer)
+    }
+
+    /// Our client's end of a connection to `gnutls-serv`, which tells what it derives.
+    async fn connect_to_gnutls(&self, priority: &str) -> (Socket, Peer) {
+        let mut command = Command::new("gnutls-serv");
+        command.args(["--echo", "--port", "0", "--priority", priority]);
+        command.args(["--x509certfile", &self.file, "--x509keyfile", &self.file]);
+        command.args(["--keymatexport", LABEL, "--keymatexportsize", "48"]);
+        let peer = Peer::start(command);
+        let port = loop {
+            match listening_port(peer.child.id()) {
+                Some(port) => break port,
+                None => tokio::task::yield_now().await,
+            }
+        };
+        (self.dial(&format!("127.0.0.1:{port}")).await, peer)
+    }
+
+    async fn dial(&self, address: &str) -> Socket {
         let stream = TcpStream::connect(address).await.unwrap();
         let session = self.client.session(&SessionName::new("localhost").unwrap()).unwrap();
         let mut socket = Socket::adopt(stream, Some(session), Options::default());
         socket.established().await.unwrap();
-        (socket, peer)
+        socket
     }
 
     /// `gnutls-cli` that tells its channel bindings.
@@ -169,27 +190,58 @@ async fn openssl_derives_the_same_as_a_server() {
     }
 }
 
+/// OpenSSL's command tells no bindings, but `tls-exporter` is keying material (RFC 9266 section 2), and
+/// in TLS 1.3 no context is the same as an empty one.
 #[tokio::test]
-async fn gnutls_has_the_same_channel_bindings() {
-    let pki = Pki::new("bindings");
-    for (version, _, priority) in VERSIONS {
-        let (socket, mut peer) = pki.serve(|address| pki.gnutls(address, priority)).await;
-        let bindings = [
-            ("- 'tls-server-end-point': ", ChannelBinding::TlsServerEndPoint),
-            ("- 'tls-exporter': ", ChannelBinding::TlsExporter),
-        ];
-        for (words, binding) in bindings {
-            let theirs = peer.line(words);
-            let ours = hexadecimal(socket.channel_binding(binding).await.unwrap().bytes());
-            if (version, binding) == (TlsVersion::V1_2, ChannelBinding::TlsExporter) {
-                // GnuTLS gives no context to TLS 1.2, where RFC 9266 section 2 wants an empty one.
-                let label = "EXPORTER-Channel-Binding";
-                let without = socket.export_keying_material(label, None, 32).await.unwrap();
-                assert!([ours, hexadecimal(without.bytes())].contains(&theirs));
-            } else {
-                assert_eq!(ours, theirs, "{version} {binding:?}");
-            }
+async fn openssl_derives_the_same_tls_exporter() {
+    let pki = Pki::new("exporter-binding");
+    let words = ["-keymatexport", "EXPORTER-Channel-Binding", "-keymatexportlen", "32"];
+    let (socket, mut peer) = pki.connect(&[&["-tls1_3"], &words[..]].concat(), "").await;
+    let ours = socket.channel_binding(ChannelBinding::TlsExporter).await.unwrap();
+    assert_eq!(peer.line("Keying material: "), hexadecimal(ours.bytes()));
+}
+
+/// What GnuTLS derives is what we do.
+async fn assert_same(socket: &Socket, peer: &mut Peer, version: TlsVersion) {
+    for (words, binding) in [
+        ("- 'tls-server-end-point': ", ChannelBinding::TlsServerEndPoint),
+        ("- 'tls-exporter': ", ChannelBinding::TlsExporter),
+    ] {
+        let theirs = peer.line(words);
+        let ours = hexadecimal(socket.channel_binding(binding).await.unwrap().bytes());
+        if (version, binding) == (TlsVersion::V1_2, ChannelBinding::TlsExporter) {
+            // GnuTLS gives no context to TLS 1.2, where RFC 9266 section 2 wants an empty one.
+            let label = "EXPORTER-Channel-Binding";
+            let without = socket.export_keying_material(label, None, 32).await.unwrap();
+            assert!([ours, hexadecimal(without.bytes())].contains(&theirs));
+        } else {
+            assert_eq!(ours, theirs, "{version} {binding:?}");
         }
+    }
+    let ours = socket.export_keying_material(LABEL, None, 48).await.unwrap();
+    assert_eq!(peer.line("- Key material: "), hexadecimal(ours.bytes()), "{version}");
+}
+
+#[tokio::test]
+async fn gnutls_derives_the_same_as_a_client() {
+    let pki = Pki::new("gnutls-client");
+    for (version, _, priority) in VERSIONS {
+        let peer = |address| {
+            let mut command = pki.gnutls(address, priority);
+            command.args(["--keymatexport", LABEL, "--keymatexportsize", "48"]);
+            command
+        };
+        let (socket, mut peer) = pki.serve(peer).await;
+        assert_same(&socket, &mut peer, version).await;
+    }
+}
+
+#[tokio::test]
+async fn gnutls_derives_the_same_as_a_server() {
+    let pki = Pki::new("gnutls-server");
+    for (version, _, priority) in VERSIONS {
+        let (socket, mut peer) = pki.connect_to_gnutls(priority).await;
+        assert_same(&socket, &mut peer, version).await;
     }
 }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use levada_pool_daemon::{PolicySource, PoolLimits};
+use levada_testkit::peers::listening_port;
 
 use crate::endings::wait_until;
 use crate::support::{Daemon, Folder, Pki};
@@ -115,24 +116,6 @@ impl<'a> Serving<'a> {
         });
         (program, port.unwrap())
     }
-}
-
-/// The port that a process listens at on IPv4, as the system tells it: proc_net_tcp(5).
-fn listening_port(process: u32) -> Option<u16> {
-    const LISTENING: &str = "0A";
-    let files = std::fs::read_dir(format!("/proc/{process}/fd")).ok()?;
-    let held: Vec<String> = files
-        .filter_map(|file| std::fs::read_link(file.ok()?.path()).ok())
-        .filter_map(|link| Some(link.to_str()?.strip_prefix("socket:[")?.replace(']', "")))
-        .collect();
-    let table = std::fs::read_to_string(format!("/proc/{process}/net/tcp")).ok()?;
-    table.lines().skip(1).find_map(|line| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let (local, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
-        let (_, port) = local.split_once(':')?;
-        let ours = *state == LISTENING && held.iter().any(|held| held == inode);
-        u16::from_str_radix(port, 16).ok().filter(|_| ours)
-    })
 }
 
 /// A client: whom it asks for by SNI, and what it shows.
