@@ -31,6 +31,7 @@
 #![forbid(unsafe_code)]
 
 mod control;
+mod desk;
 mod inquiries;
 mod names;
 mod notice;
