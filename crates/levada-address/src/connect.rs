@@ -10,8 +10,9 @@ use crate::address::Part;
 use crate::deadline::deadlines;
 use crate::rules::Words;
 use crate::{
-    Address, AddressError, CertificateRules, ConnectWebSocket, Endpoint, Family, Fault, Host,
-    IdentityFiles, Scheme, SessionOptions, Side, UnixName, Value, rules,
+    Address, AddressError, CertificateRules, ConnectProxy, ConnectWebSocket, Endpoint, Family,
+    Fault, Host, IdentityFiles, PassphraseSource, Scheme, SessionOptions, Side, UnixName, Value,
+    rules,
 };
 
 /// What an address says to whoever connects to it, every default filled in.
@@ -25,6 +26,8 @@ pub struct ConnectAddress {
     pub pool: Option<ConnectPool>,
     /// How to open a WebSocket on it; `None` where none is opened.
     pub web_socket: Option<ConnectWebSocket>,
+    /// The proxy to connect through; `None` for none.
+    pub proxy: Option<ConnectProxy>,
     /// The deadlines of the stream.
     pub deadlines: Deadlines,
 }
@@ -127,7 +130,48 @@ impl Address {
             _ => None,
         };
         let web_socket = self.connect_web_socket()?;
-        Ok(ConnectAddress { endpoint, tls, pool, web_socket, deadlines: deadlines(self.options()) })
+        let proxy = self.connect_proxy()?;
+        let deadlines = deadlines(self.options());
+        Ok(ConnectAddress { endpoint, tls, pool, web_socket, proxy, deadlines })
+    }
+
+    fn connect_proxy(&self) -> Result<Option<ConnectProxy>, AddressError> {
+        let (file, variable) = ("proxy-password-file", "proxy-password-env");
+        let options = self.options();
+        let alone = |word, fault, hint| Err(self.wrong(Part::Word(word), fault, Some(hint)));
+        let Some(Value::Proxy(address)) = options.get("proxy") else {
+            return match [file, variable, "proxy-ca"]
+                .into_iter()
+                .find(|word| options.get(word).is_some())
+            {
+                Some(word) => {
+                    alone(word, Fault::OptionAlone(word, "proxy"), "add `proxy=http://HOST:PORT`")
+                }
+                None => Ok(None),
+            };
+        };
+        let password = match (options.path(file), options.get(variable)) {
+            (Some(_), Some(_)) => {
+                let fault = Fault::OptionsContradict(variable, file);
+                return alone(variable, fault, "leave one of them away");
+            }
+            (Some(path), None) => Some((file, PassphraseSource::File(path))),
+            (None, Some(Value::Variable(name))) => {
+                Some((variable, PassphraseSource::Variable(name.clone())))
+            }
+            (None, _) => None,
+        };
+        if let (Some((word, _)), None) = (&password, &address.user) {
+            let hint = "name whose it is: `proxy=http://USER@HOST:PORT`";
+            return alone(word, Fault::OptionAlone(word, "proxy"), hint);
+        }
+        let ca = options.path("proxy-ca");
+        if ca.is_some() && !address.tls {
+            let hint = "a proxy under TLS is written `https://`";
+            return alone("proxy-ca", Fault::OptionAlone("proxy-ca", "proxy"), hint);
+        }
+        let password = password.map(|(_, source)| source);
+        Ok(Some(ConnectProxy { address: address.clone(), password, ca }))
     }
 
     fn connect_tcp(&self, host: Option<&Host>, port: u16) -> Result<ConnectEndpoint, AddressError> {
@@ -143,7 +187,12 @@ impl Address {
             _ => None,
         };
         let conflict = |word| self.wrong(Part::Word(word), Fault::FamilyConflict, None);
-        if let Host::Ip(ip) = host {
+        // It is of the way that we go ourselves.
+        let near = match self.options().get("proxy") {
+            Some(Value::Proxy(proxy)) => &proxy.host,
+            _ => host,
+        };
+        if let Host::Ip(ip) = near {
             if !family.contains(*ip) {
                 return Err(conflict("family"));
             }

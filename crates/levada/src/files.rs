@@ -70,7 +70,7 @@ fn with_key(
     identity.map_err(|error| SetupError::Identity { files: Box::new(files.clone()), error })
 }
 
-fn passphrase(source: &PassphraseSource) -> Result<Passphrase, SetupError> {
+pub(crate) fn passphrase(source: &PassphraseSource) -> Result<Passphrase, SetupError> {
     match source {
         PassphraseSource::File(path) => Ok(first_line(read(path)?)),
         PassphraseSource::Variable(name) => match std::env::var_os(name) {
