@@ -113,7 +113,8 @@ impl Foreign {
     }
 
     /// Comes twice, the second time with the session of the first, and says hello to an echo: the alert
-    /// that ends the second stream, if one does. Between the two `between` is called.
+    /// that ends the second stream, if one does. Between the two `between` is called; how the first one
+    /// went is for it to find out.
     #[track_caller]
     pub(crate) fn comes_again(
         self,
@@ -133,8 +134,9 @@ impl Foreign {
                 };
                 let mut first = come("-sess_out");
                 // The echo comes behind the tickets.
-                assert!(first.is_echoed(), "{version}");
-                first.leave();
+                if first.is_echoed() {
+                    first.leave();
+                }
                 between();
                 come("-sess_in")
             }
