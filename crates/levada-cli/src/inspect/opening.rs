@@ -251,7 +251,6 @@ mod tests {
             (403, &[], Some("https://a.example"), "web pages of https://a.example"),
             (404, &[], None, "nothing at /vnc: status 404"),
             (426, &[], None, "may need a `subprotocol`"),
-            (426, &[("Upgrade", "TLS/1.0")], None, "another protocol: TLS/1.0"),
             (429, &[("Retry-After", "120")], None, "says when: 120"),
             (502, &[], None, "the one behind it"),
             (500, &[], None, "has failed: status 500"),
