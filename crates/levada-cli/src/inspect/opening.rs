@@ -97,6 +97,8 @@ pub(crate) async fn lets_strangers_in(target: &Target, ip: Option<IpAddr>) -> Op
             let _ = timeout(GOODBYE, stream.shutdown()).await;
             Some(true)
         }
+        // What it says of itself says nothing of strangers.
+        Err(HandshakeError::Rejected(Rejection::Status { status: 429 | 500.., .. }, _)) => None,
         Err(HandshakeError::Rejected(..)) => Some(false),
         Err(_) => None,
     }
