@@ -12,7 +12,6 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::accepting::{ServerNews, ServerOrder, accept};
 use crate::event_loop::EventLoop;
-use crate::life::Encryption;
 use crate::object::{self, Object, add_twins};
 use crate::ssl_configuration::{Settings, SslConfiguration};
 use crate::ssl_socket::SslSocket;
@@ -138,11 +137,8 @@ impl Server {
             stream::adopt(&object, *socket, None)?;
             return Ok(Value::UserData(object));
         };
-        *stream.settings.borrow_mut() = Some(Rc::clone(&settings));
-        let tls = settings.server(&Verdict { lets_all_in: false, teller: None });
-        let tls = tls.map_err(mlua::Error::runtime)?;
         let object = lua.create_userdata(SslSocket(stream))?;
-        stream::adopt(&object, *socket, Some(Encryption::Server(tls)))?;
+        stream::adopt(&object, *socket, Some(settings))?;
         Ok(Value::UserData(object))
     }
 }

@@ -112,7 +112,8 @@ pub(crate) fn add_fields<T: Object<State = Stream>, F: UserDataFields<T>>(fields
     });
     fields.add_field_method_get("facts", |lua, this| tables::facts(lua, &this.state().facts()));
     fields.add_field_method_get("ending", |lua, this| {
-        tables::ending(lua, this.state().ending.borrow().as_ref())
+        let ended = this.state().ending.borrow().clone();
+        tables::ending(lua, ended.as_ref())
     });
     fields.add_field_method_get("read_buffer_size", |_, this| {
         Ok(this.state().read_buffer_size.get())
@@ -231,42 +232,29 @@ pub(crate) fn add_methods<T: Object<State = Stream>, M: UserDataMethods<T>>(meth
 
 /// Methods that read, which all have a form for strings and one for tables of bytes.
 fn add_reading<T: Object<State = Stream>, M: UserDataMethods<T>>(methods: &mut M) {
-    /// How to look, and whether what is seen stays.
+    /// The two names, whether it reads a line, and whether it only peeks.
     type Reading = (&'static str, &'static str, bool, bool);
     const READINGS: [Reading; 3] = [
         ("read_string", "read_bytes", false, false),
         ("read_line_string", "read_line_bytes", true, false),
         ("peek_string", "peek_bytes", false, true),
     ];
-    for (string, bytes, is_line, peeks) in READINGS {
-        add_twins(methods, string, move |lua, _, stream, most: Option<usize>| {
-            read(stream, most, is_line, peeks, |found| lua.create_string(found))
+    let string = |lua: &Lua, bytes: Vec<u8>| lua.create_string(bytes);
+    let table = |lua: &Lua, bytes: Vec<u8>| lua.create_sequence_from(bytes);
+    for (of_string, of_bytes, is_line, peeks) in READINGS {
+        add_twins(methods, of_string, move |lua, _, stream, most: Option<usize>| {
+            string(lua, stream.read(most, is_line, peeks))
         });
-        add_twins(methods, bytes, move |lua, _, stream, most: Option<usize>| {
-            read(stream, most, is_line, peeks, |found| {
-                lua.create_sequence_from(found.iter().copied())
-            })
+        add_twins(methods, of_bytes, move |lua, _, stream, most: Option<usize>| {
+            table(lua, stream.read(most, is_line, peeks))
         });
     }
-    add_twins(methods, "read_all_string", |lua, _, stream, ()| {
-        read(stream, None, false, false, |found| lua.create_string(found))
+    add_twins(methods, "read_all_string", move |lua, _, stream, ()| {
+        string(lua, stream.read(None, false, false))
     });
-    add_twins(methods, "read_all_bytes", |lua, _, stream, ()| {
-        read(stream, None, false, false, |found| lua.create_sequence_from(found.iter().copied()))
+    add_twins(methods, "read_all_bytes", move |lua, _, stream, ()| {
+        table(lua, stream.read(None, false, false))
     });
-}
-
-fn read<R>(
-    stream: &Stream,
-    most: Option<usize>,
-    is_line: bool,
-    peeks: bool,
-    give: impl Fn(&[u8]) -> mlua::Result<R>,
-) -> mlua::Result<R> {
-    stream.read(peeks, |buffer| {
-        let found = if is_line { buffer.peek_line(most) } else { buffer.peek(most) };
-        (found.len(), give(found))
-    })
 }
 
 /// Methods that turn the loop until something has happened.
