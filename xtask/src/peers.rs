@@ -42,6 +42,11 @@ const PEERS: &[Peer] = &[
         purpose: "the server that most bridges stand in front of, with WebDAV to upload to",
     },
     Peer {
+        program: "tinyproxy",
+        package: "tinyproxy-bin",
+        purpose: "an HTTP proxy, to be connected through",
+    },
+    Peer {
         program: "ip",
         package: "iproute2",
         purpose: "makes a network in which a name service never answers",

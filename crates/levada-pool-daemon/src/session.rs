@@ -143,7 +143,7 @@ pub(crate) fn report(facts: &Facts, ended: Option<&Ended>) -> Report {
     let ending = ended.map(|ended| ended.ending.clone());
     let by_peer = facts.first_goodbye == Some(Party::Peer);
     let peer_goodbye = by_peer || ending == Some(Ending::Finished);
-    Report { tls: facts.tls.clone(), peer_goodbye, ending }
+    Report { tls: facts.tls.as_deref().cloned(), peer_goodbye, ending }
 }
 
 /// The report of a handshake that was given up from outside.
