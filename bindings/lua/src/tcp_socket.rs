@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use levada::{Deadline, Deadlines};
 use mlua::{AnyUserData, Lua, LuaString, Table, UserData, UserDataFields, UserDataMethods, Value};
 
+use crate::deadlines;
 use crate::event_loop::{EventLoop, milliseconds};
 use crate::object::{self, Object, add_twins};
 use crate::stream::{self, Stream};
@@ -127,55 +127,12 @@ pub(crate) fn add_fields<T: Object<State = Stream>, F: UserDataFields<T>>(fields
         Ok(())
     });
     fields.add_field_method_get("deadlines", |lua, this| {
-        let deadlines = this.state().deadlines.get();
-        let table = lua.create_table()?;
-        for &deadline in Deadline::ALL {
-            let time = deadlines.of(deadline);
-            table.raw_set(name_of(deadline), time.map(|time| time.as_secs_f64() * 1000.0))?;
-        }
-        Ok(table)
+        deadlines::table(lua, this.state().deadlines.get())
     });
     fields.add_field_method_set("deadlines", |_, this, table: Table| {
-        let mut deadlines = this.state().deadlines.get();
-        for pair in table.pairs::<String, Value>() {
-            let (name, value) = pair?;
-            set_deadline(&mut deadlines, &name, &value)?;
-        }
-        this.state().deadlines.set(deadlines);
+        this.state().deadlines.set(deadlines::changed(this.state().deadlines.get(), &table)?);
         Ok(())
     });
-}
-
-fn name_of(deadline: Deadline) -> &'static str {
-    let word = deadline.word();
-    word.strip_prefix("deadline-").unwrap_or(word)
-}
-
-fn set_deadline(deadlines: &mut Deadlines, name: &str, value: &Value) -> mlua::Result<()> {
-    let time = match *value {
-        Value::Boolean(false) => None,
-        #[expect(clippy::cast_precision_loss, reason = "exact for the first 285 000 years")]
-        Value::Integer(number) => Some(milliseconds(number as f64)?),
-        Value::Number(number) => Some(milliseconds(number)?),
-        _ => {
-            let text = format!("deadlines.{name} is milliseconds, or false for none");
-            return Err(mlua::Error::runtime(text));
-        }
-    };
-    let deadline = match name {
-        "lookup" => &mut deadlines.lookup,
-        "connect" => &mut deadlines.connect,
-        "handshake" => &mut deadlines.handshake,
-        "close" => &mut deadlines.close,
-        "idle" => &mut deadlines.idle,
-        _ => {
-            return Err(mlua::Error::runtime(format!(
-                "there is no deadline \"{name}\": they are lookup, connect, handshake, close and idle"
-            )));
-        }
-    };
-    *deadline = time;
-    Ok(())
 }
 
 fn integer(number: i64) -> Value {
