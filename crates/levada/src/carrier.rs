@@ -244,7 +244,7 @@ impl Carrier {
             let send = || sendmsg(tcp, bufs, &mut SendAncillaryBuffer::default(), flags);
             match tcp.try_io(Interest::WRITABLE, || Ok(retry_on_intr(send)?)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                sent => return Poll::Ready(sent),
+                written => return Poll::Ready(written),
             }
         }
     }
@@ -399,9 +399,10 @@ impl io::Write for Writer<'_, '_> {
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let written = match self.more_follows {
-            true => self.carrier.poll_write_before_more(self.cx, bufs),
-            false => self.carrier.poll_write_vectored(self.cx, bufs),
+        let written = if self.more_follows {
+            self.carrier.poll_write_before_more(self.cx, bufs)
+        } else {
+            self.carrier.poll_write_vectored(self.cx, bufs)
         };
         match written {
             Poll::Ready(result) => result,
