@@ -56,13 +56,13 @@ fn in_python_with_its_standard_library() {
 
 #[test]
 fn in_rust_with_one_line_changed() {
-    let example = |name: &str| {
+    let source = |name: &str| {
         let path = workspace_root().join(format!("crates/levada/examples/{name}.rs"));
         let text = std::fs::read_to_string(path).unwrap();
         let body = text.split_once("async fn main").unwrap().1.replace("hello_by_pool", "hello");
         body.lines().map(str::to_owned).collect::<Vec<_>>()
     };
-    let (before, after) = (example("hello"), example("hello_by_pool"));
+    let (before, after) = (source("hello"), source("hello_by_pool"));
     assert_eq!(before.len(), after.len());
     let changed = before.iter().zip(&after).filter(|(before, after)| before != after).count();
     assert_eq!(changed, 1);
@@ -79,7 +79,7 @@ fn in_rust_with_one_line_changed() {
     };
     let before = run("hello", "SSL_CERT_FILE", &pki.ca);
     let after = run("hello_by_pool", "LEVADA_POOL", &pool.socket);
-    assert_eq!((before.0.as_slice(), before.1.as_str()), (&b"hello\n"[..], "finished:"));
+    assert_eq!((before.0.as_slice(), before.1.as_str()), (&b"hello\n"[..], "finished"));
     assert_eq!(before, after);
 }
 

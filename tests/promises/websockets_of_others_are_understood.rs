@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use levada_testkit::browser::{Browser, Site};
+use levada_testkit::browser::{Browser, File, Site};
 use levada_testkit::{peers, skip};
 
 use crate::harness::{
@@ -171,16 +171,19 @@ fn through_nginx() {
     }
 }
 
+const FILES: &[File] =
+    &[("/", "text/html", include_str!("../../crates/levada/tests/ws_peers/page.html"))];
+
 #[test]
 fn a_browser() {
     let pki = Pki::new();
     for scheme in ["ws", "wss"] {
-        let site = Site::new(include_str!("../../crates/levada/tests/ws_peers/page.html"));
-        let serve = serve(&pki, scheme, &format!("http://{}", site.address));
-        let url = format!("http://{}/?ws={scheme}://{}", site.address, serve.address());
+        let site = Site::new(FILES);
+        let serve = serve(&pki, scheme, &site.origin());
+        let url = format!("{}/?ws={scheme}://{}", site.origin(), serve.address());
         // Its own store of authorities is not ours to fill.
         let _browser = Browser::open(&url, &["--ignore-certificate-errors"]);
-        let said = site.said(PATIENCE);
+        let said = site.said(PATIENCE).expect("the page says what it has seen");
         let wanted = [
             "subprotocol binary",
             "echo true",
@@ -193,6 +196,18 @@ fn a_browser() {
         ];
         assert_eq!(said.lines().collect::<Vec<_>>(), wanted, "{scheme}");
     }
+}
+
+#[test]
+fn a_browser_on_a_foreign_page_gets_in_nowhere() {
+    let pki = Pki::new();
+    let site = Site::new(FILES);
+    let mut serve = serve(&pki, "ws", "https://levada.example");
+    let url = format!("{}/?ws=ws://{}", site.origin(), serve.address());
+    let _browser = Browser::open(&url, &[]);
+    let record = serve.next("ended");
+    assert!(record["client"].to_string().contains("this Origin may not connect"), "{record}");
+    assert_eq!(record["target"], serde_json::Value::Null, "{record}");
 }
 
 /// It is built out of crates.io, and without TLS.

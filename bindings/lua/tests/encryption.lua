@@ -120,6 +120,21 @@ test("L06 start_client_encryption has no effect before and after its time", func
   equal(near.encrypted, true)
 end)
 
+test("L08 an unencrypted SslSocket has every member of a TcpSocket, with the same value", function(test)
+  local plain, ssl = test:socket(TcpSocket), test:socket(SslSocket)
+  local book = harness.read_file(harness.root .. "/../../docs/lua.md")
+  local members, count = book:match("### Stream\n(.-)\n### SslSocket\n"), 0
+  for row in members:gmatch("\n| (`.-) |") do
+    for member in row:gsub("%b()", ""):gmatch("[%l_]+") do
+      local is, should = ssl[member], plain[member]
+      equal(type(is), type(should), member)
+      if type(is) ~= "table" and type(is) ~= "function" then equal(is, should, member) end
+      count = count + 1
+    end
+  end
+  assert(count > 50, count)
+end)
+
 -- A session of STARTTLS with both ends here: plain lines, the upgrade, lines under TLS.
 test("L06 L09 STARTTLS as both ends", function(test)
   local server = test:server()
@@ -314,7 +329,7 @@ end)
 
 test("a certificate that nobody vouches for is refused, and told", function(test)
   local server = test:server(net.SslServer)
-  local socket = client(test, net.SslConfiguration.new())
+  local socket = client(test, pki.trusting "other")
   local told = harness.record(socket, "mode_changed", "encrypted")
   local alerts, faults = {}, {}
   socket.alert_sent_handler = function(_, level, type, text) alerts[1] = level .. " " .. type .. " " .. text end
@@ -342,7 +357,7 @@ test("ssl_errors_handler lets in whom it names, and nobody else", function(test)
   local server = test:server(net.SslServer)
   -- The name is wrong, and nobody vouches for it.
   local function dial(ignore)
-    local socket = client(test, net.SslConfiguration.new())
+    local socket = client(test, pki.trusting "other")
     socket.peer_verify_name = "wrong.example"
     socket.ssl_errors_handler = ignore
     socket:connect_encrypted("127.0.0.1", server.port)

@@ -210,6 +210,17 @@ test("static members are those of the class and its parents, and of each object"
   equal(test:socket(net.SslSocket).SSL_HANDSHAKE_FAILED_ERROR, 13)
 end)
 
+test("the values are those that the book tells", function()
+  local book = harness.read_file(harness.root .. "/../../docs/lua.md")
+  local told = 0
+  for name, value in book:gmatch("`[%w.]-([%u_%d]+)` (%-?%d+)") do
+    local is = net.SslSocket[name] or net.SslKey[name] or net.SslEncoding[name]
+    equal(is, tonumber(value), name)
+    told = told + 1
+  end
+  assert(told >= 35, told)
+end)
+
 test("objects in use are not collected, and those that are not are", function(test)
   local count, live = 0, setmetatable({}, { __mode = "k" })
   local server = test:server(net.SslServer)

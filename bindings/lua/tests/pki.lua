@@ -21,6 +21,7 @@ end
 function pki.make(folder)
   local curve = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
   run("openssl req -x509 %s -subj '/CN=Test CA' -keyout %s/ca.key -out %s/ca.pem", curve, folder, folder)
+  run("openssl req -x509 %s -subj '/CN=Another CA' -keyout %s/other.key -out %s/other.pem", curve, folder, folder)
   local signed = "openssl req -x509 -CA %s/ca.pem -CAkey %s/ca.key %s -subj '/CN=%s' "
     .. "-addext basicConstraints=critical,CA:FALSE -addext subjectAltName=%s -keyout %s/%s.key -out %s/%s.pem"
   local function sign(name, names)
@@ -59,10 +60,10 @@ function pki.configuration(name, trusts)
   return configuration
 end
 
--- A client that trusts the tests' authority.
-function pki.trusting()
+-- A client that trusts the tests' authority, or the one that is named.
+function pki.trusting(name)
   local configuration = net.SslConfiguration.new()
-  configuration:add_ca_certificate(pki.certificate "ca")
+  configuration:add_ca_certificate(pki.certificate(name or "ca"))
   return configuration
 end
 

@@ -133,3 +133,13 @@ test("the first program of the README does what it says", function()
   assert(program, "the README begins with a program and what it prints")
   equal(harness.script(program), output .. "exit 0\n")
 end)
+
+test("the programs of the book are Lua", function()
+  local book = harness.read_file(harness.root .. "/../../docs/lua.md")
+  local count = 0
+  for program in book:gmatch("```lua\n(.-)```") do
+    assert((loadstring or load)(program))
+    count = count + 1
+  end
+  assert(count >= 3, count)
+end)

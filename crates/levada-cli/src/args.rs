@@ -54,6 +54,7 @@ pub(crate) struct ServeArgs {
     pub(crate) max_handshakes: usize,
     pub(crate) max_connections: Option<usize>,
     pub(crate) max_connections_per_address: Option<usize>,
+    pub(crate) demo: bool,
     pub(crate) format: Format,
 }
 
@@ -189,6 +190,10 @@ fn serve() -> Command {
                      as many as all]",
                 ),
         )
+        .arg(Arg::new("demo").long("demo").action(ArgAction::SetTrue).help(
+            "show a page at / of each ws or wss --listen, in which one can talk to its target and see \
+             the stream live",
+        ))
         .arg(format("one line for each stream that ends, on standard error"));
     flags::add(command, &[Side::Listen, Side::Connect])
 }
@@ -346,6 +351,7 @@ fn serve_args(mut matches: ArgMatches) -> ServeArgs {
         max_handshakes: matches.remove_one("max-handshakes").unwrap_or(MAX_HANDSHAKES),
         max_connections: matches.remove_one("max-connections"),
         max_connections_per_address: matches.remove_one("max-connections-per-address"),
+        demo: matches.get_flag("demo"),
         format: format_of(&mut matches),
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::danger::Danger;
+use crate::demo;
 use crate::exit::{Stop, fail};
 use crate::house::House;
 use crate::log::Record;
@@ -48,6 +49,7 @@ impl Door {
         let mut dangers = Vec::new();
         let mut ways = Vec::new();
         let mut begin = Vec::new();
+        let mut streams = Vec::new();
         for Prepared { listen, to, binder, dialer, when, place, .. } in
             iter::once(first).chain(others)
         {
@@ -56,6 +58,9 @@ impl Door {
             dangers.extend([&listen, &to].into_iter().flat_map(Danger::all_of));
             let (tls, web_socket) = (binder.tls().cloned(), binder.web_socket().cloned());
             let (on, to) = (String::new(), shown(&to, None));
+            let path =
+                listen.options().get("path").map_or_else(|| "/".to_owned(), ToString::to_string);
+            streams.push(demo::Stream { path, to: to.clone() });
             ways.push(Way { when, tls, web_socket, dialer, on, to });
             begin.push(listen);
         }
@@ -81,6 +86,9 @@ impl Door {
         }
         if let Some(count) = plan.max_connections_per_address {
             listener = listener.limit_connections_per_address(count);
+        }
+        if plan.demo {
+            listener = listener.web_pages(demo::pages(&streams));
         }
         Ok(Self { listener, routes: Arc::new(routes), dangers })
     }

@@ -37,6 +37,7 @@ fn heading(row: &OptionSpec) -> &'static str {
         (_, Schemes::Only([Scheme::Ws, ..])) => "WebSocket",
         (ValueKind::Deadline, _) => "Deadlines",
         (ValueKind::Family | ValueKind::Bind, _) => "Network",
+        _ if row.word.starts_with("proxy") => "Network",
         _ => "TLS",
     }
 }

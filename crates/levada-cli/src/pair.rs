@@ -15,7 +15,7 @@ pub(crate) struct Outcome {
 }
 
 /// Bridges `client` to where its `choice` leads once the client is established, until both have ended,
-/// or aborts both when `cut` returns.
+/// or ends both when `cut` returns.
 ///
 /// The streams are boxed: a future has room for each of its values in each function that one is
 /// handed through, and an idle pair owns this future.
@@ -55,8 +55,8 @@ async fn join(client: &mut Stream, target: &mut Option<Box<Stream>>, choice: &Ch
     }
 }
 
-/// The ending of a stream that has ended, or ends now without a goodbye.
+/// The ending of a stream that has ended, or ends now in a way that nobody takes for a clean one.
 async fn ended(mut stream: Box<Stream>) -> Ended {
-    stream.abort();
+    stream.fail();
     stream.closed().await
 }

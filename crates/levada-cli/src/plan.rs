@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use levada_address::{Address, AddressError, Endpoint, Fault, Host, TimeLimit};
+use levada_address::{Address, AddressError, Endpoint, Fault, Host, Scheme, TimeLimit};
 use levada_config::{Config, LogFormat};
 
 use crate::args::{ConnectArgs, DRAIN, InspectArgs, MAX_HANDSHAKES, Request, ServeArgs};
@@ -42,6 +42,8 @@ pub(crate) struct ServePlan {
     /// `None` for what the limit of open files allows.
     pub(crate) max_connections: Option<usize>,
     pub(crate) max_connections_per_address: Option<usize>,
+    /// Listeners of WebSockets show a page.
+    pub(crate) demo: bool,
     pub(crate) format: Format,
 }
 
@@ -126,6 +128,11 @@ pub(crate) fn plan(request: &Request) -> Result<Plan, Stop> {
 
 fn serve(args: &ServeArgs) -> Result<ServePlan, Stop> {
     if let Some(file) = &args.config {
+        if args.demo {
+            return Err(fail(
+                "--demo beside --config: the page is for trying; give --listen and --to with it",
+            ));
+        }
         if let Some(other) = &args.beside_config {
             return Err(fail(format!(
                 "--{other} beside --config: the file says all, so that `levada check` shows what \
@@ -141,6 +148,7 @@ fn serve(args: &ServeArgs) -> Result<ServePlan, Stop> {
         max_handshakes: args.max_handshakes,
         max_connections: args.max_connections,
         max_connections_per_address: args.max_connections_per_address,
+        demo: args.demo,
         format: args.format,
     })
 }
@@ -161,6 +169,7 @@ fn configured(path: &Path) -> Result<ServePlan, Stop> {
         max_handshakes: max_handshakes.unwrap_or(MAX_HANDSHAKES),
         max_connections,
         max_connections_per_address,
+        demo: false,
         format,
     })
 }
@@ -200,6 +209,12 @@ fn bridges(args: &ServeArgs) -> Result<Vec<Bridge>, Stop> {
             ));
         }
     }
+    if args.demo && !listen.iter().any(is_web_socket) {
+        return Err(fail(
+            "--demo is for listeners of WebSockets: add one, as in\n    \
+             --listen ws://127.0.0.1:8080 --to echo:",
+        ));
+    }
     let stdio = listen.iter().filter(|address| *address.endpoint() == Endpoint::Stdio);
     if stdio.count() > 1 {
         return Err(fail("--listen stdio: is there twice, but there is only one standard input"));
@@ -207,6 +222,10 @@ fn bridges(args: &ServeArgs) -> Result<Vec<Bridge>, Stop> {
     let targets = to.iter().cycle();
     let pairs = listen.into_iter().zip(targets);
     Ok(pairs.map(|(listen, to)| Bridge { listen, to: to.clone(), is_trial }).collect())
+}
+
+fn is_web_socket(address: &Address) -> bool {
+    matches!(address.scheme(), Scheme::Ws | Scheme::Wss | Scheme::WsUnix)
 }
 
 /// Whether TLS at `address` has no identity, while none but this machine's own clients come there: it gets
@@ -222,7 +241,7 @@ pub(crate) fn lacks_identity(address: &Address) -> bool {
     let is_named = |word: &&str| address.options().get(word).is_some();
     let is_missing = |error: AddressError| matches!(error.fault(), Fault::OptionNeeded("cert", _));
     is_at_home
-        && !["key", "ocsp", "passphrase-env", "passphrase-file"].iter().any(is_named)
+        && !["key", "ocsp", "passphrase-env", "passphrase-file", "signer"].iter().any(is_named)
         && address.for_listening().is_err_and(is_missing)
 }
 
@@ -353,6 +372,9 @@ mod tests {
             ("levada serve --listen tls://127.0.0.1:1 --key a", "`cert` is needed for listening"),
             ("levada serve --listen unix:a --to stdio:", "one stream only"),
             ("levada serve --listen stdio: --listen stdio: --to echo:", "only one standard input"),
+            ("levada serve --demo", "for listeners of WebSockets"),
+            ("levada serve --demo --listen unix:a --to echo:", "for listeners of WebSockets"),
+            ("levada serve --demo --config a.toml", "--demo beside --config"),
             ("levada connect stdio:", "already this end"),
             ("levada connect tcp://a", "ADDR: the port is missing"),
             ("levada connect tcp://a:1 --ca b", "--ca means nothing here"),

@@ -19,11 +19,13 @@ use crate::text::OneLine;
 pub struct Facts {
     /// Which end we are of the transport: who called whom.
     pub role: Option<Role>,
-    /// The peer's name as it was asked for, where it was given by name.
+    /// The peer's name as it was asked for, where it was given by name; through a proxy, its address too.
     pub host: Option<String>,
+    /// The proxy that stands between, as `http://host:port` or `https://host:port`.
+    pub proxy: Option<String>,
     /// Our address.
     pub local: Option<Endpoint>,
-    /// The peer's address.
+    /// The peer's address; the proxy's, where one stands between.
     pub peer: Option<Endpoint>,
     /// Why nothing encrypts the bytes; `None` where something does.
     pub plain: Option<WhyPlain>,

@@ -167,14 +167,14 @@ impl Handshake {
         let mut session = self.policy.undecided().ok_or_else(nobody)?.session();
         let desk = Arc::<Desk>::default();
         let hook = desk.clone();
-        session.on_hello(move |hello| hook.pass(hello.sni));
+        session.on_hello(move |hello| hook.pass(Hello { sni: hello.sni }));
         let mut tls = Socket::adopt(carrier(network)?, session, options());
-        let heard = poll_fn(|cx| match (tls.poll_established(cx), desk.lock().sni.take()) {
-            (_, Some(sni)) => Poll::Ready(Ok(sni)),
+        let heard = poll_fn(|cx| match (tls.poll_established(cx), desk.lock().hello.take()) {
+            (_, Some(hello)) => Poll::Ready(Ok(hello)),
             (Poll::Ready(up), None) => Poll::Ready(Err(up.err())),
             (Poll::Pending, None) => Poll::Pending,
         });
-        let sni = heard.await.map_err(|error| {
+        let Hello { sni } = heard.await.map_err(|error| {
             handshake_failed(&tls, &error.unwrap_or_else(|| io::ErrorKind::InvalidData.into()))
         })?;
         let (answer, chosen) = match self.answer_hello(sni.as_deref(), plain).await {
@@ -300,28 +300,32 @@ impl Handshake {
     }
 }
 
-/// A ClientHello's question and its answer, between the hook of a session and the task that drives it.
-/// What one of them puts here the other finds in the same turn of the task, so nobody is woken for it:
-/// a task that wakes itself has another thread look for work.
+/// Where the hook of a session meets the task that drives it. What one of them puts here the other finds
+/// in the same turn of the task, so nobody is woken for it: a task that wakes itself has another thread
+/// look for work.
 #[derive(Default)]
-struct Desk(Mutex<HelloAsked>);
+struct Desk(Mutex<OnDesk>);
 
 #[derive(Default)]
-struct HelloAsked {
-    /// Whom the client asks for, once its hello is there.
-    sni: Option<Option<String>>,
+struct OnDesk {
+    hello: Option<Hello>,
     answer: Option<HelloAnswer>,
 }
 
+/// What a ClientHello asks for.
+struct Hello {
+    sni: Option<String>,
+}
+
 impl Desk {
-    fn lock(&self) -> MutexGuard<'_, HelloAsked> {
+    fn lock(&self) -> MutexGuard<'_, OnDesk> {
         // Nothing panics while it holds the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Passes the question on, and waits for the answer.
-    fn pass(self: Arc<Self>, sni: Option<String>) -> impl Future<Output = HelloAnswer> + Send {
-        self.lock().sni = Some(sni);
+    fn pass(self: Arc<Self>, hello: Hello) -> impl Future<Output = HelloAnswer> + Send {
+        self.lock().hello = Some(hello);
         poll_fn(move |_| self.lock().answer.take().map_or(Poll::Pending, Poll::Ready))
     }
 }

@@ -244,7 +244,7 @@ impl Carrier {
             let send = || sendmsg(tcp, bufs, &mut SendAncillaryBuffer::default(), flags);
             match tcp.try_io(Interest::WRITABLE, || Ok(retry_on_intr(send)?)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                written => return Poll::Ready(written),
+                outcome => return Poll::Ready(outcome),
             }
         }
     }

@@ -18,6 +18,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use crate::carrier::{Carrier, Ends};
 use crate::memory::Pipe;
+use crate::proxy::Proxy;
 use crate::resolve::{IpVersion, Resolve, Resolving};
 use crate::socket::TcpOptions;
 
@@ -57,12 +58,13 @@ impl std::fmt::Debug for Dialing {
 impl Dialing {
     pub(crate) fn new(
         endpoint: ConnectEndpoint,
+        proxy: Option<Proxy>,
         resolver: Arc<dyn Resolve>,
         tcp: TcpOptions,
         deadlines: Deadlines,
     ) -> Self {
         let news = Board::default();
-        let outcome = Box::pin(dial(endpoint, resolver, tcp, deadlines, news.clone()));
+        let outcome = Box::pin(dial(endpoint, proxy, resolver, tcp, deadlines, news.clone()));
         Self { outcome, news }
     }
 
@@ -89,6 +91,7 @@ impl Board {
 
 async fn dial(
     endpoint: ConnectEndpoint,
+    proxy: Option<Proxy>,
     resolver: Arc<dyn Resolve>,
     tcp: TcpOptions,
     deadlines: Deadlines,
@@ -101,12 +104,15 @@ async fn dial(
     let system = |error: io::Error| Ending::SocketError((&error).into());
     match endpoint {
         ConnectEndpoint::Tcp { host, port, family, bind } => {
-            let mut candidates = match &host {
-                Host::Ip(ip) => Candidates::known(*ip, port.get()),
+            // Our own way ends at the proxy, where there is one.
+            let proxy_at = proxy.as_ref().map(Proxy::address);
+            let (near, near_port) = proxy_at.map_or((&host, port), |at| (&at.host, at.port));
+            let mut candidates = match near {
+                Host::Ip(ip) => Candidates::known(*ip, near_port.get()),
                 Host::Name(name) => {
                     news.pin(News::Resolving);
                     let wanted = |version| allows(family, bind, version);
-                    let mut asked = Candidates::ask(&*resolver, name, port.get(), wanted);
+                    let mut asked = Candidates::ask(&*resolver, name, near_port.get(), wanted);
                     within(deadlines, Deadline::Lookup, asked.first()).await?;
                     let addresses = asked.waiting.len();
                     news.pin(News::Found { name: name.clone(), addresses });
@@ -114,7 +120,22 @@ async fn dial(
                 }
             };
             let attempt = |address| connect(address, bind, tcp);
-            within(deadlines, Deadline::Connect, race(&mut candidates, attempt, &news)).await
+            let connecting = async {
+                let (tcp, address) = race(&mut candidates, attempt, &news).await?;
+                // The system takes the unspecified address for its own loopback one.
+                let peer = if address.ip().is_unspecified() {
+                    tcp.peer_addr().ok()
+                } else {
+                    Some(address)
+                };
+                let [local, peer] = [tcp.local_addr().ok(), peer].map(|end| end.map(Endpoint::Ip));
+                let carrier = match &proxy {
+                    Some(proxy) => Box::pin(proxy.connect(tcp, &host, port)).await?,
+                    None => tcp.into(),
+                };
+                Ok((carrier, Ends { local, peer }))
+            };
+            within(deadlines, Deadline::Connect, connecting).await
         }
         ConnectEndpoint::Unix(name) => {
             news.pin(News::Attempt(None));
@@ -245,12 +266,12 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 }
 
 /// Tries the addresses, each a little after the one before or as soon as that failed; the first
-/// that connects wins, and the error of the last that failed is that of all.
+/// that connects wins, with its address, and the error of the last that failed is that of all.
 async fn race<A>(
     candidates: &mut Candidates,
     attempt: impl Fn(SocketAddr) -> A,
     news: &Board,
-) -> Outcome
+) -> Result<(TcpStream, SocketAddr), Ending>
 where
     A: Future<Output = io::Result<TcpStream>>,
 {
@@ -269,15 +290,7 @@ where
             match settled {
                 Some((index, Ok(stream))) => {
                     let (address, _) = running.swap_remove(index);
-                    let carrier = Carrier::from(stream);
-                    // The system takes the unspecified address for its own loopback one.
-                    let peer = if address.ip().is_unspecified() {
-                        carrier.peer()
-                    } else {
-                        Some(Endpoint::Ip(address))
-                    };
-                    let ends = Ends { local: carrier.local(), peer };
-                    return Poll::Ready(Ok((carrier, ends)));
+                    return Poll::Ready(Ok((stream, address)));
                 }
                 Some((index, Err(error))) => {
                     let (address, _) = running.swap_remove(index);

@@ -9,6 +9,7 @@ use levada_tls::{Anchors, CrlScope, Crls, Identity, IdentityError, Passphrase, P
 use zeroize::Zeroizing;
 
 use crate::open::SetupError;
+use crate::socket_signer::SocketSigner;
 
 /// The identities of one address. A passphrase opens those keys that are encrypted; where none is, it
 /// is there by mistake.
@@ -27,6 +28,29 @@ pub(crate) fn identities(all: &[IdentityFiles]) -> Result<Vec<Identity>, SetupEr
 
 fn identity(files: &IdentityFiles, is_asked: &mut bool) -> Result<Identity, SetupError> {
     let chain = read(&files.cert)?;
+    let identity = match &files.signer {
+        Some(socket) => signed_for(&chain, files, socket)?,
+        None => with_key(&chain, files, is_asked)?,
+    };
+    match &files.ocsp {
+        None => Ok(identity),
+        Some(path) => identity
+            .with_staple(&read(path)?)
+            .map_err(|error| SetupError::Staple { path: path.clone(), error }),
+    }
+}
+
+/// The identity whose private key is with whoever listens at `socket`.
+fn signed_for(chain: &[u8], files: &IdentityFiles, socket: &Path) -> Result<Identity, SetupError> {
+    Identity::with_signer_for(chain, |certificate| SocketSigner::new(socket, certificate))
+        .map_err(|error| SetupError::Identity { files: Box::new(files.clone()), error })
+}
+
+fn with_key(
+    chain: &[u8],
+    files: &IdentityFiles,
+    is_asked: &mut bool,
+) -> Result<Identity, SetupError> {
     let key = if files.key == files.cert { None } else { Some(read(&files.key)?) };
     let mut unread = None;
     let ask = || {
@@ -39,21 +63,14 @@ fn identity(files: &IdentityFiles, is_asked: &mut bool) -> Result<Identity, Setu
             }
         }
     };
-    let identity = Identity::with_passphrase(&chain, key.as_ref().map(|key| &key[..]), ask);
+    let identity = Identity::with_passphrase(chain, key.as_ref().map(|key| &key[..]), ask);
     if let Some(error) = unread {
         return Err(error);
     }
-    let identity =
-        identity.map_err(|error| SetupError::Identity { files: Box::new(files.clone()), error })?;
-    match &files.ocsp {
-        None => Ok(identity),
-        Some(path) => identity
-            .with_staple(&read(path)?)
-            .map_err(|error| SetupError::Staple { path: path.clone(), error }),
-    }
+    identity.map_err(|error| SetupError::Identity { files: Box::new(files.clone()), error })
 }
 
-fn passphrase(source: &PassphraseSource) -> Result<Passphrase, SetupError> {
+pub(crate) fn passphrase(source: &PassphraseSource) -> Result<Passphrase, SetupError> {
     match source {
         PassphraseSource::File(path) => Ok(first_line(read(path)?)),
         PassphraseSource::Variable(name) => match std::env::var_os(name) {

@@ -53,10 +53,12 @@ mod memory;
 mod open;
 mod per_address;
 mod pool;
+mod proxy;
 mod relay;
 mod resolve;
 mod scratch;
 mod socket;
+mod socket_signer;
 mod splice;
 mod split;
 mod stdio;
@@ -90,6 +92,10 @@ pub use listener::Listener;
 pub use memory::Pipe;
 pub use open::{Binder, Dialer, SetupError, connect, listen};
 pub use pool::{Layer, PoolSession, PoolTls, ServerLayer};
+// For the fuzzer.
+#[doc(hidden)]
+pub use proxy::Answer as ProxyAnswer;
+pub use proxy::Proxy;
 pub use relay::{Relay, relay};
 pub use resolve::{IpVersion, Resolve, Resolving, SystemResolver};
 pub use socket::{Options, Socket, TcpOptions, UpgradeError};

@@ -22,7 +22,7 @@ use crate::per_address::PerAddress;
 use crate::pool::ServerLayer;
 use crate::socket::{Options, Socket, TcpOptions};
 use crate::stream::Stream;
-use crate::ws::{ServerOptions, WsStream};
+use crate::ws::{OwnOrigin, Page, ServerOptions, WsStream};
 
 /// Connections that the kernel holds for us until we accept them; it may hold fewer (`somaxconn`).
 const BACKLOG: i32 = 4096;
@@ -139,6 +139,21 @@ impl Listener {
     #[must_use]
     pub fn web_socket(mut self, options: ServerOptions) -> Self {
         self.web_socket = Some(options);
+        self
+    }
+
+    /// Shows these pages to browsers that ask for them and for no WebSocket, and lets pages of this very
+    /// server connect. It means nothing to a listener that opens no WebSocket.
+    #[must_use]
+    pub fn web_pages(mut self, pages: Vec<Page>) -> Self {
+        if let Some(options) = &mut self.web_socket {
+            let own = if self.layer.is_plain() { OwnOrigin::Plain } else { OwnOrigin::Tls };
+            options.rules.pages = pages;
+            options.rules.own_origin = own;
+            for rules in &mut options.rules.others {
+                rules.own_origin = own;
+            }
+        }
         self
     }
 

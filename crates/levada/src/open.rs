@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use levada_address::{
-    Address, AddressError, ClientAuth as Wanted, ClientCheck, ConnectAddress, ConnectEndpoint,
-    ConnectPool, ConnectTls, ConnectWebSocket, Host, IdentityFiles, ListenAddress, ListenEndpoint,
-    ListenPool, ListenTls, ListenWebSocket, SessionOptions,
+    Address, AddressError, CertificateRules, ClientAuth as Wanted, ClientCheck, ConnectAddress,
+    ConnectEndpoint, ConnectPool, ConnectProxy, ConnectTls, ConnectWebSocket, Host, IdentityFiles,
+    ListenAddress, ListenEndpoint, ListenPool, ListenTls, ListenWebSocket, SessionOptions,
 };
 use levada_core::{ClosePolicy, Deadlines};
 use levada_pool::TlsRequest;
@@ -24,6 +24,7 @@ use crate::files;
 use crate::key_log::KeyLogFile;
 use crate::listener::Listener;
 use crate::pool::{Layer, PoolSession, PoolTls, ServerLayer, client_certificate};
+use crate::proxy::Proxy;
 use crate::socket::{Options, Socket};
 use crate::stream::Stream;
 use crate::ws::{
@@ -207,6 +208,7 @@ pub struct Dialer {
     endpoint: ConnectEndpoint,
     wrap: Wrap,
     web_socket: Option<ClientOptions>,
+    proxy: Option<Proxy>,
     identity: Option<Identity>,
     key_log: Option<KeyLogFile>,
     options: Arc<Options>,
@@ -233,7 +235,7 @@ impl Dialer {
     }
 
     fn read(address: &Address, key_log: Option<KeyLogFile>) -> Result<Self, SetupError> {
-        let ConnectAddress { endpoint, tls, pool, web_socket, deadlines } =
+        let ConnectAddress { endpoint, tls, pool, web_socket, proxy, deadlines } =
             address.for_connecting()?;
         let identity = tls.as_ref().and_then(|tls| tls.identity.as_ref());
         let identity = files::identities(identity.map_or(&[], std::slice::from_ref))?.pop();
@@ -246,8 +248,9 @@ impl Dialer {
         };
         let options = Arc::new(Options { deadlines, ..Options::default() });
         let web_socket = web_socket.map(|ws| web_socket_client(&ws, deadlines)).transpose()?;
+        let proxy = proxy.map(|wanted| through(&wanted)).transpose()?;
         let address = address.clone();
-        Ok(Self { address, endpoint, wrap, web_socket, identity, key_log, options })
+        Ok(Self { address, endpoint, wrap, web_socket, proxy, identity, key_log, options })
     }
 
     /// Reads again what the address names, and changes nothing: see [`replace`](Self::replace).
@@ -262,6 +265,9 @@ impl Dialer {
     /// Goes on with what `newer` has read, as do the clones of this one: for the next stream.
     pub fn replace(&mut self, newer: Self) {
         if let (Wrap::Tls(ours, _), Wrap::Tls(newer, _)) = (&self.wrap, &newer.wrap) {
+            ours.replace(newer);
+        }
+        if let (Some(ours), Some(newer)) = (&self.proxy, &newer.proxy) {
             ours.replace(newer);
         }
         self.identity = newer.identity;
@@ -303,7 +309,8 @@ impl Dialer {
             Wrap::Tls(client, name) => client.session(name)?.into(),
             Wrap::Pool(session) => session.clone().into(),
         };
-        let socket = Socket::dial(self.endpoint.clone(), layer, Arc::clone(&self.options));
+        let (proxy, endpoint) = (self.proxy.clone(), self.endpoint.clone());
+        let socket = Socket::dial_through(proxy, endpoint, layer, Arc::clone(&self.options));
         Ok(match &self.web_socket {
             Some(options) => WsStream::client(socket, options.clone()).into(),
             None => socket.into(),
@@ -342,6 +349,21 @@ fn client(
         builder = builder.identity(identity.clone());
     }
     Ok(builder.build()?)
+}
+
+/// The proxy of an address.
+fn through(wanted: &ConnectProxy) -> Result<Proxy, SetupError> {
+    let password = wanted.password.as_ref().map(|source| match files::passphrase(source) {
+        Err(SetupError::PassphraseVariable { name }) => {
+            Err(SetupError::ProxyPasswordVariable { name })
+        }
+        read => read,
+    });
+    Proxy::new(wanted.address.clone(), password.transpose()?.as_ref(), || {
+        let rules = CertificateRules::default();
+        let anchors = files::anchors(wanted.ca.as_deref(), &rules, Anchors::platform)?;
+        Ok(TlsClient::builder().anchors(anchors).alpn([b"http/1.1".to_vec()]).build()?)
+    })
 }
 
 fn session_name(tls: &ConnectTls) -> Result<SessionName, SetupError> {
@@ -505,6 +527,11 @@ pub enum SetupError {
         /// Its name.
         name: String,
     },
+    /// The environment variable that has the password for a proxy is not set.
+    ProxyPasswordVariable {
+        /// Its name.
+        name: String,
+    },
     /// A certificate and key cannot be used.
     Identity {
         /// The files.
@@ -572,6 +599,9 @@ impl fmt::Display for SetupError {
                 f,
                 "the private key is encrypted, and the environment has no {name} with its passphrase"
             ),
+            Self::ProxyPasswordVariable { name } => {
+                write!(f, "the environment has no {name} with the password for the proxy")
+            }
             Self::Identity { files, error } => {
                 write!(f, "{}", files.cert.display())?;
                 if files.key != files.cert {

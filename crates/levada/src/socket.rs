@@ -36,6 +36,7 @@ use crate::dial::Dialing;
 use crate::events::Events;
 use crate::per_address::AddressPermit;
 use crate::pool::{Entrusting, Layer, PoolSession, Pooled, Wrapping};
+use crate::proxy::Proxy;
 use crate::resolve::{Resolve, SystemResolver};
 use crate::wakers::Half;
 use crate::watch::Watch;
@@ -119,6 +120,17 @@ impl Socket {
         Self::dial_by(Arc::new(SystemResolver), endpoint, layer, options)
     }
 
+    /// Begins to connect as [`Socket::dial`] does, through `proxy` where there is one: it connects us to
+    /// the host, whose name it looks up by itself. Endpoints that have no host are dialled without it.
+    pub fn dial_through(
+        proxy: Option<Proxy>,
+        endpoint: ConnectEndpoint,
+        layer: impl Into<Layer>,
+        options: impl Into<Arc<Options>>,
+    ) -> Self {
+        Self::dial_all(Arc::new(SystemResolver), proxy, endpoint, layer.into(), options.into())
+    }
+
     /// Begins to connect as [`Socket::dial`] does, with a resolver of the caller's.
     pub fn dial_by(
         resolver: Arc<dyn Resolve>,
@@ -126,14 +138,27 @@ impl Socket {
         layer: impl Into<Layer>,
         options: impl Into<Arc<Options>>,
     ) -> Self {
-        let options = options.into();
+        Self::dial_all(resolver, None, endpoint, layer.into(), options.into())
+    }
+
+    fn dial_all(
+        resolver: Arc<dyn Resolve>,
+        proxy: Option<Proxy>,
+        endpoint: ConnectEndpoint,
+        layer: Layer,
+        options: Arc<Options>,
+    ) -> Self {
         let host = match &endpoint {
             ConnectEndpoint::Tcp { host: Host::Name(name), .. } => Some(name.clone()),
+            ConnectEndpoint::Tcp { host, .. } if proxy.is_some() => Some(host.to_string()),
             _ => None,
         };
-        let dialing = Dialing::new(endpoint, resolver, options.tcp, options.deadlines);
-        let mut socket = Self::new(Transport::Dialing(dialing), layer.into(), options);
+        let proxy = proxy.filter(|_| host.is_some());
+        let between = proxy.as_ref().map(|proxy| proxy.address().without_user().to_string());
+        let dialing = Dialing::new(endpoint, proxy, resolver, options.tcp, options.deadlines);
+        let mut socket = Self::new(Transport::Dialing(dialing), layer, options);
         socket.watch.facts.host = host;
+        socket.watch.facts.proxy = between;
         socket.watch.facts.role = Some(Role::Client);
         socket
     }

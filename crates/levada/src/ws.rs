@@ -29,7 +29,8 @@ use levada_ws::connection::{Connection, Ending as WsEnding};
 pub use levada_ws::frame::{PayloadTooLong, SizeLimits};
 pub use levada_ws::handshake::{
     Answer, AnswerError, Field, FieldError, Limits, Offer, OfferError, OriginPattern,
-    OriginPatternError, Origins, Paths, Refusal, Rejection, Request, Response, Rules, accept_of,
+    OriginPatternError, Origins, OwnOrigin, Page, Paths, Refusal, Rejection, Request, Response,
+    Rules, accept_of,
 };
 pub use levada_ws::{CloseCode, CloseFrame, ForbiddenCloseCode, ReasonTooLong};
 pub use open::{HandshakeError, Incoming};
@@ -281,6 +282,7 @@ impl<S> WsStream<S> {
         let mut facts = self.watch.facts.clone();
         if let Some(below) = self.io.as_ref().and_then(self.facts_below) {
             facts.host = below.host.or(facts.host);
+            facts.proxy = below.proxy.or(facts.proxy);
             facts.local = below.local.or(facts.local);
             facts.peer = below.peer.or(facts.peer);
             facts.plain = below.plain;

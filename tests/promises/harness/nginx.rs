@@ -26,18 +26,20 @@ impl Nginx {
         Self::that(identity, "client_max_body_size 0; dav_methods PUT; keepalive_timeout 0;")
     }
 
-    /// One that hands WebSockets on to this server, and requests too.
+    /// One that hands WebSockets on to this server.
     pub(crate) fn before(upstream: SocketAddr, identity: Option<&Pki>) -> Self {
-        let hands_on = format!(
-            "location / {{
-                 proxy_pass http://{upstream};
-                 proxy_http_version 1.1;
-                 proxy_set_header Upgrade $http_upgrade;
-                 proxy_set_header Connection \"upgrade\";
-                 proxy_set_header Host $host;
-             }}"
+        let fields = "proxy_set_header Upgrade $http_upgrade;
+                      proxy_set_header Connection \"upgrade\";
+                      proxy_set_header Host $host;";
+        Self::handing_on(upstream, identity, fields)
+    }
+
+    /// One that hands requests on to this server, with these fields.
+    pub(crate) fn handing_on(upstream: SocketAddr, identity: Option<&Pki>, fields: &str) -> Self {
+        let location = format!(
+            "location / {{ proxy_pass http://{upstream}; proxy_http_version 1.1; {fields} }}"
         );
-        Self::that(identity, &hands_on)
+        Self::that(identity, &location)
     }
 
     /// One that does this.

@@ -67,6 +67,12 @@ impl Target {
             }
             _ => {}
         }
+        if address.options().get("proxy").is_some() {
+            return Err(fail(
+                "`proxy` means nothing to `inspect`, which visits each address of a server by itself: \
+                 leave it away",
+            ));
+        }
         let connect = address.for_connecting().map_err(|error| fail(error.to_string()))?;
         let dialer = Dialer::new(address).map_err(|error| fail(error.to_string()))?;
         Ok(Self {

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Answer, Field, Origins, Refusal, Request};
+use super::{Answer, Field, Origins, OwnOrigin, Page, Refusal, Request};
 
 /// Which paths are served.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct Rules {
     pub paths: Paths,
     /// The Origins that are welcome; others get 403.
     pub origins: Origins,
+    /// Whether a page of this very server is welcome too, whatever `origins` says.
+    pub own_origin: OwnOrigin,
     /// The subprotocols that are spoken, most wanted first. Ours is the order that counts.
     pub subprotocols: Vec<String>,
     /// Whether a client that offers none of them is refused with 400, rather than accepted without
@@ -40,6 +42,8 @@ pub struct Rules {
     pub require_subprotocol: bool,
     /// Header fields of every acceptance.
     pub fields: Vec<Field>,
+    /// What is shown to those who ask for no WebSocket, by path. Elsewhere they get 426.
+    pub pages: Vec<Page>,
     /// The rules of other paths: of a request whose path is not among ours, the first of these judges
     /// that serves it.
     pub others: Vec<Self>,
@@ -57,7 +61,8 @@ impl Rules {
             let other = others.find(|other| other.paths.contains(request.path()));
             return other.ok_or(Refusal::Path)?.judge(request);
         }
-        if !self.origins.allow(request.origin()) {
+        let is_own = || self.own_origin.allows(request.origin(), request.host());
+        if !self.origins.allow(request.origin()) && !is_own() {
             return Err(Refusal::OriginForbidden);
         }
         let chosen = self.subprotocols.iter().find(|ours| request.subprotocols().contains(ours));

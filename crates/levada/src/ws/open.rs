@@ -121,7 +121,11 @@ impl Opening {
                                 None => {}
                             }
                         }
-                        Err(Stop::Refused(refusal)) => self.refuse(refusal),
+                        Err(Stop::Refused(refusal)) => {
+                            let rules = rules.as_ref();
+                            let page = rules.and_then(|rules| handshake.page(&refusal, rules));
+                            self.refuse(page.map_or(refusal, Refusal::Page));
+                        }
                         Err(stop) => return Poll::Ready(Err(stop)),
                     }
                 }
@@ -190,8 +194,11 @@ impl Opening {
 
     fn refuse(&mut self, refusal: Refusal) {
         self.send(refusal.to_response());
+        // A page is large: it has the time that is left for the handshake.
+        if !matches!(refusal, Refusal::Page(_)) {
+            self.alarm = Some(Alarm::set(Deadline::Handshake, LINGER, 0));
+        }
         self.phase = Phase::Refusing(refusal);
-        self.alarm = Some(Alarm::set(Deadline::Handshake, LINGER, 0));
     }
 
     fn send(&mut self, head: Vec<u8>) {

@@ -3,25 +3,26 @@
 use levada::Party;
 use levada::WsStream;
 use levada::ws::{HandshakeError, OriginPattern, Origins, Refusal, ServerOptions};
-use levada_testkit::browser::{Browser, Site};
+use levada_testkit::browser::{Browser, File, Site};
 use tokio::net::TcpListener;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use crate::{PATIENCE, accept, bye, closed, echo};
 
-/// A browser that looks at the page, which finds its WebSockets at `ws`.
-fn look(ws: &TcpListener) -> (Browser, Site) {
-    let site = Site::new(include_str!("page.html"));
-    let url = format!("http://{}/?ws=ws://{}", site.address, ws.local_addr().unwrap());
-    (Browser::open(&url, &[]), site)
+const FILES: &[File] = &[("/", "text/html", include_str!("page.html"))];
+
+/// A browser with the page, which speaks to this server.
+fn open(site: &Site, ws: &TcpListener) -> Browser {
+    Browser::open(&format!("{}/?ws=ws://{}", site.origin(), ws.local_addr().unwrap()), &[])
 }
 
 /// B1, C1, C2, C6: `WebSocket` with its events, and `WebSocketStream` with its streams.
 #[tokio::test]
 async fn a_browser_is_understood() {
     let ws = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (_browser, site) = look(&ws);
+    let site = Site::new(FILES);
+    let _browser = open(&site, &ws);
     let serve = async {
         for _ in ["WebSocket", "WebSocketStream"] {
             let ended = echo(accept(&ws).await).await;
@@ -31,7 +32,7 @@ async fn a_browser_is_understood() {
         assert_eq!(ended.ending, closed(4002, "für heute genug", Party::Local));
     };
     timeout(PATIENCE, serve).await.unwrap();
-    let said = spawn_blocking(move || site.said(PATIENCE)).await.unwrap();
+    let said = spawn_blocking(move || site.said(PATIENCE)).await.unwrap().unwrap();
     let wanted = [
         "subprotocol binary",
         "echo true",
@@ -50,7 +51,8 @@ async fn a_browser_is_understood() {
 #[tokio::test]
 async fn a_browser_on_a_foreign_page_is_refused() {
     let ws = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (_browser, _site) = look(&ws);
+    let site = Site::new(FILES);
+    let _browser = open(&site, &ws);
     let serve = async {
         let mut options = ServerOptions::default();
         let patterns = vec![OriginPattern::new("https://levada.example").unwrap()];
@@ -62,4 +64,6 @@ async fn a_browser_on_a_foreign_page_is_refused() {
         };
     };
     timeout(PATIENCE, serve).await.unwrap();
+    let said = spawn_blocking(move || site.said(PATIENCE)).await.unwrap().unwrap();
+    assert_eq!(said, "failed: not opened");
 }
