@@ -51,6 +51,11 @@ const PEERS: &[Peer] = &[
         package: "chromium-headless-shell",
         purpose: "a browser, whose WebSockets are what most servers have to speak with",
     },
+    Peer {
+        program: "mosquitto",
+        package: "mosquitto",
+        purpose: "an MQTT broker, as the devices that Telsa is for talk to",
+    },
     Peer { program: "python3", package: "python3-venv", purpose: "runs peers out of PyPI" },
     Peer { program: "node", package: "nodejs", purpose: "runs peers out of npm's registry" },
     Peer { program: "npm", package: "npm", purpose: "installs peers out of npm's registry" },
