@@ -7,7 +7,7 @@ use std::{env, fs};
 
 use crate::steps::{Done, Report, cargo, run as run_command, shown};
 use crate::tally::Tally;
-use crate::{fuzz, peers, registries};
+use crate::{fuzz, node, peers, registries};
 
 /// The profile of the slow suites.
 const SLOW: &str = "slow-tests";
@@ -24,6 +24,7 @@ pub(crate) enum Extent {
 pub(crate) fn run(report: &mut Report, extent: Extent) {
     peers(report, extent);
     let mut fast = suite(report, Extent::Fast);
+    node::test(report);
     if extent == Extent::All {
         // The slow run holds every test again, and tells what it skips.
         fast.skipped.clear();
