@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use crate::registries;
 use crate::steps::{Done, Outcome, Report, cargo, run as run_command, shown};
 use crate::tally::Tally;
-use crate::test::target_folder;
+use crate::test::{Extent, build_the_command, target_folder};
 
 /// The workspace of its native half.
 pub(crate) const MANIFEST: &str = "bindings/node/Cargo.toml";
@@ -20,10 +20,10 @@ const PACKAGE: &str = "bindings/node";
 const PARTS: [&str; 6] = ["index.js", "index.mjs", "index.d.ts", "package.json", "lib", "test"];
 
 /// Every test of the package, and its types.
-pub(crate) fn test(report: &mut Report) {
+pub(crate) fn test(report: &mut Report, extent: Extent) {
     let mut tally = Tally::default();
     report.step("node package", || stage("debug", &PARTS).map(|folder| done(&folder)));
-    report.step("node tests", || run_tests(&mut tally));
+    report.step("node tests", || run_tests(&mut tally, extent));
     report.step("node types", || {
         let folder = folder()?;
         let mut tsc = Command::new(folder.join("node_modules/.bin/tsc"));
@@ -67,7 +67,7 @@ pub(crate) fn stage(profile: &str, parts: &[&str]) -> Result<PathBuf, String> {
     Ok(folder)
 }
 
-fn run_tests(tally: &mut Tally) -> Outcome {
+fn run_tests(tally: &mut Tally, extent: Extent) -> Outcome {
     let tests = folder()?.join("test");
     let in_tests = |error| format!("{}: {error}", tests.display());
     let mut files: Vec<PathBuf> = fs::read_dir(&tests)
@@ -80,6 +80,9 @@ fn run_tests(tally: &mut Tally) -> Outcome {
 
     let mut node = Command::new("node");
     node.args(["--test", "--test-reporter=tap", "--test-timeout=120000"]).args(files);
+    if let Some(binary) = build_the_command(extent)? {
+        node.env("LEVADA_BIN", binary);
+    }
     println!("$ {}", shown(&node));
     let in_node = |error| format!("node: {error}");
     let mut child = node.stdout(Stdio::piped()).spawn().map_err(in_node)?;
