@@ -4,6 +4,10 @@
 const { connect, listen, Listener } = require('./lib/door.js');
 const { LevadaError } = require('./lib/errors.js');
 const { LevadaStream } = require('./lib/stream.js');
+const { Address } = require('./lib/network-address.js');
+const { TCP } = require('./lib/network-tcp.js');
 const { Telsa } = require('./lib/telsa.js');
 
-module.exports = { connect, listen, LevadaError, LevadaStream, Listener, Telsa };
+const Network = { TCP, Address };
+
+module.exports = { connect, listen, LevadaError, LevadaStream, Listener, Network, Telsa };

@@ -37,7 +37,7 @@ impl Page {
         for byte in tasks.to_string().bytes() {
             write!(url, "%{byte:02x}").unwrap();
         }
-        let browser = Browser::open(&url);
+        let browser = Browser::open(&url, &[]);
         Self { site, browser }
     }
 

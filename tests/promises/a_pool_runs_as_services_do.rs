@@ -8,6 +8,7 @@ use std::os::unix::net::UnixDatagram;
 
 use levada_pool::wire::body::Ping;
 use levada_pool::wire::{ErrorCode, Message};
+use levada_testkit::skip::slow_runs;
 use rustix::process::Signal;
 
 use crate::harness::{
@@ -134,6 +135,22 @@ fn a_reload_revokes_whoever_comes_next() {
     pool.hear("the old policy stays in force");
     answers(&mut before);
     assert_eq!(before.finish().code(), 0);
+}
+
+#[test]
+fn a_file_that_changes_is_noticed() {
+    if !slow_runs("a_file_that_changes_is_noticed") {
+        return;
+    }
+    let pki = Pki::new();
+    let mut pool = Pool::start(&pki);
+    // As a renewal does it: nobody is told.
+    let renewed = pki.identity("localhost.pem", &["localhost"], |_| {});
+    pool.hear("the policy was reloaded");
+    std::fs::write(renewed, "no certificate").unwrap();
+    pool.hear("the old policy stays in force");
+    let pinged = levada(["pool", "ping", "--socket", &pool.socket]).run(b"");
+    assert_eq!(pinged.code(), 0);
 }
 
 #[test]

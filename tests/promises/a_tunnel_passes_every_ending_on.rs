@@ -55,6 +55,7 @@ fn any_other_is_a_reset() {
         let Tunnel { mut serve, mut client, mut server } = Tunnel::open();
         server.close(code);
         assert!(client.read(&mut [0]).is_err(), "{code}");
+        assert_eq!(server.rest(), (Vec::new(), Some(code)), "it is answered in kind");
         let record = serve.next("ended");
         assert_eq!(record["target"]["code"], "ws_close", "{record}");
         assert_eq!(record["target"]["ending"]["ws_close"]["code"], code, "{record}");

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Folder, Pki, Serve, levada};
+use crate::harness::{Folder, Nginx, Pki, Serve, levada};
 
 fn inspect(address: &str, args: &[&str]) -> (i32, Value) {
     let finished = levada(["inspect", address, "--json"]).args(args).run(b"");
@@ -88,6 +88,17 @@ fn at_a_unix_socket() {
     drop(serve);
     // Nobody listens any more.
     assert_eq!(inspect(&socket, &[]).0, 2);
+}
+
+/// The proxy's configuration lacks the two lines that a WebSocket needs.
+#[test]
+fn behind_a_proxy_that_does_not_pass_it_on() {
+    let serve = Serve::start(["--listen", "ws://127.0.0.1:0", "--to", "echo:"]);
+    let nginx = Nginx::handing_on(serve.address(), None, "");
+    let (code, report) = inspect(&format!("ws://{}/", nginx.address), &[]);
+    let hint = report["findings"][0]["hint"].as_str().unwrap();
+    assert_eq!((code, &report["websocket"]["status"]), (7, &426.into()), "{report}");
+    assert!(hint.contains("a proxy in between has to pass on"), "{hint}");
 }
 
 /// A server that gives every request this answer.

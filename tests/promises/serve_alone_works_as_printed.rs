@@ -96,7 +96,8 @@ fn at_any_place_at_home() {
     let home = folder.path().join("home");
     let socket = folder.path().join("it's.sock");
     let unix = format!("unix:{}", socket.display());
-    let listen = ["wss://localhost:0/try", "ws://127.0.0.1:0", "tls://[::1]:0", "tcp://:0", &unix];
+    let listen =
+        ["wss://localhost:0/try", "ws://127.0.0.1:0/it's&more", "tls://[::1]:0", "tcp://:0", &unix];
     let args = listen.iter().flat_map(|address| ["--listen", address]);
     let mut serve = at_home(levada(["serve"]).args(args), &home).start();
     let (text, commands) = commands(&mut serve);

@@ -39,7 +39,7 @@ fn to_who_uses_the_keyboard_alone() {
         return skip::cannot_run(test, peers::MISSING);
     };
     let serve = serve("echo:", &[]);
-    let browser = Browser::open("about:blank");
+    let browser = Browser::open("about:blank", &[]);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/promises/demo/drive.js");
     let page = format!("http://{}/", serve.address());
     let drive = Command::new("node").args([script, browser.devtools(), &page]);

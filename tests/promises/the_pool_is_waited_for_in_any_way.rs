@@ -144,8 +144,8 @@ fn many_tasks_on_one_control_connection() {
 
 /// How many control connections the pool has: those of this process to its socket, by proc_net_unix(5).
 fn control_connections(pool: &Pool) -> usize {
-    let table = std::fs::read_to_string("/proc/net/unix").unwrap();
     const CONNECTED: &str = "03";
+    let table = std::fs::read_to_string("/proc/net/unix").unwrap();
     let lines = table.lines().filter(|line| line.ends_with(&pool.socket));
     lines.filter(|line| line.split_whitespace().nth(5) == Some(CONNECTED)).count()
 }

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use crate::bench::instructions;
+use crate::lua;
 use crate::steps::{Done, Outcome, Report, cargo, run as run_command, succeeds};
 use crate::test::{self, Extent};
 use crate::tools;
@@ -15,11 +16,13 @@ pub(crate) fn run(report: &mut Report) {
     report.step("format", || {
         run_command(&mut cargo(["fmt", "--all", "--check"]))?;
         apart(WS_BENCH, &["fmt", "--check"])?;
+        apart(lua::MANIFEST, &["fmt", "--check"])?;
         apart(FUZZ, &["fmt", "--check"])
     });
     report.step("clippy", || {
         let all = ["--all-targets", "--all-features", "--locked", "--", "--deny", "warnings"];
         run_command(cargo(["clippy", "--workspace"]).args(all))?;
+        lua::lint()?;
         apart(FUZZ, &["clippy", "--all-targets", "--locked", "--", "--deny", "warnings"])
     });
     report.step("rustdoc", || {
@@ -28,7 +31,9 @@ pub(crate) fn run(report: &mut Report) {
     });
     report.step("cargo-deny", || tools::DENY.ensure().map(|()| Done::Ran(String::new())));
     report.step("dependencies", || {
-        ran(&mut cargo(["deny", "--locked", "check", "bans", "licenses", "sources"]))
+        let checks = ["--locked", "check", "bans", "licenses", "sources"];
+        run_command(cargo(["deny"]).args(checks))?;
+        ran(cargo(["deny", "--manifest-path", lua::MANIFEST]).args(checks))
     });
     report.step("advisories", advisories);
     report.step("instructions", || instructions::run(false));

@@ -56,6 +56,18 @@ const PEERS: &[Peer] = &[
         package: "chromium-headless-shell",
         purpose: "a browser, whose WebSockets are what most servers have to speak with",
     },
+    Peer { program: "lua5.4", package: "lua5.4", purpose: "runs the Lua module" },
+    Peer { program: "luajit", package: "luajit", purpose: "runs the Lua module" },
+    Peer {
+        program: "/usr/share/doc/lua-luv/copyright",
+        package: "lua-luv",
+        purpose: "a loop of others, in which the Lua module has to run",
+    },
+    Peer {
+        program: "/usr/lib/dovecot/imap",
+        package: "dovecot-imapd",
+        purpose: "a mail server, for sessions by STARTTLS and by TLS at once",
+    },
     Peer { program: "python3", package: "python3-venv", purpose: "runs peers out of PyPI" },
     Peer { program: "node", package: "nodejs", purpose: "runs peers out of npm's registry" },
     Peer { program: "npm", package: "npm", purpose: "installs peers out of npm's registry" },
@@ -98,7 +110,7 @@ fn install<'a>(packages: impl Iterator<Item = &'a str>) -> Result<(), String> {
 }
 
 /// The file that runs when `program` is called by its bare name.
-fn find(program: &str) -> Option<PathBuf> {
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }

@@ -7,7 +7,7 @@ use std::{env, fs};
 
 use crate::steps::{Done, Report, cargo, run as run_command, shown};
 use crate::tally::Tally;
-use crate::{fuzz, peers, registries};
+use crate::{fuzz, lua, peers, registries};
 
 /// The profile of the slow suites.
 const SLOW: &str = "slow-tests";
@@ -36,6 +36,7 @@ pub(crate) fn run(report: &mut Report, extent: Extent) {
         report.skip("fuzz", why);
     }
     report.count(fast);
+    lua::test(report);
 }
 
 /// Installs what the tests talk to.
@@ -84,7 +85,7 @@ fn build_the_command(extent: Extent) -> Result<Option<PathBuf>, String> {
 }
 
 /// Runs the tests, passes their output on, and counts what it says.
-fn counted(command: &mut Command, tally: &mut Tally) -> Result<(), String> {
+pub(crate) fn counted(command: &mut Command, tally: &mut Tally) -> Result<(), String> {
     let skips = target_folder()?.join("skips");
     let in_file = |error| format!("{}: {error}", skips.display());
     fs::write(&skips, "").map_err(in_file)?;

@@ -191,7 +191,7 @@ impl Life {
                     self.sending.push_back(Sending::Encrypt(encryption));
                 } else {
                     let bytes = usize::try_from(self.delivered - seen).unwrap_or(usize::MAX);
-                    self.refuse_encryption(&UpgradeError::Injection { bytes });
+                    self.refuse_encryption(&UpgradeError::Injection { bytes }.to_string());
                 }
             }
             Order::GoOn => self.holds = false,
@@ -222,9 +222,9 @@ impl Life {
         }
     }
 
-    fn refuse_encryption(&mut self, why: &UpgradeError) {
-        self.teller.tell(News::NotEncrypted(why.to_string()));
-        // In plaintext it must not go on: the script may not look, and send its secrets.
+    fn refuse_encryption(&mut self, why: &str) {
+        self.teller.tell(News::NotEncrypted(why.to_owned()));
+        // In plaintext it must not go on: the script may not look, and write its secrets.
         self.socket.abort();
     }
 
@@ -264,8 +264,13 @@ impl Life {
                         Encryption::Server(tls) => self.socket.start_server_encryption(tls),
                     };
                     self.sending.pop_front();
-                    if let Err(error) = begun {
-                        self.refuse_encryption(&error);
+                    match begun {
+                        Ok(true) => {}
+                        // The script has not heard yet.
+                        Ok(false) => self.refuse_encryption(
+                            "TLS was to begin, but the peer had closed the connection",
+                        ),
+                        Err(error) => self.refuse_encryption(&error.to_string()),
                     }
                     moved = true;
                 }

@@ -45,13 +45,14 @@ impl Line {
     /// Passes on what waits.
     pub(crate) fn flush(&self, runtime: &Handle) {
         self.is_listed.set(false);
-        if let Some(birth) = self.birth.take() {
-            runtime.spawn(birth);
-        }
         let orders = self.orders.take();
         if !orders.is_empty() {
             // Where the connection has ended there is nobody to obey.
             let _ = self.sender.send(orders);
+        }
+        // Behind its first orders: it is to know of them before it reads anything.
+        if let Some(birth) = self.birth.take() {
+            runtime.spawn(birth);
         }
     }
 

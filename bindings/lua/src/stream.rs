@@ -8,8 +8,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::rc::Rc;
 
 use levada::{
-    ConnectEndpoint, Deadlines, Ended, Family, Host, Mode, Options, Party, Session, SessionName,
-    Socket,
+    ConnectEndpoint, Deadlines, Ended, Facts, Family, Host, Mode, Options, Party, Session,
+    SessionName, Socket,
 };
 use mlua::{AnyUserData, Lua};
 
@@ -50,6 +50,8 @@ pub(crate) struct Stream {
     host: RefCell<Option<String>>,
     reservation: RefCell<Option<Reservation>>,
     line: RefCell<Option<Rc<Line>>>,
+    /// What was known of the connection when it was accepted.
+    first_facts: RefCell<Facts>,
     /// Bytes of this connection that the script has taken, or that it does not want.
     seen: Cell<u64>,
     /// Whether the connection holds until the script has read.
@@ -95,6 +97,7 @@ impl Stream {
             host: RefCell::new(None),
             reservation: RefCell::new(None),
             line: RefCell::new(None),
+            first_facts: RefCell::default(),
             seen: Cell::new(0),
             owes_go_on: Cell::new(false),
             has_told_error: Cell::new(false),
@@ -134,12 +137,12 @@ impl Stream {
     }
 
     /// Facts about the connection: as they are now, else as they were at its end.
-    pub(crate) fn facts(&self) -> levada::Facts {
-        if let Some(facts) = self.line().and_then(|line| line.facts()) {
-            return facts;
+    pub(crate) fn facts(&self) -> Facts {
+        if let Some(ended) = &*self.ending.borrow() {
+            return (*ended.facts).clone();
         }
-        let ending = self.ending.borrow();
-        ending.as_ref().map(|ended| (*ended.facts).clone()).unwrap_or_default()
+        let now = self.line().and_then(|line| line.facts());
+        now.unwrap_or_else(|| self.first_facts.borrow().clone())
     }
 
     /// Begins a connection anew: what is left of the last one goes.
@@ -152,6 +155,7 @@ impl Stream {
         *self.buffer.borrow_mut() = Buffer::default();
         self.bytes_to_write.set(0);
         self.ending.take();
+        self.first_facts.take();
         self.seen.set(0);
         self.owes_go_on.set(false);
         self.has_told_error.set(false);
@@ -323,7 +327,7 @@ pub(crate) fn connect(
     let (options, teller) = (stream.options(), Teller::new(stream.event_loop.inbox.clone(), id));
     let line = Line::new(id, |orders| {
         Box::pin(async move {
-            Life::live(Socket::dial(endpoint, session, options), orders, teller).await
+            Life::live(Socket::dial(endpoint, session, options), orders, teller).await;
         })
     });
     stream.engage(object, line, open_mode)?;
@@ -351,6 +355,7 @@ pub(crate) fn adopt(
     let teller = Teller::new(stream.event_loop.inbox.clone(), id);
     let line = Line::new(id, |orders| Box::pin(Life::live(socket, orders, teller)));
     stream.engage(object, line, values::READ_WRITE)?;
+    *stream.first_facts.borrow_mut() = facts;
     if let Some(encryption) = encryption {
         stream.is_encrypting.set(true);
         stream.order(Order::Encrypt(encryption, 0));
@@ -511,8 +516,9 @@ pub(crate) fn start_encryption(object: &AnyUserData, is_client: bool) -> mlua::R
     match encryption {
         Ok(encryption) => stream.order(Order::Encrypt(encryption, stream.seen.get())),
         Err(text) => {
+            // In plaintext it must not go on: the script may not look, and write its secrets.
+            stream.is_leaving.set(true);
             fail(object, &stream, values::SSL_INVALID_USERDATA, text);
-            // In plaintext it must not go on: the script may not look, and send its secrets.
             let object = object.clone();
             stream.event_loop.later(move |_| abort(&object));
         }
@@ -595,7 +601,7 @@ fn number_of(mode: Mode) -> i64 {
     match mode {
         Mode::TlsClient => values::SSL_CLIENT,
         Mode::TlsServer => values::SSL_SERVER,
-        _ => values::UNENCRYPTED,
+        Mode::Plain => values::UNENCRYPTED,
     }
 }
 

@@ -69,17 +69,15 @@ impl Server {
     /// Listens, or says why not.
     fn listen(&self, object: &AnyUserData, port: u16, address: Option<&str>) -> mlua::Result<bool> {
         if self.listening.borrow().is_some() {
-            *self.error_string.borrow_mut() = "the server listens already".to_owned();
+            "the server listens already".clone_into(&mut self.error_string.borrow_mut());
             return Ok(false);
         }
-        let host = match address.map(str::parse::<IpAddr>).transpose() {
-            Ok(ip) => ip.map(Host::Ip),
-            Err(_) => {
-                let address = address.unwrap_or_default().escape_debug();
-                let text = format!("\"{address}\" is no IP address to listen at");
-                return Err(mlua::Error::runtime(text));
-            }
+        let Ok(ip) = address.map(str::parse::<IpAddr>).transpose() else {
+            let address = address.unwrap_or_default().escape_debug();
+            let text = format!("\"{address}\" is no IP address to listen at");
+            return Err(mlua::Error::runtime(text));
         };
+        let host = ip.map(Host::Ip);
         if let Some(settings) = &*self.settings.borrow()
             && let Err(text) = settings.server(&Verdict { lets_all_in: false, teller: None })
         {

@@ -151,16 +151,15 @@ fn name_of(deadline: Deadline) -> &'static str {
 }
 
 fn set_deadline(deadlines: &mut Deadlines, name: &str, value: &Value) -> mlua::Result<()> {
-    let time = match value {
+    let time = match *value {
         Value::Boolean(false) => None,
-        value => match value.as_f64() {
-            Some(number) => Some(milliseconds(number)?),
-            None => {
-                return Err(mlua::Error::runtime(format!(
-                    "deadlines.{name} is milliseconds, or false for none"
-                )));
-            }
-        },
+        #[expect(clippy::cast_precision_loss, reason = "exact for the first 285 000 years")]
+        Value::Integer(number) => Some(milliseconds(number as f64)?),
+        Value::Number(number) => Some(milliseconds(number)?),
+        _ => {
+            let text = format!("deadlines.{name} is milliseconds, or false for none");
+            return Err(mlua::Error::runtime(text));
+        }
     };
     let deadline = match name {
         "lookup" => &mut deadlines.lookup,

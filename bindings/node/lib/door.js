@@ -27,6 +27,7 @@ class Listener extends EventEmitter {
     const sharesPort = options.reusePort ?? false;
     this.#handle = setUp(() => new native.Listener(door, String(address), sharesPort));
     this.#id = enter(this);
+    this.#hold.begin();
     this.#handle.begin(this.#id);
   }
 

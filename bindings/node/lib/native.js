@@ -70,18 +70,19 @@ function release() {
   timer = null;
 }
 
-/** A reason of Node to go on: counted once, as long as it is wanted and alive. */
+/** A reason of Node to go on: counted once, from `begin` to `end`, while it is wanted. */
 class Hold {
   #wanted = true;
-  #alive = true;
-
-  constructor() {
-    hold();
-  }
+  #alive = false;
 
   set wanted(wanted) {
     if (this.#alive && wanted !== this.#wanted) wanted ? hold() : release();
     this.#wanted = wanted;
+  }
+
+  begin() {
+    if (!this.#alive && this.#wanted) hold();
+    this.#alive = true;
   }
 
   end() {

@@ -55,6 +55,7 @@ class LevadaStream extends Duplex {
     });
     this.#handle = handle;
     this.#id = enter(this);
+    this.#hold.begin();
     // What is asked for in this turn is asked for before anything happens.
     process.nextTick(() => this.#start());
   }

@@ -227,14 +227,22 @@ impl Address {
         Ok(rules)
     }
 
-    /// Checks that there is at most one source of a passphrase.
-    pub(crate) fn check_passphrase(&self) -> Result<(), AddressError> {
-        let (file, variable) = ("passphrase-file", "passphrase-env");
-        if self.options().get(file).is_some() && self.options().get(variable).is_some() {
-            let fault = Fault::OptionsContradict(variable, file);
-            return Err(self.wrong(Part::Word(variable), fault, Some("leave one of them away")));
+    /// Checks that a private key comes from one place, and its passphrase from one.
+    pub(crate) fn check_key(&self) -> Result<(), AddressError> {
+        let contradictions = [
+            ("passphrase-env", "passphrase-file"),
+            ("signer", "key"),
+            ("signer", "passphrase-file"),
+            ("signer", "passphrase-env"),
+        ];
+        let is_there = |word| self.options().get(word).is_some();
+        match contradictions.into_iter().find(|&(word, other)| is_there(word) && is_there(other)) {
+            None => Ok(()),
+            Some((word, other)) => {
+                let fault = Fault::OptionsContradict(word, other);
+                Err(self.wrong(Part::Word(word), fault, Some("leave one of them away")))
+            }
         }
-        Ok(())
     }
 
     /// Whom the peer's certificate has to be for.
@@ -248,8 +256,8 @@ impl Address {
     fn connect_tls(&self, host: &Host) -> Result<ConnectTls, AddressError> {
         let options = self.options();
         let identity = options.identities().pop();
-        self.check_passphrase()?;
-        for word in ["key", "passphrase-file", "passphrase-env"] {
+        self.check_key()?;
+        for word in ["key", "passphrase-file", "passphrase-env", "signer"] {
             if identity.is_none() && options.get(word).is_some() {
                 let fault = Fault::OptionAlone(word, "cert");
                 return Err(self.wrong(Part::Word(word), fault, Some("add `cert=FILE`")));

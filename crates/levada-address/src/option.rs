@@ -155,6 +155,18 @@ pub static OPTIONS: &[OptionSpec] = &[
         more: "In place of `passphrase-file`.",
     },
     OptionSpec {
+        word: "signer",
+        side: Sides::Both,
+        schemes: TLS,
+        kind: ValueKind::Path,
+        repeat: Repeat::Never,
+        partner: None,
+        default: DefaultValue::Absent,
+        help: "Unix socket of a program that signs with the private key of `cert`",
+        more: "In place of `key`: the key need not be on this machine. It signs for every certificate \
+               of the address.",
+    },
+    OptionSpec {
         word: "ocsp",
         side: Sides::Listen,
         schemes: TLS,

@@ -22,7 +22,7 @@ fn connect_tls(text: &str) -> ConnectTls {
 }
 
 fn identity(cert: &str, key: &str) -> IdentityFiles {
-    IdentityFiles { cert: cert.into(), key: key.into(), passphrase: None, ocsp: None }
+    IdentityFiles { cert: cert.into(), key: key.into(), passphrase: None, signer: None, ocsp: None }
 }
 use levada_core::{Deadlines, Lapse};
 

@@ -67,7 +67,11 @@ struct End {
 #[derive(Debug, Serialize)]
 struct ShownIdentity {
     cert: String,
-    key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    /// Who signs where there is no key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signer: Option<String>,
     names: Vec<String>,
     /// The pin of its key, for its peers.
     pin: Option<String>,
@@ -220,7 +224,8 @@ impl ShownIdentity {
         }
         Self {
             cert: files.cert.display().to_string(),
-            key: files.key.display().to_string(),
+            key: files.signer.is_none().then(|| files.key.display().to_string()),
+            signer: files.signer.as_ref().map(|socket| socket.display().to_string()),
             names,
             pin: facts.map(|facts| format!("spki:{}", facts.spki_pin)),
             not_after: end.map(rfc3339),
@@ -229,7 +234,11 @@ impl ShownIdentity {
     }
 
     fn text(&self) -> String {
-        let key = if self.key == self.cert { String::new() } else { format!(" with {}", self.key) };
+        let key = match (&self.key, &self.signer) {
+            (Some(key), _) if *key != self.cert => format!(" with {key}"),
+            (_, Some(signer)) => format!(" with the signer {signer}"),
+            _ => String::new(),
+        };
         let left = match self.days_left {
             Some(days) => validity::in_words(days),
             None => "no validity that can be read".to_owned(),

@@ -241,7 +241,7 @@ pub(crate) fn lacks_identity(address: &Address) -> bool {
     let is_named = |word: &&str| address.options().get(word).is_some();
     let is_missing = |error: AddressError| matches!(error.fault(), Fault::OptionNeeded("cert", _));
     is_at_home
-        && !["key", "ocsp", "passphrase-env", "passphrase-file"].iter().any(is_named)
+        && !["key", "ocsp", "passphrase-env", "passphrase-file", "signer"].iter().any(is_named)
         && address.for_listening().is_err_and(is_missing)
 }
 

@@ -27,8 +27,9 @@ pub(crate) struct Way {
     /// How WebSockets are opened, if they are: these are for the paths of its rules.
     pub(crate) web_socket: Option<ServerOptions>,
     pub(crate) dialer: Dialer,
-    /// Where it begins, and where it leads, as the log shows it.
+    /// Where it begins, as the log shows it.
     pub(crate) on: String,
+    /// Where it leads, as the log shows it.
     pub(crate) to: String,
 }
 
@@ -40,8 +41,8 @@ pub(crate) struct Choice {
 }
 
 impl Choice {
-    /// The way of a `client` that has come: where there are conditions, its ClientHello decides, or the
-    /// path that it asks for.
+    /// The way of a `client` that has come: where there are several, its ClientHello decides, or the path
+    /// that it asks for.
     pub(crate) fn of(routes: &Arc<Routes>, client: &mut Stream) -> Self {
         let chosen = Arc::new(OnceLock::new());
         match client {
@@ -49,7 +50,8 @@ impl Choice {
                 let (routes, choose) = (routes.clone(), chosen.clone());
                 client.on_hello(move |hello| std::future::ready(routes.answer(&hello, &choose)));
             }
-            Stream::WebSocket(_) if routes.ways.len() > 1 => {}
+            // Its request does: see `settle`.
+            _ if routes.ways.len() > 1 => {}
             _ => {
                 // The first try is the only one.
                 let _ = chosen.set(0);
@@ -88,9 +90,9 @@ impl Way {
 impl Routes {
     /// Whether it takes a ClientHello to know where a client goes.
     fn go_by_hello(&self) -> bool {
-        let mut ways = self.ways.iter();
-        ways.all(|way| way.web_socket.is_none())
-            && (self.ways.len() > 1 || self.ways.iter().any(|way| way.when.is_some()))
+        let open_web_sockets = self.ways.iter().any(|way| way.web_socket.is_some());
+        let have_conditions = self.ways.len() > 1 || self.ways.iter().any(|way| way.when.is_some());
+        have_conditions && !open_web_sockets
     }
 
     /// How WebSockets are opened, if they are: by the rules of every way, each for its own paths.

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use levada_address::{Address, Endpoint, Scheme};
 use time::OffsetDateTime;
@@ -12,7 +12,7 @@ use crate::dev_ca::{self, Done, Localhost};
 use crate::door::shown;
 use crate::exit::{Stop, fail};
 use crate::plan::{Bridge, DEVELOPMENT, lacks_identity};
-use crate::quote::quoted;
+use crate::quote::{quote, quoted};
 use crate::state_dir::{self, StateDir};
 
 /// What is said of each listener, in the order of the bridges, once it listens.
@@ -114,7 +114,7 @@ impl Trial {
         };
         let path = match (self.listen.scheme(), self.listen.options().get("path")) {
             (Scheme::WsUnix, Some(path)) => {
-                format!(" --path {}", quoted(Path::new(&path.to_string())))
+                format!(" --path {}", quote(&path.to_string()))
             }
             _ => String::new(),
         };
@@ -125,13 +125,14 @@ impl Trial {
       -verify_return_error{}",
                 option("-CAfile")
             ),
-            scheme @ (Scheme::Ws | Scheme::Wss) => format!(
+            Scheme::Ws | Scheme::Wss => format!(
                 "curl --silent --include --http1.1 --max-time 1{} \\
       --header 'Connection: Upgrade' --header 'Upgrade: websocket' \\
       --header 'Sec-WebSocket-Version: 13' \\
-      --header 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==' {}://{place}",
+      --header 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==' {}",
                 option("--cacert"),
-                if scheme == Scheme::Wss { "https" } else { "http" }
+                // The schemes differ by their first letters.
+                quote(&on.replacen("ws", "http", 1))
             ),
             _ => String::new(),
         };
@@ -142,8 +143,7 @@ impl Trial {
             _ if foreign.is_empty() => "with this:",
             _ => "with either of these:",
         };
-        let connect =
-            format!("{levada} connect {}{path}{}", quoted(Path::new(&on)), option("--ca"));
+        let connect = format!("{levada} connect {}{path}{}", quote(&on), option("--ca"));
         let _ = write!(
             text,
             "

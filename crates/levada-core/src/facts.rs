@@ -1,5 +1,6 @@
 //! What is known about one stream.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
@@ -30,7 +31,7 @@ pub struct Facts {
     pub plain: Option<WhyPlain>,
     /// What TLS agreed on, from the moment it is known; of the last session, where there was more than
     /// one, and still there when TLS was taken off again (see [`plain`](Self::plain)).
-    pub tls: Option<TlsFacts>,
+    pub tls: Option<Box<TlsFacts>>,
     /// Who said goodbye first.
     pub first_goodbye: Option<Party>,
     /// Bytes so far.

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use levada_pool_wire::body::{Ping, StartTls};
 use levada_pool_wire::diagram::Party;
 use levada_pool_wire::{
-    ConnectionKey, ControlKey, Cut, Envelope, ErrorCode, ExchangeKey, Exchanges, Facilities, Full,
-    Gone, Identity, Incoming, Limits, Message, Moment, Offer, Packet, PacketBytes, Reassembler,
-    Report, StartTlsFlags, Text,
+    ConnectionKey, ControlKey, Cut, Document, Envelope, ErrorCode, ExchangeKey, Exchanges,
+    Facilities, Full, Gone, Identity, Incoming, Limits, Message, Moment, Offer, Packet,
+    PacketBytes, Page, Reassembler, Report, StartTlsFlags, Text,
 };
 use levada_sys::{PeerCredentials, descriptors};
 use tokio::io::Interest;
@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
+use crate::inquiries::{self, ReportAsked};
 use crate::notice::Notice;
 use crate::ownership::ClientId;
 use crate::pages::Pages;
@@ -38,6 +39,8 @@ pub(crate) enum Event {
     Ask { exchange: ExchangeKey, question: Message, answer: oneshot::Sender<Answer> },
     /// It has a reply.
     Reply { exchange: ExchangeKey, message: Message },
+    /// A session has told of itself for a page, or is no more.
+    Report { exchange: ExchangeKey, page: Box<Page>, report: Option<Vec<u8>> },
     /// A handshake is over.
     Over { exchange: ExchangeKey, outcome: Result<Box<Protected>, Failed> },
 }
@@ -313,11 +316,60 @@ impl Control {
             });
             return self.reply(exchange, reply);
         }
-        let (pool, client, events) = (self.pool.clone(), self.client, self.events.clone());
-        let (credentials, pages) = (self.credentials.clone(), self.pages.clone());
+        if let Some(page) = Page::of(&message) {
+            return match page {
+                Ok(page) => self.page(exchange, page),
+                Err(_) => self.reply(exchange, ErrorCode::NotImplemented.into()),
+            };
+        }
+        let (pool, client) = (self.pool.clone(), self.client);
+        self.work_out(exchange, async move {
+            let reply = inquiries::reply(&pool, client, message).await;
+            reply.unwrap_or_else(Message::from)
+        });
+    }
+
+    /// Replies with a page of a text, which has to be put together where it begins.
+    fn page(&mut self, exchange: ExchangeKey, asked: Page) {
+        let reply = match asked.document {
+            _ if asked.offset > 0 => self.pages.next(&asked).ok_or(ErrorCode::InfoNotFound),
+            Document::Report => match self.pool.registry.session(self.client, &asked.control_key) {
+                // It tells of itself as long as it lives. A task that waits for it would cost more.
+                Ok(session) => {
+                    let asked = ReportAsked::new(exchange, asked, self.events.clone());
+                    return session.show(|session| asked.answer(&session.report()));
+                }
+                Err(_) => self.kept_report(&asked),
+            },
+            Document::Sessions => {
+                let (pool, credentials) = (self.pool.clone(), self.credentials.clone());
+                let pages = self.pages.clone();
+                return self.work_out(exchange, async move {
+                    let text = inquiries::sessions(&pool, &credentials).await;
+                    pages.begin(&asked, text).into()
+                });
+            }
+            Document::Unknown(_) => Err(ErrorCode::InfoKindUnknown),
+        };
+        self.reply(exchange, reply.map_or_else(Message::from, Message::from));
+    }
+
+    /// The first page of what a session has left behind.
+    fn kept_report(&self, asked: &Page) -> Result<Page, ErrorCode> {
+        let kept = self.pool.registry.report(self.client, &asked.control_key);
+        let kept = kept.ok_or(ErrorCode::ControlKeyNotFound)?;
+        Ok(self.pages.begin(asked, kept.encode()))
+    }
+
+    /// Has a task work out the reply.
+    fn work_out(
+        &mut self,
+        exchange: ExchangeKey,
+        reply: impl Future<Output = Message> + Send + 'static,
+    ) {
+        let events = self.events.clone();
         let task = tokio::spawn(async move {
-            let asked = crate::inquiries::reply(&pool, client, &credentials, &pages, message);
-            let message = asked.await.unwrap_or_else(Message::from);
+            let message = reply.await;
             let _ = events.send(Event::Reply { exchange, message }).await;
         });
         let work = Work { task: task.abort_handle(), answer: None, session: None };
@@ -340,6 +392,14 @@ impl Control {
             Event::Reply { exchange, message } => {
                 self.work.remove(&exchange);
                 self.reply(exchange, message);
+            }
+            Event::Report { exchange, page, report } => {
+                let reply = match report {
+                    Some(report) => Ok(self.pages.begin(&page, report)),
+                    // What it has left was there before it was gone.
+                    None => self.kept_report(&page),
+                };
+                self.reply(exchange, reply.map_or_else(Message::from, Message::from));
             }
             Event::Over { exchange, outcome } => match outcome {
                 Ok(protected) => self.protected(exchange, *protected),

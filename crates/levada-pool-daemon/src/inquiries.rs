@@ -2,13 +2,14 @@
 
 use levada::{Bytes, ChannelBinding, ExporterError, KeyingMaterial};
 use levada_pool_wire::body::{Fact, Info, InfoKind, Prng};
-use levada_pool_wire::{Document, ErrorCode, Message, Page, Role};
+use levada_pool_wire::{ErrorCode, ExchangeKey, Message, Page, Report, Role};
 use levada_sys::PeerCredentials;
 use levada_tls::{EncodedNames, encoded_names};
 use serde::Serialize;
+use tokio::sync::mpsc;
 
+use crate::control::Event;
 use crate::ownership::ClientId;
-use crate::pages::Pages;
 use crate::pool::Shared;
 use crate::registry::{Listed, Stage};
 use crate::session::{Session, SessionHandle};
@@ -18,22 +19,16 @@ use crate::session::{Session, SessionHandle};
 const OLD_LABELS: [&str; 4] =
     ["client EAP encryption", "ttls keying material", "ttls challenge", "EXTRACTOR-dtls_srtp"];
 
-/// The reply to a request about sessions.
+/// The reply to a request about a session.
 pub(crate) async fn reply(
     pool: &Shared,
     client: ClientId,
-    credentials: &PeerCredentials,
-    pages: &Pages,
     message: Message,
 ) -> Result<Message, ErrorCode> {
     match message {
         Message::Prng(prng) => derive(pool, client, &prng).await,
         Message::Info(info) => tell(pool, client, info).await,
-        other => {
-            let page = Page::of(&other).ok_or(ErrorCode::UnknownCommand)?;
-            let page = page.map_err(|_| ErrorCode::NotImplemented)?;
-            turn(pool, client, credentials, pages, &page).await.map(Message::from)
-        }
+        _ => Err(ErrorCode::UnknownCommand),
     }
 }
 
@@ -116,34 +111,34 @@ fn fact(session: &Session, kind: InfoKind, asked: Option<&[u8]>) -> Option<Vec<u
     Some(found.to_vec())
 }
 
-/// PAGE: a text, page by page.
-async fn turn(
-    pool: &Shared,
-    client: ClientId,
-    credentials: &PeerCredentials,
-    pages: &Pages,
-    page: &Page,
-) -> Result<Page, ErrorCode> {
-    if page.offset > 0 {
-        return pages.next(page).ok_or(ErrorCode::InfoNotFound);
-    }
-    let text = match page.document {
-        Document::Sessions => sessions(pool, credentials).await,
-        Document::Report => report(pool, client, page).await?,
-        Document::Unknown(_) => return Err(ErrorCode::InfoKindUnknown),
-    };
-    Ok(pages.begin(page, text))
+/// Who waits for a session's report. Dropped, it tells that the session is no more.
+pub(crate) struct ReportAsked {
+    exchange: ExchangeKey,
+    page: Option<Box<Page>>,
+    events: mpsc::Sender<Event>,
 }
 
-async fn report(pool: &Shared, client: ClientId, page: &Page) -> Result<Vec<u8>, ErrorCode> {
-    // A session tells of itself as long as it lives, and what it leaves is there before it is gone.
-    if let Ok(session) = pool.registry.session(client, &page.control_key)
-        && let Some(report) = session.look(Session::report).await
-    {
-        return Ok(report.encode());
+impl ReportAsked {
+    pub(crate) fn new(exchange: ExchangeKey, page: Page, events: mpsc::Sender<Event>) -> Self {
+        Self { exchange, page: Some(Box::new(page)), events }
     }
-    let kept = pool.registry.report(client, &page.control_key);
-    kept.map(|report| report.encode()).ok_or(ErrorCode::ControlKeyNotFound)
+
+    pub(crate) fn answer(mut self, report: &Report) {
+        self.send(Some(report.encode()));
+    }
+
+    fn send(&mut self, report: Option<Vec<u8>>) {
+        let Some(page) = self.page.take() else { return };
+        let event = Event::Report { exchange: self.exchange, page, report };
+        // There is room for one event of each exchange. Who asked may have gone.
+        let _ = self.events.try_send(event);
+    }
+}
+
+impl Drop for ReportAsked {
+    fn drop(&mut self) {
+        self.send(None);
+    }
 }
 
 /// One line of the list of sessions.
@@ -163,7 +158,8 @@ struct Line {
     written: u64,
 }
 
-async fn sessions(pool: &Shared, credentials: &PeerCredentials) -> Vec<u8> {
+/// The list of the sessions that somebody may see.
+pub(crate) async fn sessions(pool: &Shared, credentials: &PeerCredentials) -> Vec<u8> {
     let everything = [0, pool.uid].contains(&credentials.uid);
     let uid = (!everything).then_some(credentials.uid);
     let mut text = Vec::new();

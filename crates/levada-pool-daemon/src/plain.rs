@@ -30,17 +30,15 @@ impl Plain {
     ///
     /// Source: TLS Pool protocol V2, descriptor passing and message borders.
     pub(crate) fn adopt(fd: OwnedFd) -> io::Result<Self> {
-        let (carrier, messages) = match rustix::net::sockopt::socket_type(&fd)? {
-            kind @ (SocketType::SEQPACKET | SocketType::DGRAM) => {
-                let messages = Messages::new(fd, kind == SocketType::SEQPACKET)?;
-                let socket = messages.socket.clone();
-                (Carrier::foreign(messages), Some(socket))
-            }
-            _ => {
-                // On any other socket than one of TCP there is nothing to set.
-                let _ = rustix::net::sockopt::set_tcp_nodelay(&fd, true);
-                (Carrier::from_fd(fd)?, None)
-            }
+        let kind = rustix::net::sockopt::socket_type(&fd)?;
+        let (carrier, messages) = if matches!(kind, SocketType::SEQPACKET | SocketType::DGRAM) {
+            let messages = Messages::new(fd, kind == SocketType::SEQPACKET)?;
+            let socket = messages.socket.clone();
+            (Carrier::foreign(messages), Some(socket))
+        } else {
+            // On any other socket than one of TCP there is nothing to set.
+            let _ = rustix::net::sockopt::set_tcp_nodelay(&fd, true);
+            (Carrier::from_fd(fd)?, None)
         };
         Ok(Self { stream: Socket::adopt(carrier, None, Options::default()), messages })
     }

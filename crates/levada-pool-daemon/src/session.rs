@@ -41,9 +41,13 @@ impl SessionHandle {
     ) -> Option<T> {
         let (answer, answered) = oneshot::channel();
         // Who asked may have gone.
-        let look = Box::new(move |session: &Session| drop(answer.send(look(session))));
-        self.0.send(Inquiry::Look(look)).ok()?;
+        self.show(move |session| drop(answer.send(look(session))));
         answered.await.ok()
+    }
+
+    /// Has `look` look at the session; it is dropped when the session has ended.
+    pub(crate) fn show(&self, look: impl FnOnce(&Session) + Send + 'static) {
+        self.tell(Inquiry::Look(Box::new(look)));
     }
 
     /// Tells the session. One that has ended needs no telling.
@@ -139,7 +143,7 @@ pub(crate) fn report(facts: &Facts, ended: Option<&Ended>) -> Report {
     let ending = ended.map(|ended| ended.ending.clone());
     let by_peer = facts.first_goodbye == Some(Party::Peer);
     let peer_goodbye = by_peer || ending == Some(Ending::Finished);
-    Report { tls: facts.tls.clone(), peer_goodbye, ending }
+    Report { tls: facts.tls.as_deref().cloned(), peer_goodbye, ending }
 }
 
 /// The report of a handshake that was given up from outside.

@@ -1,14 +1,16 @@
 //! STARTTLS: from a passed socket to a protected session, one task for each request.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use levada::{
     AlertDescription, Carrier, Ended, Ending, HelloAnswer, Options, Rule, SessionName, Socket,
-    TlsFacts, TlsServer,
+    TlsFacts, TlsServer, Watched as _,
 };
 use levada_pool_wire::body::StartTls;
 use levada_pool_wire::{ErrorCode, ExchangeKey, Identity, Message, Report, Role, StartTlsFlags};
@@ -163,28 +165,23 @@ impl Handshake {
         }
         let nobody = || Failed::new(ErrorCode::TlsDriverSetup, "the policy has no server");
         let mut session = self.policy.undecided().ok_or_else(nobody)?.session();
-        let (hear, heard) = oneshot::channel();
-        let (decide, decided) = oneshot::channel();
-        session.on_hello(|hello| async move {
-            // Who is not heard any more is about to be dropped.
-            let _ = hear.send(hello.sni);
-            decided.await.unwrap_or(HelloAnswer::Refuse(AlertDescription::INTERNAL_ERROR))
-        });
+        let desk = Arc::<Desk>::default();
+        let hook = desk.clone();
+        session.on_hello(move |hello| hook.pass(Hello { sni: hello.sni }));
         let mut tls = Socket::adopt(carrier(network)?, session, options());
-        let sni = tokio::select! {
-            biased;
-            Ok(sni) = heard => sni,
-            up = tls.established() => {
-                let error = up.err().unwrap_or_else(|| io::ErrorKind::InvalidData.into());
-                return Err(handshake_failed(&tls, &error));
-            }
-        };
+        let heard = poll_fn(|cx| match (tls.poll_established(cx), desk.lock().hello.take()) {
+            (_, Some(hello)) => Poll::Ready(Ok(hello)),
+            (Poll::Ready(up), None) => Poll::Ready(Err(up.err())),
+            (Poll::Pending, None) => Poll::Pending,
+        });
+        let Hello { sni } = heard.await.map_err(|error| {
+            handshake_failed(&tls, &error.unwrap_or_else(|| io::ErrorKind::InvalidData.into()))
+        })?;
         let (answer, chosen) = match self.answer_hello(sni.as_deref(), plain).await {
             Ok((server, chosen)) => (HelloAnswer::Server(server), Ok(chosen)),
             Err(failed) => (HelloAnswer::Refuse(AlertDescription::UNRECOGNIZED_NAME), Err(failed)),
         };
-        // The hook waits for it.
-        let _ = decide.send(answer);
+        desk.lock().answer = Some(answer);
         match chosen {
             Ok(chosen) => Ok((tls, Some(chosen))),
             Err(failed) => {
@@ -300,6 +297,36 @@ impl Handshake {
             Failed::new(ErrorCode::TlsDriverSetup, "the service's name is no UTF-8")
         })?;
         Ok(Asker { credentials: &self.credentials, service })
+    }
+}
+
+/// Where the hook of a session meets the task that drives it. What one of them puts here the other finds
+/// in the same turn of the task, so nobody is woken for it: a task that wakes itself has another thread
+/// look for work.
+#[derive(Default)]
+struct Desk(Mutex<OnDesk>);
+
+#[derive(Default)]
+struct OnDesk {
+    hello: Option<Hello>,
+    answer: Option<HelloAnswer>,
+}
+
+/// What a ClientHello asks for.
+struct Hello {
+    sni: Option<String>,
+}
+
+impl Desk {
+    fn lock(&self) -> MutexGuard<'_, OnDesk> {
+        // Nothing panics while it holds the lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Passes the question on, and waits for the answer.
+    fn pass(self: Arc<Self>, hello: Hello) -> impl Future<Output = HelloAnswer> + Send {
+        self.lock().hello = Some(hello);
+        poll_fn(move |_| self.lock().answer.take().map_or(Poll::Pending, Poll::Ready))
     }
 }
 

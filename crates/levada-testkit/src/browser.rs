@@ -24,12 +24,12 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Opens this page.
+    /// Opens this page, with these flags beside those that every test needs.
     ///
     /// # Panics
     ///
     /// When there is no `chromium-headless-shell`.
-    pub fn open(url: &str) -> Self {
+    pub fn open(url: &str, flags: &[&str]) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("levada-browser-{}-{number}", std::process::id());
@@ -45,6 +45,7 @@ impl Browser {
             // Without it the page is left as soon as it is loaded.
             .arg("--remote-debugging-port=0")
             .arg(format!("--user-data-dir={}", profile.display()))
+            .args(flags)
             .arg(url)
             .process_group(0)
             .stdout(Stdio::null())

@@ -35,7 +35,7 @@ impl Anchors {
         Self(Kind::None)
     }
 
-    /// These authorities, and those that this machine trusts.
+    /// These authorities, and those that this machine trusts, if there are any.
     #[must_use]
     pub fn and_platform(self) -> Self {
         match self.0 {
@@ -62,7 +62,7 @@ impl Anchors {
             Kind::Own(roots) => Ok(roots),
             Kind::Platform => platform_roots().map(Arc::new),
             Kind::OwnAndPlatform(own) => {
-                let mut roots = platform_roots()?;
+                let mut roots = platform_roots().unwrap_or_else(|_| RootCertStore::empty());
                 roots.extend(own.roots.iter().cloned());
                 Ok(Arc::new(roots))
             }

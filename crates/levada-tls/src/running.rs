@@ -15,6 +15,18 @@ use crate::witness::Notes;
 /// Records that are sealed beside the data: Finished and the goodbye.
 const OTHER_RECORDS: u64 = 2;
 
+/// What rustls reads at once, and always has room for.
+const READ: usize = 4096;
+
+/// A transport from which nothing can be read for now.
+struct NothingYet;
+
+impl Read for NothingYet {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+}
+
 /// A running connection of rustls, of either role.
 pub(crate) struct Running {
     connection: Connection,
@@ -109,6 +121,11 @@ impl Running {
                     self.notes.secret = None;
                 }
                 self.waiting = state.plaintext_bytes_to_read();
+                if record.len() > READ {
+                    // rustls gives back the room of a long record when it is to read the next one,
+                    // which may be hours away.
+                    let _ = self.connection.read_tls(&mut NothingYet);
+                }
                 Processed::GoesOn { peer_has_closed: state.peer_has_closed() }
             }
             Err(error) => Processed::Failed(error, voice),

@@ -10,7 +10,8 @@ use std::process::Command;
 use std::time::SystemTime;
 
 use levada_tls::{
-    Identities, IdentitiesError, Identity, IdentityError, IdentityWarning, Passphrase,
+    Identities, IdentitiesError, Identity, IdentityError, IdentityWarning, KeyAlgorithm,
+    Passphrase, check_private_key,
 };
 use support::Authority;
 
@@ -42,6 +43,18 @@ fn every_usual_form_of_key_is_read() {
         Identity::from_pem(cert, Some(key), None).unwrap();
         Identity::from_pem(&[key, cert].concat(), None, None).unwrap();
     }
+}
+
+#[test]
+fn a_key_without_its_certificate_tells_its_algorithm() {
+    let rsa: &[u8] = include_bytes!("data/rsa-pkcs1.pem");
+    let ed: &[u8] = include_bytes!("data/ed25519-pkcs8.pem");
+    assert_eq!(check_private_key(KEY, None), Ok(KeyAlgorithm::Ecdsa));
+    assert_eq!(check_private_key(rsa, None), Ok(KeyAlgorithm::Rsa));
+    assert_eq!(check_private_key(ed, None), Ok(KeyAlgorithm::Ed25519));
+    assert_eq!(check_private_key(ENCRYPTED, Some(&passphrase())), Ok(KeyAlgorithm::Ecdsa));
+    assert_eq!(check_private_key(ENCRYPTED, None), Err(IdentityError::PassphraseMissing));
+    assert_eq!(check_private_key(CERT, None), Err(IdentityError::NoKey));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use levada_core::Endpoint;
 use rustix::io::{Errno, retry_on_intr};
-use rustix::net::{RecvFlags, Shutdown};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, sendmsg};
 use socket2::{Domain, SockRef};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -27,9 +27,9 @@ pub(crate) enum Kind {
     Tcp(TcpStream),
     Unix(UnixStream),
     Memory(memory::Pipe),
-    Stdio(Stdio),
+    /// Boxed, as is the last one: the streams of most programs are of another sort.
+    Stdio(Box<Stdio>),
     Foreign(Foreign),
-    /// Boxed: the streams of most programs are of another sort.
     Pooled(Box<Pooled>),
 }
 
@@ -138,7 +138,7 @@ impl Carrier {
     ///
     /// Outside a tokio runtime that has io enabled.
     pub fn stdio() -> io::Result<Self> {
-        Ok(Self(Kind::Stdio(Stdio::open()?)))
+        Ok(Self(Kind::Stdio(Box::new(Stdio::open()?))))
     }
 
     /// Asks the system for the addresses of both ends.
@@ -226,6 +226,25 @@ impl Carrier {
             Kind::Memory(_) | Kind::Stdio(_) => {
                 let first = bufs.iter().find(|buf| !buf.is_empty());
                 self.poll_write(cx, first.map_or(&[], |buf| buf))
+            }
+        }
+    }
+
+    /// As [`poll_write_vectored`](Self::poll_write_vectored), where more follows at once, if only the
+    /// end: TCP sends both in one segment.
+    pub(crate) fn poll_write_before_more(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let Kind::Tcp(tcp) = &self.0 else { return self.poll_write_vectored(cx, bufs) };
+        let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+        loop {
+            ready!(tcp.poll_write_ready(cx))?;
+            let send = || sendmsg(tcp, bufs, &mut SendAncillaryBuffer::default(), flags);
+            match tcp.try_io(Interest::WRITABLE, || Ok(retry_on_intr(send)?)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                outcome => return Poll::Ready(outcome),
             }
         }
     }
@@ -370,6 +389,8 @@ impl Carrier {
 pub(crate) struct Writer<'a, 'cx> {
     pub(crate) carrier: &'a mut Carrier,
     pub(crate) cx: &'a mut Context<'cx>,
+    /// Whether more follows at once.
+    pub(crate) more_follows: bool,
 }
 
 impl io::Write for Writer<'_, '_> {
@@ -378,7 +399,12 @@ impl io::Write for Writer<'_, '_> {
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self.carrier.poll_write_vectored(self.cx, bufs) {
+        let written = if self.more_follows {
+            self.carrier.poll_write_before_more(self.cx, bufs)
+        } else {
+            self.carrier.poll_write_vectored(self.cx, bufs)
+        };
+        match written {
             Poll::Ready(result) => result,
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
         }

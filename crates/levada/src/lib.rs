@@ -58,6 +58,7 @@ mod relay;
 mod resolve;
 mod scratch;
 mod socket;
+mod socket_signer;
 mod splice;
 mod split;
 mod stdio;

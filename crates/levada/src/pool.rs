@@ -153,6 +153,9 @@ pub(crate) struct Pooled {
     told: Option<Told>,
 }
 
+/// Keys that the pool is asked for.
+type KeysAsked = Pin<Box<dyn Future<Output = Result<KeyingMaterial, ExporterError>> + Send>>;
+
 /// What the pool says about the end: nothing for the peer's goodbye.
 type Told = Result<(), Ending>;
 
@@ -227,27 +230,19 @@ impl Pooled {
     }
 
     /// Has the pool derive keys from the session.
-    pub(crate) fn export(
-        &self,
-        label: &str,
-        context: Option<&[u8]>,
-        length: usize,
-    ) -> impl Future<Output = Result<KeyingMaterial, ExporterError>> + Send + use<> {
+    pub(crate) fn export(&self, label: &str, context: Option<&[u8]>, length: usize) -> KeysAsked {
         let handle = self.handle.clone();
         let (label, context) = (label.to_owned(), context.map(<[u8]>::to_vec));
-        async move {
+        Box::pin(async move {
             let keys = handle.export(label.as_bytes(), context.as_deref(), length).await;
             keys.map(KeyingMaterial::given).map_err(|error| underivable(&error))
-        }
+        })
     }
 
     /// Has the pool tell what binds a login to the session.
-    pub(crate) fn channel_binding(
-        &self,
-        binding: ChannelBinding,
-    ) -> impl Future<Output = Result<KeyingMaterial, ExporterError>> + Send + use<> {
+    pub(crate) fn channel_binding(&self, binding: ChannelBinding) -> KeysAsked {
         let handle = self.handle.clone();
-        async move {
+        Box::pin(async move {
             let told = match binding {
                 ChannelBinding::TlsExporter => {
                     handle.export(ChannelBinding::TLS_EXPORTER.as_bytes(), Some(&[]), 32).await
@@ -265,7 +260,7 @@ impl Pooled {
                 }
                 _ => underivable(&error),
             })
-        }
+        })
     }
 
     fn poll_story(&mut self, cx: &mut Context<'_>) -> Poll<Told> {

@@ -68,13 +68,13 @@ pub struct Socket {
     transport: Transport,
     session: Option<Session>,
     /// The TLS that a pool is to put around the transport, until the transport is up.
-    pool: Option<PoolSession>,
+    pool: Option<Box<PoolSession>>,
     watch: Watch,
     goodbyes: Goodbyes,
     /// The ending that is certain, while its alert goes out.
-    dying: Option<Ending>,
+    dying: Option<Box<Ending>>,
     /// The transport's failure on writing, while what came before it is read.
-    write_error: Option<OsError>,
+    write_error: Option<Box<OsError>>,
     /// Whether TLS is being taken off: the stream goes on in plaintext after both close_notify.
     ending_tls: bool,
     /// Plain bytes accepted before the layers were up.
@@ -88,7 +88,7 @@ pub struct Socket {
     ahead: Vec<u8>,
     options: Arc<Options>,
     plaintext_hook: Option<Box<PlaintextHook>>,
-    alarm: Option<Alarm>,
+    alarm: Option<Box<Alarm>>,
     /// While a signature is on its way: when it is late.
     signature_is_late: Option<Pin<Box<Sleep>>>,
     /// Held until the socket is established or has ended.
@@ -96,7 +96,7 @@ pub struct Socket {
     /// Held until the socket has ended.
     permit: Option<OwnedSemaphorePermit>,
     /// As that, for the client that it came from.
-    address_permit: Option<AddressPermit>,
+    address_permit: Option<Box<AddressPermit>>,
 }
 
 #[derive(Debug)]
@@ -231,7 +231,7 @@ impl Socket {
         let (session, pool) = match layer.0 {
             Wrapping::None => (None, None),
             Wrapping::Session(session) => (Some(session), None),
-            Wrapping::Pool(pool) => (None, Some(pool)),
+            Wrapping::Pool(pool) => (None, Some(Box::new(pool))),
         };
         let bare = session.is_none() && pool.is_none();
         let plain = bare.then_some(WhyPlain::Disabled);
@@ -278,10 +278,13 @@ impl Socket {
         if let Some(ended) = self.watch.ended() {
             return (*ended.facts).clone();
         }
-        let mut facts = self.watch.facts.clone();
-        facts.first_goodbye = self.goodbyes.first();
-        facts.tls = self.tls_facts().or(facts.tls);
-        facts
+        self.complete(self.watch.facts.clone())
+    }
+
+    /// Adds what others know.
+    fn complete(&self, facts: Facts) -> Facts {
+        let tls = self.tls_facts().or(facts.tls);
+        Facts { first_goodbye: self.goodbyes.first(), tls, ..facts }
     }
 
     /// Whether no layer is, or is to be, around the transport.
@@ -289,8 +292,8 @@ impl Socket {
         self.session.is_none() && self.pool.is_none() && self.mode() == Mode::Plain
     }
 
-    fn tls_facts(&self) -> Option<TlsFacts> {
-        self.session.as_ref().map(Engine::facts)
+    fn tls_facts(&self) -> Option<Box<TlsFacts>> {
+        self.session.as_ref().map(|session| Box::new(session.facts()))
     }
 
     /// Derives `length` bytes that both ends of the TLS session have, and nobody else (RFC 5705, RFC
@@ -464,7 +467,7 @@ impl Socket {
     /// Sets the alarm for the phase that begins, instead of the one before.
     fn set_alarm(&mut self, deadline: Deadline) {
         let time = self.options.deadlines.of(deadline);
-        self.alarm = time.map(|time| Alarm::set(deadline, time, self.watch.moved()));
+        self.alarm = time.map(|time| Box::new(Alarm::set(deadline, time, self.watch.moved())));
     }
 
     /// The session of a pool that the transport comes from.
@@ -492,7 +495,7 @@ impl Socket {
     }
 
     pub(crate) fn hold_for_address(&mut self, permit: AddressPermit) {
-        self.address_permit = Some(permit);
+        self.address_permit = Some(Box::new(permit));
     }
 
     /// Who is at the other end of the transport.

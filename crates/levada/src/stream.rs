@@ -40,6 +40,10 @@ pub trait Watched: AsyncRead + AsyncWrite + Unpin {
     /// Polls for the end, and drives it: what we owe goes out, and what still comes is dropped.
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Ended>;
 
+    /// Whether something that was accepted waits for the transport. A relay reads nothing for a stream
+    /// that has any.
+    fn has_unsent(&self) -> bool;
+
     /// The socket, where that is all there is of layers: a relay may pass bytes through it inside the
     /// kernel. A stream that does something with its bytes answers with `None`.
     fn as_socket(&mut self) -> Option<&mut Socket> {
@@ -80,6 +84,10 @@ macro_rules! own_methods {
 
         fn events(&mut self) -> Events {
             self.events()
+        }
+
+        fn has_unsent(&self) -> bool {
+            self.has_unsent()
         }
 
         fn abort(&mut self) {
@@ -231,6 +239,11 @@ impl Stream {
             Self::Socket(socket) => socket.abort(),
             Self::WebSocket(stream) => stream.break_off(),
         }
+    }
+
+    /// Whether something that was accepted waits for the transport.
+    pub(crate) fn has_unsent(&self) -> bool {
+        either!(self, stream => stream.has_unsent())
     }
 
     /// The socket, where that is all there is.

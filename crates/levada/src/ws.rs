@@ -122,8 +122,8 @@ pub struct WsStream<S = Socket> {
     dirty: bool,
     /// The carrier's failure on writing, while what came before it is read.
     write_error: Option<Ending>,
-    /// Whether the code of the peer's Close frame tells of something missing.
-    broken_off: bool,
+    /// The code of the peer's Close frame, where it tells of something missing.
+    broken_off: Option<CloseCode>,
     /// What is left to do for the carrier before the ending that is certain is told.
     farewell: Option<Farewell>,
     /// Whether our Close frame has left, and that is told.
@@ -244,7 +244,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> WsStream<S> {
             outbox: Outbox::default(),
             dirty: false,
             write_error: None,
-            broken_off: false,
+            broken_off: None,
             farewell: None,
             goodbye_left: false,
             moved: Moved::default(),
@@ -308,6 +308,11 @@ impl<S> WsStream<S> {
         self.watch.life.mode()
     }
 
+    /// Whether frames wait for the carrier.
+    pub(crate) fn has_unsent(&self) -> bool {
+        !self.outbox.wire().is_empty()
+    }
+
     /// The subprotocol that the opening handshake agreed on.
     pub fn subprotocol(&self) -> Option<&str> {
         match self.said.as_deref()? {
@@ -367,7 +372,7 @@ impl<S> WsStream<S> {
     /// Whether the peer's Close frame had a code other than 1000 and 1001, so that something may be
     /// missing from what came before it.
     pub const fn peer_broke_off(&self) -> bool {
-        self.broken_off
+        self.broken_off.is_some()
     }
 
     /// The carrier.

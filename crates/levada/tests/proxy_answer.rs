@@ -1,5 +1,4 @@
 //! Replays the committed corpus of the fuzz target of the same name.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "shared/proxy_answer.rs"]
 mod body;

@@ -17,9 +17,11 @@
 //! | client certificates: none, requested, required | → ← | `a_client_shows_itself_where_it_must` |
 //! | somebody who is asked about the peer | → ← | `who_is_asked_decides_on_every_peer` |
 //! | sessions that are resumed, tickets, the client's memory | → ← | `a_session_is_resumed_by_who_was_met` |
+//! | no data before the handshake is over | → ← | `no_data_goes_before_a_handshake` |
 //! | lists that are renewed or expire before a session is resumed | → ← | `a_resumed_session_is_judged_again` |
 //! | the ring of ticket keys | → | `a_resumed_session_is_judged_again` |
 //! | signers that sign, fail, panic, are late, sign wrongly | → ← | `a_failing_signer_sends_its_alert` |
+//! | a signer behind a Unix socket | → ← | `a_key_may_stay_with_a_signer` |
 //! | signers that are slow | → | `a_slow_signer_stalls_nobody` |
 //! | the key log | → ← | `secrets_of_sessions_leave_on_request_alone` |
 //! | the limit of records | → ← | `no_record_is_longer_than_asked_for` |

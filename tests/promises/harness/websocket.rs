@@ -27,6 +27,8 @@ pub(crate) fn request(path: &str, fields: &str) -> String {
 pub(crate) struct WebSocket {
     pub(crate) tcp: TcpStream,
     is_client: bool,
+    /// The client's request, at its server.
+    pub(crate) asked: String,
 }
 
 impl WebSocket {
@@ -39,26 +41,27 @@ impl WebSocket {
         tcp.write_all(request(path, "").as_bytes()).unwrap();
         let head = head(&mut tcp);
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-        Self { tcp, is_client: true }
+        Self { tcp, is_client: true, asked: String::new() }
     }
 
     /// Opens one as the server of a client that asks.
     #[track_caller]
     pub(crate) fn accept(mut tcp: TcpStream) -> Self {
-        let head = head(&mut tcp);
-        let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "));
+        let asked = head(&mut tcp);
+        let key = asked.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "));
         let accept = accept_of(key.expect("a request has a key"));
         let answer = format!(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Accept: {accept}\r\n\r\n"
         );
         tcp.write_all(answer.as_bytes()).unwrap();
-        Self { tcp, is_client: false }
+        Self { tcp, is_client: false, asked }
     }
 
     /// Another hand on the same end, for a thread of its own.
     pub(crate) fn another(&self) -> Self {
-        Self { tcp: self.tcp.try_clone().unwrap(), is_client: self.is_client }
+        let Self { tcp, is_client, asked } = self;
+        Self { tcp: tcp.try_clone().unwrap(), is_client: *is_client, asked: asked.clone() }
     }
 
     /// A frame that is a whole message. A client's mask is of zeros, which leaves the bytes as they are.

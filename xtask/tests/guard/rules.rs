@@ -123,6 +123,15 @@ pub(crate) fn rows(tests: &str) -> Vec<Finding> {
         .collect()
 }
 
+/// The rows of the Lua module's profile, by the names of its tests: `test("L07 what is so", ...`.
+pub(crate) fn rows_of_lua(tests: &str) -> Vec<Finding> {
+    let names = tests.lines().filter_map(|line| line.trim_start().strip_prefix("test("));
+    let names = names.chain(tests.lines().filter_map(|line| line.strip_prefix("outside(")));
+    let shown: Vec<&str> = names.flat_map(|name| name.split(['"', ' '])).collect();
+    let rows = (1..=28).map(|row| format!("L{row:02}")).filter(|row| !shown.contains(&&**row));
+    rows.map(|row| finding("bindings/lua/tests", 1, &format!("write a test \"{row} …\""))).collect()
+}
+
 fn of_attributes(file: &str, text: &str, mend: &str, bad: fn(&str) -> bool) -> Vec<Finding> {
     let code = code_only(text);
     let found = attributes(&code).filter(|&(_, inside)| bad(inside));
@@ -145,6 +154,16 @@ mod tests {
         assert_eq!(rows(&tests.replace("fn e7_so", "fn e6_e7_so")), []);
         assert_eq!(rows(&tests.replace("fn e7_so", "fn so_e7")).len(), 1);
         assert_eq!(rows(&tests.replace("fn e7_so", "// fn e7_so")).len(), 1);
+    }
+
+    #[test]
+    fn a_row_of_lua_without_a_test_is_found() {
+        let tests: Vec<_> = (1..=28).map(|row| format!("  test(\"L{row:02} so\", f)\n")).collect();
+        let tests = tests.concat();
+        assert_eq!(rows_of_lua(&tests), []);
+        assert_eq!(rows_of_lua(&tests.replace("\"L07 so", "\"L06 L07 so")), []);
+        assert_eq!(rows_of_lua(&tests.replace("\"L07 so", "\"so")).len(), 1);
+        assert_eq!(rows_of_lua(&tests.replace("test(\"L07", "-- (\"L07")).len(), 1);
     }
 
     fn lines(findings: &[Finding]) -> Vec<usize> {

@@ -16,6 +16,9 @@ use super::visit::{self, GOODBYE};
 /// section 6.4).
 const STRANGER: &str = "https://stranger.invalid";
 
+/// What is amiss most often.
+const PROXY: &str = "a proxy in between has to pass on the fields `Upgrade` and `Connection`";
+
 /// As much is shown of a field that the server has sent.
 const SHOWN: usize = 200;
 
@@ -114,7 +117,6 @@ const fn status(rejection: &Rejection) -> Option<u16> {
 
 impl Refusal {
     fn of(rejection: &Rejection, asked: &ConnectWebSocket) -> Self {
-        let proxy = "a proxy in between has to pass on the fields `Upgrade` and `Connection`";
         let faulty = "the server is at fault, or something in between that answers for it";
         let hint = match rejection {
             Rejection::Status { status, fields } => return Self::with(*status, fields, asked),
@@ -123,7 +125,7 @@ impl Refusal {
                 "a proxy in between has to speak HTTP/1.1 to the server: of nginx, \
                  `proxy_http_version 1.1`"
             }
-            Rejection::Upgrade | Rejection::Connection => proxy,
+            Rejection::Upgrade | Rejection::Connection => PROXY,
             Rejection::AcceptWrong => "something in between answers out of its store",
             Rejection::Extension(_) => "the server may choose none: none was offered",
             Rejection::Subprotocol(_) => "offer it by `subprotocol`, or let the server choose none",
@@ -142,10 +144,7 @@ impl Refusal {
         let (message, hint) = match status {
             200..=299 => (
                 "the server takes this for a request of some page".to_owned(),
-                format!(
-                    "it opens no WebSocket at {path}, or a proxy in between does not pass on the \
-                     field `Upgrade`"
-                ),
+                format!("it opens no WebSocket at {path}, or {PROXY}"),
             ),
             300..=399 => (
                 "the server sends us elsewhere".to_owned(),
@@ -180,12 +179,17 @@ impl Refusal {
             400 | 405 | 426 => (
                 "the server does not want this request".to_owned(),
                 match (field("sec-websocket-version"), field("upgrade")) {
-                    (Some(version), _) => format!("it speaks version {version}, and we speak 13"),
-                    (None, Some(other)) => format!("it wants another protocol: {other}"),
+                    (Some(version), _) if !version.contains("13") => {
+                        format!("it speaks version {version}, and we speak 13")
+                    }
+                    (None, Some(other)) if !other.eq_ignore_ascii_case("websocket") => {
+                        format!("it wants another protocol: {other}")
+                    }
                     (None, None) => {
                         "it may need a `subprotocol`, or another host; its log tells more"
                             .to_owned()
                     }
+                    _ => format!("it would open a WebSocket, but was asked for none: {PROXY}"),
                 },
             ),
             429 | 503 => (
@@ -247,6 +251,7 @@ mod tests {
             (403, &[], Some("https://a.example"), "web pages of https://a.example"),
             (404, &[], None, "nothing at /vnc: status 404"),
             (426, &[], None, "may need a `subprotocol`"),
+            (426, &[("Upgrade", "TLS/1.0")], None, "another protocol: TLS/1.0"),
             (429, &[("Retry-After", "120")], None, "says when: 120"),
             (502, &[], None, "the one behind it"),
             (500, &[], None, "has failed: status 500"),

@@ -20,23 +20,23 @@ fn a_reload_takes_effect_and_touches_no_session() {
     let peer = Peer::client(far, &daemon.pki, "pool.example", None).echo();
     let (mut plain, _) = client.protect(as_server("pool.example"), &near);
 
-    daemon.pool.reload_from(&source);
+    daemon.reload(&source);
     let reloads = |daemon: &Daemon| {
         daemon.notices.lines().iter().filter(|line| line.contains("reloaded")).count()
     };
     assert_eq!(reloads(&daemon), 0, "nothing has changed");
 
     daemon.folder.write("pool.toml", "identity = 7\n");
-    daemon.pool.reload_from(&source);
+    daemon.reload(&source);
     assert!(daemon.notices.lines().join("\n").contains("the old policy stays in force: "));
 
     // Only the content of a certificate's file changes.
     daemon.folder.write("next.pem", &daemon.pki.host("next.example"));
     let text = "[[identity]]\nname = \"next.example\"\ncert = \"next.pem\"\n";
     daemon.folder.write("pool.toml", text);
-    daemon.pool.reload_from(&source);
+    daemon.reload(&source);
     daemon.folder.write("next.pem", &daemon.pki.host("next.example"));
-    daemon.pool.reload_from(&source);
+    daemon.reload(&source);
     assert_eq!(reloads(&daemon), 2);
 
     plain.write_all(b"untouched").unwrap();

@@ -170,7 +170,7 @@ fn b1_a_list_tells_of_all_below_the_anchor_or_of_the_peer_alone() {
     assert_eq!(code_of(&reply()), 24, "of whom the anchor vouches for nobody tells");
     let reload = |name: &str, text: &str| {
         daemon.folder.write(name, text);
-        daemon.pool.reload_from(&source);
+        daemon.reload(&source);
     };
     reload("pool.toml", &policy("crl-check = \"leaf\"\n"));
     assert!(matches!(reply(), Message::PlaintextConnect(_)));

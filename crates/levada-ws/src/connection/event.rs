@@ -68,7 +68,7 @@ pub enum Ending {
     TextRefused,
     /// The peer broke the protocol.
     Violation(Violation),
-    /// The carrier ended without the peer's close frame, or before our answer to it.
+    /// The carrier ended without the peer's close frame, or while we held back our answer to it.
     Truncated(Cut),
     /// A deadline of ours ran out.
     TimedOut(Deadline),

@@ -22,7 +22,8 @@ impl Socket {
             }
             _ => {}
         }
-        self.watch.facts = self.facts();
+        let facts = std::mem::take(&mut self.watch.facts);
+        self.watch.facts = self.complete(facts);
         self.release(&ending);
         self.watch.end(ending);
         self.alarm = None;
@@ -91,7 +92,7 @@ impl Socket {
         if let Some(ending) = carried_ending(error) {
             return self.end(ending);
         }
-        let error = self.write_error.take().unwrap_or_else(|| OsError::from(error));
+        let error = self.write_error.take().map_or_else(|| OsError::from(error), |error| *error);
         match self.goodbyes.transport_failed(error) {
             Ok(ending) => self.end(ending),
             Err(error) => self.watch.tell(|| Event::TransportFailed(error)),
@@ -110,7 +111,7 @@ impl Socket {
     /// The ending is certain, but an alert about it is still to be sent.
     pub(super) fn die(&mut self, ending: Ending) {
         if self.dying.is_none() && self.watch.ended().is_none() {
-            self.dying = Some(ending);
+            self.dying = Some(Box::new(ending));
             self.set_alarm(Deadline::Close);
         }
     }
@@ -128,7 +129,7 @@ impl Socket {
             return Poll::Pending;
         }
         if let Some(ending) = self.dying.take() {
-            self.end(ending);
+            self.end(*ending);
         }
         Poll::Ready(())
     }
@@ -139,7 +140,7 @@ impl Socket {
         let Some(alarm) = &mut self.alarm else { return };
         let Poll::Ready(deadline) = alarm.poll(cx, moved) else { return };
         self.alarm = None;
-        match self.dying.take() {
+        match self.dying.take().map(|ending| *ending) {
             // The peer does not take our alert: the ending stays what it is, but for that.
             Some(Ending::FatalError { cause, .. }) => {
                 self.end(Ending::FatalError { alert: None, cause });

@@ -49,7 +49,10 @@ impl Socket {
     /// Ready with whether the handshake failed at the client's first byte and plaintext is allowed then.
     pub(super) fn poll_may_fall_back(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let is_plaintext = self.mode() == Mode::TlsServer
-            && matches!(self.dying, Some(Ending::FatalError { cause: Fault::NotTls { .. }, .. }));
+            && matches!(
+                self.dying.as_deref(),
+                Some(Ending::FatalError { cause: Fault::NotTls { .. }, .. })
+            );
         if !is_plaintext {
             return Poll::Ready(false);
         }

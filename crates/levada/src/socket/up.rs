@@ -77,7 +77,7 @@ impl Socket {
         self.watch.step(Step::Carry);
         match (&self.session, self.pool.take()) {
             (Some(_), _) => self.begin_handshake(),
-            (None, Some(pool)) => self.entrust(pool),
+            (None, Some(pool)) => self.entrust(*pool),
             (None, None) => self.establish(),
         }
     }
@@ -103,12 +103,12 @@ impl Socket {
         match ready!(entrusting.poll(cx)) {
             Ok((carrier, tls)) => {
                 self.transport = Transport::Up(carrier);
-                self.watch.facts.tls = Some(tls);
+                self.watch.facts.tls = Some(Box::new(tls));
                 self.watch.facts.times.handshake = Some(self.watch.end_of_phase(Instant::now()));
                 self.establish();
             }
             Err((ending, tls)) => {
-                self.watch.facts.tls = tls;
+                self.watch.facts.tls = tls.map(Box::new);
                 self.end(ending);
             }
         }
@@ -138,7 +138,7 @@ impl Socket {
             if session.peer_has_closed() {
                 session.close();
                 let unsent = self.queue.len() as u64;
-                self.dying = Some(Ending::CloseNotify { unsent });
+                self.dying = Some(Box::new(Ending::CloseNotify { unsent }));
                 continue;
             }
             if session.awaits().is_some() {

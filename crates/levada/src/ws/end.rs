@@ -5,8 +5,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use levada_core::{Deadline, Ended, Ending, Event, OsError, Party, State, Step};
-use levada_ws::close::State as CloseState;
-use levada_ws::connection::{Ending as WsEnding, Event as WsEvent, Side};
+use levada_ws::connection::{Cut, Ending as WsEnding, Event as WsEvent, Side};
 use levada_ws::{CloseCode, CloseFrame};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
@@ -77,9 +76,9 @@ impl<S> WsStream<S> {
             }
             WsEvent::CloseFrame(frame) => {
                 self.watch.facts.first_goodbye.get_or_insert(Party::Peer);
+                let clean = [CloseCode::NORMAL, CloseCode::GOING_AWAY];
                 let code = frame.as_ref().map(CloseFrame::code);
-                self.broken_off = code
-                    .is_some_and(|code| code != CloseCode::NORMAL && code != CloseCode::GOING_AWAY);
+                self.broken_off = code.filter(|code| !clean.contains(code));
                 self.watch.tell(|| Event::CloseFrame {
                     code: frame.as_ref().map(|frame| frame.code().number()),
                     reason: frame.as_ref().map_or("", |frame| frame.reason()).to_owned(),
@@ -117,25 +116,40 @@ impl<S> WsStream<S> {
 
     /// The carrier came to its end of file.
     pub(super) fn carrier_ended(&mut self) {
-        match (self.connection.handle_eof(), self.write_error.take()) {
-            (Some(WsEvent::Closed(WsEnding::Truncated(_))), Some(ending)) => self.end(ending),
-            (Some(event), _) => self.hear(event),
+        let ending = self.at_carriers_end();
+        match (ending, self.write_error.take()) {
+            (Some(WsEnding::Truncated(_)), Some(ending)) => self.end(ending),
+            (Some(ending), _) => self.close_carrier(ending),
             (None, _) => {}
         }
     }
 
     /// Reading from the carrier failed. After both Close frames nothing is lost by it.
     pub(super) fn carrier_failed(&mut self, error: &io::Error) {
-        if matches!(self.connection.state(), CloseState::Exchanged | CloseState::Failing) {
-            self.watch.tell(|| Event::TransportFailed(OsError::from(error)));
-            if let Some(WsEvent::Closed(ending)) = self.connection.handle_eof() {
+        match self.at_carriers_end() {
+            Some(WsEnding::Truncated(_)) => {
+                let ending = self.write_error.take();
+                let ending = ending.unwrap_or_else(|| self.ending_of_carrier(error));
+                self.end(ending);
+            }
+            Some(ending) => {
+                self.watch.tell(|| Event::TransportFailed(OsError::from(error)));
                 self.end(Self::ending_of(ending));
             }
-            return;
+            None => {}
         }
-        let ending = self.write_error.take();
-        let ending = ending.unwrap_or_else(|| self.ending_of_carrier(error));
-        self.end(ending);
+    }
+
+    /// What the end of the carrier ends us with. The peer's Close frame makes no clean end where it
+    /// has not taken all that we had accepted.
+    fn at_carriers_end(&mut self) -> Option<WsEnding> {
+        match self.connection.handle_eof()? {
+            WsEvent::Closed(ending) if ending.is_clean() && self.outbox.owes_data() => {
+                Some(WsEnding::Truncated(Cut::BetweenMessages))
+            }
+            WsEvent::Closed(ending) => Some(ending),
+            _ => None,
+        }
     }
 
     /// What the carrier's error means: the ending of the stream below, if it was one of ours.
@@ -222,11 +236,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
     }
 
     /// Ends the life now because what stands behind the stream ended badly, and says so with a Close
-    /// frame 1011 if that can go without waiting.
+    /// frame 1011 if that can go without waiting. A peer that has broken off by itself is answered with
+    /// its own code.
     pub(crate) fn break_off(&mut self) {
         if self.watch.ended().is_none() && self.opening.is_none() && self.io.is_some() {
             self.seal();
-            self.connection.close(self.ticker.now(), CloseCode::INTERNAL.into());
+            let code = self.broken_off.unwrap_or(CloseCode::INTERNAL);
+            self.connection.close(self.ticker.now(), code.into());
             let _ = self.poll_send(&mut Context::from_waker(Waker::noop()));
         }
         self.leave();

@@ -18,6 +18,10 @@ pub(super) struct Outbox {
     sent: usize,
     /// How much is frames; behind it stands the open one, if there is one.
     sealed: usize,
+    /// Where the last data frame ends that is sealed.
+    data: usize,
+    /// Whether payload was dropped that the carrier did not take.
+    lost: bool,
 }
 
 impl Outbox {
@@ -29,6 +33,11 @@ impl Outbox {
     /// Payload of the open frame, in bytes.
     pub(super) fn gathered(&self) -> usize {
         self.bytes.len().saturating_sub(self.sealed + MAX_HEADER)
+    }
+
+    /// Whether payload that was accepted has not left: control frames do not count.
+    pub(super) fn owes_data(&self) -> bool {
+        self.lost || self.data > self.sent || self.gathered() > 0
     }
 
     /// How many plain bytes can be gathered before something has to leave.
@@ -60,6 +69,13 @@ impl Outbox {
         self.bytes.copy_within(self.sent..self.sealed, start - waiting);
         self.sent = start - waiting;
         self.sealed = self.bytes.len();
+        self.data = self.sealed;
+    }
+
+    /// Adds what is left of data frames, as [`push`](Self::push) does.
+    pub(super) fn push_data(&mut self, frames: &[u8]) {
+        self.push(frames);
+        self.data = self.sealed;
     }
 
     /// Adds whole frames behind what is sealed, in front of the open frame.
@@ -81,9 +97,15 @@ impl Outbox {
         }
     }
 
+    /// Drops everything, since the carrier takes nothing any more.
+    pub(super) fn lose(&mut self) {
+        self.lost = self.owes_data();
+        self.clear();
+    }
+
     /// Drops everything.
     pub(super) fn clear(&mut self) {
-        (self.sent, self.sealed) = (0, 0);
+        (self.sent, self.sealed, self.data) = (0, 0, 0);
         self.bytes.clear();
         // An idle connection owns state, not buffers.
         if self.bytes.capacity() > KEPT {
@@ -95,6 +117,7 @@ impl Outbox {
         if self.sent > 0 && self.bytes.capacity() - self.bytes.len() < more {
             self.bytes.drain(..self.sent);
             self.sealed -= self.sent;
+            self.data = self.data.saturating_sub(self.sent);
             self.sent = 0;
         }
         let len = self.bytes.len() + more;
@@ -128,6 +151,7 @@ mod tests {
         outbox.gather(b"e");
         outbox.push(b"[pong]");
         assert_eq!(outbox.gathered(), 3);
+        assert!(outbox.owes_data());
         outbox.seal(header(3, None));
         outbox.gather(b"two");
         outbox.seal(header(3, Some([1, 1, 1, 1])));
@@ -140,6 +164,21 @@ mod tests {
         assert_eq!(outbox.wire(), [&wire[9..], b"\x82\x05three"].concat());
         outbox.advance(outbox.wire().len());
         assert_eq!((outbox.wire().len(), outbox.room()), (0, MAX_FRAME_PAYLOAD));
+        assert!(!outbox.owes_data());
+    }
+
+    #[test]
+    fn control_frames_are_no_data() {
+        let mut outbox = Outbox::default();
+        outbox.push(b"[ping]");
+        assert!(!outbox.owes_data());
+        outbox.push_data(b"rest");
+        outbox.push(b"[close]");
+        outbox.advance(6);
+        assert!(outbox.owes_data());
+        outbox.advance(4);
+        assert!(!outbox.owes_data());
+        assert_eq!(outbox.wire(), b"[close]");
     }
 
     #[test]

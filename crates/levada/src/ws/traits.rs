@@ -53,16 +53,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WsStream<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_writing(cx, Self::poll_push)
+        self.poll_behind_writes(cx, Self::poll_push)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_writing(cx, Self::poll_say_goodbye)
+        self.poll_behind_writes(cx, Self::poll_say_goodbye)
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
-    /// Polls on behalf of the writer, and notes whether it waits.
+    /// Polls for a write, and notes whether it waits.
     fn poll_writing<R>(
         &mut self,
         cx: &mut Context<'_>,
@@ -72,5 +72,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
             let result = work(stream, cx);
             stream.watch.writer(result)
         })
+    }
+
+    /// Polls on behalf of the writer when no write of its waits any more.
+    fn poll_behind_writes<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        work: impl FnOnce(&mut Self, &mut Context<'_>) -> Poll<R>,
+    ) -> Poll<R> {
+        self.watch.write_waits = false;
+        self.poll_half(Half::Write, cx, work)
     }
 }

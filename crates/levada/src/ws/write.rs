@@ -62,6 +62,8 @@ impl<S> WsStream<S> {
         let error = self.connection.encode(&[], &mut [], &mut mask_key).err()?;
         let kind = match error {
             WriteError::Ended(_) => io::ErrorKind::InvalidData,
+            // It was accepted to wait, and then somebody closed.
+            _ if self.watch.write_waits => io::ErrorKind::BrokenPipe,
             WriteError::NotConnected | WriteError::ControlFirst => io::ErrorKind::NotConnected,
         };
         Some(io::Error::new(kind, error))
@@ -216,8 +218,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
             given += piece.len();
             let whole = head.len() + piece.len();
             if sent < whole {
-                self.outbox.push(&head[sent.min(head.len())..]);
-                self.outbox.push(&piece[sent.saturating_sub(head.len())..]);
+                self.outbox.push_data(&head[sent.min(head.len())..]);
+                self.outbox.push_data(&piece[sent.saturating_sub(head.len())..]);
                 break;
             }
             sent -= whole;
@@ -243,7 +245,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
                     Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                     Poll::Ready(Err(error)) => self.write_failed(&error),
                     Poll::Pending => {
-                        self.outbox.push(wire);
+                        self.outbox.push_data(wire);
                         break;
                     }
                 }
@@ -319,7 +321,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
     fn write_failed(&mut self, error: &io::Error) {
         if self.write_error.is_none() {
             self.write_error = Some(self.ending_of_carrier(error));
-            self.outbox.clear();
+            self.outbox.lose();
         }
     }
 

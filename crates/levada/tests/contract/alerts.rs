@@ -97,7 +97,7 @@ async fn t26_a_certificate_that_nobody_trusts_is_told_to_the_server() {
             let ours = Ours::new(socket);
             let us = async {
                 let error = ours.read_all().await.error.unwrap();
-                ours.drop_socket();
+                ours.drop_stream();
                 Ended::of(&error).unwrap().clone()
             };
             let them = async {

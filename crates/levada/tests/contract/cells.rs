@@ -2,13 +2,15 @@
 //!
 //! Proves T04, T05, T09 to T24, T25, T26, T28, T29, T31 and T32 where the table says so.
 
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
 use levada::{AlertDescription, Ended, Event, Options, Party, Role, Session, State};
 
-use crate::ours::{Ours, Read};
+use crate::ours::{Ours, Read, Writes, kind};
 use crate::peer::{Peer, WireEnd};
+use crate::proof::{Proof, prove_all};
 use crate::table::{Ends, Row, TABLE, Trigger, WeSend, When, cause};
 use crate::world::{Layer, Moved, STRANGER, Setup, client, patient, server, strict_server};
 
@@ -18,16 +20,6 @@ const BEFORE: &[u8] = b"this had come before";
 const GARBAGE: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\r\n";
 /// More than any carrier of these tests takes.
 const BIG: usize = 1024 * 1024;
-
-/// What we have to write when it happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Writes {
-    None,
-    /// Accepted before the stream was established.
-    Queued,
-    /// The peer does not read, and every buffer is full.
-    Draining,
-}
 
 #[derive(Clone, Copy)]
 struct Cell {
@@ -41,7 +33,7 @@ fn cells(moved: Moved, with_time: bool) -> Vec<Cell> {
     let mut cells = Vec::new();
     for setup in Setup::all_over(moved) {
         for row in TABLE {
-            for writes in [Writes::None, Writes::Queued, Writes::Draining] {
+            for writes in Writes::ALL {
                 let cell = Cell { setup, row, writes };
                 if row.trigger.needs_time() == with_time && cell.exists() {
                     cells.push(cell);
@@ -50,6 +42,35 @@ fn cells(moved: Moved, with_time: bool) -> Vec<Cell> {
         }
     }
     cells
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { setup, row: Row { ids, when, trigger, .. }, writes } = self;
+        write!(f, "{setup:?}, {trigger:?} when {when:?}, writes {writes:?} ({ids})")
+    }
+}
+
+impl Proof for Cell {
+    fn needs_time(&self) -> bool {
+        self.row.trigger.needs_time()
+    }
+
+    async fn prove(self) {
+        let (socket, peer) = self.setup.start(self.options()).await;
+        let mut peer = match (self.row.when, self.row.trigger) {
+            (When::Handshake, Trigger::Alert) => peer.with_session(self.refuser()),
+            _ => peer,
+        };
+        let ours = Ours::new(socket);
+        let us = async {
+            let told = self.our_side(&ours).await;
+            ours.drop_stream();
+            told
+        };
+        let (told, theirs) = tokio::join!(us, self.their_side(&ours, &mut peer));
+        self.check(&told, &theirs, &peer);
+    }
 }
 
 impl Cell {
@@ -77,22 +98,6 @@ impl Cell {
         let mut options = Options::default();
         options.deadlines.idle = Some(Duration::from_secs(60));
         options
-    }
-
-    async fn prove(self) {
-        let (socket, peer) = self.setup.start(self.options()).await;
-        let mut peer = match (self.row.when, self.row.trigger) {
-            (When::Handshake, Trigger::Alert) => peer.with_session(self.refuser()),
-            _ => peer,
-        };
-        let ours = Ours::new(socket);
-        let us = async {
-            let told = self.our_side(&ours).await;
-            ours.drop_socket();
-            told
-        };
-        let (told, theirs) = tokio::join!(us, self.their_side(&ours, &mut peer));
-        self.check(&told, &theirs, &peer);
     }
 
     /// The session of a peer that refuses us while the handshake runs.
@@ -142,20 +147,20 @@ impl Cell {
                 ours.arm();
                 ours.flush().await
             }
-            (When::Established | When::MidRecord, Writes::None) => write_all(ours, HELLO).await,
+            (When::Established | When::MidRecord, Writes::None) => ours.write_all(HELLO).await,
             (When::Established | When::MidRecord, _) => {
-                write_all(ours, HELLO).await?;
+                ours.write_all(HELLO).await?;
                 ours.may_go_on().await;
                 ours.arm();
-                write_all(ours, &vec![b'w'; BIG]).await
+                ours.write_all(&vec![b'w'; BIG]).await
             }
             (When::Closing, Writes::None) => {
-                write_all(ours, HELLO).await?;
+                ours.write_all(HELLO).await?;
                 ours.may_go_on().await;
                 ours.shutdown().await
             }
             (When::Closing, _) => {
-                write_all(ours, HELLO).await?;
+                ours.write_all(HELLO).await?;
                 ours.may_go_on().await;
                 ours.fill(&vec![b'w'; BIG]).await;
                 ours.arm();
@@ -402,18 +407,6 @@ fn events_of(told: &Told) -> Vec<String> {
     before.iter().map(|event| format!("{event:?}")).collect()
 }
 
-async fn write_all(ours: &Ours, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        let count = ours.write(bytes).await?;
-        bytes = &bytes[count..];
-    }
-    ours.flush().await
-}
-
-fn kind(error: Option<&io::Error>) -> Option<io::ErrorKind> {
-    error.map(io::Error::kind)
-}
-
 fn contains(all: &[u8], part: &[u8]) -> bool {
     all.windows(part.len()).any(|window| window == part)
 }
@@ -424,37 +417,6 @@ fn whole_record(raw: &[u8]) -> bool {
 
 fn record_end(raw: &[u8]) -> usize {
     5 + usize::from(u16::from_be_bytes([raw[3], raw[4]]))
-}
-
-/// Proves each cell, and tells which one does not hold.
-async fn prove_all(cells: Vec<Cell>) {
-    assert!(!cells.is_empty());
-    let mut failed = Vec::new();
-    for cell in cells {
-        let Cell { setup, row, writes } = cell;
-        let name = format!(
-            "{setup:?}, {:?} when {:?}, writes {writes:?} ({})",
-            row.trigger, row.when, row.ids
-        );
-        // Only so that a hang is told by its name.
-        let limit = Duration::from_secs(if row.trigger.needs_time() { 3600 } else { 20 });
-        let proof = tokio::task::LocalSet::new();
-        let outcome = proof.run_until(async {
-            tokio::task::spawn_local(async move { tokio::time::timeout(limit, cell.prove()).await })
-                .await
-        });
-        let outcome = outcome.await;
-        match outcome {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => failed.push(format!("{name}: it hangs")),
-            Err(panic) => {
-                let panic = panic.into_panic();
-                let words = panic.downcast_ref::<String>().cloned().unwrap_or_default();
-                failed.push(format!("{name}: {}", words.replace('\n', " ")));
-            }
-        }
-    }
-    assert!(failed.is_empty(), "{} cells do not hold:\n{}", failed.len(), failed.join("\n"));
 }
 
 #[tokio::test]

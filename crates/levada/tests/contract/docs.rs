@@ -9,29 +9,41 @@ use crate::table::{Ends, Trigger, WeSend, When, find};
 
 #[test]
 fn the_contract_is_that_of_the_tests() {
-    assert_rendered("docs/contract.md", "tls", &matrix(true));
-    assert_rendered("docs/contract.md", "plain", &matrix(false));
+    assert_rendered("docs/contract.md", "tls", &contract(true));
+    assert_rendered("docs/contract.md", "plain", &contract(false));
     assert_rendered("docs/contract.md", "outcomes", &outcomes());
 }
 
 /// What the peer does, by how far the stream has come.
-fn matrix(tls: bool) -> String {
-    let reached =
-        |when: &When| Trigger::ALL.iter().any(|trigger| find(tls, *when, *trigger).is_some());
-    let phases: Vec<_> = When::ALL.into_iter().filter(reached).collect();
+fn contract(tls: bool) -> String {
+    matrix(
+        &When::ALL.map(|when| (when, when.title())),
+        &Trigger::ALL.map(|trigger| (trigger, trigger.title())),
+        |when, trigger| find(tls, when, trigger).map(|row| name(row.ends)),
+    )
+}
+
+/// A table of what can happen, by how far the stream has come; what never holds a cell is left out.
+pub(crate) fn matrix<W: Copy, T: Copy>(
+    whens: &[(W, &str)],
+    triggers: &[(T, &str)],
+    cell: impl Fn(W, T) -> Option<&'static str>,
+) -> String {
+    let reached = |when: W| triggers.iter().any(|&(trigger, _)| cell(when, trigger).is_some());
+    let phases: Vec<_> = whens.iter().filter(|(when, _)| reached(*when)).collect();
     let mut text = String::from("| the peer sends |");
-    for when in &phases {
-        let _ = write!(text, " {} |", when.title());
+    for (_, title) in &phases {
+        let _ = write!(text, " {title} |");
     }
     let _ = write!(text, "\n|---|{}\n", "---|".repeat(phases.len()));
-    for trigger in Trigger::ALL {
-        let cells: Vec<_> = phases.iter().map(|when| find(tls, *when, trigger)).collect();
+    for &(trigger, title) in triggers {
+        let cells: Vec<_> = phases.iter().map(|(when, _)| cell(*when, trigger)).collect();
         if cells.iter().all(Option::is_none) {
             continue;
         }
-        let _ = write!(text, "| {} |", trigger.title());
+        let _ = write!(text, "| {title} |");
         for cell in cells {
-            let _ = write!(text, " {} |", cell.map_or("–", |row| name(row.ends)));
+            let _ = write!(text, " {} |", cell.unwrap_or("–"));
         }
         text.push('\n');
     }

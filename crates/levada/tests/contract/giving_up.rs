@@ -46,7 +46,7 @@ async fn t07_given_up_while_handshaking() {
             let late = ours.write(b"late").await.unwrap_err();
             assert_eq!((late.kind(), Ended::of(&late)), (ErrorKind::BrokenPipe, Some(&ended)));
             assert!(ours.read_all().await.error.is_none());
-            ours.drop_socket();
+            ours.drop_stream();
             ended
         };
         let (ended, ()) = tokio::join!(us, peer.take_all());
@@ -91,7 +91,7 @@ async fn t38_abort_and_drop_are_no_clean_end_for_the_peer() {
                 ours.flush().await.unwrap();
                 ours.may_go_on().await;
                 if drops {
-                    ours.drop_socket();
+                    ours.drop_stream();
                 } else {
                     ours.abort();
                     let ended = ours.closed().await;

@@ -25,7 +25,7 @@ async fn we_begin_and_read_on_to_the_tail() {
             assert!(read.error.is_none());
             assert_eq!(read.bytes, ANSWER);
             let ended = ours.closed().await;
-            ours.drop_socket();
+            ours.drop_stream();
             ended
         };
         let them = async {
@@ -133,7 +133,7 @@ async fn under_both_their_goodbye_ends_us_and_what_waits_fails_with_the_end_insi
                 let late = ours.write(b"late").await.unwrap_err();
                 assert_eq!((late.kind(), Ended::of(&late)), (ErrorKind::BrokenPipe, Some(&ended)));
                 let told = ours.told();
-                ours.drop_socket();
+                ours.drop_stream();
                 (ended, told)
             };
             let them = async {

@@ -1,12 +1,14 @@
 //! The close contract, cell for cell: every way in which a stream can end, on every carrier, in every
 //! version, with the ends swapped, against a peer that does exactly what its script says.
 //!
-//! The table is in [`table`]; the page `docs/contract.md` shows it as these tests prove it.
+//! The tables are in [`table`] and [`websocket::table`]; the page `docs/contract.md` shows them as these
+//! tests prove them.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 // Helpers: what there is to combine, the peer under our control, and our side under watch.
 mod ours;
 mod peer;
+mod proof;
 mod table;
 mod wire;
 mod world;
@@ -23,4 +25,5 @@ mod model;
 mod oracle;
 mod states;
 mod wakes;
+mod websocket;
 mod writes;

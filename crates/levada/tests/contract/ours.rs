@@ -1,17 +1,17 @@
-//! Our side under watch: one socket, used by several futures of one task.
+//! Our side under watch: one stream, used by several futures of one task.
 
 use std::cell::{Cell, RefCell};
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use levada::{Ended, Event, Events, Facts, Mode, Socket, State};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use levada::{Ended, Event, Events, Facts, Mode, Socket, State, Watched};
+use tokio::io::ReadBuf;
 use tokio::sync::Notify;
 
-pub(crate) struct Ours {
-    socket: RefCell<Option<Socket>>,
+pub(crate) struct Ours<S = Socket> {
+    stream: RefCell<Option<S>>,
     events: RefCell<Events>,
     /// Whether a write that has to wait is of interest, and told of then.
     armed: Cell<bool>,
@@ -23,6 +23,20 @@ pub(crate) struct Ours {
     said: Notify,
 }
 
+/// What we have to write when it happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Writes {
+    None,
+    /// Accepted before the stream was established.
+    Queued,
+    /// The peer does not read, and every buffer is full.
+    Draining,
+}
+
+impl Writes {
+    pub(crate) const ALL: [Self; 3] = [Self::None, Self::Queued, Self::Draining];
+}
+
 /// What reading to the end gave.
 #[derive(Debug)]
 pub(crate) struct Read {
@@ -31,10 +45,16 @@ pub(crate) struct Read {
 }
 
 impl Ours {
-    pub(crate) fn new(mut socket: Socket) -> Self {
-        let events = socket.events().into();
+    pub(crate) fn facts_mode(&self) -> Mode {
+        self.with(|socket| socket.mode())
+    }
+}
+
+impl<S: Watched> Ours<S> {
+    pub(crate) fn new(mut stream: S) -> Self {
+        let events = stream.events().into();
         Self {
-            socket: RefCell::new(Some(socket)),
+            stream: RefCell::new(Some(stream)),
             events,
             armed: Cell::new(false),
             waits: Notify::new(),
@@ -44,30 +64,26 @@ impl Ours {
         }
     }
 
-    fn with<R>(&self, work: impl FnOnce(Pin<&mut Socket>) -> R) -> R {
-        work(Pin::new(self.socket.borrow_mut().as_mut().unwrap()))
+    fn with<R>(&self, work: impl FnOnce(Pin<&mut S>) -> R) -> R {
+        work(Pin::new(self.stream.borrow_mut().as_mut().unwrap()))
     }
 
     pub(crate) fn facts(&self) -> Facts {
-        self.with(|socket| socket.facts())
+        self.with(|stream| stream.facts())
     }
 
     pub(crate) fn state(&self) -> State {
-        self.with(|socket| socket.state())
-    }
-
-    pub(crate) fn facts_mode(&self) -> Mode {
-        self.with(|socket| socket.mode())
+        self.with(|stream| stream.state())
     }
 
     pub(crate) fn abort(&self) {
-        self.with(|mut socket| socket.abort());
+        self.with(|mut stream| stream.abort());
     }
 
     /// Polls once for the stream to be established.
     pub(crate) fn poll_once_up(&self) {
         let mut cx = Context::from_waker(Waker::noop());
-        let flushed = self.with(|socket| socket.poll_flush(&mut cx));
+        let flushed = self.with(|stream| stream.poll_flush(&mut cx));
         assert!(flushed.is_pending());
     }
 
@@ -80,7 +96,7 @@ impl Ours {
     pub(crate) async fn read(&self, room: &mut [u8]) -> io::Result<usize> {
         poll_fn(|cx| {
             let mut buf = ReadBuf::new(room);
-            let read = self.with(|socket| socket.poll_read(cx, &mut buf));
+            let read = self.with(|stream| stream.poll_read(cx, &mut buf));
             read.map_ok(|()| buf.filled().len())
         })
         .await
@@ -101,15 +117,24 @@ impl Ours {
     /// Writes once.
     pub(crate) async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         poll_fn(|cx| {
-            let result = self.with(|socket| socket.poll_write(cx, bytes));
+            let result = self.with(|stream| stream.poll_write(cx, bytes));
             self.watch(result)
         })
         .await
     }
 
+    /// Writes all of it, and flushes.
+    pub(crate) async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let count = self.write(bytes).await?;
+            bytes = &bytes[count..];
+        }
+        self.flush().await
+    }
+
     pub(crate) async fn flush(&self) -> io::Result<()> {
         poll_fn(|cx| {
-            let result = self.with(|socket| socket.poll_flush(cx));
+            let result = self.with(|stream| stream.poll_flush(cx));
             self.watch(result)
         })
         .await
@@ -117,7 +142,7 @@ impl Ours {
 
     pub(crate) async fn shutdown(&self) -> io::Result<()> {
         poll_fn(|cx| {
-            let result = self.with(|socket| socket.poll_shutdown(cx));
+            let result = self.with(|stream| stream.poll_shutdown(cx));
             self.watch(result)
         })
         .await
@@ -159,7 +184,7 @@ impl Ours {
     pub(crate) async fn fill(&self, bytes: &[u8]) {
         poll_fn(|cx| {
             loop {
-                if self.with(|socket| socket.poll_write(cx, bytes)).is_pending() {
+                if self.with(|stream| stream.poll_write(cx, bytes)).is_pending() {
                     return Poll::Ready(());
                 }
             }
@@ -182,19 +207,19 @@ impl Ours {
 
     /// Waits for the end. Each poll asks anew, which cancel safety allows.
     pub(crate) async fn closed(&self) -> Ended {
-        poll_fn(|cx| self.with(|socket| pin!(socket.get_mut().closed()).poll(cx))).await
+        poll_fn(|cx| self.with(|stream| stream.get_mut().poll_closed(cx))).await
     }
 
     pub(crate) fn ended(&self) -> Option<Ended> {
-        self.with(|socket| socket.ended().cloned())
+        self.with(|stream| stream.ended().cloned())
     }
 
     pub(crate) fn is_up(&self) -> bool {
-        self.socket.borrow().is_some()
+        self.stream.borrow().is_some()
     }
 
-    pub(crate) fn drop_socket(&self) {
-        self.socket.borrow_mut().take();
+    pub(crate) fn drop_stream(&self) {
+        self.stream.borrow_mut().take();
     }
 
     /// All events so far.
@@ -202,4 +227,8 @@ impl Ours {
         let mut events = self.events.borrow_mut();
         std::iter::from_fn(|| events.try_next()).collect()
     }
+}
+
+pub(crate) fn kind(error: Option<&io::Error>) -> Option<io::ErrorKind> {
+    error.map(io::Error::kind)
 }

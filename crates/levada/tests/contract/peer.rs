@@ -201,6 +201,15 @@ impl Peer {
         self.wire.as_mut().unwrap().shutdown().await.unwrap();
     }
 
+    /// Says its goodbye and ends the wire, as far as the other end is still there.
+    pub(crate) async fn end_wire(&mut self) {
+        let goodbye = self.close_notify();
+        if let Some(wire) = &mut self.wire {
+            let _ = wire.write_all(&goodbye).await;
+            let _ = wire.shutdown().await;
+        }
+    }
+
     /// Ends the wire at once.
     pub(crate) fn reset(&mut self) {
         self.wire.take().unwrap().reset();

@@ -83,7 +83,7 @@ async fn t02_a_stream_is_connecting_or_established_or_disconnected_for_a_reason(
                 let (seen, ended) = watched(&ours, us).await;
                 let again = look(&ours);
                 assert_eq!(seen.last(), Some(&again), "the reason stays");
-                ours.drop_socket();
+                ours.drop_stream();
                 (seen, ended)
             };
             let ((seen, ended), ()) = tokio::join!(us, them);

@@ -3,7 +3,7 @@
 use levada::ProxyAnswer;
 
 /// The end of the answer, if it has one.
-pub fn run(input: &[u8]) {
+pub(crate) fn run(input: &[u8]) {
     let whole = ProxyAnswer::default().handle_wire(input);
     if let Ok(Some(end)) = whole {
         assert!(input[..end].ends_with(b"\n"), "it ends with its head");

@@ -11,5 +11,7 @@ mod events;
 mod foreign;
 mod opening;
 mod properties;
+mod relay;
+mod stack;
 mod support;
 mod wakes;

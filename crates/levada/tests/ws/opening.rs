@@ -6,7 +6,7 @@ use levada::ws::{
     Answer, ClientOptions, HandshakeError, Incoming, Limits, OriginPattern, Origins, Paths,
     Refusal, Rejection, ServerOptions, WsOptions,
 };
-use levada::{Mode, Options, Role, Socket, State, WsStream};
+use levada::{Address, Ending, Event, Mode, Options, Role, Socket, State, WsStream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{Over, kind, tls};
@@ -69,6 +69,108 @@ async fn b1_a_handshake_that_runs_below_is_told_as_the_streams_own() {
     ours.unwrap();
     theirs.unwrap();
     assert_eq!([client_end.state(), server_end.state()], [State::Established; 2]);
+}
+
+/// Over a socket that is still dialling the stream goes all the way up by itself, tells of every step
+/// as its own, and keeps what is written meanwhile.
+#[tokio::test]
+async fn b9_a_stream_may_begin_over_a_socket_that_still_dials() {
+    for is_read_first in [true, false] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut stream = WsStream::client(dial(port), client());
+        let mut events = stream.events();
+        assert_eq!((stream.state(), stream.mode()), (State::Unconnected, Mode::Plain));
+        let ours = async {
+            let mut answer = [0; 6];
+            if is_read_first {
+                // Nobody writes or flushes: the reader alone drives it up.
+                stream.read_exact(&mut answer).await.unwrap();
+            } else {
+                stream.write_all(b"early").await.unwrap();
+                assert_eq!(stream.buffered(), 5);
+                assert!(stream.state().is_before_established());
+                stream.flush().await.unwrap();
+                assert_eq!((stream.state(), stream.buffered()), (State::Established, 0));
+                stream.read_exact(&mut answer).await.unwrap();
+            }
+            assert_eq!(&answer, b"answer");
+            stream.shutdown().await.unwrap();
+            stream.closed().await
+        };
+        let theirs = async {
+            let (tcp, _) = listener.accept().await.unwrap();
+            let mut peer = WsStream::accept(tcp, server()).await.unwrap();
+            if !is_read_first {
+                peer.read_exact(&mut [0; 5]).await.unwrap();
+            }
+            peer.write_all(b"answer").await.unwrap();
+            peer.flush().await.unwrap();
+            peer.closed().await
+        };
+        let (ended, _) = tokio::join!(ours, theirs);
+        assert!(ended.is_clean(), "{ended}");
+        assert_eq!(ended.facts.host.as_deref(), Some("localhost"));
+        let times = &ended.facts.times;
+        assert!(times.lookup.is_some() && times.connect.is_some() && times.handshake.is_some());
+        let states: Vec<_> = crate::support::told(&mut events)
+            .into_iter()
+            .filter_map(|event| if let Event::State(state) = event { Some(state) } else { None })
+            .collect();
+        let wanted = [
+            State::HostLookup,
+            State::Connecting,
+            State::Connected,
+            State::Handshaking,
+            State::Established,
+            State::Closing,
+        ];
+        assert_eq!(states, wanted);
+    }
+}
+
+/// What goes wrong below is told as why there is no WebSocket, with all that the socket knew.
+#[tokio::test]
+async fn x1_a_dial_that_fails_is_told_as_the_streams_own() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let mut stream = WsStream::client(dial(port), client());
+    let mut events = stream.events();
+    assert_eq!(stream.write(b"early").await.unwrap(), 5);
+    let error = stream.flush().await.unwrap_err();
+    assert_eq!(kind(&error), ErrorKind::ConnectionRefused);
+    let error = stream.read(&mut [0; 8]).await.unwrap_err();
+    assert_eq!(kind(&error), ErrorKind::ConnectionRefused);
+    let ended = stream.ended().unwrap();
+    assert_eq!((ended.code(), ended.ending.cause_code()), ("connectFailed", "ECONNREFUSED"));
+    assert_eq!(ended.phase, State::Connecting);
+    let told = crate::support::told(&mut events);
+    assert!(told.iter().any(|event| matches!(event, Event::AttemptFailed(..))), "{told:?}");
+    assert!(matches!(told.last(), Some(Event::Ended(_))));
+}
+
+/// Given up before it was established, with nothing written: no error, and no connection.
+#[tokio::test]
+async fn c2_a_stream_that_still_dials_can_be_given_up() {
+    let mut stream = WsStream::client(dial(9), client());
+    stream.shutdown().await.unwrap();
+    assert_eq!(stream.ended().unwrap().ending, Ending::ConnectFinalized);
+    assert_eq!(stream.read(&mut [0; 8]).await.unwrap(), 0);
+
+    // Dropped, it is aborted.
+    let mut stream = WsStream::client(dial(9), client());
+    let mut events = stream.events();
+    drop(stream);
+    let told = crate::support::told(&mut events);
+    assert!(matches!(told.last(), Some(Event::Ended(ended)) if ended.ending == Ending::Aborted));
+}
+
+/// A socket that has not begun to dial.
+fn dial(port: u16) -> Socket {
+    let address: Address = format!("tcp://localhost:{port}").parse().unwrap();
+    let endpoint = address.for_connecting().unwrap().endpoint;
+    Socket::dial(endpoint, None, Options::default())
 }
 
 /// The client's first frames may come together with its request, the server's with its response.

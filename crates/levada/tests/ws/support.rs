@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Wake, Waker};
 
 use levada::ws::WsOptions;
@@ -117,8 +117,11 @@ impl Over {
 
 /// A client and a server of TLS, whose handshake is still before them.
 pub(crate) fn tls(client: impl Io + 'static, server: impl Io + 'static) -> [Socket; 2] {
-    let issued = rcgen::generate_simple_self_signed(["ws.example".to_owned()]).unwrap();
-    let (cert, key) = (issued.cert.pem(), issued.signing_key.serialize_pem());
+    static ISSUED: LazyLock<[String; 2]> = LazyLock::new(|| {
+        let issued = rcgen::generate_simple_self_signed(["ws.example".to_owned()]).unwrap();
+        [issued.cert.pem(), issued.signing_key.serialize_pem()]
+    });
+    let [cert, key] = &*ISSUED;
     let anchors = Anchors::from_pem(cert.as_bytes()).unwrap();
     let identity = Identity::from_pem(cert.as_bytes(), Some(key.as_bytes()), None).unwrap();
     let name = SessionName::new("ws.example").unwrap();

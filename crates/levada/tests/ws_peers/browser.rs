@@ -14,7 +14,7 @@ const FILES: &[File] = &[("/", "text/html", include_str!("page.html"))];
 
 /// A browser with the page, which speaks to this server.
 fn open(site: &Site, ws: &TcpListener) -> Browser {
-    Browser::open(&format!("{}/?ws=ws://{}", site.origin(), ws.local_addr().unwrap()))
+    Browser::open(&format!("{}/?ws=ws://{}", site.origin(), ws.local_addr().unwrap()), &[])
 }
 
 /// B1, C1, C2, C6: `WebSocket` with its events, and `WebSocketStream` with its streams.

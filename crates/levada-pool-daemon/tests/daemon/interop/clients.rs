@@ -131,7 +131,7 @@ fn b1_a_revoked_client_is_refused_once_the_list_says_so() {
         assert_eq!(reply.remote_id.as_str(), Some("peer@far.example"));
     }
     daemon.folder.write("list.pem", &daemon.pki.crl(&[7]));
-    daemon.pool.reload_from(&source);
+    daemon.reload(&source);
     for maker in MAKERS {
         for flags in [StartTlsFlags::NONE, StartTlsFlags::REQUEST_REMOTEID] {
             assert_eq!(serve(&daemon, maker, &shows(&own), wanting(flags)).err(), Some(24));

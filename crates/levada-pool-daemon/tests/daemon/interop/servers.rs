@@ -163,7 +163,7 @@ fn b1_a_revoked_server_is_refused_once_the_list_says_so() {
         assert_eq!(spoken(&daemon, *port, as_client("right.example")).as_deref(), Ok(""));
     }
     daemon.folder.write("list.pem", &daemon.pki.crl(&[7]));
-    daemon.pool.reload_from(&source);
+    daemon.reload(&source);
     for (_, port) in &servers {
         assert_eq!(spoken(&daemon, *port, as_client("right.example")), Err(24));
         assert_told(&daemon, "revoked");

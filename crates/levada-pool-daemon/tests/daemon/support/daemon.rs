@@ -120,6 +120,12 @@ impl Daemon {
         daemon
     }
 
+    /// Has it read its policy again.
+    pub(crate) fn reload(&self, source: &PolicySource) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(self.pool.reload_from(source));
+    }
+
     /// Has it stop, without waiting for it.
     pub(crate) fn begin_stop(&mut self) {
         drop(self.stop.take());
