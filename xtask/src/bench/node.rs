@@ -28,9 +28,9 @@ pub(crate) fn run(report: &mut Report, rounds: usize) {
         println!("\n{block}");
 
         let path = Path::new("docs").join(page::FILE);
-        let note = |error| format!("{}: {error}", path.display());
-        let page = fs::read_to_string(&path).map_err(note)?;
-        fs::write(&path, page::with_block(&page, page::NODE, &block)?).map_err(note)?;
+        let in_runs = |error| format!("{}: {error}", path.display());
+        let page = fs::read_to_string(&path).map_err(in_runs)?;
+        fs::write(&path, page::with_block(&page, page::NODE, &block)?).map_err(in_runs)?;
         Ok(Done::Ran(path.display().to_string()))
     });
 }
