@@ -69,10 +69,11 @@ const PEERS: &[Peer] = &[
         purpose: "a mail server, for sessions by STARTTLS and by TLS at once",
     },
     Peer {
-        program: "python3",
-        package: "python3-venv",
-        purpose: "runs the book's signer, and peers out of PyPI",
+        program: "mosquitto",
+        package: "mosquitto",
+        purpose: "an MQTT broker, as the devices that Telsa is for talk to",
     },
+    Peer { program: "python3", package: "python3-venv", purpose: "runs peers out of PyPI" },
     Peer { program: "node", package: "nodejs", purpose: "runs peers out of npm's registry" },
     Peer { program: "npm", package: "npm", purpose: "installs peers out of npm's registry" },
 ];
