@@ -5,8 +5,8 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use levada_core::{Deadline, Ended, Ending, Event, OsError, Party, State, Step};
+use levada_ws::CloseCode;
 use levada_ws::connection::{Cut, Ending as WsEnding, Event as WsEvent, Side};
-use levada_ws::{CloseCode, CloseFrame};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
