@@ -122,8 +122,8 @@ pub struct WsStream<S = Socket> {
     dirty: bool,
     /// The carrier's failure on writing, while what came before it is read.
     write_error: Option<Ending>,
-    /// The code of the peer's Close frame, where it tells of something missing.
-    broken_off: Option<CloseCode>,
+    /// The peer's Close frame, where its code tells of something missing.
+    broken_off: Option<Box<CloseFrame>>,
     /// What is left to do for the carrier before the ending that is certain is told.
     farewell: Option<Farewell>,
     /// Whether our Close frame has left, and that is told.
