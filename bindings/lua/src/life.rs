@@ -95,9 +95,15 @@ impl Teller {
     }
 }
 
+/// Bytes that are received at once, at most.
+const RECEIVED: usize = 64 * 1024;
+
+/// Bytes that small pieces are joined to, at most.
+const JOINED: usize = 64 * 1024;
+
 thread_local! {
     /// What has come is read here first: an idle connection owns no buffer.
-    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; 64 * 1024]);
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; RECEIVED]);
 }
 
 /// What is still to be sent, in order.
@@ -185,7 +191,13 @@ impl Life {
 
     fn take(&mut self, order: Order) {
         match order {
-            Order::Write(bytes) => self.sending.push_back(Sending::Bytes(bytes, 0)),
+            Order::Write(bytes) => match self.sending.back_mut() {
+                // What is written in small pieces leaves in one.
+                Some(Sending::Bytes(last, _)) if last.len() + bytes.len() <= JOINED => {
+                    last.extend_from_slice(&bytes);
+                }
+                _ => self.sending.push_back(Sending::Bytes(bytes, 0)),
+            },
             Order::Encrypt(encryption, seen) => {
                 if seen == self.delivered {
                     self.sending.push_back(Sending::Encrypt(encryption));

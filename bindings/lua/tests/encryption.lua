@@ -314,6 +314,17 @@ test("L11 L19 under TLS bytes are counted in plaintext, and a clean end is one",
   equal(near.encrypted, false)
 end)
 
+test("L11 small pieces leave together", function(test)
+  local near, far = encrypted_pair(test)
+  local _, count = harness.collect(far)
+  local before = near.facts.bytes.wire_written
+  for _ = 1, 1000 do near:write_string("0123456789") end
+  test:wait(function() return count() == 10000 end, "10 000 bytes")
+  -- A record of its own for each would be 22 bytes more for each.
+  local wire = near.facts.bytes.wire_written - before
+  assert(wire < 10200, wire)
+end)
+
 test("L19 a connection that is cut off under TLS is told as such", function(test)
   local near, far = encrypted_pair(test)
   far:write_string("the beginning of")
