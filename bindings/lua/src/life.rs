@@ -203,7 +203,7 @@ impl Life {
                     self.sending.push_back(Sending::Encrypt(encryption));
                 } else {
                     let bytes = usize::try_from(self.delivered - seen).unwrap_or(usize::MAX);
-                    self.refuse_encryption(&UpgradeError::Injection { bytes }.to_string());
+                    self.refuse_encryption(&UpgradeError::Injection { bytes });
                 }
             }
             Order::GoOn => self.holds = false,
@@ -234,8 +234,8 @@ impl Life {
         }
     }
 
-    fn refuse_encryption(&mut self, why: &str) {
-        self.teller.tell(News::NotEncrypted(why.to_owned()));
+    fn refuse_encryption(&mut self, why: &UpgradeError) {
+        self.teller.tell(News::NotEncrypted(why.to_string()));
         // In plaintext it must not go on: the script may not look, and write its secrets.
         self.socket.abort();
     }
@@ -276,13 +276,10 @@ impl Life {
                         Encryption::Server(tls) => self.socket.start_server_encryption(tls),
                     };
                     self.sending.pop_front();
-                    match begun {
-                        Ok(true) => {}
-                        // The script has not heard yet.
-                        Ok(false) => self.refuse_encryption(
-                            "TLS was to begin, but the peer had closed the connection",
-                        ),
-                        Err(error) => self.refuse_encryption(&error.to_string()),
+                    // Where the peer has closed meanwhile it has no effect: our own goodbye is on its way
+                    // then, and nothing leaves behind that.
+                    if let Err(error) = begun {
+                        self.refuse_encryption(&error);
                     }
                     moved = true;
                 }
