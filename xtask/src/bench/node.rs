@@ -16,10 +16,10 @@ const PARTS: [&str; 6] = ["index.js", "index.mjs", "package.json", "lib", "test"
 pub(crate) fn run(report: &mut Report, rounds: usize) {
     report.step("bench node", || {
         let folder = stage("release", &PARTS)?;
-        let mut node = Command::new("node");
-        node.arg(folder.join("bench/bench.mjs")).arg(rounds.to_string());
-        println!("$ {}", shown(&node));
-        let output = node.output().map_err(|error| format!("node: {error}"))?;
+        let mut program = Command::new("node");
+        program.arg(folder.join("bench/bench.mjs")).arg(rounds.to_string());
+        println!("$ {}", shown(&program));
+        let output = program.output().map_err(|error| format!("node: {error}"))?;
         if !output.status.success() {
             return Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr)));
         }
