@@ -2,10 +2,14 @@
 //! never as a clean end, and what comes next works.
 
 use std::io::Read as _;
+use std::net::TcpStream;
 
+use levada_pool::wire::{ErrorCode, Facilities};
+use levada_pool::{Client, PoolError, TlsRequest, blocking};
 use rustix::process::Signal;
+use tokio::task::JoinSet;
 
-use crate::harness::{Pki, Pool, Serve, Server, assert_same, connect, digits};
+use crate::harness::{Backend, Pki, Pool, Serve, Server, assert_same, connect, digits};
 
 #[test]
 fn streams_end_and_the_next_ones_find_the_new_pool() {
@@ -80,6 +84,41 @@ fn streams_under_load_end_as_bad_ones() {
     let _again = Pool::start(&pki);
     let finished = connect(&address, ["--ca", &pki.ca]).run(b"again");
     assert_eq!((finished.code(), &finished.stdout[..]), (0, &b"again"[..]));
+}
+
+#[test]
+fn requests_under_way_are_told_and_the_next_one_finds_the_new_pool() {
+    let pki = Pki::new();
+    let pool = Pool::start(&pki);
+    let silent = Backend::new();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = Client::at(&pool.socket);
+        let mut waiting = JoinSet::new();
+        let mut far = Vec::new();
+        for _ in 0..32 {
+            let network = TcpStream::connect(silent.address).unwrap();
+            let client = client.clone();
+            waiting.spawn(async move {
+                let request = TlsRequest::client("localhost").unwrap();
+                client.start_tls(network, &request).await.map(drop)
+            });
+            // The hello has come: the pool has the connection, and waits.
+            let mut peer = silent.accept();
+            peer.read_exact(&mut [0; 5]).unwrap();
+            far.push(peer);
+        }
+        let mut alone = blocking::Client::connect(&pool.socket).unwrap();
+        pool.process.signal(Signal::KILL);
+        while let Some(ended) = waiting.join_next().await {
+            assert_eq!(ended.unwrap(), Err(PoolError::Gone));
+        }
+        let error = alone.ping(Facilities::NONE).unwrap_err();
+        assert_eq!((&error, error.code()), (&PoolError::Gone, Some(ErrorCode::ClientDisconnect)));
+        drop(pool);
+        let _again = Pool::start(&pki);
+        client.ping(Facilities::STARTTLS).await.unwrap();
+    });
 }
 
 #[test]

@@ -62,8 +62,8 @@ Examples:
       levada serve --listen wss://:443/vnc --cert site.pem \\
           --origin https://example.org --to tcp://127.0.0.1:5900
 
-  See a stream live in a browser, at http://127.0.0.1:8080/.
-      levada serve --listen ws://127.0.0.1:8080/try --to unix:app.sock --demo
+  See a stream live in a browser: http://127.0.0.1:8080/ talks to the server.
+      levada serve --listen ws://127.0.0.1:8080/try --demo
 
   Two bridges in one process: the first --to serves the first --listen, …
       levada serve --listen tcp://:5000 --to unix:/run/a.sock \\

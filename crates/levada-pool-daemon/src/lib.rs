@@ -31,11 +31,13 @@
 #![forbid(unsafe_code)]
 
 mod control;
+mod desk;
 mod inquiries;
 mod names;
 mod notice;
 mod ownership;
 mod pages;
+mod per_user;
 mod plain;
 mod policy;
 mod pool;

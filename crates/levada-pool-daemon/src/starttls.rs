@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::control::Event;
+use crate::desk::{Desk, Hello};
 use crate::names::verified;
 use crate::plain::Plain;
 use crate::policy::{Asker, ClientCertificate, Policy, Wishes};
@@ -169,7 +170,7 @@ impl Handshake {
         let hook = desk.clone();
         session.on_hello(move |hello| hook.pass(Hello { sni: hello.sni }));
         let mut tls = Socket::adopt(carrier(network)?, session, options());
-        let heard = poll_fn(|cx| match (tls.poll_established(cx), desk.lock().hello.take()) {
+        let heard = poll_fn(|cx| match (tls.poll_established(cx), desk.hello()) {
             (_, Some(hello)) => Poll::Ready(Ok(hello)),
             (Poll::Ready(up), None) => Poll::Ready(Err(up.err())),
             (Poll::Pending, None) => Poll::Pending,
@@ -181,7 +182,7 @@ impl Handshake {
             Ok((server, chosen)) => (HelloAnswer::Server(server), Ok(chosen)),
             Err(failed) => (HelloAnswer::Refuse(AlertDescription::UNRECOGNIZED_NAME), Err(failed)),
         };
-        desk.lock().answer = Some(answer);
+        desk.answer(answer);
         match chosen {
             Ok(chosen) => Ok((tls, Some(chosen))),
             Err(failed) => {
@@ -297,36 +298,6 @@ impl Handshake {
             Failed::new(ErrorCode::TlsDriverSetup, "the service's name is no UTF-8")
         })?;
         Ok(Asker { credentials: &self.credentials, service })
-    }
-}
-
-/// Where the hook of a session meets the task that drives it. What one of them puts here the other finds
-/// in the same turn of the task, so nobody is woken for it: a task that wakes itself has another thread
-/// look for work.
-#[derive(Default)]
-struct Desk(Mutex<OnDesk>);
-
-#[derive(Default)]
-struct OnDesk {
-    hello: Option<Hello>,
-    answer: Option<HelloAnswer>,
-}
-
-/// What a ClientHello asks for.
-struct Hello {
-    sni: Option<String>,
-}
-
-impl Desk {
-    fn lock(&self) -> MutexGuard<'_, OnDesk> {
-        // Nothing panics while it holds the lock.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Passes the question on, and waits for the answer.
-    fn pass(self: Arc<Self>, hello: Hello) -> impl Future<Output = HelloAnswer> + Send {
-        self.lock().hello = Some(hello);
-        poll_fn(move |_| self.lock().answer.take().map_or(Poll::Pending, Poll::Ready))
     }
 }
 

@@ -26,6 +26,8 @@ pub struct PolicyFile {
     pub(crate) client_crl_scope: CrlScope,
     /// Whether connections are not protected at all.
     pub(crate) closed: bool,
+    pub(crate) clients_per_user: Option<usize>,
+    pub(crate) sessions_per_user: Option<usize>,
     pub(crate) identities: Vec<IdentityEntry>,
     /// For faults that are found when the files are opened.
     pub(crate) text: String,
@@ -115,6 +117,8 @@ pub const POLICY_KEYS: &[PolicyKey] = &[
         "as `crl-check`, of the clients",
     ),
     key("starttls", "false", "`true`", "whether connections are protected; PING tells of it"),
+    key("clients-per-user", "NUMBER", "as many as there may be", "control connections of one user"),
+    key("sessions-per-user", "NUMBER", "as many as there may be", "sessions of one user"),
     key("identity", "[[identity]]", "none", "who we can be; repeatable"),
 ];
 
@@ -207,6 +211,8 @@ impl Reader<'_> {
             client_crls: self.paths(table, "client-crl"),
             client_crl_scope: self.scope(table, "client-crl-check", "client-crl"),
             closed: !self.switch(table.get("starttls"), true),
+            clients_per_user: self.count(table.get("clients-per-user")),
+            sessions_per_user: self.count(table.get("sessions-per-user")),
             identities,
             text: self.text.to_owned(),
         }
@@ -428,6 +434,17 @@ impl Reader<'_> {
             "write `true` or `false`, without quotes",
         );
         absent
+    }
+
+    fn count(&mut self, value: Option<&Value<'_>>) -> Option<usize> {
+        let value = value?;
+        if let DeValue::Integer(number) = value.get_ref()
+            && let Ok(count @ 1..) = usize::from_str_radix(number.as_str(), number.radix())
+        {
+            return Some(count);
+        }
+        self.fault(value.span(), "no number of them", "write a number from 1 on, without quotes");
+        None
     }
 
     fn list<'v, 't>(&mut self, value: &'v Value<'t>, shape: &str) -> &'v [Value<'t>] {

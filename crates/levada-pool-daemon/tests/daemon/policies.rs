@@ -188,6 +188,7 @@ anchor = \"ca.pem\"
 client-anchors = \"missing.pem\"
 name = \"x\"
 crl-check = \"lead\"
+sessions-per-user = 0
 
 [[identity]]
 name = \"other.example\"
@@ -221,16 +222,20 @@ pool.toml:4:13: neither the chain nor the leaf
     crl-check = \"lead\"
                 ^^^^^^
     did you mean `leaf`?
-pool.toml:9:10: no role
+pool.toml:5:21: no number of them
+    sessions-per-user = 0
+                        ^
+    write a number from 1 on, without quotes
+pool.toml:10:10: no role
     roles = [\"sever\"]
              ^^^^^^^
     did you mean `server`?
-pool.toml:10:12: no domain, and no end of one
+pool.toml:11:12: no domain, and no end of one
     show-to = [\"*.example\"]
                ^^^^^^^^^^^
     write `host.example`, `.example` for all below it, `.` for all, each with `user@` or `@` before \
 it where users are meant
-pool.toml:11:33: no such number
+pool.toml:12:33: no such number
     users = [\"nobody-of-this-name\", -1]
                                     ^^
     numbers of users and groups are below 4294967295"

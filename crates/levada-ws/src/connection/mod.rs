@@ -126,7 +126,8 @@ impl Connection {
     }
 
     /// The carrier's end: no byte will come any more. Also for a carrier that broke, whose own
-    /// error the driver reports unless the ending here is already known.
+    /// error the driver reports unless the ending here is already known. Whether data of ours was
+    /// lost by it only the driver knows.
     #[must_use]
     pub fn handle_eof(&mut self) -> Option<Event> {
         if self.state == State::Closed {
@@ -303,6 +304,11 @@ impl Connection {
     /// into the place where they are wanted.
     pub fn payload_left(&self) -> u64 {
         self.decoder.payload_left()
+    }
+
+    /// How long the current frame's payload is in all, in bytes; 0 between two frames.
+    pub fn payload_len(&self) -> u64 {
+        self.decoder.payload_len()
     }
 
     /// How the life ended; `None` before [`Event::Closed`].

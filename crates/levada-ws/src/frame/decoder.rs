@@ -10,8 +10,8 @@ use crate::{CloseFrame, Role, Violation};
 enum At {
     /// In a header, of which the stash holds the beginning.
     Header,
-    /// In a data frame's payload.
-    Payload { left: u64, mask: Option<Mask>, fin: bool },
+    /// In a data frame's payload, of `len` bytes in all.
+    Payload { left: u64, len: u64, mask: Option<Mask>, fin: bool },
     /// In a control frame's payload, which is collected.
     Control { opcode: Opcode, left: u8, mask: Option<Mask> },
     /// Behind a violation: nothing can be read any more.
@@ -154,6 +154,14 @@ impl Decoder {
         }
     }
 
+    /// How long the current data frame's payload is in all, in bytes; 0 between two frames.
+    pub fn payload_len(&self) -> u64 {
+        match self.at {
+            At::Payload { len, .. } => len,
+            At::Header | At::Control { .. } | At::Failed(_) => 0,
+        }
+    }
+
     /// Whether the last byte was inside a frame, its header included.
     pub fn in_frame(&self) -> bool {
         !matches!(self.at, At::Header) || self.stashed > 0
@@ -181,11 +189,12 @@ impl Decoder {
                     };
                     consumed += taken;
                 }
-                At::Payload { left, mask, fin } => {
-                    let len = usize::try_from(left).map_or(rest.len(), |left| left.min(rest.len()));
-                    let item = self.take_payload(&mut rest[..len], left, mask, fin);
-                    let payload = consumed..consumed + len;
-                    consumed += len;
+                At::Payload { left, len, mask, fin } => {
+                    let came =
+                        usize::try_from(left).map_or(rest.len(), |left| left.min(rest.len()));
+                    let item = self.take_payload(&mut rest[..came], left, len, mask, fin);
+                    let payload = consumed..consumed + came;
+                    consumed += came;
                     if item.is_some() || consumed == wire.len() {
                         let item = item.map(|chunk| Item::Data(Chunk { payload, ..chunk }));
                         return Ok(Decoded { consumed, item });
@@ -264,7 +273,7 @@ impl Decoder {
             return Err(Violation::MessageTooBig { limit: message });
         }
         self.data_frames += 1;
-        self.at = At::Payload { left: header.len, mask, fin: header.fin };
+        self.at = At::Payload { left: header.len, len: header.len, mask, fin: header.fin };
         Ok(())
     }
 
@@ -274,6 +283,7 @@ impl Decoder {
         &mut self,
         piece: &mut [u8],
         left: u64,
+        len: u64,
         mut mask: Option<Mask>,
         fin: bool,
     ) -> Option<Chunk> {
@@ -282,7 +292,7 @@ impl Decoder {
         }
         let left = left - piece.len() as u64;
         let ends_message = left == 0 && fin;
-        self.at = if left == 0 { At::Header } else { At::Payload { left, mask, fin } };
+        self.at = if left == 0 { At::Header } else { At::Payload { left, len, mask, fin } };
 
         // Always there: `begin` set it for this frame at the latest.
         let message = self.message.as_mut()?;
