@@ -3,7 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 
-use crate::harness::{BINARY, Backend, PING, PONG, Serve, WebSocket, request};
+use crate::harness::{BINARY, Backend, PING, PONG, Pki, Serve, WebSocket, request};
 
 #[test]
 fn by_pings_that_nobody_answers() {
@@ -75,5 +75,30 @@ fn by_the_deadline_of_a_request_that_never_ends() {
     }
     for mut stream in stalled {
         assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0);
+    }
+}
+
+/// Whoever never asks takes up room among the handshakes, and for no longer than one may take.
+#[test]
+fn and_more_such_than_there_may_be_are_refused() {
+    let pki = Pki::new();
+    for scheme in ["ws", "wss"] {
+        let listen = format!("{scheme}://127.0.0.1:0?deadline-handshake=1s");
+        let mut args = vec!["--listen", &listen, "--to", "echo:", "--max-handshakes", "4"];
+        if scheme == "wss" {
+            args.extend(["--cert", &pki.localhost]);
+        }
+        let mut serve = Serve::start(args);
+        let stalled: Vec<_> = (0..5).map(|_| serve.dial()).collect();
+        assert_eq!(serve.next("ended")["client"]["cause"], "refused_limit", "{scheme}");
+        for _ in 0..4 {
+            assert_eq!(serve.next("ended")["client"]["cause"], "timeout_handshake", "{scheme}");
+        }
+        // Who has asked takes up none of it.
+        if scheme == "ws" {
+            let open: Vec<_> = (0..5).map(|_| WebSocket::open(serve.address(), "/")).collect();
+            assert_eq!(open.len(), 5);
+        }
+        drop(stalled);
     }
 }

@@ -134,6 +134,7 @@ fn and_what_an_answer_means_that_opens_none() {
         ("HTTP/1.1 401 No\r\nWWW-Authenticate: Basic\r\n\r\n", json!(401), "it asks for: Basic"),
         ("HTTP/1.1 404 No\r\n\r\n", json!(404), "nothing at /x?y=1"),
         ("HTTP/1.1 426 No\r\nSec-WebSocket-Version: 8\r\n\r\n", json!(426), "it speaks version 8"),
+        ("HTTP/1.1 426 No\r\nUpgrade: TLS/1.0\r\n\r\n", json!(426), "another protocol: TLS/1.0"),
         ("HTTP/1.1 502 No\r\n\r\n", json!(502), "the one behind it"),
         ("HTTP/1.0 200 OK\r\n\r\n", Value::Null, "HTTP/1.0"),
         ("SSH-2.0-x\r\n\r\n", Value::Null, "not an HTTP/1.1 response"),

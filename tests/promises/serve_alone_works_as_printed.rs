@@ -118,6 +118,18 @@ fn at_any_place_at_home() {
     }
 }
 
+#[test]
+fn and_a_page_that_is_told_is_there() {
+    let listen = ["serve", "--listen", "ws://127.0.0.1:0/try", "--demo"];
+    let mut serve = levada(listen).start();
+    let (text, _) = commands(&mut serve);
+    let told = text.lines().find_map(|line| line.strip_prefix("See it live in a browser: "));
+    let page = told.unwrap_or_else(|| panic!("{text}"));
+    let page = Command::new("curl").args(["--silent", "--fail", page]).start().finish();
+    assert_eq!(page.code(), 0, "{text}");
+    assert!(page.stdout.starts_with(b"<!doctype html>"));
+}
+
 /// An identity for localhost is for whoever is at home; it leads where it is told to.
 #[test]
 fn and_tls_at_home_needs_no_identity() {

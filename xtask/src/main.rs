@@ -4,6 +4,7 @@ mod bench;
 mod ci;
 mod fuzz;
 mod lua;
+mod node;
 mod peers;
 mod registries;
 mod steps;
@@ -37,6 +38,9 @@ usage: cargo xtask COMMAND
                   docs/benchmarks.md
   bench pool [--rounds N]
                   measure TLS by a pool beside TLS in process, and write it into docs/benchmarks.md
+  bench node [--rounds N]
+                  measure the Node package beside Node's own TLS, and write it into
+                  docs/benchmarks.md
   lua             build the Lua module for each interpreter, and run its suite in each
   install-lua [FOLDER]
                   build the Lua module, optimized, for each interpreter that is here, and install it
@@ -63,9 +67,11 @@ fn main() -> ExitCode {
         ["bench"] => bench::micro(&mut report),
         ["bench", "ws"] => bench::ws(&mut report, 9),
         ["bench", "pool"] => bench::pool(&mut report, 5),
-        ["bench", which @ ("ws" | "pool"), "--rounds", rounds] => match rounds.parse() {
+        ["bench", "node"] => bench::node(&mut report, 5),
+        ["bench", which @ ("ws" | "pool" | "node"), "--rounds", rounds] => match rounds.parse() {
             Ok(rounds) if which == "ws" => bench::ws(&mut report, rounds),
-            Ok(rounds) => bench::pool(&mut report, rounds),
+            Ok(rounds) if which == "pool" => bench::pool(&mut report, rounds),
+            Ok(rounds) => bench::node(&mut report, rounds),
             Err(error) => {
                 eprintln!("ROUNDS is '{rounds}': {error}");
                 return ExitCode::from(2);

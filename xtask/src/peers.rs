@@ -68,6 +68,11 @@ const PEERS: &[Peer] = &[
         package: "dovecot-imapd",
         purpose: "a mail server, for sessions by STARTTLS and by TLS at once",
     },
+    Peer {
+        program: "mosquitto",
+        package: "mosquitto",
+        purpose: "an MQTT broker, as the devices that Telsa is for talk to",
+    },
     Peer { program: "python3", package: "python3-venv", purpose: "runs peers out of PyPI" },
     Peer { program: "node", package: "nodejs", purpose: "runs peers out of npm's registry" },
     Peer { program: "npm", package: "npm", purpose: "installs peers out of npm's registry" },

@@ -70,6 +70,24 @@ pub(crate) fn node() -> Outcome {
     })
 }
 
+/// What the Node package at this path is developed with, by its lock file; the folder of the modules.
+pub(crate) fn node_package(package: &Path) -> Result<PathBuf, String> {
+    let lock = package.join("package-lock.json");
+    let wanted =
+        fs::read_to_string(&lock).map_err(|error| format!("{}: {error}", lock.display()))?;
+    install("node-package", &wanted, |folder| {
+        for name in ["package.json", "package-lock.json"] {
+            fs::copy(package.join(name), folder.join(name))
+                .map_err(|error| format!("{name}: {error}"))?;
+        }
+        let mut npm = Command::new("npm");
+        npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]);
+        run(npm.arg(folder)).map(|()| None)
+    })?;
+    let folder = target_folder()?.join("peers/node-package/node_modules");
+    fs::canonicalize(&folder).map_err(|error| format!("{}: {error}", folder.display()))
+}
+
 /// websocat, which is built here: a minute or two.
 pub(crate) fn websocat() -> Outcome {
     install("websocat", WEBSOCAT, |folder| {

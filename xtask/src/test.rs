@@ -7,7 +7,7 @@ use std::{env, fs};
 
 use crate::steps::{Done, Report, cargo, run as run_command, shown};
 use crate::tally::Tally;
-use crate::{fuzz, lua, peers, registries};
+use crate::{fuzz, lua, node, peers, registries};
 
 /// The profile of the slow suites.
 const SLOW: &str = "slow-tests";
@@ -24,6 +24,7 @@ pub(crate) enum Extent {
 pub(crate) fn run(report: &mut Report, extent: Extent) {
     peers(report, extent);
     let mut fast = suite(report, Extent::Fast);
+    node::test(report, extent);
     if extent == Extent::All {
         // The slow run holds every test again, and tells what it skips.
         fast.skipped.clear();
@@ -70,7 +71,7 @@ fn suite(report: &mut Report, extent: Extent) -> Tally {
 
 /// Builds `levada` with the features that the tests are built with, so that nothing is built twice,
 /// and says where it lies. `None` while the workspace holds no such command.
-fn build_the_command(extent: Extent) -> Result<Option<PathBuf>, String> {
+pub(crate) fn build_the_command(extent: Extent) -> Result<Option<PathBuf>, String> {
     if !Path::new("crates/levada-cli").exists() {
         return Ok(None);
     }

@@ -133,15 +133,11 @@ fn cpu() -> Duration {
     Duration::new(time.tv_sec.cast_unsigned(), time.tv_nsec as u32)
 }
 
-fn peer_of(role: Role) -> Role {
-    if role == Role::Client { Role::Server } else { Role::Client }
-}
-
 /// The CPU seconds that [`BYTES`] take from one end to the other.
 async fn bytes<S: Subject>(sender: Role, size: usize) -> f64 {
     let (from, to) = tokio::io::duplex(PIPE);
     let mut from = S::open(from, sender).await;
-    let mut to = S::open(to, peer_of(sender)).await;
+    let mut to = S::open(to, subjects::by_role(sender, Role::Server, Role::Client)).await;
     let data = vec![7; size];
     let mut room = vec![0; PIPE];
     let start = cpu();

@@ -6,6 +6,14 @@ use levada::{Role, WsStream};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::Bytes;
 
+/// What a crate calls this role.
+pub(crate) fn by_role<R>(role: Role, client: R, server: R) -> R {
+    match role {
+        Role::Client => client,
+        Role::Server => server,
+    }
+}
+
 /// What a WebSocket can run over.
 pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Io for T {}
@@ -74,42 +82,54 @@ impl Subject for WsStreamTungstenite {
         Tokio<ws_stream_tungstenite::WsStream<async_tungstenite::tokio::TokioAdapter<S>>>;
 
     async fn open<S: Io>(io: S, role: Role) -> Self::Over<S> {
-        use async_tungstenite::tungstenite::protocol;
-        let role = match role {
-            Role::Client => protocol::Role::Client,
-            Role::Server => protocol::Role::Server,
-        };
+        use async_tungstenite::tungstenite::protocol::Role::{Client, Server};
+        let role = by_role(role, Client, Server);
         let io = async_tungstenite::tokio::TokioAdapter::new(io);
         let stream = async_tungstenite::WebSocketStream::from_raw_socket(io, role, None).await;
         Tokio(ws_stream_tungstenite::WsStream::new(stream))
     }
 }
 
-/// Whole messages, and what is left of the one that is being read.
-pub(crate) struct Messages<W, P> {
+/// A WebSocket whose unit is the message.
+pub(crate) trait Socket {
+    type Payload: AsRef<[u8]> + Default;
+    async fn send(&mut self, data: &[u8]);
+    async fn flush(&mut self);
+    async fn next(&mut self) -> Self::Payload;
+}
+
+/// The stream that one can make of such a WebSocket.
+pub(crate) struct Messages<W: Socket> {
     socket: W,
-    payload: P,
+    /// The message that is being read, and how far it is.
+    payload: W::Payload,
     read: usize,
 }
 
-impl<W, P: Default> Messages<W, P> {
-    fn new(socket: W) -> Self {
-        Self { socket, payload: P::default(), read: 0 }
+impl<W: Socket> From<W> for Messages<W> {
+    fn from(socket: W) -> Self {
+        Self { socket, payload: W::Payload::default(), read: 0 }
     }
 }
 
-impl<W, P: AsRef<[u8]>> Messages<W, P> {
-    /// What of the message fits `room`; 0 when there is nothing left of it.
-    fn take(&mut self, room: &mut [u8]) -> usize {
+impl<W: Socket> Stream for Messages<W> {
+    async fn write(&mut self, data: &[u8]) {
+        self.socket.send(data).await;
+    }
+
+    async fn flush(&mut self) {
+        self.socket.flush().await;
+    }
+
+    async fn read(&mut self, room: &mut [u8]) -> usize {
+        while self.payload.as_ref().len() == self.read {
+            (self.payload, self.read) = (self.socket.next().await, 0);
+        }
         let rest = &self.payload.as_ref()[self.read..];
         let count = rest.len().min(room.len());
         room[..count].copy_from_slice(&rest[..count]);
         self.read += count;
         count
-    }
-
-    fn refill(&mut self, payload: P) {
-        (self.payload, self.read) = (payload, 0);
     }
 }
 
@@ -117,39 +137,29 @@ pub(crate) struct TokioTungstenite;
 
 impl Subject for TokioTungstenite {
     const NAME: &str = "tokio-tungstenite";
-    type Over<S: Io> = Messages<tokio_tungstenite::WebSocketStream<S>, Bytes>;
+    type Over<S: Io> = Messages<tokio_tungstenite::WebSocketStream<S>>;
 
     async fn open<S: Io>(io: S, role: Role) -> Self::Over<S> {
-        use tokio_tungstenite::tungstenite::protocol;
-        let role = match role {
-            Role::Client => protocol::Role::Client,
-            Role::Server => protocol::Role::Server,
-        };
-        let socket = tokio_tungstenite::WebSocketStream::from_raw_socket(io, role, None).await;
-        Messages::new(socket)
+        use tokio_tungstenite::tungstenite::protocol::Role::{Client, Server};
+        let role = by_role(role, Client, Server);
+        tokio_tungstenite::WebSocketStream::from_raw_socket(io, role, None).await.into()
     }
 }
 
-impl<S: Io> Stream for Messages<tokio_tungstenite::WebSocketStream<S>, Bytes> {
-    async fn write(&mut self, data: &[u8]) {
+impl<S: Io> Socket for tokio_tungstenite::WebSocketStream<S> {
+    type Payload = Bytes;
+
+    async fn send(&mut self, data: &[u8]) {
         let data = Bytes::copy_from_slice(data);
-        self.socket.feed(tokio_tungstenite::tungstenite::Message::Binary(data)).await.unwrap();
+        self.feed(tokio_tungstenite::tungstenite::Message::Binary(data)).await.unwrap();
     }
 
     async fn flush(&mut self) {
-        self.socket.flush().await.unwrap();
+        SinkExt::flush(self).await.unwrap();
     }
 
-    async fn read(&mut self, room: &mut [u8]) -> usize {
-        loop {
-            match self.take(room) {
-                0 => {
-                    let message = self.socket.next().await.unwrap().unwrap();
-                    self.refill(message.into_data());
-                }
-                count => return count,
-            }
-        }
+    async fn next(&mut self) -> Bytes {
+        StreamExt::next(self).await.unwrap().unwrap().into_data()
     }
 }
 
@@ -157,37 +167,30 @@ pub(crate) struct TokioWebsockets;
 
 impl Subject for TokioWebsockets {
     const NAME: &str = "tokio-websockets";
-    type Over<S: Io> = Messages<tokio_websockets::WebSocketStream<S>, Bytes>;
+    type Over<S: Io> = Messages<tokio_websockets::WebSocketStream<S>>;
 
     async fn open<S: Io>(io: S, role: Role) -> Self::Over<S> {
-        let socket = match role {
-            Role::Client => tokio_websockets::ClientBuilder::new().take_over(io),
-            Role::Server => tokio_websockets::ServerBuilder::new().serve(io),
-        };
-        Messages::new(socket)
+        match role {
+            Role::Client => tokio_websockets::ClientBuilder::new().take_over(io).into(),
+            Role::Server => tokio_websockets::ServerBuilder::new().serve(io).into(),
+        }
     }
 }
 
-impl<S: Io> Stream for Messages<tokio_websockets::WebSocketStream<S>, Bytes> {
-    async fn write(&mut self, data: &[u8]) {
+impl<S: Io> Socket for tokio_websockets::WebSocketStream<S> {
+    type Payload = Bytes;
+
+    async fn send(&mut self, data: &[u8]) {
         let data = Bytes::copy_from_slice(data);
-        self.socket.feed(tokio_websockets::Message::binary(data)).await.unwrap();
+        self.feed(tokio_websockets::Message::binary(data)).await.unwrap();
     }
 
     async fn flush(&mut self) {
-        self.socket.flush().await.unwrap();
+        SinkExt::flush(self).await.unwrap();
     }
 
-    async fn read(&mut self, room: &mut [u8]) -> usize {
-        loop {
-            match self.take(room) {
-                0 => {
-                    let message = self.socket.next().await.unwrap().unwrap();
-                    self.refill(message.into_payload().into());
-                }
-                count => return count,
-            }
-        }
+    async fn next(&mut self) -> Bytes {
+        StreamExt::next(self).await.unwrap().unwrap().into_payload().into()
     }
 }
 
@@ -195,14 +198,12 @@ pub(crate) struct Fastwebsockets;
 
 impl Subject for Fastwebsockets {
     const NAME: &str = "fastwebsockets";
-    type Over<S: Io> = Messages<fastwebsockets::WebSocket<S>, Frame>;
+    type Over<S: Io> = Messages<fastwebsockets::WebSocket<S>>;
 
     async fn open<S: Io>(io: S, role: Role) -> Self::Over<S> {
-        let role = match role {
-            Role::Client => fastwebsockets::Role::Client,
-            Role::Server => fastwebsockets::Role::Server,
-        };
-        Messages::new(fastwebsockets::WebSocket::after_handshake(io, role))
+        use fastwebsockets::Role::{Client, Server};
+        let role = by_role(role, Client, Server);
+        fastwebsockets::WebSocket::after_handshake(io, role).into()
     }
 }
 
@@ -216,26 +217,20 @@ impl AsRef<[u8]> for Frame {
     }
 }
 
-impl<S: Io> Stream for Messages<fastwebsockets::WebSocket<S>, Frame> {
-    async fn write(&mut self, data: &[u8]) {
+impl<S: Io> Socket for fastwebsockets::WebSocket<S> {
+    type Payload = Frame;
+
+    async fn send(&mut self, data: &[u8]) {
         let frame = fastwebsockets::Frame::binary(fastwebsockets::Payload::Borrowed(data));
-        self.socket.write_frame(frame).await.unwrap();
+        self.write_frame(frame).await.unwrap();
     }
 
     async fn flush(&mut self) {
-        self.socket.flush().await.unwrap();
+        fastwebsockets::WebSocket::flush(self).await.unwrap();
     }
 
-    async fn read(&mut self, room: &mut [u8]) -> usize {
-        loop {
-            match self.take(room) {
-                0 => {
-                    let frame = self.socket.read_frame().await.unwrap();
-                    self.refill(Frame(Some(frame)));
-                }
-                count => return count,
-            }
-        }
+    async fn next(&mut self) -> Frame {
+        Frame(Some(self.read_frame().await.unwrap()))
     }
 }
 
@@ -243,38 +238,28 @@ pub(crate) struct Yawc;
 
 impl Subject for Yawc {
     const NAME: &str = "yawc";
-    type Over<S: Io> = Messages<yawc::WebSocket<S>, Bytes>;
+    type Over<S: Io> = Messages<yawc::WebSocket<S>>;
 
     async fn open<S: Io>(io: S, role: Role) -> Self::Over<S> {
-        let role = match role {
-            Role::Client => yawc::Role::Client,
-            Role::Server => yawc::Role::Server,
-        };
+        let role = by_role(role, yawc::Role::Client, yawc::Role::Server);
         // Its own limit is what it just does not take.
         let options = yawc::Options { max_payload_read: Some(2 << 20), ..Default::default() };
-        Messages::new(yawc::WebSocket::from_stream(io, role, options).unwrap())
+        yawc::WebSocket::from_stream(io, role, options).unwrap().into()
     }
 }
 
-impl<S: Io> Stream for Messages<yawc::WebSocket<S>, Bytes> {
-    async fn write(&mut self, data: &[u8]) {
-        let data = Bytes::copy_from_slice(data);
-        self.socket.feed(yawc::Frame::binary(data)).await.unwrap();
+impl<S: Io> Socket for yawc::WebSocket<S> {
+    type Payload = Bytes;
+
+    async fn send(&mut self, data: &[u8]) {
+        self.feed(yawc::Frame::binary(Bytes::copy_from_slice(data))).await.unwrap();
     }
 
     async fn flush(&mut self) {
-        self.socket.flush().await.unwrap();
+        SinkExt::flush(self).await.unwrap();
     }
 
-    async fn read(&mut self, room: &mut [u8]) -> usize {
-        loop {
-            match self.take(room) {
-                0 => {
-                    let frame = self.socket.next().await.unwrap();
-                    self.refill(frame.into_payload());
-                }
-                count => return count,
-            }
-        }
+    async fn next(&mut self) -> Bytes {
+        StreamExt::next(self).await.unwrap().into_payload()
     }
 }

@@ -24,28 +24,38 @@ impl Buffer {
         self.bytes.extend_from_slice(&bytes);
     }
 
-    /// The first `most` bytes, or all.
-    pub(crate) fn peek(&self, most: Option<usize>) -> &[u8] {
-        let waiting = &self.bytes[self.start..];
-        &waiting[..most.unwrap_or(waiting.len()).min(waiting.len())]
+    /// How many bytes there are, `most` of them at most.
+    pub(crate) fn some(&self, most: Option<usize>) -> usize {
+        most.map_or(self.len(), |most| most.min(self.len()))
     }
 
-    /// The bytes up to the first line end, that included, and without one all; `most` of them at most.
-    pub(crate) fn peek_line(&self, most: Option<usize>) -> &[u8] {
-        let waiting = self.peek(most);
-        let line = waiting.iter().position(|&byte| byte == b'\n');
-        line.map_or(waiting, |end| &waiting[..=end])
+    /// How many bytes there are up to the first line end, that included, and without one all; `most` of
+    /// them at most.
+    pub(crate) fn line(&self, most: Option<usize>) -> usize {
+        let count = self.some(most);
+        let end = self.peek(count).iter().position(|&byte| byte == b'\n');
+        end.map_or(count, |end| end + 1)
     }
 
     pub(crate) fn has_line(&self) -> bool {
-        self.peek(None).contains(&b'\n')
+        self.peek(self.len()).contains(&b'\n')
     }
 
-    /// Takes off what was looked at.
-    pub(crate) fn consume(&mut self, count: usize) {
+    /// The first `count` bytes, of which there are so many.
+    pub(crate) fn peek(&self, count: usize) -> &[u8] {
+        &self.bytes[self.start..self.start + count]
+    }
+
+    /// Takes the first `count` bytes, of which there are so many.
+    pub(crate) fn take(&mut self, count: usize) -> Vec<u8> {
+        if count == self.bytes.len() {
+            return std::mem::take(&mut self.bytes);
+        }
+        let bytes = self.peek(count).to_vec();
         self.start += count;
         if self.len() == 0 {
             *self = Self::default();
         }
+        bytes
     }
 }

@@ -191,9 +191,9 @@ impl EventLoop {
             if let Some(outcome) = reached() {
                 return Ok(outcome);
             }
-            let something = self.turn(lua, left)?;
+            self.turn(lua, left)?;
             left = timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
-            if left == Some(Duration::ZERO) && !something {
+            if left == Some(Duration::ZERO) {
                 return Ok(reached().unwrap_or(false));
             }
         }

@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use levada::Ended;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 
@@ -61,6 +62,14 @@ impl Inbox {
         let mail = state.mail.pop_front();
         self.settle(&mut state);
         mail
+    }
+
+    /// The end of this connection, if it waits to be told.
+    pub(crate) fn ended(&self, id: u64) -> Option<Ended> {
+        self.lock().mail.iter().find_map(|mail| match mail {
+            Mail::Stream(of, News::Ended(ended)) if *of == id => Some(ended.clone()),
+            _ => None,
+        })
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -10,6 +10,7 @@
 
 mod accepting;
 mod buffer;
+mod deadlines;
 mod event_loop;
 mod inbox;
 mod life;

@@ -71,6 +71,11 @@ impl Settings {
         Ok(())
     }
 
+    /// Whether a server asks its clients for certificates.
+    pub(crate) fn asks_for_certificates(&self) -> bool {
+        self.verify_mode.get() != values::VERIFY_NONE && !self.authorities.borrow().is_empty()
+    }
+
     /// The client for the next handshake.
     pub(crate) fn client(&self, verdict: &Verdict) -> Result<TlsClient, String> {
         let verdict = self.verdict(verdict, self.verify_mode.get() == values::QUERY_PEER);

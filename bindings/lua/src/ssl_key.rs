@@ -70,7 +70,8 @@ pub(crate) fn new(
 }
 
 fn private(text: &[u8], format: i64, passphrase: Option<&Passphrase>) -> Result<i64, String> {
-    let is_pem = text.trim_ascii_start().starts_with(b"-----");
+    const BEGIN: &[u8] = b"-----BEGIN ";
+    let is_pem = text.windows(BEGIN.len()).any(|window| window == BEGIN);
     if is_pem != (format == values::PEM) {
         return Err("the key is not in the encoding that was told".to_owned());
     }

@@ -3,23 +3,28 @@
 //! Every property tells what the handlers have been told so far. The connection itself may be ahead; its
 //! news wait in the inbox.
 
+mod news;
+mod orders;
+
+pub(crate) use news::take;
+pub(crate) use orders::{
+    abort, adopt, bind, check_open_mode, close, connect, disconnect, start_encryption,
+};
+
 use std::cell::{Cell, RefCell};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 
-use levada::{
-    ConnectEndpoint, Deadlines, Ended, Facts, Family, Host, Mode, Options, Party, Session,
-    SessionName, Socket,
-};
-use mlua::{AnyUserData, Lua};
+use levada::{Deadlines, Ended, Facts, Options, SessionName};
+use mlua::AnyUserData;
 
 use crate::buffer::Buffer;
 use crate::event_loop::EventLoop;
-use crate::life::{self, Encryption, Life, News, Order, Teller};
+use crate::life::{Order, Teller};
 use crate::line::Line;
 use crate::reservation::Reservation;
 use crate::ssl_configuration::Settings;
-use crate::verdict::{Question, Verdict};
+use crate::verdict::Verdict;
 use crate::{ssl_socket, tcp_socket, values};
 
 /// Bytes that may wait to be sent.
@@ -204,18 +209,22 @@ impl Stream {
         -1
     }
 
-    /// Takes what `look` finds in the buffer; it stays there for one that only peeks.
-    pub(crate) fn read<R>(&self, peeks: bool, look: impl FnOnce(&Buffer) -> (usize, R)) -> R {
+    /// The bytes that are there, `most` of them at most, or the first line of them; those that are only
+    /// peeked at stay there.
+    pub(crate) fn read(&self, most: Option<usize>, is_line: bool, peeks: bool) -> Vec<u8> {
         if !self.is_readable() {
             self.set_error(values::OPERATION, "the stream is not open for reading");
-            return look(&Buffer::default()).1;
+            return Vec::new();
         }
-        let (count, result) = look(&self.buffer.borrow());
-        if !peeks {
-            self.buffer.borrow_mut().consume(count);
-            self.saw(count);
+        let mut buffer = self.buffer.borrow_mut();
+        let count = if is_line { buffer.line(most) } else { buffer.some(most) };
+        if peeks {
+            return buffer.peek(count).to_vec();
         }
-        result
+        let bytes = buffer.take(count);
+        drop(buffer);
+        self.saw(count);
+        bytes
     }
 
     /// The settings of this socket, which belong to nobody else but those that the script gave it to.
@@ -243,8 +252,11 @@ impl Stream {
             object.named_user_value::<mlua::Value>("ssl_errors_handler"),
             Ok(mlua::Value::Function(_))
         );
-        let teller = is_heard.then(|| Teller::new(self.event_loop.inbox.clone(), id));
-        Verdict { lets_all_in: false, teller }
+        Verdict { lets_all_in: false, teller: is_heard.then(|| self.teller(id)) }
+    }
+
+    fn teller(&self, id: u64) -> Teller {
+        Teller::new(self.event_loop.inbox.clone(), id)
     }
 
     fn options(&self) -> Options {
@@ -266,146 +278,6 @@ pub(crate) fn of(object: &AnyUserData) -> mlua::Result<Rc<Stream>> {
     Ok(object.borrow::<tcp_socket::TcpSocket>()?.0.clone())
 }
 
-/// Sets an error and has it told. The connection, if there is one, goes on.
-fn fail(object: &AnyUserData, stream: &Rc<Stream>, error: i64, text: String) {
-    let (object, stream_of_task) = (object.clone(), Rc::clone(stream));
-    stream.event_loop.later(move |_| {
-        stream_of_task.set_error(error, text);
-        stream_of_task.event_loop.handle(&object, "error_handler", error);
-        Ok(())
-    });
-}
-
-/// Connects to `host`, and begins TLS there at once if that is asked for.
-pub(crate) fn connect(
-    object: &AnyUserData,
-    (host, port, open_mode): (String, u16, Option<i64>),
-    is_encrypted: bool,
-) -> mlua::Result<()> {
-    let stream = &of(object)?;
-    let open_mode = open_mode.unwrap_or(values::READ_WRITE);
-    check_open_mode(open_mode)?;
-    let Some(port) = std::num::NonZeroU16::new(port) else {
-        return Err(mlua::Error::runtime(
-            "port 0 cannot be connected to: it stands for any free port",
-        ));
-    };
-    if stream.is_engaged() {
-        let text = "the socket is in use: disconnect or abort it first".to_owned();
-        fail(object, stream, values::OPERATION, text);
-        return Ok(());
-    }
-    let to = match host_of(&host) {
-        Ok(to) => to,
-        Err(text) => {
-            fail(object, stream, values::HOST_NOT_FOUND, text);
-            return Ok(());
-        }
-    };
-    *stream.host.borrow_mut() = Some(host);
-    let id = stream.event_loop.new_id();
-    let session = if is_encrypted {
-        match client_session(object, stream, id) {
-            Ok(session) => Some(session),
-            Err(text) => {
-                fail(object, stream, values::SSL_INVALID_USERDATA, text);
-                return Ok(());
-            }
-        }
-    } else {
-        None
-    };
-    // Its port is free again for the connection.
-    let bind = stream.reservation.take().map(|reservation| {
-        let port = reservation.port();
-        match &to {
-            Host::Ip(ip) if ip.is_ipv6() => SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
-            _ => SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
-        }
-    });
-    let endpoint = ConnectEndpoint::Tcp { host: to, port, family: Family::Any, bind };
-    let (options, teller) = (stream.options(), Teller::new(stream.event_loop.inbox.clone(), id));
-    let line = Line::new(id, |orders| {
-        Box::pin(async move {
-            Life::live(Socket::dial(endpoint, session, options), orders, teller).await;
-        })
-    });
-    stream.engage(object, line, open_mode)?;
-    stream.is_encrypting.set(is_encrypted);
-    Ok(())
-}
-
-fn client_session(object: &AnyUserData, stream: &Stream, id: u64) -> Result<Session, String> {
-    let tls = stream.client_tls(&stream.verdict(object, id))?;
-    tls.session(&stream.session_name()?).map_err(|error| error.to_string())
-}
-
-/// Takes over an accepted connection; with `encryption`, its peer is to begin TLS.
-pub(crate) fn adopt(
-    object: &AnyUserData,
-    socket: Socket,
-    encryption: Option<Encryption>,
-) -> mlua::Result<()> {
-    let stream = of(object)?;
-    let id = stream.event_loop.new_id();
-    let facts = socket.facts();
-    stream.local.set(life::address(facts.local.as_ref()));
-    stream.remote.set(life::address(facts.peer.as_ref()));
-    stream.state.set(values::CONNECTED);
-    let teller = Teller::new(stream.event_loop.inbox.clone(), id);
-    let line = Line::new(id, |orders| Box::pin(Life::live(socket, orders, teller)));
-    stream.engage(object, line, values::READ_WRITE)?;
-    *stream.first_facts.borrow_mut() = facts;
-    if let Some(encryption) = encryption {
-        stream.is_encrypting.set(true);
-        stream.order(Order::Encrypt(encryption, 0));
-    }
-    Ok(())
-}
-
-/// The host in a script's words. An IPv6 address may stand in brackets.
-fn host_of(text: &str) -> Result<Host, String> {
-    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-    match bare.parse() {
-        Ok(ip) => Ok(Host::Ip(ip)),
-        Err(_) => text.parse::<Host>().map_err(|error| error.to_string()),
-    }
-}
-
-/// # Errors
-///
-/// For a mode that cannot be opened.
-pub(crate) fn check_open_mode(mode: i64) -> mlua::Result<()> {
-    if mode & values::READ_WRITE != 0 && mode & !values::ALL_MODES == 0 {
-        return Ok(());
-    }
-    Err(mlua::Error::runtime(format!(
-        "{mode} is no mode to open a stream in: give READ_ONLY_MODE, WRITE_ONLY_MODE or READ_WRITE_MODE"
-    )))
-}
-
-/// Reserves `port` for the next connection.
-pub(crate) fn bind(object: &AnyUserData, stream: &Stream, port: u16) -> bool {
-    if stream.is_engaged() {
-        stream.set_error(values::OPERATION, "a port is bound before the socket is connected");
-        return false;
-    }
-    stream.reservation.take();
-    match Reservation::new(port) {
-        Ok(reservation) => {
-            stream.local.set(Some(reservation.address()));
-            *stream.reservation.borrow_mut() = Some(reservation);
-            set_state(object, stream, values::BOUND);
-            true
-        }
-        Err(error) => {
-            let error = levada::OsError::from(&error);
-            stream.set_error(values::of_system(&error), format!("port {port}: {error}"));
-            false
-        }
-    }
-}
-
 /// Takes on a state, and tells of it if it is another one.
 fn set_state(object: &AnyUserData, stream: &Stream, state: i64) {
     if stream.state.replace(state) != state {
@@ -413,253 +285,25 @@ fn set_state(object: &AnyUserData, stream: &Stream, state: i64) {
     }
 }
 
-fn set_mode(object: &AnyUserData, stream: &Stream, mode: i64) {
-    if stream.mode.replace(mode) != mode {
-        stream.event_loop.handle(object, "mode_changed_handler", mode);
-    }
-}
-
-/// Closes when all is written.
-pub(crate) fn disconnect(object: &AnyUserData) -> mlua::Result<()> {
-    let stream = of(object)?;
-    if stream.is_engaged() {
-        stream.is_leaving.set(true);
-        stream.order(Order::Disconnect);
-    } else if stream.reservation.take().is_some() {
-        stream.local.set(None);
-        let object = object.clone();
-        stream.event_loop.clone().later(move |_| {
-            set_state(&object, &stream, values::UNCONNECTED);
-            Ok(())
-        });
-    }
-    Ok(())
-}
-
-/// Closes now. It is so when this returns; the handlers are told by the loop.
-pub(crate) fn abort(object: &AnyUserData) -> mlua::Result<()> {
-    let stream = of(object)?;
-    let Some(line) = stream.line.take() else { return disconnect(object) };
-    let ended = line.abort();
-    stream.event_loop.release(line.id)?;
-    *stream.ending.borrow_mut() = Some(ended);
-    *stream.buffer.borrow_mut() = Buffer::default();
-    stream.open_mode.set(values::NOT_OPEN);
-    let was = (stream.state.get(), stream.mode.get());
-    settle(&stream);
-    let object = object.clone();
-    stream.event_loop.clone().later(move |_| {
-        tell_over(&object, &stream, was, (values::UNCONNECTED, values::UNENCRYPTED));
-        Ok(())
-    });
-    Ok(())
-}
-
-/// Tells that data may be read for the last time, and then disconnects.
-pub(crate) fn close(object: &AnyUserData) -> mlua::Result<()> {
-    let stream = of(object)?;
-    if stream.open_mode.get() == values::NOT_OPEN {
-        return Ok(());
-    }
-    let object = object.clone();
-    stream.event_loop.clone().later(move |_| {
-        stream.event_loop.handle(&object, "about_to_close_handler", ());
-        *stream.buffer.borrow_mut() = Buffer::default();
-        stream.open_mode.set(values::NOT_OPEN);
-        disconnect(&object)
-    });
-    Ok(())
-}
-
-/// The connection is over: so are its properties.
-fn settle(stream: &Stream) {
-    stream.state.set(values::UNCONNECTED);
-    stream.mode.set(values::UNENCRYPTED);
+/// The connection is over: so are its properties. The state and mode that it was in.
+fn settle(stream: &Stream) -> (i64, i64) {
     stream.is_encrypted.set(false);
     stream.bytes_to_write.set(0);
     stream.local.set(None);
     stream.remote.set(None);
+    (stream.state.replace(values::UNCONNECTED), stream.mode.replace(values::UNENCRYPTED))
 }
 
-/// Calls the handlers for a connection that is over.
-fn tell_over(object: &AnyUserData, stream: &Stream, was: (i64, i64), is: (i64, i64)) {
+/// Calls the handlers for a connection that is over and was in this state and mode.
+fn tell_over(object: &AnyUserData, stream: &Stream, (state, mode): (i64, i64)) {
     let event_loop = &stream.event_loop;
-    if was.0 != is.0 {
-        event_loop.handle(object, "state_changed_handler", is.0);
+    if state != values::UNCONNECTED {
+        event_loop.handle(object, "state_changed_handler", values::UNCONNECTED);
     }
-    if was.1 != is.1 {
-        event_loop.handle(object, "mode_changed_handler", is.1);
+    if mode != values::UNENCRYPTED {
+        event_loop.handle(object, "mode_changed_handler", values::UNENCRYPTED);
     }
-    if was.0 == values::CONNECTED || was.0 == values::CLOSING {
+    if state == values::CONNECTED || state == values::CLOSING {
         event_loop.handle(object, "disconnected_handler", ());
     }
-}
-
-/// Begins TLS on a connection that is up and plain. It has no effect on any other.
-pub(crate) fn start_encryption(object: &AnyUserData, is_client: bool) -> mlua::Result<()> {
-    let stream = of(object)?;
-    let Some(line) = stream.line() else { return Ok(()) };
-    let is_up = stream.state.get() == values::CONNECTED && !stream.is_leaving.get();
-    if !is_up || stream.is_encrypting.get() {
-        return Ok(());
-    }
-    stream.is_encrypting.set(true);
-    let verdict = stream.verdict(object, line.id);
-    let encryption = if is_client {
-        stream.client_tls(&verdict).and_then(|tls| {
-            let name = stream.session_name()?;
-            Ok(Encryption::Client(tls, name))
-        })
-    } else {
-        stream.own_settings().server(&verdict).map(Encryption::Server)
-    };
-    match encryption {
-        Ok(encryption) => stream.order(Order::Encrypt(encryption, stream.seen.get())),
-        Err(text) => {
-            // In plaintext it must not go on: the script may not look, and write its secrets.
-            stream.is_leaving.set(true);
-            fail(object, &stream, values::SSL_INVALID_USERDATA, text);
-            let object = object.clone();
-            stream.event_loop.later(move |_| abort(&object));
-        }
-    }
-    Ok(())
-}
-
-/// Takes in what a connection tells.
-pub(crate) fn take(lua: &Lua, object: &AnyUserData, id: u64, news: News) -> mlua::Result<()> {
-    let stream = of(object)?;
-    if stream.line().is_none_or(|line| line.id != id) {
-        return Ok(());
-    }
-    let event_loop = &stream.event_loop;
-    match news {
-        News::State(state) => set_state(object, &stream, state),
-        News::HostFound => event_loop.handle(object, "host_found_handler", ()),
-        News::Connected { local, peer } => {
-            stream.local.set(local);
-            stream.remote.set(peer);
-            set_state(object, &stream, values::CONNECTED);
-            event_loop.handle(object, "connected_handler", ());
-        }
-        News::Mode(mode) => set_mode(object, &stream, number_of(mode)),
-        News::Encrypted => {
-            stream.is_encrypted.set(true);
-            event_loop.handle(object, "encrypted_handler", ());
-        }
-        News::Data(bytes) => {
-            stream.owes_go_on.set(true);
-            if stream.is_readable() {
-                stream.buffer.borrow_mut().push(bytes);
-                stream.arrivals.set(stream.arrivals.get() + 1);
-                // It goes with what the handler orders, or with the turn that the handler waits for.
-                stream.go_on();
-                event_loop.handle(object, "ready_read_handler", ());
-            } else {
-                stream.saw(bytes.len());
-            }
-        }
-        News::Written(count) => {
-            stream.bytes_to_write.set(stream.bytes_to_write.get().saturating_sub(count));
-            event_loop.handle(object, "bytes_written_handler", count);
-        }
-        News::Alert(party, alert, is_fatal) => {
-            let handler = match party {
-                Party::Local => "alert_sent_handler",
-                Party::Peer => "alert_received_handler",
-            };
-            let level = if is_fatal { values::ALERT_FATAL } else { values::ALERT_WARNING };
-            event_loop.handle(object, handler, (level, alert.0, alert.to_string()));
-        }
-        News::RemoteClosed => {
-            stream.has_told_error.set(true);
-            stream.is_leaving.set(true);
-            stream.set_error(values::REMOTE_HOST_CLOSED, "the peer has closed the connection");
-            event_loop.handle(object, "error_handler", values::REMOTE_HOST_CLOSED);
-        }
-        News::NotEncrypted(text) => {
-            stream.has_told_error.set(true);
-            // What has come in plaintext is not to be taken for what comes under TLS.
-            *stream.buffer.borrow_mut() = Buffer::default();
-            stream.set_error(values::SSL_HANDSHAKE_FAILED, text);
-            event_loop.handle(object, "error_handler", values::SSL_HANDSHAKE_FAILED);
-        }
-        News::Verify(question) => verify(lua, object, &stream, question)?,
-        News::Ended(ended) => end(object, &stream, Some(ended))?,
-        News::Gone => {
-            stream.set_error(
-                values::UNKNOWN,
-                "the connection was given up by an error of this module",
-            );
-            end(object, &stream, None)?;
-        }
-    }
-    Ok(())
-}
-
-fn number_of(mode: Mode) -> i64 {
-    match mode {
-        Mode::TlsClient => values::SSL_CLIENT,
-        Mode::TlsServer => values::SSL_SERVER,
-        Mode::Plain => values::UNENCRYPTED,
-    }
-}
-
-/// Asks the script about a peer.
-fn verify(
-    lua: &Lua,
-    object: &AnyUserData,
-    stream: &Stream,
-    question: Question,
-) -> mlua::Result<()> {
-    let faults = lua.create_table()?;
-    for (check, text) in &question.faults {
-        let fault = lua.create_table()?;
-        fault.raw_set("check", check.as_str())?;
-        fault.raw_set("message", text.as_str())?;
-        faults.raw_push(fault)?;
-    }
-    stream.ignored.replace(Some(Ignored::Nothing));
-    stream.event_loop.handle(object, "ssl_errors_handler", faults);
-    let let_in = match stream.ignored.take() {
-        None | Some(Ignored::Nothing) => false,
-        Some(Ignored::Everything) => true,
-        Some(Ignored::Checks(checks)) => {
-            question.faults.iter().all(|(check, _)| checks.contains(check))
-        }
-    };
-    // The handshake may be over meanwhile.
-    let _ = question.answer.send(let_in);
-    Ok(())
-}
-
-/// The connection has ended.
-fn end(object: &AnyUserData, stream: &Rc<Stream>, ended: Option<Ended>) -> mlua::Result<()> {
-    let event_loop = &stream.event_loop;
-    let error = match &ended {
-        Some(ended) if ended.is_clean() || stream.has_told_error.get() => None,
-        Some(ended) => {
-            let error = values::error_of(ended);
-            stream.set_error(error, ended.to_string());
-            Some(error)
-        }
-        None => Some(values::UNKNOWN),
-    };
-    *stream.ending.borrow_mut() = ended;
-    let line = stream.line();
-    if let Some(error) = error {
-        stream.is_leaving.set(true);
-        event_loop.handle(object, "error_handler", error);
-    }
-    // The handler may have aborted it, and begun anew.
-    let Some(line) = line.filter(|line| stream.line().is_some_and(|now| Rc::ptr_eq(&now, line)))
-    else {
-        return Ok(());
-    };
-    stream.line.take();
-    event_loop.release(line.id)?;
-    let was = (stream.state.get(), stream.mode.get());
-    settle(stream);
-    tell_over(object, stream, was, (values::UNCONNECTED, values::UNENCRYPTED));
-    Ok(())
 }

@@ -6,13 +6,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::mpsc::sync_channel;
 
-use levada::{Endpoint, Family, Host, ListenEndpoint, Listener, Options, OsError, Socket};
-use mlua::{AnyUserData, Lua, UserData, UserDataFields, UserDataMethods, Value};
+use levada::{
+    Deadlines, Endpoint, Family, Host, ListenEndpoint, Listener, Options, OsError, Socket,
+};
+use mlua::{AnyUserData, Lua, Table, UserData, UserDataFields, UserDataMethods, Value};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::accepting::{ServerNews, ServerOrder, accept};
+use crate::deadlines;
 use crate::event_loop::EventLoop;
-use crate::life::Encryption;
 use crate::object::{self, Object, add_twins};
 use crate::ssl_configuration::{Settings, SslConfiguration};
 use crate::ssl_socket::SslSocket;
@@ -31,6 +33,8 @@ pub(crate) struct Server {
     settings: RefCell<Option<Rc<Settings>>>,
     pending: RefCell<VecDeque<Box<Socket>>>,
     most_pending: Cell<usize>,
+    /// Those of the connections.
+    deadlines: Cell<Deadlines>,
     listening: RefCell<Option<Listening>>,
     is_paused: Cell<bool>,
     error_string: RefCell<String>,
@@ -53,6 +57,7 @@ impl Server {
             settings: RefCell::new(settings),
             pending: RefCell::default(),
             most_pending: Cell::new(PENDING),
+            deadlines: Cell::default(),
             listening: RefCell::new(None),
             is_paused: Cell::new(false),
             error_string: RefCell::default(),
@@ -85,9 +90,10 @@ impl Server {
             return Ok(false);
         }
         let endpoint = ListenEndpoint::Tcp { host, port, family: Family::Any };
+        let mut options = Options::default();
+        options.deadlines = self.deadlines.get();
         // It waits for nobody: there is no name to look up.
-        let bound =
-            self.event_loop.runtime.block_on(Listener::bind(&endpoint, None, Options::default()));
+        let bound = self.event_loop.runtime.block_on(Listener::bind(&endpoint, None, options));
         let listener = match bound {
             Ok(listener) => listener,
             Err(error) => {
@@ -138,11 +144,8 @@ impl Server {
             stream::adopt(&object, *socket, None)?;
             return Ok(Value::UserData(object));
         };
-        *stream.settings.borrow_mut() = Some(Rc::clone(&settings));
-        let tls = settings.server(&Verdict { lets_all_in: false, teller: None });
-        let tls = tls.map_err(mlua::Error::runtime)?;
         let object = lua.create_userdata(SslSocket(stream))?;
-        stream::adopt(&object, *socket, Some(Encryption::Server(tls)))?;
+        stream::adopt(&object, *socket, Some(settings))?;
         Ok(Value::UserData(object))
     }
 }
@@ -244,6 +247,13 @@ fn add_fields<T: Object<State = Server>, F: UserDataFields<T>>(fields: &mut F) {
     });
     fields.add_field_method_get("error_string", |_, this| {
         Ok(this.state().error_string.borrow().clone())
+    });
+    fields.add_field_method_get("deadlines", |lua, this| {
+        deadlines::table(lua, this.state().deadlines.get())
+    });
+    fields.add_field_method_set("deadlines", |_, this, table: Table| {
+        this.state().deadlines.set(deadlines::changed(this.state().deadlines.get(), &table)?);
+        Ok(())
     });
     fields.add_field_method_get("max_pending_connections", |_, this| {
         Ok(this.state().most_pending.get())

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use levada::{Deadline, Deadlines};
 use mlua::{AnyUserData, Lua, LuaString, Table, UserData, UserDataFields, UserDataMethods, Value};
 
+use crate::deadlines;
 use crate::event_loop::{EventLoop, milliseconds};
 use crate::object::{self, Object, add_twins};
 use crate::stream::{self, Stream};
@@ -112,7 +112,8 @@ pub(crate) fn add_fields<T: Object<State = Stream>, F: UserDataFields<T>>(fields
     });
     fields.add_field_method_get("facts", |lua, this| tables::facts(lua, &this.state().facts()));
     fields.add_field_method_get("ending", |lua, this| {
-        tables::ending(lua, this.state().ending.borrow().as_ref())
+        let ended = this.state().ending.borrow().clone();
+        tables::ending(lua, ended.as_ref())
     });
     fields.add_field_method_get("read_buffer_size", |_, this| {
         Ok(this.state().read_buffer_size.get())
@@ -126,55 +127,12 @@ pub(crate) fn add_fields<T: Object<State = Stream>, F: UserDataFields<T>>(fields
         Ok(())
     });
     fields.add_field_method_get("deadlines", |lua, this| {
-        let deadlines = this.state().deadlines.get();
-        let table = lua.create_table()?;
-        for &deadline in Deadline::ALL {
-            let time = deadlines.of(deadline);
-            table.raw_set(name_of(deadline), time.map(|time| time.as_secs_f64() * 1000.0))?;
-        }
-        Ok(table)
+        deadlines::table(lua, this.state().deadlines.get())
     });
     fields.add_field_method_set("deadlines", |_, this, table: Table| {
-        let mut deadlines = this.state().deadlines.get();
-        for pair in table.pairs::<String, Value>() {
-            let (name, value) = pair?;
-            set_deadline(&mut deadlines, &name, &value)?;
-        }
-        this.state().deadlines.set(deadlines);
+        this.state().deadlines.set(deadlines::changed(this.state().deadlines.get(), &table)?);
         Ok(())
     });
-}
-
-fn name_of(deadline: Deadline) -> &'static str {
-    let word = deadline.word();
-    word.strip_prefix("deadline-").unwrap_or(word)
-}
-
-fn set_deadline(deadlines: &mut Deadlines, name: &str, value: &Value) -> mlua::Result<()> {
-    let time = match *value {
-        Value::Boolean(false) => None,
-        #[expect(clippy::cast_precision_loss, reason = "exact for the first 285 000 years")]
-        Value::Integer(number) => Some(milliseconds(number as f64)?),
-        Value::Number(number) => Some(milliseconds(number)?),
-        _ => {
-            let text = format!("deadlines.{name} is milliseconds, or false for none");
-            return Err(mlua::Error::runtime(text));
-        }
-    };
-    let deadline = match name {
-        "lookup" => &mut deadlines.lookup,
-        "connect" => &mut deadlines.connect,
-        "handshake" => &mut deadlines.handshake,
-        "close" => &mut deadlines.close,
-        "idle" => &mut deadlines.idle,
-        _ => {
-            return Err(mlua::Error::runtime(format!(
-                "there is no deadline \"{name}\": they are lookup, connect, handshake, close and idle"
-            )));
-        }
-    };
-    *deadline = time;
-    Ok(())
 }
 
 fn integer(number: i64) -> Value {
@@ -231,42 +189,29 @@ pub(crate) fn add_methods<T: Object<State = Stream>, M: UserDataMethods<T>>(meth
 
 /// Methods that read, which all have a form for strings and one for tables of bytes.
 fn add_reading<T: Object<State = Stream>, M: UserDataMethods<T>>(methods: &mut M) {
-    /// How to look, and whether what is seen stays.
+    /// The two names, whether it reads a line, and whether it only peeks.
     type Reading = (&'static str, &'static str, bool, bool);
     const READINGS: [Reading; 3] = [
         ("read_string", "read_bytes", false, false),
         ("read_line_string", "read_line_bytes", true, false),
         ("peek_string", "peek_bytes", false, true),
     ];
-    for (string, bytes, is_line, peeks) in READINGS {
-        add_twins(methods, string, move |lua, _, stream, most: Option<usize>| {
-            read(stream, most, is_line, peeks, |found| lua.create_string(found))
+    let string = |lua: &Lua, bytes: Vec<u8>| lua.create_string(bytes);
+    let table = |lua: &Lua, bytes: Vec<u8>| lua.create_sequence_from(bytes);
+    for (of_string, of_bytes, is_line, peeks) in READINGS {
+        add_twins(methods, of_string, move |lua, _, stream, most: Option<usize>| {
+            string(lua, stream.read(most, is_line, peeks))
         });
-        add_twins(methods, bytes, move |lua, _, stream, most: Option<usize>| {
-            read(stream, most, is_line, peeks, |found| {
-                lua.create_sequence_from(found.iter().copied())
-            })
+        add_twins(methods, of_bytes, move |lua, _, stream, most: Option<usize>| {
+            table(lua, stream.read(most, is_line, peeks))
         });
     }
-    add_twins(methods, "read_all_string", |lua, _, stream, ()| {
-        read(stream, None, false, false, |found| lua.create_string(found))
+    add_twins(methods, "read_all_string", move |lua, _, stream, ()| {
+        string(lua, stream.read(None, false, false))
     });
-    add_twins(methods, "read_all_bytes", |lua, _, stream, ()| {
-        read(stream, None, false, false, |found| lua.create_sequence_from(found.iter().copied()))
+    add_twins(methods, "read_all_bytes", move |lua, _, stream, ()| {
+        table(lua, stream.read(None, false, false))
     });
-}
-
-fn read<R>(
-    stream: &Stream,
-    most: Option<usize>,
-    is_line: bool,
-    peeks: bool,
-    give: impl Fn(&[u8]) -> mlua::Result<R>,
-) -> mlua::Result<R> {
-    stream.read(peeks, |buffer| {
-        let found = if is_line { buffer.peek_line(most) } else { buffer.peek(most) };
-        (found.len(), give(found))
-    })
 }
 
 /// Methods that turn the loop until something has happened.

@@ -125,6 +125,26 @@ test("L27 clients show a certificate, and servers judge it", function(test)
   equal(far.facts.tls.peer_certificates, 0)
 end)
 
+test("L27 a server's connection asks about its client", function(test)
+  local server = test:server(net.SslServer)
+  server.ssl_configuration = pki.configuration("localhost", true)
+  local stranger = pki.trusting()
+  stranger.local_certificate, stranger.private_key = pki.certificate "other", pki.key "other"
+  for _, let_in in ipairs { true, false } do
+    local socket = test:socket(SslSocket)
+    socket.ssl_configuration = stranger
+    socket:connect_encrypted("localhost", server.port)
+    local far = test:accept(server)
+    local checks = {}
+    far.ssl_errors_handler = function(self, faults)
+      for _, fault in ipairs(faults) do checks[#checks + 1] = fault.check end
+      if let_in then self:danger_ignore_ssl_errors() end
+    end
+    equal(far:wait_for_encrypted(), let_in)
+    assert(#checks > 0)
+  end
+end)
+
 test("L27 a client may verify nothing, or only look", function(test)
   local ours = pki.trusting "other"
   equal(shake_hands(test, ours, pki.configuration()), false)
@@ -159,6 +179,23 @@ test("L27 a change is for the next handshake", function(test)
   theirs.private_key = pki.key "elsewhere"
   equal(socket.encrypted, true, "a connection that is up stays so")
   equal(shake_hands(test, ours, theirs), false)
+end)
+
+test("L27 sockets with one configuration resume each other's sessions", function(test)
+  local server = test:server(net.SslServer)
+  local configuration = pki.trusting()
+  local resumed = {}
+  for number = 1, 2 do
+    local socket = test:socket(SslSocket)
+    socket.ssl_configuration = configuration
+    socket:connect_encrypted("localhost", server.port)
+    local far = test:accept(server)
+    assert(socket:wait_for_encrypted())
+    far:write_string("the ticket comes before this")
+    assert(socket:wait_for_ready_read())
+    resumed[number] = tostring(socket.facts.tls.resumed)
+  end
+  equal(resumed, { "false", "true" })
 end)
 
 test("L27 a chain and protocols are told to the peer", function(test)

@@ -158,7 +158,11 @@ function harness.outside(name, body)
   local test = setmetatable({ objects = {}, running = {}, peers = 0 }, Test)
   raised = {}
   local fine, trouble = xpcall(function() body(test) end, debug.traceback)
-  for _, id in ipairs(test.running) do os.execute("kill " .. id .. " 2>/dev/null") end
+  for _, id in ipairs(test.running) do
+    -- Until it is gone, or its parent alone has still to hear of it.
+    os.execute(([[kill %d 2>/dev/null; for _ in $(seq 100); do
+      grep -qs '^State:.[^Z]' /proc/%d/status || break; sleep 0.05; done]]):format(id, id))
+  end
   for _, object in ipairs(test.objects) do
     if object.abort then object:abort() else object:close() end
   end

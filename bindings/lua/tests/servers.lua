@@ -156,6 +156,20 @@ for _, class in ipairs { net.TcpServer, net.SslServer } do
   end)
 end
 
+test("a client that says nothing is not waited for", function(test)
+  local server = test:keep(net.SslServer.new())
+  server.ssl_configuration = harness.pki.configuration()
+  equal(server.deadlines.handshake, 10000)
+  server.deadlines = { handshake = 50 }
+  server:listen(0, "127.0.0.1")
+  local silent = test:socket()
+  silent:connect("127.0.0.1", server.port)
+  local accepted = test:accept(server)
+  assert(accepted:wait_for_disconnected())
+  equal(accepted.error, net.TcpSocket.SOCKET_TIMEOUT_ERROR)
+  equal(accepted.ending.cause, "timeout_handshake")
+end)
+
 test("L24 what the machine lacks is told by accept_error_handler", function(test)
   -- An interpreter that may open few descriptors; the connections come from here.
   local path = harness.folder .. "/few.lua"

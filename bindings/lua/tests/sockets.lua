@@ -362,6 +362,18 @@ for _, class in ipairs { net.TcpSocket, net.SslSocket } do
     assert(socket:wait_for_connected())
   end)
 
+  test("L17 abort of a connection that has ended already keeps its end", function(test)
+    local near, far = test:pair(class)
+    assert(near.facts.peer)
+    far:abort()
+    -- It has ended when nothing is known of it any more; the loop has told nothing yet.
+    while near.facts.peer do end
+    equal(near.state, TcpSocket.CONNECTED_STATE)
+    near:abort()
+    equal(near.state, TcpSocket.UNCONNECTED_STATE)
+    equal(near.ending.code, "ECONNRESET")
+  end)
+
   test("L18 close tells it first, while data can be read", function(test)
     local near, far = test:pair(class)
     local told = harness.record(near)

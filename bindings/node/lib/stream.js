@@ -5,7 +5,7 @@ const { Duplex } = require('node:stream');
 const { on, enter, leave, Hold } = require('./native.js');
 const { fromJson, readEnding, readEvent, endingError, brokenPipe } = require('./errors.js');
 
-/** Chunks, of up to 64 KiB, that may be under way from the native half to us. */
+/** Chunks, of up to 128 KiB, that may be under way from the native half to us. */
 const UNDER_WAY = 4;
 
 /** Bytes that are handed to the native half at once: it copies them. */
@@ -101,7 +101,8 @@ class LevadaStream extends Duplex {
   _read() {
     if (this.#end) return;
     const room = UNDER_WAY - this.#underWay;
-    if (room === 0) return;
+    // Not one by one: each time may wake a thread.
+    if (room < UNDER_WAY / 2) return;
     this.#underWay += room;
     this.#handle.read(room);
   }
@@ -162,13 +163,16 @@ class LevadaStream extends Duplex {
     }
     this.#written = callback;
     this.#pieces = pieces(chunks);
-    while (this.#openPieces < OPEN_PIECES && this.#pieces.length > 0) this.#writePiece();
-    this.#handle.go();
+    this.#writeOn();
   }
 
-  #writePiece() {
-    this.#openPieces += 1;
-    this.#handle.write(this.#pieces.shift());
+  /** Writes pieces until enough are open, or tells that all have left. */
+  #writeOn() {
+    while (this.#openPieces < OPEN_PIECES && this.#pieces.length > 0) {
+      if (!this.#handle.write(this.#pieces.shift())) this.#openPieces += 1;
+    }
+    if (this.#openPieces > 0) this.#handle.go();
+    else this.#takeWritten()?.();
   }
 
   #takeWritten() {
@@ -179,7 +183,7 @@ class LevadaStream extends Duplex {
 
   #laterWriteError() {
     const fault = this.#fault ?? this._errorOf(this.#end.ending);
-    return this.#end.laterWriteIsTold ? fault : brokenPipe(fault);
+    return this.#end.tellsLaterWrite ? fault : brokenPipe(fault);
   }
 
   [on.up]() {
@@ -202,12 +206,7 @@ class LevadaStream extends Duplex {
 
   [on.wrote]() {
     this.#openPieces -= 1;
-    if (this.#pieces.length > 0) {
-      this.#writePiece();
-      this.#handle.go();
-    } else if (this.#openPieces === 0) {
-      this.#takeWritten()?.();
-    }
+    this.#writeOn();
   }
 
   [on.shut]() {
@@ -245,7 +244,7 @@ class LevadaStream extends Duplex {
     const written = this.#takeWritten();
     if (!written) return void this.destroy(this.#fault);
     // All writes that wait get this; the stream is destroyed behind them, with its own error.
-    written(this.#end.pendingWriteIsTold ? this.#fault : brokenPipe(this.#fault));
+    written(this.#end.tellsPendingWrite ? this.#fault : brokenPipe(this.#fault));
   }
 }
 

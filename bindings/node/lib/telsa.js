@@ -33,7 +33,8 @@ class Telsa extends LevadaStream {
   constructor(options) {
     if (options === null || typeof options !== 'object') throw wrong('options', 'an object');
     const { handle, far, key } = setUp(() => open(options));
-    super(handle, options);
+    // The peer's goodbye ends both directions.
+    super(handle, { ...options, allowHalfOpen: false });
     this.#key = key ?? null;
     if (far) this.#carry(options.socket, far);
   }

@@ -19,7 +19,7 @@ use crate::report;
 use crate::stream::PlaintextQuestion;
 
 /// Bytes of one read at most.
-const READ: usize = 64 * 1024;
+const READ: usize = 128 * 1024;
 
 /// Chunks that one write joins at most.
 const SLICES: usize = 64;
@@ -48,8 +48,11 @@ struct Inbox {
     orders: VecDeque<Order>,
     /// Chunks that JavaScript has room for.
     room: usize,
+    /// Whether the pump waits for room.
+    is_starved: bool,
     /// Whether what comes is dropped.
     discards: bool,
+    /// The pump's, until it is woken by it.
     waker: Option<Waker>,
 }
 
@@ -61,16 +64,31 @@ pub(crate) struct Shared {
 
 /// A stream, and then its ending as JSON.
 pub(crate) enum Life {
-    Live(Stream),
+    Live(Box<Live>),
     Over(String),
+}
+
+/// A stream that lives.
+pub(crate) struct Live {
+    pub(crate) stream: Stream,
+    progress: Progress,
+}
+
+/// How far a stream has come in JavaScript's eyes.
+#[derive(Default)]
+struct Progress {
+    /// Orders that are not done.
+    orders: VecDeque<Order>,
+    /// Whether JavaScript was told that every asked-for layer is up.
+    told_up: bool,
 }
 
 impl Life {
     /// Ends it at once, if it has not ended.
     fn abort(&mut self) {
-        if let Self::Live(stream) = self {
-            stream.abort();
-            let ending = stream.ended().map(report::of_ended);
+        if let Self::Live(live) = self {
+            live.stream.abort();
+            let ending = live.stream.ended().map(report::of_ended);
             *self = Self::Over(ending.unwrap_or_default());
         }
     }
@@ -78,16 +96,44 @@ impl Life {
 
 impl Shared {
     pub(crate) fn new(stream: Stream) -> Arc<Self> {
-        Arc::new(Self { inbox: Mutex::default(), life: Mutex::new(Life::Live(stream)) })
+        let live = Box::new(Live { stream, progress: Progress::default() });
+        Arc::new(Self { inbox: Mutex::default(), life: Mutex::new(Life::Live(live)) })
     }
 
     pub(crate) fn order(&self, orders: impl IntoIterator<Item = Order>) {
         self.tell(|inbox| inbox.orders.extend(orders));
     }
 
+    /// Writes at once, on this thread, what the transport takes of it; how much that is, and whether it
+    /// has all left. Nothing, where the pump has something to do first.
+    pub(crate) fn write_now(&self, chunks: &[&[u8]]) -> (usize, bool) {
+        const NOTHING: (usize, bool) = (0, false);
+        let Ok(mut life) = self.life.try_lock() else { return NOTHING };
+        let Life::Live(alive) = &mut *life else { return NOTHING };
+        let Live { stream, progress } = &mut **alive;
+        if !progress.told_up || !progress.orders.is_empty() {
+            return NOTHING;
+        }
+        let waker = {
+            let inbox = lock(&self.inbox);
+            if !inbox.orders.is_empty() {
+                return NOTHING;
+            }
+            // Whoever the stream wakes for this is the pump.
+            let Some(waker) = inbox.waker.clone() else { return NOTHING };
+            waker
+        };
+        write_now(&mut Context::from_waker(&waker), stream, chunks)
+    }
+
     /// Makes room for so many more chunks.
     pub(crate) fn make_room(&self, chunks: usize) {
-        self.tell(|inbox| inbox.room += chunks);
+        let mut inbox = lock(&self.inbox);
+        inbox.room += chunks;
+        if std::mem::take(&mut inbox.is_starved) {
+            drop(inbox);
+            self.tell(|_| ());
+        }
     }
 
     /// From now on drops what comes.
@@ -133,13 +179,8 @@ pub(crate) struct Pump {
     id: u32,
     door: Door,
     events: Option<Events>,
-    orders: VecDeque<Order>,
     room: usize,
     discards: bool,
-    /// Whether JavaScript was told that every asked-for layer is up.
-    told_up: bool,
-    /// Whether JavaScript was told of the peer's goodbye.
-    told_eof: bool,
     /// Whether nothing more can be read.
     read_all: bool,
     /// Whether there is nobody to tell any more.
@@ -153,11 +194,8 @@ impl Pump {
             id,
             door,
             events,
-            orders: VecDeque::new(),
             room: 0,
             discards: false,
-            told_up: false,
-            told_eof: false,
             read_all: false,
             deserted: false,
         }
@@ -171,12 +209,13 @@ impl Pump {
         let shared = self.shared.clone();
         let mut life = shared.life();
         // JavaScript may have ended it.
-        let Life::Live(stream) = &mut *life else { return Poll::Ready(()) };
-        self.look_into_inbox(cx);
+        let Life::Live(alive) = &mut *life else { return Poll::Ready(()) };
+        let Live { stream, progress } = &mut **alive;
+        self.look_into_inbox(cx, progress);
         // A stream that is given up is given up, whatever it is about to come to.
-        self.carry_out(cx, stream);
-        self.rise(cx, stream);
-        self.read(cx, stream);
+        self.carry_out(cx, stream, progress);
+        self.rise(cx, stream, progress);
+        self.read(cx, stream, progress);
         if self.deserted {
             life.abort();
             return Poll::Ready(());
@@ -184,7 +223,7 @@ impl Pump {
         let Some(ended) = stream.ended() else { return Poll::Pending };
         // What had come before is read first, but no write waits for that.
         let unread = !self.read_all && !ended.phase.is_before_established();
-        if unread && self.orders.is_empty() && !self.discards {
+        if unread && progress.orders.is_empty() && !self.discards {
             return Poll::Pending;
         }
         let ending = report::of_ended(ended);
@@ -193,27 +232,27 @@ impl Pump {
         Poll::Ready(())
     }
 
-    fn look_into_inbox(&mut self, cx: &Context<'_>) {
+    fn look_into_inbox(&mut self, cx: &Context<'_>, progress: &mut Progress) {
         let mut inbox = lock(&self.shared.inbox);
-        self.orders.append(&mut inbox.orders);
+        progress.orders.append(&mut inbox.orders);
         self.room += std::mem::take(&mut inbox.room);
         self.discards = inbox.discards;
         inbox.waker = Some(cx.waker().clone());
     }
 
     /// Gets the stream up, or sees to what it owes and to its deadlines.
-    fn rise(&mut self, cx: &mut Context<'_>, stream: &mut Stream) {
-        if self.told_up {
+    fn rise(&mut self, cx: &mut Context<'_>, stream: &mut Stream, progress: &mut Progress) {
+        if progress.told_up {
             // An error is the ended stream's, which is told of then.
             let _ = Pin::new(stream).poll_flush(cx);
         } else if let Poll::Ready(Ok(())) = stream.poll_established(cx) {
-            self.told_up = true;
+            progress.told_up = true;
             self.tell(Notice::Up(self.id));
         }
     }
 
-    fn carry_out(&mut self, cx: &mut Context<'_>, stream: &mut Stream) {
-        while let Some(order) = self.orders.front_mut() {
+    fn carry_out(&mut self, cx: &mut Context<'_>, stream: &mut Stream, progress: &mut Progress) {
+        while let Some(order) = progress.orders.front_mut() {
             let done = match order {
                 Order::Write(batch) => {
                     batch.poll_write(cx, stream).map_ok(|()| Notice::Wrote(self.id))
@@ -223,7 +262,7 @@ impl Pump {
                 }
                 Order::StartTls(tls) => {
                     let why_not = start_tls(stream, tls, (self.id, &self.door));
-                    self.told_up &= why_not.is_some();
+                    progress.told_up &= why_not.is_some();
                     Poll::Ready(Ok(Notice::Turned(self.id, why_not)))
                 }
                 Order::EndTls => {
@@ -233,16 +272,16 @@ impl Pump {
             };
             // An error is the ended stream's: the order stays, and JavaScript settles it by the ending.
             let Poll::Ready(Ok(notice)) = done else { return };
-            self.orders.pop_front();
-            if !self.told_up {
-                self.rise(cx, stream);
+            progress.orders.pop_front();
+            if !progress.told_up {
+                self.rise(cx, stream, progress);
             }
             self.tell(notice);
         }
     }
 
-    fn read(&mut self, cx: &mut Context<'_>, stream: &mut Stream) {
-        if !self.told_up && stream.ended().is_none() {
+    fn read(&mut self, cx: &mut Context<'_>, stream: &mut Stream, progress: &Progress) {
+        if !progress.told_up && stream.ended().is_none() {
             return;
         }
         if self.discards {
@@ -251,7 +290,7 @@ impl Pump {
             }
             return;
         }
-        while self.room > 0 && !self.read_all {
+        while !self.read_all && self.has_room() {
             let read = with_scratch(|scratch| {
                 let mut room = ReadBuf::new(scratch);
                 let read = ready!(Pin::new(&mut *stream).poll_read(cx, &mut room));
@@ -265,13 +304,22 @@ impl Pump {
                 }
                 Poll::Ready(goodbye_or_error) => {
                     self.read_all = true;
-                    if goodbye_or_error.is_ok() && !self.told_eof {
-                        self.told_eof = true;
+                    if goodbye_or_error.is_ok() {
                         self.tell(Notice::Eof(self.id));
                     }
                 }
             }
         }
+    }
+
+    /// Whether JavaScript takes another chunk. Where not, the pump is woken when it does.
+    fn has_room(&mut self) -> bool {
+        if self.room == 0 {
+            let mut inbox = lock(&self.shared.inbox);
+            self.room = std::mem::take(&mut inbox.room);
+            inbox.is_starved = self.room == 0;
+        }
+        self.room > 0
     }
 
     /// Tells JavaScript, of the stream's events first: they led here.
@@ -333,9 +381,17 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    pub(crate) fn new(chunks: impl IntoIterator<Item = Vec<u8>>) -> Self {
-        let chunks = chunks.into_iter().filter(|chunk| !chunk.is_empty());
-        Self { chunks: chunks.collect(), taken: 0 }
+    /// What of the chunks comes behind the bytes that are `written`.
+    pub(crate) fn behind(mut written: usize, chunks: &[&[u8]]) -> Self {
+        let mut left = VecDeque::new();
+        for chunk in chunks {
+            let rest = &chunk[written.min(chunk.len())..];
+            written -= chunk.len() - rest.len();
+            if !rest.is_empty() {
+                left.push_back(rest.to_vec());
+            }
+        }
+        Self { chunks: left, taken: 0 }
     }
 
     /// Ready when all has left for the kernel.
@@ -362,6 +418,24 @@ impl Batch {
             self.chunks.pop_front();
         }
     }
+}
+
+/// Writes what the transport takes; how much that is, and whether it has all left.
+fn write_now(cx: &mut Context<'_>, stream: &mut Stream, chunks: &[&[u8]]) -> (usize, bool) {
+    let mut slices: Vec<_> = chunks.iter().map(|chunk| IoSlice::new(chunk)).collect();
+    let mut slices = &mut slices[..];
+    let mut written = 0;
+    IoSlice::advance_slices(&mut slices, 0);
+    while !slices.is_empty() {
+        let some = &slices[..slices.len().min(SLICES)];
+        // An error is the ended stream's: the pump meets it.
+        let Poll::Ready(Ok(count)) = Pin::new(&mut *stream).poll_write_vectored(cx, some) else {
+            return (written, false);
+        };
+        written += count;
+        IoSlice::advance_slices(&mut slices, count);
+    }
+    (written, matches!(Pin::new(stream).poll_flush(cx), Poll::Ready(Ok(()))))
 }
 
 /// Lends the buffer of this thread for the length of one read: chunks are copied out of it at the size

@@ -142,7 +142,7 @@ impl Stream {
     pub fn begin(&mut self, id: u32, watches: bool) -> Result<(), Refusal> {
         self.unseen = None;
         let events = match &mut *self.shared.life() {
-            Life::Live(stream) if watches => Some(stream.events()),
+            Life::Live(live) if watches => Some(live.stream.events()),
             _ => None,
         };
         let pump = Pump::new(self.shared.clone(), id, self.door.clone(), events);
@@ -155,12 +155,21 @@ impl Stream {
         self.shared.make_room(chunks as usize);
     }
 
-    /// Orders it to write these bytes, and to tell when they have left. Orders wait for
-    /// [`go`](Self::go).
+    /// Writes these bytes: at once, as far as the transport takes them, and what is left as an order,
+    /// which waits for [`go`](Self::go). `true` where all has left; else a notice tells when it has.
+    ///
+    /// # Errors
+    ///
+    /// When there are no threads for streams.
     #[napi]
-    pub fn write(&mut self, chunks: Vec<&[u8]>) {
-        let batch = Batch::new(chunks.into_iter().map(<[u8]>::to_vec));
-        self.staged.push(Order::Write(batch));
+    pub fn write(&mut self, chunks: Vec<&[u8]>) -> Result<bool, Refusal> {
+        let _at_hand = runtime::enter().map_err(internal)?;
+        let now = if self.staged.is_empty() { self.shared.write_now(&chunks) } else { (0, false) };
+        let (written, left) = now;
+        if !left {
+            self.staged.push(Order::Write(Batch::behind(written, &chunks)));
+        }
+        Ok(left)
     }
 
     /// Orders it to say goodbye.
@@ -221,7 +230,7 @@ impl Stream {
 
     fn live<R>(&self, look: impl FnOnce(&levada::Stream) -> R) -> Option<R> {
         match &*self.shared.life() {
-            Life::Live(stream) => Some(look(stream)),
+            Life::Live(live) => Some(look(&live.stream)),
             Life::Over(_) => None,
         }
     }

@@ -168,7 +168,7 @@ fn serve() -> Command {
                 .value_name("N")
                 .default_value("1024")
                 .value_parser(count)
-                .help("TLS handshakes at once for each --listen; more are refused"),
+                .help("handshakes at once for each --listen, of TLS and WebSockets; more are refused"),
         )
         .arg(
             Arg::new("max-connections")

@@ -63,7 +63,7 @@ Examples:
           --origin https://example.org --to tcp://127.0.0.1:5900
 
   See a stream live in a browser: http://127.0.0.1:8080/ talks to the server.
-      levada serve --listen ws://127.0.0.1:8080/tcp --to tcp://127.0.0.1:7 --demo
+      levada serve --listen ws://127.0.0.1:8080/try --demo
 
   Two bridges in one process: the first --to serves the first --listen, …
       levada serve --listen tcp://:5000 --to unix:/run/a.sock \\

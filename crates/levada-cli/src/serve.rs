@@ -63,7 +63,7 @@ pub(crate) async fn run(plan: ServePlan) -> Result<Exit, Stop> {
     files.warn(&house.log);
     if let Some(welcome) = welcome {
         // Each of the bridges has its own.
-        welcome.print(doors.iter().map(Door::on));
+        welcome.print(doors.iter().map(Door::on), plan.demo);
     }
     let exit = serve(&house, doors, files, signals, plan.drain.duration()).await;
     drop(house);

@@ -62,14 +62,15 @@ impl Welcome {
         Ok(welcome)
     }
 
-    /// Says it, on standard output. `on` is where the listeners are, as the log shows it.
-    pub(crate) fn print<'a>(&self, on: impl Iterator<Item = &'a str>) {
-        let text = self.text(&this_command(), on);
+    /// Says it, on standard output. `on` is where the listeners are, as the log shows it, and `demo`
+    /// whether those of WebSockets have a page to try them with.
+    pub(crate) fn print<'a>(&self, on: impl Iterator<Item = &'a str>, demo: bool) {
+        let text = self.text(&this_command(), on, demo);
         // Whoever closed our standard output does not want to read it.
         let _ = io::stdout().write_all(text.as_bytes());
     }
 
-    fn text<'a>(&self, levada: &str, on: impl Iterator<Item = &'a str>) -> String {
+    fn text<'a>(&self, levada: &str, on: impl Iterator<Item = &'a str>, demo: bool) -> String {
         let mut text = String::new();
         if let Some((folder, files)) = &self.identity {
             text.push_str(match (files.authority_done, files.identity_done) {
@@ -85,7 +86,8 @@ impl Welcome {
         let ca = self.identity.as_ref().map(|(_, files)| quoted(&files.ca));
         let trials = self.trials.iter().zip(on);
         for (trial, on) in trials.filter_map(|(trial, on)| Some((trial.as_ref()?, on))) {
-            trial.text(&mut text, levada, on, ca.as_deref().filter(|_| trial.is_localhost));
+            let ca = ca.as_deref().filter(|_| trial.is_localhost);
+            trial.text(&mut text, levada, on, ca, demo);
         }
         if !text.is_empty() {
             let _ = write!(
@@ -102,7 +104,7 @@ Identities for other names, and for clients: {levada} dev-ca --help
 
 impl Trial {
     /// What it is, and the commands; `ca` vouches for it.
-    fn text(&self, text: &mut String, levada: &str, on: &str, ca: Option<&str>) {
+    fn text(&self, text: &mut String, levada: &str, on: &str, ca: Option<&str>, demo: bool) {
         let on = on.replacen("//0.0.0.0:", "//127.0.0.1:", 1).replacen("//[::]:", "//[::1]:", 1);
         let what = match &self.to {
             Some(to) => format!("leads to {to}"),
@@ -156,8 +158,17 @@ another terminal, {with}
         if !foreign.is_empty() {
             let _ = write!(text, "\n  {foreign}\n");
         }
-        if self.listen.scheme().is_web_socket() && self.listen.options().get("origin").is_none() {
-            text.push_str("\nNo web page may connect: --origin lets the pages of a site in.\n");
+        let has_origin = self.listen.options().get("origin").is_some();
+        match self.listen.scheme() {
+            Scheme::Ws | Scheme::Wss if demo => {
+                let host = place.split('/').next().unwrap_or_default();
+                let page = if self.listen.scheme() == Scheme::Wss { "https" } else { "http" };
+                let _ = write!(text, "\nSee it live in a browser: {page}://{host}/\n");
+            }
+            Scheme::Ws | Scheme::Wss if !has_origin => text.push_str(
+                "\nNo web page may connect: --origin lets those of a site in, and --demo shows one.\n",
+            ),
+            _ => {}
         }
     }
 }

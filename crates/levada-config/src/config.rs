@@ -20,7 +20,7 @@ pub struct Config {
     pub max_connections: Option<usize>,
     /// Streams at once of one client for each listener, from 1.
     pub max_connections_per_address: Option<usize>,
-    /// TLS handshakes at once for each listener, from 1.
+    /// Handshakes at once for each listener, of TLS and WebSockets, from 1.
     pub max_handshakes: Option<usize>,
 }
 

@@ -404,6 +404,7 @@ mod json {
                 "host": "example.org",
                 "local": "[2001:db8::1]:50000",
                 "peer": "192.0.2.7:443",
+                "proxy": null,
                 "plain": null,
                 "tls": tls,
                 "first_goodbye": "peer",

@@ -215,9 +215,10 @@ impl Running {
 
     /// How an alert is to be said in place of what rustls makes of the next record.
     pub(crate) fn voice(&self) -> Voice {
-        let suite = self.connection.negotiated_cipher_suite();
-        match (suite, &self.notes.secret) {
-            _ if !self.is_handshaking() => Voice::Mute,
+        if !self.is_handshaking() {
+            return Voice::Mute;
+        }
+        match (self.connection.negotiated_cipher_suite(), &self.notes.secret) {
             (Some(SupportedCipherSuite::Tls13(suite)), Some(secret)) => {
                 Voice::Sealed(suite, secret.clone())
             }

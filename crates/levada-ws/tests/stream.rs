@@ -191,6 +191,7 @@ fn b3_payload_is_told_as_it_arrives() {
     let Some(Event::Data(chunk)) = received.event else { panic!("{received:?}") };
     assert_eq!(chunk.payload, 10..110);
     assert_eq!(connection.payload_left(), 0x2000_0000 - 100);
+    assert_eq!(connection.payload_len(), 0x2000_0000);
 }
 
 /// B4: a claim of nearly 2^63 bytes changes nothing in the size of a connection, which owns no

@@ -259,13 +259,26 @@ impl Listener {
         Ok((carrier, Ends { local, peer: Some(peer) }))
     }
 
-    fn wrap(&self, socket: Socket) -> Stream {
+    /// Wraps what is on its way up, if there is room for one more such.
+    fn wrap(&self, mut socket: Socket) -> Stream {
+        let is_on_its_way = socket.ended().is_none()
+            && (self.web_socket.is_some() || socket.state().is_before_established());
+        let mut permit = None;
+        if let Some(handshakes) = self.handshakes.as_ref().filter(|_| is_on_its_way) {
+            match Arc::clone(handshakes).try_acquire_owned() {
+                Ok(room) => permit = Some(room),
+                Err(_) => socket.refuse(Rule::Limit),
+            }
+        }
         match &self.web_socket {
             // One that has ended, since it is one too many, tells so best itself.
             Some(options) if socket.ended().is_none() => {
-                WsStream::server(socket, options.clone()).into()
+                WsStream::server(socket, options.clone()).holding_until_established(permit).into()
             }
-            _ => socket.into(),
+            _ => {
+                socket.hold_until_established(permit);
+                socket.into()
+            }
         }
     }
 
@@ -279,15 +292,6 @@ impl Listener {
             match all.admit(peer.ip()) {
                 Some(permit) => socket.hold_for_address(permit),
                 None => socket.refuse(Rule::Limit),
-            }
-        }
-        if let Some(handshakes) = &self.handshakes
-            && socket.ended().is_none()
-            && socket.state().is_before_established()
-        {
-            match Arc::clone(handshakes).try_acquire_owned() {
-                Ok(permit) => socket.hold_until_established(permit),
-                Err(_) => socket.refuse(Rule::Limit),
             }
         }
         socket

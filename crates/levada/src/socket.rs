@@ -486,8 +486,8 @@ impl Socket {
         }
     }
 
-    pub(crate) fn hold_until_established(&mut self, permit: OwnedSemaphorePermit) {
-        self.handshake_permit = Some(permit);
+    pub(crate) fn hold_until_established(&mut self, permit: Option<OwnedSemaphorePermit>) {
+        self.handshake_permit = permit;
     }
 
     pub(crate) fn hold_until_ended(&mut self, permit: OwnedSemaphorePermit) {

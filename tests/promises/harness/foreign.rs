@@ -26,13 +26,15 @@
 //! | the key log | → ← | `secrets_of_sessions_leave_on_request_alone` |
 //! | the limit of records | → ← | `no_record_is_longer_than_asked_for` |
 //! | a staple | → ← | `a_staple_is_served_and_told` |
+//! | what `levada dev-ca` makes | → ← | `the_dev_ca_is_trusted_by_curl` |
+//! | what `levada inspect` tells | ← | `inspect_tells_what_a_server_accepts` |
 //! | keying material and channel bindings | → ← | `crates/levada/tests/exporter.rs` |
 //!
 //! What no foreign program can play: a client has no table of identities and no ring of keys, and a
 //! client's name is not verified. OpenSSL's command tells no channel binding, but `tls-exporter` is
 //! keying material, which it does tell.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -51,7 +53,7 @@ pub(crate) enum Foreign {
 pub(crate) struct Caller<'a> {
     /// The name that it asks for; `localhost`, if none is said.
     pub(crate) name: Option<&'a str>,
-    /// The name that it verifies, if not that one.
+    /// The name or address that it verifies, if not that one.
     pub(crate) verified: Option<&'a str>,
     /// The file with its own certificate and key.
     pub(crate) own: Option<&'a str>,
@@ -89,7 +91,9 @@ impl Foreign {
         let verified = caller.verified.unwrap_or(name);
         match self {
             Self::OpenSsl => {
-                let mut words = vec!["-servername", name, "-verify_hostname", verified];
+                let is_ip = verified.parse::<IpAddr>().is_ok();
+                let verifying = if is_ip { "-verify_ip" } else { "-verify_hostname" };
+                let mut words = vec!["-servername", name, verifying, verified];
                 if let Some(own) = caller.own {
                     words.extend(["-cert", own, "-key", own]);
                 }
@@ -113,7 +117,8 @@ impl Foreign {
     }
 
     /// Comes twice, the second time with the session of the first, and says hello to an echo: the alert
-    /// that ends the second stream, if one does. Between the two `between` is called.
+    /// that ends the second stream, if one does. Between the two `between` is called; how the first one
+    /// went is for it to find out.
     #[track_caller]
     pub(crate) fn comes_again(
         self,
@@ -133,8 +138,9 @@ impl Foreign {
                 };
                 let mut first = come("-sess_out");
                 // The echo comes behind the tickets.
-                assert!(first.is_echoed(), "{version}");
-                first.leave();
+                if first.is_echoed() {
+                    first.leave();
+                }
                 between();
                 come("-sess_in")
             }

@@ -11,10 +11,11 @@ use crate::bench::terminators::{self, OURS};
 /// The page, in the documentation.
 pub(crate) const FILE: &str = "benchmarks.md";
 
-/// The blocks of the terminators, of WebSockets and of the pool.
+/// The blocks of the terminators, of WebSockets, of the pool and of the Node package.
 pub(crate) const RESULTS: &str = "results";
 pub(crate) const WEBSOCKET: &str = "websocket";
 pub(crate) const POOL: &str = "pool";
+pub(crate) const NODE: &str = "node";
 
 /// The page with another text in the block of this name.
 ///

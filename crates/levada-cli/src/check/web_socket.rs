@@ -10,7 +10,7 @@ use super::millis;
 pub(super) struct WebSocket {
     #[serde(skip)]
     side: Side,
-    /// `None` for every one.
+    /// `None` for every one that no route before it has.
     path: Option<String>,
     /// Those that may come, or the one that is named; `None` for every one.
     origins: Option<Vec<String>>,
@@ -37,10 +37,9 @@ impl WebSocket {
 
     pub(super) fn text(&self, lines: &mut Vec<String>) {
         let of_listening = self.side == Side::Listen;
-        lines.push(match (&self.path, of_listening) {
-            (Some(path), true) => format!("    path {path}, and no other"),
-            (Some(path), false) => format!("    path {path}"),
-            (None, _) => "    any path".to_owned(),
+        lines.push(match &self.path {
+            Some(path) => format!("    path {path}"),
+            None => "    every path that no route before it has".to_owned(),
         });
         lines.extend(match (self.origins.as_deref(), of_listening) {
             (None, _) => Some("    web pages of every site may connect".to_owned()),

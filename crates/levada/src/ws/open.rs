@@ -12,6 +12,7 @@ use levada_ws::handshake::{
     ServerHandshake,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::keys::nonce;
@@ -37,6 +38,8 @@ pub(super) struct Opening {
     alarm: Option<Alarm>,
     /// What happens below, until the carrier is up.
     below: Option<Events>,
+    /// The room among those that are on their way up.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Debug)]
@@ -89,7 +92,7 @@ impl Opening {
     }
 
     const fn new(phase: Phase) -> Self {
-        Self { phase, head: Vec::new(), dirty: false, alarm: None, below: None }
+        Self { phase, head: Vec::new(), dirty: false, alarm: None, below: None, permit: None }
     }
 
     /// Goes on. Ready with what was said, and with what was read behind it.
@@ -268,6 +271,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
             self.watch.wrap(mode);
             self.watch.step(Step::Handshake);
         }
+    }
+
+    pub(crate) fn holding_until_established(
+        mut self,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        if let Some(opening) = &mut self.opening {
+            opening.permit = permit;
+        }
+        self
     }
 
     /// Ready when the stream is established, or has ended before it was.

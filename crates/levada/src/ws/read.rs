@@ -16,8 +16,9 @@ use crate::wakers::Half;
 /// A caller's buffer from this size on is read into straight; for a smaller one we read ahead.
 const DIRECT: usize = 4 * 1024;
 
-/// A frame of which so much is left to come is read by itself, up to the next header.
-const ALONE: usize = 16 * 1024;
+/// A frame of so many bytes is read by itself, up to the next header: to read it apart costs less than
+/// to close the gap in front of it.
+const ALONE: u64 = 16 * 1024;
 
 /// What was read from the carrier and not delivered: at most one read ahead, or the prefix.
 #[derive(Debug, Default)]
@@ -211,42 +212,77 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
         self.inbox.tidy();
     }
 
-    /// Reads from the carrier into the caller's buffer and takes the frames off where they stand.
-    /// Ready with how much payload that gave.
+    /// Reads from the carrier into the caller's buffer and takes the frames off where they stand, as
+    /// long as the carrier gives all that it is asked for. Ready with how much payload that gave.
     fn poll_read_direct(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<usize> {
         let before = buf.filled().len();
-        let left = usize::try_from(self.connection.payload_left()).unwrap_or(usize::MAX);
-        let result = if left >= ALONE && left < buf.remaining() {
-            // With the next header behind it, which the codec keeps: the payload of the frame after
-            // it then also comes to its place at once, and no gap has to be closed.
-            let room = buf.remaining().min(left + MAX_HEADER);
-            let mut part = ReadBuf::new(buf.initialize_unfilled_to(room));
-            let result = ready!(self.io().poll_read(cx, &mut part));
-            let came = part.filled().len();
-            buf.advance(came);
-            result
-        } else {
-            ready!(self.io().poll_read(cx, buf))
-        };
-        let came = buf.filled().len() - before;
-        if !self.came(result, came) {
-            return Poll::Ready(0);
+        loop {
+            let start = buf.filled().len();
+            let most = buf.remaining().min(self.alone());
+            let result = match self.poll_read_part(cx, buf, most) {
+                Poll::Ready(result) => result,
+                Poll::Pending if start > before => break,
+                Poll::Pending => return Poll::Pending,
+            };
+            let came = buf.filled().len() - start;
+            if !self.came(result, came) {
+                break;
+            }
+            let kept = self.take_off(&mut buf.filled_mut()[start..]);
+            buf.set_filled(start + kept);
+            self.watch.facts.bytes.read += kept as u64;
+            if came < most || buf.remaining() < DIRECT || !self.reads() {
+                break;
+            }
         }
-        let piece = &mut buf.filled_mut()[before..];
+        Poll::Ready(buf.filled().len() - before)
+    }
+
+    /// Reads once from the carrier, no more than `most`.
+    fn poll_read_part(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+        most: usize,
+    ) -> Poll<io::Result<()>> {
+        if most == buf.remaining() {
+            return self.io().poll_read(cx, buf);
+        }
+        let mut part = ReadBuf::new(buf.initialize_unfilled_to(most));
+        let result = self.io().poll_read(cx, &mut part);
+        let came = part.filled().len();
+        buf.advance(came);
+        result
+    }
+
+    /// How much is read at once. A large frame is read by itself, with the next header behind it,
+    /// which the codec keeps: the payload of the frame after it then comes to its place at once, and
+    /// no gap has to be closed.
+    fn alone(&self) -> usize {
+        if self.connection.payload_len() < ALONE {
+            return usize::MAX;
+        }
+        let left = usize::try_from(self.connection.payload_left()).unwrap_or(usize::MAX);
+        left.saturating_add(MAX_HEADER)
+    }
+
+    /// Takes the frames off `wire`, and leaves their payload at its beginning. Gives how much that is.
+    fn take_off(&mut self, wire: &mut [u8]) -> usize {
+        let now = self.ticker.now();
         let (mut at, mut kept) = (0, 0);
-        while at < piece.len() {
+        while at < wire.len() {
             if !self.reads() {
-                self.inbox.put(&piece[at..]);
+                self.inbox.put(&wire[at..]);
                 break;
             }
             self.seal();
-            let received = self.connection.handle_wire(self.ticker.now(), &mut piece[at..]);
+            let received = self.connection.handle_wire(now, &mut wire[at..]);
             match received.event {
                 Some(WsEvent::Data(chunk)) => {
                     let payload = at + chunk.payload.start..at + chunk.payload.end;
                     let len = payload.len();
                     if payload.start != kept {
-                        piece.copy_within(payload, kept);
+                        wire.copy_within(payload, kept);
                     }
                     kept += len;
                 }
@@ -255,9 +291,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
             }
             at += received.consumed;
         }
-        buf.set_filled(before + kept);
-        self.watch.facts.bytes.read += kept as u64;
-        Poll::Ready(kept)
+        kept
     }
 
     /// Reads from the carrier into the inbox. Ready when something has happened, with 0: nothing is

@@ -180,22 +180,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
     /// Sends frames whose payload stands in the caller's buffer, several in one call. What a call
     /// has begun of a frame and not finished is kept, since its header is gone.
     fn poll_give_slices(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<usize> {
-        let pieces: [&[u8]; FRAMES] = {
-            let mut chunks = buf.chunks(MAX_FRAME_PAYLOAD);
-            std::array::from_fn(|_| chunks.next().unwrap_or_default())
+        let buf = &buf[..buf.len().min(FRAMES * MAX_FRAME_PAYLOAD)];
+        let head = |len: usize| -> HeaderBytes {
+            Header { fin: true, opcode: Opcode::Binary, mask: None, len: len as u64 }.encode()
         };
-        let head = |piece: &[u8]| -> HeaderBytes {
-            let len = piece.len() as u64;
-            Header { fin: true, opcode: Opcode::Binary, mask: None, len }.encode()
-        };
-        let heads: [HeaderBytes; FRAMES] = pieces.map(head);
-        let slices: [IoSlice<'_>; 2 * FRAMES] = std::array::from_fn(|index| {
-            let piece = pieces[index / 2];
-            IoSlice::new(if index % 2 == 1 || piece.is_empty() { piece } else { &heads[index / 2] })
-        });
-        let frames = buf.len().div_ceil(MAX_FRAME_PAYLOAD).min(FRAMES);
+        // All frames but the last are full.
+        let (full, last) = (head(MAX_FRAME_PAYLOAD), head((buf.len() - 1) % MAX_FRAME_PAYLOAD + 1));
+        let head_of = |piece: &[u8]| if piece.len() == MAX_FRAME_PAYLOAD { &full } else { &last };
+        let mut slices = [IoSlice::new(&[]); 2 * FRAMES];
+        let mut used = 0;
+        for piece in buf.chunks(MAX_FRAME_PAYLOAD) {
+            slices[used] = IoSlice::new(head_of(piece));
+            slices[used + 1] = IoSlice::new(piece);
+            used += 2;
+        }
         let mut sent = loop {
-            match ready!(self.io().poll_write_vectored(cx, &slices[..2 * frames])) {
+            match ready!(self.io().poll_write_vectored(cx, &slices[..used])) {
                 Ok(count) => break count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
@@ -209,10 +209,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
         }
         self.left(sent);
         let mut given = 0;
-        for (piece, head) in pieces.into_iter().zip(&heads) {
+        for piece in buf.chunks(MAX_FRAME_PAYLOAD) {
             if sent == 0 {
                 break;
             }
+            let head = head_of(piece);
             // Counts the frame; the header is the one that has gone.
             let _ = self.connection.begin_frame(piece.len(), &mut mask_key);
             given += piece.len();

@@ -1,14 +1,14 @@
 //! B1-B9: the bytes.
 
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use levada::WsStream;
 use levada::ws::WsOptions;
+use levada::{Role, WsStream};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
-use crate::support::{Over, ROLES, Trickle, pair, read_all, with_peer};
+use crate::support::{Over, Peer, ROLES, Trickle, pair, read_all, with_peer};
 
 fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|index| (index % 251) as u8).collect()
@@ -142,6 +142,109 @@ async fn b7_a_vectored_write_takes_all_slices_in_order() {
     }
 }
 
+/// Counts the calls that write.
+struct Calls<S> {
+    inner: S,
+    writes: usize,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Calls<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Calls<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.writes += 1;
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.writes += 1;
+        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+/// B7, B9: small slices leave in one call, and a server's 16 frames of 64 KiB, too. A client's are
+/// masked on the way, 128 KiB a call.
+#[tokio::test]
+async fn b7_the_carrier_is_called_seldom() {
+    for (role, large) in [(Role::Server, 1), (Role::Client, 8)] {
+        let (near, far) = tokio::io::duplex(3 << 20);
+        let near = Calls { inner: near, writes: 0 };
+        let mut stream = WsStream::after_upgrade(near, [], role, WsOptions::default());
+        let mut peer = Peer::new(far, role);
+        let slices = [&b"one "[..], b"two ", b"three"].map(IoSlice::new);
+        for _ in 0..100 {
+            assert_eq!(stream.write_vectored(&slices).await.unwrap(), 13);
+        }
+        stream.flush().await.unwrap();
+        assert_eq!(stream.get_ref().writes, 1);
+        assert_eq!(peer.next().await.1, b"one two three".repeat(100));
+
+        stream.write_all(&pattern(1 << 20)).await.unwrap();
+        assert_eq!(stream.get_ref().writes - 1, large, "{role:?}");
+        let mut came = Vec::new();
+        while came.len() < 1 << 20 {
+            came.extend(peer.next().await.1);
+        }
+        assert!(came == pattern(1 << 20));
+    }
+}
+
+/// Payload that stands behind others' headers comes to its place whatever the sizes of frames, of the
+/// buffer, and of what the carrier gives at once.
+#[tokio::test]
+async fn b1_frames_of_every_size_are_read_in_place() {
+    let sizes = [1, 5000, 16_383, 16_384, 16_385, 3, 65_535, 65_536, 70_000, 0, 100, 40_000];
+    for role in ROLES {
+        for (room, step) in [(300_000, usize::MAX), (70_000, 10_000), (4096, 4096), (20_000, 7)] {
+            let (near, far) = tokio::io::duplex(1 << 20);
+            let near = Trickle::new(near, step.min(1 << 20));
+            let mut stream = WsStream::after_upgrade(near, [], role, WsOptions::default());
+            let mut peer = Peer::new(far, role);
+            let all = pattern(sizes.iter().sum());
+            let mut rest = &all[..];
+            for size in sizes {
+                peer.send_any(0x82, rest.split_off(..size).unwrap()).await;
+                peer.send(0x8a, b"between").await;
+            }
+            let mut got = Vec::new();
+            let mut room = vec![0; room];
+            while got.len() < all.len() {
+                let count = stream.read(&mut room).await.unwrap();
+                got.extend_from_slice(&room[..count]);
+            }
+            assert!(got == all, "{role:?}, step {step}");
+        }
+    }
+}
+
 /// B8: every call is dropped after one poll, and nothing is lost.
 #[tokio::test]
 async fn b8_cancelled_calls_lose_nothing() {
@@ -204,7 +307,8 @@ async fn b9_small_writes_are_gathered_and_leave() {
     }
 }
 
-/// A large write is sent in frames of at most 64 KiB, so that pings get through.
+/// A large write is sent in frames of at most 64 KiB, so that pings get through; they are counted
+/// (§1.8).
 #[tokio::test]
 async fn b1_frames_have_at_most_64_kib() {
     for role in ROLES {
@@ -231,7 +335,7 @@ async fn b1_frames_have_at_most_64_kib() {
     }
 }
 
-/// The buffered reader shows what has come, piece by piece.
+/// §1.7: the buffered reader shows what has come, piece by piece.
 #[tokio::test]
 async fn b3_a_buffered_reader_works() {
     for over in Over::ALL {

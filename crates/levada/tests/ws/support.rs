@@ -168,6 +168,25 @@ impl Peer {
         self.io.write_all(&frame).await.unwrap();
     }
 
+    /// As [`send`](Self::send), of any length and with a key that shows.
+    pub(crate) async fn send_any(&mut self, first: u8, payload: &[u8]) {
+        let key = if self.masks { vec![0x37, 0xfa, 0x21, 0x3d] } else { Vec::new() };
+        let len = payload.len();
+        let (short, more) = match len {
+            0..126 => (len as u8, Vec::new()),
+            126..65_536 => (126, (len as u16).to_be_bytes().to_vec()),
+            _ => (127, (len as u64).to_be_bytes().to_vec()),
+        };
+        let mask = if self.masks { 0x80 } else { 0 };
+        let masked = payload
+            .iter()
+            .enumerate()
+            .map(|(index, byte)| byte ^ key.get(index % 4).copied().unwrap_or_default());
+        let masked: Vec<u8> = masked.collect();
+        let frame = [&[first, mask | short][..], &more, &key, &masked].concat();
+        self.io.write_all(&frame).await.unwrap();
+    }
+
     pub(crate) fn frame(&self, first: u8, payload: &[u8]) -> Vec<u8> {
         assert!(payload.len() < 126);
         let mask = if self.masks { 0x80 } else { 0 };
