@@ -2,21 +2,30 @@
 //! TLS ends here or goes through untouched, and who is for none of them is refused with the name told.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
-use crate::harness::{Backend, Client, Pki, Serve, Server, VERSIONS, levada};
+use crate::harness::{Backend, Caller, Foreign, Host, Pki, Serve, Visitor, free, levada};
 
-/// An address that was free a moment ago.
-fn free() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+/// A client that asks for this name, verifies another one, and offers this protocol.
+fn visit(
+    pki: &Pki,
+    on: SocketAddr,
+    (program, version): (Foreign, &str),
+    name: &str,
+    protocol: Option<&str>,
+) -> Visitor {
+    let word = if program == Foreign::OpenSsl { "-alpn" } else { "--alpn" };
+    let words: Vec<_> = protocol.into_iter().flat_map(|protocol| [word, protocol]).collect();
+    let (name, verified) = (Some(name), Some("localhost"));
+    program.client(pki, on, version, Caller { name, verified, own: None, words: &words })
 }
 
 #[test]
 fn by_name_and_by_protocol() {
     let (here, there) = (Pki::new(), Pki::new());
     let (named, mqtt) = (Backend::new(), Backend::new());
-    for version in VERSIONS {
-        let behind = Server::reversing(&there, version);
+    for peer @ (program, version) in Foreign::EACH {
+        let behind = program.server(&there, version, Host::default());
         let on = free();
         let text = format!(
             r#"
@@ -50,43 +59,44 @@ to = "{mqtt}"
         // One line for each route.
         let mut serve = Serve::config(&config, 3);
 
-        for (backend, args) in [
-            (&named, &["-servername", "one.example"][..]),
-            (&named, &["-servername", "a.one.example", "-alpn", "h2"]),
-            (&mqtt, &["-servername", "x.example", "-alpn", "mqtt"]),
+        for (backend, name, protocol) in [
+            (&named, "one.example", None),
+            (&named, "a.one.example", Some("h2")),
+            (&mqtt, "x.example", Some("mqtt")),
         ] {
-            let mut client = Client::start(&here, on, version, args);
-            client.write(b"hello\n");
+            let mut visitor = visit(&here, on, peer, name, protocol).running;
+            visitor.write(b"hello\n");
             let mut stream = backend.accept();
             let mut said = [0; 6];
             stream.read_exact(&mut said).unwrap();
             assert_eq!(&said, b"hello\n");
             stream.write_all(b"welcome\n").unwrap();
-            assert_eq!(client.stdout.line().as_deref(), Some("welcome"));
+            assert_eq!(visitor.stdout.line().as_deref(), Some("welcome"), "{peer:?} {name}");
             drop(stream);
-            client.finish();
+            visitor.finish();
             serve.ended();
         }
 
-        let mut client = Client::start(&there, on, version, &["-servername", "two.example"]);
-        client.write(b"hello\n");
-        assert_eq!(client.stdout.line().as_deref(), Some("olleh"), "verified by the other's CA");
-        client.finish();
+        let mut visitor = visit(&there, on, peer, "two.example", None).running;
+        visitor.write(b"hello\n");
+        let answer = visitor.stdout.take(behind.answer().len());
+        assert_eq!(answer, behind.answer(), "{peer:?}: verified by the other's CA");
+        visitor.finish();
         let record = serve.next("ended");
         assert_eq!(record["to"], format!("tcp://{}", behind.address));
         assert_eq!(record["client"]["facts"]["plain"], "pass_through");
         assert_eq!(record["client"]["facts"]["tls"]["sni"], "two.example");
 
-        for (args, alert) in [
-            (&["-servername", "three.example"][..], "unrecognized_name (112)"),
-            (&["-servername", "three.example", "-alpn", "h2"], "no_application_protocol (120)"),
+        for (protocol, alert, told_as) in [
+            (None, 112, "unrecognized_name (112)"),
+            (Some("h2"), 120, "no_application_protocol (120)"),
         ] {
-            let mut client = Client::start(&here, on, version, args);
-            assert_eq!(client.stdout.line(), None);
+            let visitor = visit(&here, on, peer, "three.example", protocol);
+            assert_eq!(visitor.alert(), alert, "{peer:?}");
             let record = serve.next("ended");
             assert_eq!(record["to"], serde_json::Value::Null);
             let told = record["client"].to_string();
-            assert!(told.contains("three.example") && told.contains(alert), "{told}");
+            assert!(told.contains("three.example") && told.contains(told_as), "{told}");
         }
         let (code, records) = serve.stop();
         assert_eq!(code, 0, "{records:?}");

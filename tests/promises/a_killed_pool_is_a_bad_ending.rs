@@ -1,16 +1,15 @@
-//! A pool, a client of it, or the peer that is killed (SIGKILL) harms nobody else: what was under way
-//! ends with a type and never as a clean end, and what comes next works.
+//! A pool or its peer that is killed (SIGKILL) harms nobody else: what was under way ends with a type and
+//! never as a clean end, and what comes next works.
 
-use std::io::{Read as _, Write as _};
-use std::os::unix::net::UnixStream;
+use std::io::Read as _;
+use std::net::TcpStream;
 
+use levada_pool::wire::{ErrorCode, Facilities};
+use levada_pool::{Client, PoolError, TlsRequest, blocking};
 use rustix::process::Signal;
+use tokio::task::JoinSet;
 
-use levada_pool::wire::body::Ping;
-
-use crate::harness::{
-    Backend, PATIENCE, Pki, Pool, Serve, Server, compile_client, connect, digits,
-};
+use crate::harness::{Backend, Pki, Pool, Serve, Server, assert_same, connect, digits};
 
 #[test]
 fn streams_end_and_the_next_ones_find_the_new_pool() {
@@ -53,27 +52,33 @@ fn streams_under_load_end_as_bad_ones() {
     let pool = Pool::start(&pki);
     let mut serve = Serve::start(["--listen", &pool.url("127.0.0.1:0"), "--to", "echo:"]);
     let address = format!("tls://{}", serve.address());
-    // More than comes through until the pool is killed: nobody is done by then.
-    let all = digits(256 << 20);
+    // More than all buffers on the way hold: who is not read from is not done.
+    let all = digits(64 << 20);
     let mut clients: Vec<_> = (0..4)
         .map(|_| {
-            let mut client = connect(&address, ["--ca", &pki.ca]).start();
+            let (came, stdout) = std::io::pipe().unwrap();
+            let mut client = connect(&address, ["--ca", &pki.ca]).stdout(stdout).start();
             let feeding = client.feed(all.clone());
-            (client, feeding)
+            (client, feeding, came)
         })
         .collect();
-    for (client, _) in &mut clients {
-        assert_eq!(client.stdout.take(1 << 20), all[..1 << 20]);
+    let mut first = vec![0; 1 << 20];
+    for (_, _, came) in &mut clients {
+        came.read_exact(&mut first).unwrap();
+        assert_same(&first, &all[..1 << 20]);
     }
     pool.process.signal(Signal::KILL);
-    for (mut client, feeding) in clients {
+    for (client, feeding, mut came) in clients {
         // All that came is right, and it is no end.
-        let rest = client.stdout.rest();
-        let begun = &all[1 << 20..];
-        assert!(rest.len() < begun.len() && rest == begun[..rest.len()]);
+        let (mut rest, begun) = (Vec::new(), &all[1 << 20..]);
+        came.read_to_end(&mut rest).unwrap();
+        assert!(rest.len() < begun.len(), "{} bytes, and so nobody was cut", rest.len());
+        assert_same(&rest, &begun[..rest.len()]);
         assert_eq!(client.wait().code(), 3);
         drop(feeding.join().unwrap());
-        assert_eq!(serve.next("ended")["client"]["clean"], false);
+        let record = serve.next("ended");
+        assert_eq!(record["client"]["clean"], false, "{record}");
+        assert_eq!(record["client"]["blame"], "local", "{record}");
     }
     drop(pool);
     let _again = Pool::start(&pki);
@@ -82,90 +87,38 @@ fn streams_under_load_end_as_bad_ones() {
 }
 
 #[test]
-fn a_process_that_is_killed_takes_its_session_along() {
-    let pki = Pki::new();
-    let mut pool = Pool::start(&pki);
-    let program = compile_client(&pki);
-    let mut server = Serve::tls(&pki, "echo:");
-    let silent = Backend::new();
-    let start = |port: u16| pool.client(&program, port, "localhost").start();
-    let mut bystander = start(server.address().port());
-    assert_eq!(bystander.stderr.line().as_deref(), Some("protected, with localhost"));
-
-    let shaking = start(silent.address.port());
-    let mut far = silent.accept();
-    // The hello has come: the pool has the connection, and waits.
-    far.read_exact(&mut [0; 5]).unwrap();
-    shaking.signal(Signal::KILL);
-    let _ = far.read_to_end(&mut Vec::new());
-    let mut talking = start(server.address().port());
-    let feeding = talking.feed(digits(64 << 20));
-    talking.stdout.take(1 << 20);
-    talking.signal(Signal::KILL);
-    drop(feeding.join().unwrap());
-    // A process that had read all that came ends its Unix socket as one that closes it: only what it
-    // leaves unread tells the pool more. So its session ends, cleanly or not.
-    server.next("ended");
-
-    bystander.write(b"alive");
-    assert_eq!(bystander.stdout.take(5), b"alive");
-    assert_eq!(bystander.finish().code(), 0);
-    // None is left: the stop waits for nobody.
-    pool.process.signal(Signal::TERM);
-    pool.hear("stopped, with all sessions ended");
-    assert_eq!(pool.process.wait().code(), 0);
-}
-
-/// The states of the message flow in which a client can be killed: how far it takes its STARTTLS.
-#[test]
-fn a_client_at_any_state_costs_only_itself() {
+fn requests_under_way_are_told_and_the_next_one_finds_the_new_pool() {
     let pki = Pki::new();
     let pool = Pool::start(&pki);
-    let server = Serve::tls(&pki, "echo:");
     let silent = Backend::new();
-    let mut bystander = pool.speaker();
-    let far = std::net::TcpStream::connect(server.address()).unwrap();
-    bystander.ask_for_tls(&far, false, 1);
-    let mut plain = bystander.finish_tls();
-
-    // In the middle of a packet.
-    let mut killed = pool.speaker();
-    killed.stream.write_all(&[0; 100]).unwrap();
-    drop(killed);
-    // While the pool shakes hands with a peer who says nothing.
-    let mut killed = pool.speaker();
-    let near = std::net::TcpStream::connect(silent.address).unwrap();
-    killed.ask_for_tls(&near, false, 2);
-    let mut far = silent.accept();
-    drop((killed, near));
-    // The pool gives the connection up: the peer sees its end behind the hello.
-    far.set_read_timeout(Some(PATIENCE)).unwrap();
-    let _ = far.read_to_end(&mut Vec::new());
-    // While the pool waits for the plaintext socket.
-    let mut killed = pool.speaker();
-    let near = std::net::TcpStream::connect(server.address()).unwrap();
-    killed.ask_for_tls(&near, false, 3);
-    assert!(matches!(killed.hear().message, levada_pool::wire::Message::PlaintextConnect(_)));
-    drop((killed, near));
-    // While it is protected.
-    let mut killed = pool.speaker();
-    let near = std::net::TcpStream::connect(server.address()).unwrap();
-    killed.ask_for_tls(&near, false, 4);
-    let mut orphan = killed.finish_tls();
-    drop((killed, near));
-    // Nothing is left for it: its session ends.
-    let _ = orphan.read_to_end(&mut Vec::new());
-
-    assert_alive(&mut bystander, &mut plain);
-}
-
-fn assert_alive(speaker: &mut crate::harness::Speaker, plain: &mut UnixStream) {
-    let asked = speaker.ask(levada_pool::wire::Message::Ping(Ping::default()), None);
-    assert_eq!(speaker.hear().request, asked);
-    plain.write_all(b"alive\n").unwrap();
-    let mut answer = [0; 6];
-    plain.read_exact(&mut answer).unwrap();
-    assert_eq!(&answer, b"alive\n");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = Client::at(&pool.socket);
+        let mut waiting = JoinSet::new();
+        let mut far = Vec::new();
+        for _ in 0..32 {
+            let network = TcpStream::connect(silent.address).unwrap();
+            let client = client.clone();
+            waiting.spawn(async move {
+                let request = TlsRequest::client("localhost").unwrap();
+                client.start_tls(network, &request).await.map(drop)
+            });
+            // The hello has come: the pool has the connection, and waits.
+            let mut peer = silent.accept();
+            peer.read_exact(&mut [0; 5]).unwrap();
+            far.push(peer);
+        }
+        let mut alone = blocking::Client::connect(&pool.socket).unwrap();
+        pool.process.signal(Signal::KILL);
+        while let Some(ended) = waiting.join_next().await {
+            assert_eq!(ended.unwrap(), Err(PoolError::Gone));
+        }
+        let error = alone.ping(Facilities::NONE).unwrap_err();
+        assert_eq!((&error, error.code()), (&PoolError::Gone, Some(ErrorCode::ClientDisconnect)));
+        drop(pool);
+        let _again = Pool::start(&pki);
+        client.ping(Facilities::STARTTLS).await.unwrap();
+    });
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use crate::harness::{Backend, PATIENCE, Pki, Serve, status};
+use crate::harness::{Backend, Memory, PATIENCE, Pki, Serve};
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
@@ -19,10 +19,10 @@ const STANDSTILL: Duration = Duration::from_millis(300);
 
 /// Scratch buffers of a thread, on either side of a layer.
 const SCRATCH: u64 = 2 * 256 * KIB;
-/// Read from one side, and not yet taken by the other; one direction.
+/// Read from one side, and not yet taken by the other, sealed or not; one direction.
 const LEFT_OVER: u64 = 256 * KIB;
-/// Sealed, and not yet taken by the transport, with what the records add; one direction.
-const SEALED: u64 = 130 * KIB;
+/// What the records of that add; one direction.
+const RECORDS: u64 = 2 * KIB;
 /// The beginning of a record whose rest has not come; one direction.
 const RECORD: u64 = 18 * KIB;
 /// What the allocator keeps beside what is in use, and what else a process does meanwhile.
@@ -30,7 +30,7 @@ const SLACK: u64 = 2 * MIB;
 
 /// The most that a process grows by.
 const fn bound(threads: u64, streams: u64) -> u64 {
-    SLACK + threads * SCRATCH + streams * 2 * (LEFT_OVER + SEALED + RECORD)
+    SLACK + threads * SCRATCH + streams * 2 * (LEFT_OVER + RECORDS + RECORD)
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn as_the_page_says() {
         SLACK / MIB,
         SCRATCH / KIB,
         LEFT_OVER / KIB,
-        SEALED / KIB,
+        RECORDS / KIB,
         RECORD / KIB
     );
     levada_testkit::docs::assert_rendered(
@@ -52,19 +52,28 @@ fn as_the_page_says() {
 
 #[test]
 fn of_the_client() {
-    paused(2, Way::Down);
+    paused(2, Way::Down, "tls");
 }
 
 #[test]
 fn of_the_target() {
-    paused(2, Way::Up);
+    paused(2, Way::Up, "tls");
+}
+
+/// In frames, no more waits for the transport than in records.
+#[test]
+fn of_a_websocket() {
+    for way in [Way::Down, Way::Up] {
+        paused(2, way, "ws");
+        paused(2, way, "wss");
+    }
 }
 
 #[test]
 fn of_many() {
     if levada_testkit::skip::slow_runs("of_many") {
         for way in [Way::Down, Way::Up] {
-            paused(16, way);
+            paused(16, way, "tls");
         }
     }
 }
@@ -77,11 +86,19 @@ enum Way {
     Up,
 }
 
-/// Sends through two bridges, of which one puts TLS on and the other takes it off: either is measured.
-fn paused(streams: u64, way: Way) {
+/// Sends through two bridges, of which one puts this layer on and the other takes it off: either is
+/// measured.
+fn paused(streams: u64, way: Way, layer: &str) {
     let (pki, backend) = (Pki::new(), Backend::new());
-    let inner = Serve::tls(&pki, &backend.url());
-    let outer = ["--listen", "tcp://127.0.0.1:0", "--to", &inner.tls_url(), "--ca", &pki.ca];
+    let (listen, to) = (format!("{layer}://127.0.0.1:0"), backend.url());
+    let (mut inner, mut outer) = (vec!["--listen", &listen, "--to", &to], Vec::new());
+    if layer != "ws" {
+        inner.extend(["--cert", &pki.localhost]);
+        outer.extend(["--ca", &pki.ca]);
+    }
+    let inner = Serve::start(inner);
+    let to = format!("{layer}://{}", inner.address());
+    outer.extend(["--listen", "tcp://127.0.0.1:0", "--to", &to]);
     let outer = Serve::start(outer);
     let pair = || {
         let client = outer.dial();
@@ -154,28 +171,5 @@ fn read_all(mut stream: TcpStream, total: u64, may_go: &Receiver<()>) {
             0 => break assert_eq!(got, total),
             count => got += count as u64,
         }
-    }
-}
-
-/// The memory of a process from one moment on.
-struct Memory {
-    process: u32,
-    before: u64,
-}
-
-impl Memory {
-    fn of(process: u32) -> Self {
-        // Its peak is measured from here on: proc_pid_clear_refs(5).
-        std::fs::write(format!("/proc/{process}/clear_refs"), "5").unwrap();
-        Self { process, before: status(process, "VmRSS:") * KIB }
-    }
-
-    /// Bytes by which its peak lies above where it was, all pages counted.
-    fn growth(&self) -> u64 {
-        (status(self.process, "VmHWM:") * KIB).saturating_sub(self.before)
-    }
-
-    fn threads(&self) -> u64 {
-        status(self.process, "Threads:")
     }
 }

@@ -4,8 +4,10 @@
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use levada_pool::wire::body::Ping;
+use levada_testkit::skip::cannot_run;
+use rustix::process::{Resource, getrlimit};
 
-use crate::harness::{Pki, Pool};
+use crate::harness::{Pki, Pool, Server, compile_client};
 
 fn status(pool: &Pool, line: &str) -> String {
     let path = format!("/proc/{}/status", pool.process.id());
@@ -37,6 +39,62 @@ fn rights_are_gone_before_the_first_client() {
     }
     let mode = std::fs::metadata(&pool.socket).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+}
+
+/// What the log says of the pool's memory.
+fn told_of_memory(pool: &mut Pool) -> String {
+    loop {
+        let record = pool.next("hardened");
+        if record["right"] == "memory locked" {
+            return record["state"].as_str().unwrap().to_owned();
+        }
+    }
+}
+
+/// It has all that it needs, whatever it may lock.
+fn serves(pki: &Pki, pool: &Pool) {
+    let server = Server::reversing(pki, "-tls1_3");
+    let client = pool.client(&compile_client(pki), server.address.port(), "localhost");
+    let mut client = client.start();
+    client.write(b"hello\n");
+    assert_eq!(client.stdout.take(6), b"olleh\n");
+}
+
+/// Whether this process could lock as much memory as it likes: without a limit, or with the right to
+/// raise it (CAP_SYS_RESOURCE) or not to heed it (CAP_IPC_LOCK).
+fn may_lock() -> bool {
+    let rights = std::fs::read_to_string("/proc/self/status").unwrap();
+    let rights = rights.lines().find_map(|line| line.strip_prefix("CapEff:")).unwrap().trim();
+    let rights = u64::from_str_radix(rights, 16).unwrap();
+    getrlimit(Resource::Memlock).maximum.is_none() || rights & (1 << 14 | 1 << 24) != 0
+}
+
+#[test]
+fn memory_is_locked_where_no_limit_binds() {
+    let test = "memory_is_locked_where_no_limit_binds";
+    if !may_lock() {
+        return cannot_run(test, "RLIMIT_MEMLOCK binds this process, and it may not raise it");
+    }
+    let pki = Pki::new();
+    let mut pool = Pool::start(&pki);
+    assert_eq!(told_of_memory(&mut pool), "all");
+    let locked = |pool: &Pool| status(pool, "VmLck").replace(" kB", "").parse::<u64>().unwrap();
+    let before = locked(&pool);
+    assert!(before > 1000, "{before} KiB");
+    serves(&pki, &pool);
+    // What it has taken since is locked as well: all that it can write to.
+    let data = status(&pool, "VmData").replace(" kB", "").parse::<u64>().unwrap();
+    assert!(locked(&pool) >= data, "{} of {data} KiB", locked(&pool));
+}
+
+#[test]
+fn a_limit_of_locked_memory_is_named() {
+    let pki = Pki::new();
+    let mut pool = Pool::start_within(&pki, "-l 64");
+    let told = told_of_memory(&mut pool);
+    assert_eq!(told, "none, the limit is 65536 bytes (raise it: LimitMEMLOCK=infinity)");
+    assert_eq!(status(&pool, "VmLck"), "0 kB");
+    serves(&pki, &pool);
 }
 
 #[test]

@@ -9,7 +9,8 @@ use levada::{Options, SignatureScheme};
 use rcgen::SigningKey as _;
 use tokio::sync::Semaphore;
 
-use crate::harness::{Client, PATIENCE, Pki, Running, Signed, VERSIONS};
+use crate::harness::library::key;
+use crate::harness::{Caller, Foreign, Library, PATIENCE, Pki, Visitor};
 
 /// Clients that wait for a signature at once.
 const WAITING: usize = 12;
@@ -23,35 +24,39 @@ fn patient() -> Options {
 }
 
 /// Clients of `server` whose handshakes wait for the signer, as it says in `asked`.
-fn waiting(pki: &Pki, server: &Signed, version: &str, asked: &Receiver<()>) -> Vec<Running> {
+fn waiting(
+    pki: &Pki,
+    server: &Library,
+    (program, version): (Foreign, &str),
+    asked: &Receiver<()>,
+) -> Vec<Visitor> {
     let start = |_| {
-        let mut client = Client::start(pki, server.address, version, &[]);
-        client.write(b"at last\n");
+        let visitor = program.client(pki, server.address, version, Caller::default());
         asked.recv_timeout(PATIENCE).expect("the signer is asked");
-        client
+        visitor
     };
     (0..WAITING).map(start).collect()
 }
 
-/// Both versions shake hands, talk and end, with a key that is at hand.
+/// All others shake hands, talk and end, with a key that is at hand.
 #[track_caller]
-fn assert_others_are_served(pki: &Pki, server: &Signed) {
-    for version in VERSIONS {
-        let mut client = Client::start(pki, server.address, version, &Signed::ORDINARY);
-        client.write(b"hello\n");
-        assert_eq!(client.stdout.line().as_deref(), Some("hello"), "{version}");
-        assert_eq!(client.finish().code(), 0, "{version}");
+fn assert_others_are_served(pki: &Pki, server: &Library) {
+    for (program, version) in Foreign::EACH {
+        let caller = Caller { name: Some(Library::ORDINARY), ..Caller::default() };
+        let mut visitor = program.client(pki, server.address, version, caller);
+        assert!(visitor.is_echoed(), "{program:?} {version}");
+        visitor.leave();
         let ended = server.ended();
-        assert!(ended.is_clean(), "{version}: {ended}");
+        assert!(ended.is_clean(), "{program:?} {version}: {ended}");
     }
 }
 
 /// Those who have waited are served.
 #[track_caller]
-fn assert_served(server: &Signed, waiting: Vec<Running>) {
-    for mut client in waiting {
-        assert_eq!(client.stdout.line().as_deref(), Some("at last"));
-        assert_eq!(client.finish().code(), 0);
+fn assert_served(server: &Library, waiting: Vec<Visitor>) {
+    for mut visitor in waiting {
+        assert!(visitor.is_echoed());
+        visitor.leave();
         let ended = server.ended();
         assert!(ended.is_clean(), "{ended}");
     }
@@ -59,9 +64,9 @@ fn assert_served(server: &Signed, waiting: Vec<Running>) {
 
 #[test]
 fn who_waits_to_sign() {
-    for version in VERSIONS {
+    for peer in Foreign::EACH {
         let pki = Pki::new();
-        let (key, gate) = (Arc::new(Signed::key(&pki)), Arc::new(Semaphore::new(0)));
+        let (key, gate) = (Arc::new(key(&pki.localhost)), Arc::new(Semaphore::new(0)));
         let (sender, asked) = channel();
         let open = gate.clone();
         let signer = move |_: SignatureScheme, message: Vec<u8>| {
@@ -72,8 +77,8 @@ fn who_waits_to_sign() {
                 Ok(key.sign(&message)?)
             }
         };
-        let server = Signed::start(&pki, signer, patient());
-        let mut waiting = waiting(&pki, &server, version, &asked);
+        let server = Library::signed(&pki, signer, patient());
+        let mut waiting = waiting(&pki, &server, peer, &asked);
         assert_others_are_served(&pki, &server);
         // One of them goes: what is signed for it is for nobody, and harms nobody.
         drop(waiting.remove(0));
@@ -87,10 +92,10 @@ fn who_waits_to_sign() {
 
 #[test]
 fn who_blocks_its_thread_to_sign() {
-    for version in VERSIONS {
+    for peer in Foreign::EACH {
         let pki = Pki::new();
         let (key, gate) =
-            (Arc::new(Signed::key(&pki)), Arc::new((Mutex::new(false), Condvar::new())));
+            (Arc::new(key(&pki.localhost)), Arc::new((Mutex::new(false), Condvar::new())));
         let (sender, asked) = channel();
         let open = gate.clone();
         let signer = move |_: SignatureScheme, message: Vec<u8>| {
@@ -102,8 +107,8 @@ fn who_blocks_its_thread_to_sign() {
                 Ok(key.sign(&message)?)
             }
         };
-        let server = Signed::start(&pki, signer, patient());
-        let waiting = waiting(&pki, &server, version, &asked);
+        let server = Library::signed(&pki, signer, patient());
+        let waiting = waiting(&pki, &server, peer, &asked);
         assert_others_are_served(&pki, &server);
         *gate.0.lock().unwrap() = true;
         gate.1.notify_all();

@@ -1,7 +1,7 @@
 //! An OCSP response is stapled to the certificate for a client that asks for it, and a staple that a
 //! server shows us is in the facts.
 
-use crate::harness::{Command, Finished, Pki, Serve, Server, VERSIONS, connect, levada};
+use crate::harness::{Command, Finished, Gnutls, Pki, Serve, Server, VERSIONS, connect, levada};
 
 /// A certificate of an authority of its own, made by OpenSSL, and what that says of it.
 struct Stapled {
@@ -57,7 +57,7 @@ fn stapled(pki: &Pki, revoked: bool) -> Stapled {
 }
 
 #[test]
-fn to_openssl_which_verifies_it() {
+fn to_openssl_and_gnutls_which_verify_it() {
     let pki = Pki::new();
     let Stapled { ca, identity, staple } = stapled(&pki, false);
     for version in VERSIONS {
@@ -74,12 +74,29 @@ fn to_openssl_which_verifies_it() {
             assert!(said.contains(words), "{version}: {said}");
         }
         // GnuTLS judges it, too, and ends where it is not good.
-        let address = serve.address();
-        let judge = Command::new("gnutls-cli")
-            .args([&address.ip().to_string(), "--port", &address.port().to_string()])
-            .args(["--verify-hostname", "localhost", "--x509cafile", &ca, "--ocsp"])
-            .run(b"");
-        assert_eq!(judge.code(), 0, "{}", String::from_utf8_lossy(&judge.stdout));
+        let theirs = Pki { ca: ca.clone(), ..Pki::new() };
+        let version = gnutls(version);
+        let judge = Gnutls::command(&theirs, serve.address(), version, "localhost");
+        let judge = judge.args(["--ocsp"]).run(b"");
+        assert_eq!(judge.code(), 0, "{version}: {}", String::from_utf8_lossy(&judge.stdout));
+    }
+}
+
+/// What GnuTLS calls the version.
+fn gnutls(version: &str) -> &'static str {
+    if version == "-tls1_2" { "VERS-TLS1.2" } else { "VERS-TLS1.3" }
+}
+
+#[test]
+fn to_gnutls_which_refuses_who_is_revoked_by_it() {
+    let pki = Pki::new();
+    let Stapled { ca, identity, staple } = stapled(&pki, true);
+    let listen = ["--listen", "tls://127.0.0.1:0", "--cert", &identity, "--ocsp", &staple];
+    let serve = Serve::start([&listen[..], &["--to", "echo:"]].concat());
+    let theirs = Pki { ca, ..Pki::new() };
+    for (version, _) in Gnutls::VERSIONS {
+        let judge = Gnutls::command(&theirs, serve.address(), version, "localhost").run(b"");
+        assert_eq!(judge.code(), 1, "{version}: {}", String::from_utf8_lossy(&judge.stdout));
     }
 }
 
@@ -93,18 +110,22 @@ fn to_our_client_which_tells_it() {
             let pki = Pki { localhost: identity.clone(), ..Pki::new() };
             let words = ["-rev", "-status_file", &staple];
             let server = Server::start(&pki, version, &words);
-            let client = connect(&server.url(), ["--ca", &ca]).run(b"");
-            assert_eq!(client.code(), 0, "{}", client.stderr);
-            let told = client.ended()["facts"]["tls"]["staple"].clone();
-            assert_eq!(
-                (&told["status"], &told["bytes"]),
-                (&status.into(), &bytes.into()),
-                "{told}"
-            );
-            assert_eq!(told["serial"], "1234");
-            let [this, next] =
-                ["this_update", "next_update"].map(|key| told[key].as_i64().unwrap());
-            assert_eq!(next - this, 7 * 24 * 3600, "{told}");
+            let other = Gnutls::server(gnutls(version), &identity);
+            // By itself it serves no response that it finds fault with.
+            let stapling = ["--ocsp-response", &staple, "--ignore-ocsp-response-errors"];
+            let other = other.args(stapling);
+            let (_other, other) = Gnutls::listen(other);
+            for url in [server.url(), format!("tls://{other}")] {
+                let client = connect(&url, ["--ca", &ca]).run(b"");
+                assert_eq!(client.code(), 0, "{}", client.stderr);
+                let told = client.ended()["facts"]["tls"]["staple"].clone();
+                let what = (&told["status"], &told["bytes"]);
+                assert_eq!(what, (&status.into(), &bytes.into()), "{told}");
+                assert_eq!(told["serial"], "1234");
+                let [this, next] =
+                    ["this_update", "next_update"].map(|key| told[key].as_i64().unwrap());
+                assert_eq!(next - this, 7 * 24 * 3600, "{told}");
+            }
         }
     }
 }

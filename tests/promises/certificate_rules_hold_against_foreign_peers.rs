@@ -1,54 +1,136 @@
 //! Each rule about certificates lets the right peer in and refuses the wrong one, with the alert that
 //! fits, on both sides and in both versions of TLS, whether the peer is OpenSSL or GnuTLS.
 
+use levada::ShownCertificate;
+use rcgen::SanType;
 use serde_json::Value;
 
-use crate::harness::{Client, Command, Gnutls, Pki, Serve, Server, VERSIONS, connect, levada};
+use crate::harness::library::identity;
+use crate::harness::{Caller, Command, Foreign, Host, Pki, Serve, connect, levada};
 
-/// One rule: the words that let the peer in, the words that refuse it, the code of that ending, the
-/// check that fails, and the alert as OpenSSL names it.
-type Rule = ([String; 2], [String; 2], &'static str, &'static str, &'static str);
+const SERIAL: u64 = 18;
 
-/// The rules for a peer with the pin `pin` and the name `name`; `serial` is that of its certificate.
-/// The words begin with `prefix`.
-fn rules(pki: &Pki, prefix: &str, pin: &str, name: &str, serial: u64) -> Vec<Rule> {
-    let word = |word: &str, value: &str| [format!("--{prefix}{word}"), value.to_owned()];
-    let zeros = "cert:".to_owned() + &"00".repeat(32);
+/// A rule: the options that let the peer in, those that refuse it, the code of that ending, the check
+/// that fails, and the alert that the peer is sent.
+struct Rule {
+    right: Vec<String>,
+    wrong: Vec<String>,
+    code: &'static str,
+    check: &'static str,
+    alert: u8,
+}
+
+const FATAL: &str = "ERR_TLS_FATAL_ERROR";
+
+/// Makes rules for a server, or for a client: their words begin with `client-`.
+struct Words<'a> {
+    pki: &'a Pki,
+    prefix: &'static str,
+}
+
+impl Words<'_> {
+    fn options(&self, words: &[(&str, &str)]) -> Vec<String> {
+        let option = |&(word, value): &(&str, &str)| {
+            let word = match (word, self.prefix) {
+                ("danger-ignore", "client-") => "--danger-ignore-client".to_owned(),
+                ("danger-ignore", _) => "--danger-ignore".to_owned(),
+                (word, prefix) => format!("--{prefix}{word}"),
+            };
+            [word, value.to_owned()]
+        };
+        words.iter().flat_map(option).collect()
+    }
+
+    /// A rule that is these words beside the authority.
+    fn with(
+        &self,
+        right: &[(&str, &str)],
+        wrong: &[(&str, &str)],
+        (code, check, alert): (&'static str, &'static str, u8),
+    ) -> Rule {
+        let ca = [("ca", self.pki.ca.as_str())];
+        let [right, wrong] = [right, wrong].map(|words| self.options(&[&ca, words].concat()));
+        Rule { right, wrong, code, check, alert }
+    }
+
+    fn san(&self, right: &str, wrong: &str) -> Rule {
+        self.with(&[("san", right)], &[("san", wrong)], ("refused_san", "san", 49))
+    }
+}
+
+/// Peers, each with a file for its certificate and key, and the rules about it.
+fn peers(pki: &Pki, prefix: &'static str) -> [(String, Vec<Rule>); 2] {
+    let named = |file: &str, uri: &str| {
+        pki.identity(file, &["localhost", "one.hosts.example", "127.0.0.1"], |params| {
+            params.subject_alt_names.push(SanType::URI(uri.try_into().unwrap()));
+            params.serial_number = Some(SERIAL.into());
+        })
+    };
+    let words = Words { pki, prefix };
+    let workload = named("workload.pem", "spiffe://example.org/web/1");
+    let site = named("site.pem", "https://example.org/a");
+    let rules = rules(&words, &workload);
+    let uri = words.san("uri:https://example.org/a", "uri:https://example.org/b");
+    [(workload, rules), (site, vec![uri])]
+}
+
+/// The rules about who has the identity in `file`, but for those about other URIs.
+fn rules(words: &Words<'_>, file: &str) -> Vec<Rule> {
+    let Words { pki, prefix } = words;
+    let certificate = identity(file);
+    let ShownCertificate::Read(facts) = certificate.certificate() else { panic!("it is read") };
+    let spki = format!("spki:{}", facts.spki_pin);
+    let told = Command::new("openssl")
+        .args(["x509", "-noout", "-fingerprint", "-sha256", "-in", file])
+        .run(b"");
+    let told = String::from_utf8(told.stdout).unwrap();
+    let (_, fingerprint) = told.trim().split_once('=').expect("it tells the fingerprint");
+    let cert = format!("cert:{fingerprint}");
+    let other_key = format!("spki:{}=", "A".repeat(43));
+    let other_cert = format!("cert:{}", "00".repeat(32));
+
     let good = pki.crl(&format!("{prefix}good.pem"), &[99]);
-    let bad = pki.crl(&format!("{prefix}bad.pem"), &[99, serial]);
-    // By an authority of the same name, with another key.
-    let stranger = Pki::new();
-    let list = std::fs::read_to_string(stranger.crl("list.pem", &[])).unwrap();
-    let unlisted = pki.folder.write(&format!("{prefix}other.pem"), &list);
+    let bad = pki.crl(&format!("{prefix}bad.pem"), &[99, SERIAL]);
+    // Of an authority of the same name, with another key.
+    let other = Pki::new();
+    let copy = |name: &str, file: &str| {
+        pki.folder.write(&format!("{prefix}{name}"), &std::fs::read_to_string(file).unwrap())
+    };
+    let unlisted = copy("unlisted.pem", &other.crl("list.pem", &[]));
+    let namesake = copy("namesake.pem", &other.ca);
+
+    let pin = |right: &str, wrong: &str| {
+        words.with(&[("pin", right)], &[("pin", wrong)], ("refused_pin", "pin", 49))
+    };
+    let crl = |wrong: &str, alert| {
+        words.with(&[("crl", &good)], &[("crl", wrong)], (FATAL, "revocation", alert))
+    };
+    let (past, present) =
+        (("verify-time", "1970-01-31T12:00:00Z"), ("verify-time", "2030-01-31T12:00:00Z"));
     vec![
-        (word("pin", pin), word("pin", &zeros), "refused_pin", "pin", "access denied"),
-        (
-            word("san", &format!("dns:{name}")),
-            word("san", "spiffe://prod.example/web"),
-            "refused_san",
-            "san",
-            "access denied",
-        ),
-        (
-            word("crl", &good),
-            word("crl", &bad),
-            "ERR_TLS_FATAL_ERROR",
-            "revocation",
-            "certificate revoked",
-        ),
-        (
-            word("verify-time", "2030-01-31T12:00:00Z"),
-            word("verify-time", "1970-01-31T12:00:00Z"),
-            "ERR_TLS_FATAL_ERROR",
-            "validity",
-            "certificate expired",
-        ),
-        (
-            word("crl", &good),
-            word("crl", &unlisted),
-            "ERR_TLS_FATAL_ERROR",
-            "revocation",
-            "unknown ca",
+        Rule {
+            right: words.options(&[("ca", &pki.ca)]),
+            wrong: words.options(&[("ca", &namesake)]),
+            code: FATAL,
+            check: "trust",
+            alert: 51,
+        },
+        pin(&spki, &other_cert),
+        pin(&cert, &other_key),
+        words.san("dns:localhost", "dns:other.example"),
+        words.san("dns:*.hosts.example", "dns:*.example"),
+        words.san("ip:127.0.0.1", "ip:192.0.2.7"),
+        words.san("ip:127.0.0.0/8", "ip:10.0.0.0/8"),
+        words.san("spiffe://example.org", "spiffe://example.com"),
+        words.san("spiffe://example.org/web/1", "spiffe://example.org/web/2"),
+        words.san("spiffe://example.org/web/*", "spiffe://example.org/api/*"),
+        crl(&bad, 44),
+        crl(&unlisted, 48),
+        words.with(&[present], &[past], (FATAL, "validity", 45)),
+        words.with(
+            &[past, ("danger-ignore", "validity")],
+            &[past, ("danger-ignore", "usage")],
+            (FATAL, "validity", 45),
         ),
     ]
 }
@@ -62,35 +144,22 @@ fn assert_refused(ended: &Value, code: &str, check: &str) {
     assert_eq!(ended["facts"]["tls"]["verification"], "refused");
 }
 
-/// The pin of a peer, as we are told it when another one is pinned.
-fn pin_of(ended: &Value) -> String {
-    let failed = &ended["facts"]["tls"]["checks"]["pin"]["failed"];
-    failed["not_pinned"]["presented"].as_str().expect("the pin is told").to_owned()
-}
-
 #[test]
 fn for_a_server() {
     let pki = Pki::new();
-    let zeros = "cert:".to_owned() + &"00".repeat(32);
-    let first = Server::reversing(&pki, VERSIONS[1]);
-    let told = connect(&first.url(), ["--ca", &pki.ca, "--pin", &zeros]).run(b"");
-    let pin = pin_of(&told.ended());
-    for (version, gnutls) in VERSIONS.into_iter().zip(Gnutls::VERSIONS) {
-        for (right, wrong, code, check, _) in rules(&pki, "", &pin, "localhost", Pki::LOCALHOST) {
-            let openssl = Server::reversing(&pki, version);
-            let (_gnutls, address) = Gnutls::echo(&pki, gnutls.0);
-            for (url, wanted) in
-                [(openssl.url(), &b"olleh\n"[..]), (format!("tls://{address}"), &b"hello\n"[..])]
-            {
-                let with = |words: &[String; 2]| {
-                    connect(&url, ["--ca", &pki.ca]).args(words).run(b"hello\n")
-                };
-                let refused = with(&wrong);
-                assert_eq!(refused.code(), 2, "{version} {wrong:?}: {}", refused.stderr);
+    for (own, rules) in peers(&pki, "") {
+        for (program, version) in Foreign::EACH {
+            let host = Host { own: Some(&own), ..Host::default() };
+            let mut host = program.server(&pki, version, host);
+            for Rule { right, wrong, code, check, alert } in &rules {
+                let context = format!("{program:?} {version} {wrong:?}");
+                let refused = connect(&host.url(), wrong).run(b"hello\n");
+                assert_eq!(refused.code(), 2, "{context}: {}", refused.stderr);
                 assert_refused(&refused.ended(), code, check);
-                let client = with(&right);
-                assert_eq!(client.code(), 0, "{version} {right:?}: {}", client.stderr);
-                assert_eq!(client.stdout, wanted, "{version} {right:?}");
+                assert_eq!(host.alert(), *alert, "{context}");
+                let client = connect(&host.url(), right).run(b"hello\n");
+                assert_eq!(client.code(), 0, "{program:?} {version} {right:?}: {}", client.stderr);
+                assert_eq!(client.stdout, host.answer(), "{program:?} {version} {right:?}");
             }
         }
     }
@@ -99,64 +168,26 @@ fn for_a_server() {
 #[test]
 fn for_a_client() {
     let pki = Pki::new();
-    let listen = |words: &[String; 2]| {
+    let listen = |words: &[String]| {
         let words = words.iter().map(String::as_str);
         let all = ["--listen", "tls://127.0.0.1:0", "--to", "echo:", "--cert", &pki.localhost];
-        Serve::start(all.into_iter().chain(["--client-ca", &pki.ca]).chain(words))
+        Serve::start(all.into_iter().chain(words))
     };
-    let zeros = "cert:".to_owned() + &"00".repeat(32);
-    let mut first = listen(&["--client-pin".to_owned(), zeros]);
-    drop(connect(&first.tls_url(), ["--ca", &pki.ca, "--cert", &pki.client]).run(b""));
-    let pin = pin_of(&first.next("ended")["client"]);
-    let cert = ["-cert", &pki.client, "-key", &pki.client];
-    for (version, gnutls) in VERSIONS.into_iter().zip(Gnutls::VERSIONS) {
-        for (right, wrong, code, check, alert) in
-            rules(&pki, "client-", &pin, "client", Pki::CLIENT)
-        {
-            let mut serve = listen(&wrong);
-            // Its input stays open: what ends it is the alert.
-            let openssl = Client::start(&pki, serve.address(), version, &cert).wait().stderr;
-            assert_refused(&serve.next("ended")["client"], code, check);
-            assert!(openssl.contains(&format!("alert {alert}")), "{version} {wrong:?}: {openssl}");
-            assert_ne!(Gnutls::client_with(&pki, serve.address(), gnutls.0).wait().code(), 0);
-            assert_refused(&serve.next("ended")["client"], code, check);
+    for (own, rules) in peers(&pki, "client-") {
+        let caller = Caller { own: Some(&own), ..Caller::default() };
+        for Rule { right, wrong, code, check, alert } in rules {
+            let (mut strict, mut open) = (listen(&wrong), listen(&right));
+            for (program, version) in Foreign::EACH {
+                let visitor = program.client(&pki, strict.address(), version, caller);
+                assert_eq!(visitor.alert(), alert, "{program:?} {version} {wrong:?}");
+                assert_refused(&strict.next("ended")["client"], code, check);
 
-            let mut serve = listen(&right);
-            let mut openssl = Client::start(&pki, serve.address(), version, &cert);
-            openssl.write(b"hello\n");
-            assert_eq!(openssl.stdout.take(6), b"hello\n", "{version} {right:?}");
-            drop(openssl.finish());
-            assert_eq!(serve.next("ended")["client"]["code"], "finished");
-            let mut gnutls = Gnutls::client_with(&pki, serve.address(), gnutls.0);
-            gnutls.write(b"hello\n");
-            assert_eq!(gnutls.stdout.take(6), b"hello\n", "{version} {right:?}");
-            drop(gnutls.finish());
-            assert_eq!(serve.next("ended")["client"]["code"], "finished");
+                let mut visitor = program.client(&pki, open.address(), version, caller);
+                assert!(visitor.is_echoed(), "{program:?} {version} {right:?}");
+                visitor.leave();
+                assert_eq!(open.next("ended")["client"]["code"], "finished");
+            }
         }
-    }
-}
-
-/// What `openssl req -x509` makes, an authority that has signed itself, is let in by its pin alone.
-#[test]
-fn and_a_self_signed_authority_is_let_in_by_its_pin_alone() {
-    let pki = Pki::new();
-    let path = pki.folder.path().join("self.pem").to_str().unwrap().to_owned();
-    let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"])
-        .args(["-subj", "/CN=appliance", "-days", "30", "-keyout", &path, "-out"])
-        .args([&format!("{path}.cert")])
-        .run(b"");
-    assert!(made.status.success(), "{}", made.stderr);
-    let cert = format!("{path}.cert");
-    for version in VERSIONS {
-        let server = Server::start(&pki, version, &["-rev", "-cert", &cert, "-key", &path]);
-        let zeros = "cert:".to_owned() + &"00".repeat(32);
-        let refused = connect(&server.url(), ["--pin", &zeros]).run(b"hello\n");
-        assert_refused(&refused.ended(), "refused_pin", "pin");
-        let pin = pin_of(&refused.ended());
-        let client = connect(&server.url(), ["--pin", &pin]).run(b"hello\n");
-        assert_eq!((client.code(), &client.stdout[..]), (0, &b"olleh\n"[..]), "{}", client.stderr);
-        assert_eq!(client.ended()["facts"]["tls"]["verification"], "pinned");
     }
 }
 
@@ -164,17 +195,36 @@ fn and_a_self_signed_authority_is_let_in_by_its_pin_alone() {
 #[test]
 fn and_the_name_is_the_one_that_is_said() {
     let pki = Pki::new();
-    let server = Server::reversing(&pki, VERSIONS[1]);
-    let with = |words: &[&str]| connect(&server.url(), ["--ca", &pki.ca]).args(words).run(b"a\n");
-    assert_eq!(with(&["--name", "localhost"]).code(), 0);
-    let refused = with(&["--name", "other.example"]);
-    assert_refused(&refused.ended(), "ERR_TLS_FATAL_ERROR", "name");
-    let client = with(&["--name", "other.example", "--danger-ignore", "name"]);
-    assert_eq!(client.code(), 0, "{}", client.stderr);
-    let tls = &client.ended()["facts"]["tls"];
-    assert_eq!(tls["verification"], "danger");
-    assert!(!tls["checks"]["name"]["ignored"].is_null(), "{tls}");
-    assert!(client.stderr.contains("danger"), "{}", client.stderr);
+    for (program, version) in Foreign::EACH {
+        let mut host = program.server(&pki, version, Host::default());
+        let url = host.url();
+        let with = |words: &[&str]| connect(&url, ["--ca", &pki.ca]).args(words).run(b"hello\n");
+        assert_eq!(with(&["--name", "localhost"]).code(), 0, "{program:?} {version}");
+        let refused = with(&["--name", "other.example"]);
+        assert_refused(&refused.ended(), "ERR_TLS_FATAL_ERROR", "name");
+        assert_eq!(host.alert(), 42, "{program:?} {version}");
+        let client = with(&["--name", "other.example", "--danger-ignore", "name"]);
+        assert_eq!(client.code(), 0, "{program:?} {version}: {}", client.stderr);
+        let tls = &client.ended()["facts"]["tls"];
+        assert_eq!(tls["verification"], "danger");
+        assert!(!tls["checks"]["name"]["ignored"].is_null(), "{tls}");
+        assert!(client.stderr.contains("danger"), "{}", client.stderr);
+    }
+}
+
+/// Without `ca` it is the authorities of the system that count: OpenSSL's variable names them here.
+#[test]
+fn and_the_authorities_of_the_system_are_those_that_it_has() {
+    let (pki, stranger) = (Pki::new(), Pki::of("a stranger"));
+    for (program, version) in Foreign::EACH {
+        let mut host = program.server(&pki, version, Host::default());
+        let with =
+            |ca: &str| connect(&host.url(), [""; 0]).env("SSL_CERT_FILE", ca).run(b"hello\n");
+        let (trusting, doubting) = (with(&pki.ca), with(&stranger.ca));
+        assert_eq!(trusting.code(), 0, "{program:?} {version}: {}", trusting.stderr);
+        assert_refused(&doubting.ended(), "ERR_TLS_FATAL_ERROR", "trust");
+        assert_eq!(host.alert(), 48, "{program:?} {version}");
+    }
 }
 
 /// Everything that is wrong is told at once, in one line.
@@ -185,7 +235,8 @@ fn and_all_that_is_wrong_is_told_at_once() {
         params.not_after = rcgen::date_time_ymd(2001, 1, 1);
         params.not_before = rcgen::date_time_ymd(2000, 1, 1);
     });
-    let server = Server::start(&pki, VERSIONS[1], &["-rev", "-cert", &expired, "-key", &expired]);
+    let host = Host { own: Some(&expired), ..Host::default() };
+    let server = Foreign::OpenSsl.server(&pki, "1.3", host);
     // Of the same name, and with another key.
     let stranger = Pki::new();
     let client = connect(&server.url(), ["--ca", &stranger.ca]).run(b"");

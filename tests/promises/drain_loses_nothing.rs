@@ -5,7 +5,7 @@ use std::net::{Shutdown, TcpStream};
 
 use rustix::process::Signal;
 
-use crate::harness::{Backend, Pki, Record, Serve, assert_same, connect, digits};
+use crate::harness::{Backend, Pki, Record, Serve, WebSocket, assert_same, connect, digits};
 
 fn last(records: &[Record]) -> &Record {
     records.last().expect("it says that it has stopped")
@@ -132,6 +132,26 @@ fn what_outlives_the_deadline_is_cut_and_told() {
     assert_eq!((&record["cut"], &record["client"]["code"]), (&true.into(), &"aborted".into()));
     let (code, records) = serve.wait();
     assert_eq!((code, &last(&records)["cut"]), (3, &1.into()));
+}
+
+/// A Close frame with 1001 would be a clean end.
+#[test]
+fn nor_can_a_websocket_take_it_for_a_clean_end() {
+    let backend = Backend::new();
+    let mut serve =
+        Serve::start(["--listen", "ws://127.0.0.1:0", "--to", &backend.url(), "--drain", "200ms"]);
+    let mut client = WebSocket::open(serve.address(), "/");
+    let ours = connect(&format!("ws://{}", serve.address()), [""; 0]).start();
+    let servers = [backend.accept(), backend.accept()];
+    serve.process.signal(Signal::TERM);
+    assert_eq!(client.rest(), (Vec::new(), Some(1011)));
+    for mut server in servers {
+        assert!(server.read(&mut [0]).is_err());
+    }
+    let ours = ours.wait();
+    assert_eq!((ours.code(), &*ours.ending()), (3, "ws_close"), "{}", ours.stderr);
+    assert_eq!(serve.next("ended")["client"]["code"], "aborted");
+    assert_eq!(serve.wait().0, 3);
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn one_for_words_that_are_wrong() {
         (&["inspect"][..], "required"),
         (&["inspect", "echo:"], "leads to no server"),
         (&["inspect", "pool+tls://a:1"], "inspect the server itself, tls://"),
-        (&["inspect", "wss://a:1/path"], "inspect the server itself, tls://"),
+        (&["inspect", "wss://a:1/path", "--header-file", "/missing"], "/missing"),
         (&["inspect", "tls://a:1", "--ca", "/missing.pem"], "missing.pem"),
         (&["inspect", "tls://a:1", "--warn-days", "soon"], "--warn-days"),
     ] {
@@ -112,4 +112,22 @@ fn six_for_what_needs_to_be_mended() {
     let server = Server::start(&pki, "-no_ssl3", &old);
     let (code, report) = inspect(&server.url(), &["--ca", &pki.ca]);
     assert_eq!((code, first(&report)), (6, "old_version"), "{report}");
+}
+
+#[test]
+fn seven_where_all_but_the_websocket_is_fine() {
+    let pki = Pki::new();
+    let listen = ["--listen", "wss://127.0.0.1:0/here", "--cert", &pki.localhost, "--to", "echo:"];
+    let serve = Serve::start(listen);
+    let at = |path: &str| format!("wss://{}{path}", serve.address());
+    let trust = ["--ca", &pki.ca, "--brief"];
+    let (code, report) = inspect(&at("/here"), &trust);
+    assert_eq!((code, &report["verdict"]), (0, &"good".into()), "{report}");
+    let (code, report) = inspect(&at("/there"), &trust);
+    assert_eq!((code, first(&report)), (7, "ws_refused"), "{report}");
+    // What is graver counts.
+    assert_eq!(inspect(&at("/here"), &["--brief"]).0, 5);
+    let plain = Serve::start(["--listen", "ws://127.0.0.1:0/here", "--to", "echo:"]);
+    assert_eq!(inspect(&format!("wss://{}/here", plain.address()), &trust).0, 4);
+    assert_eq!(inspect(&format!("ws://{}/here", plain.address()), &[]).0, 0);
 }

@@ -1,6 +1,6 @@
 //! No key, no passphrase and nothing of what is sent appears in what the command says.
 
-use crate::harness::{Command, Pki, Serve, connect, levada};
+use crate::harness::{Backend, Command, Folder, Pki, Serve, WebSocket, connect, levada};
 
 const PASSPHRASE: &str = "correct-horse-battery";
 const PAYLOAD: &str = "payload-that-nobody-logs";
@@ -69,6 +69,47 @@ fn not_of_streams_that_go_well_or_badly() {
             assert!(!said.contains(secret.as_str()), "`{secret}` is in the log:\n{said}");
         }
     }
+}
+
+/// A WebSocket's credentials reach its server, and nobody else.
+#[test]
+fn not_of_what_a_websocket_is_asked_with() {
+    let folder = Folder::new();
+    let fields = "Authorization: Bearer hunter2\nCookie: session=hunter2\n";
+    let fields = folder.write("secret.headers", fields);
+    let wrong = folder.write("wrong.headers", "X: y\nAuthorization Bearer hunter2\n");
+    let backend = Backend::new();
+    let url = backend.url().replace("tcp", "ws");
+    let file = ["--header-file", &fields];
+    let mut said = String::new();
+    for format in ["json", "text"] {
+        let client = levada(["connect", &url, "-v", "--log", format]).args(file).start();
+        let mut server = WebSocket::accept(backend.accept());
+        assert!(server.asked.contains("Cookie: session=hunter2"), "{}", server.asked);
+        server.close(1008);
+        said.push_str(&client.wait().stderr);
+    }
+    // By way of a server of our own, whose log has both ends.
+    let listen = ["--listen", "ws://127.0.0.1:0", "--to", &url];
+    let mut serve = Serve::start(listen.into_iter().chain(file));
+    let through = format!("ws://{}", serve.address());
+    let client = connect(&through, file).start();
+    let server = WebSocket::accept(backend.accept());
+    assert!(server.asked.contains("Authorization: Bearer hunter2"), "{}", server.asked);
+    drop(server);
+    said.push_str(&client.wait().stderr);
+    said.push_str(&serve.next("ended").to_string());
+    for how in [&["--json"][..], &[]] {
+        let inspecting = levada(["inspect", &url, "--brief"]).args(file).args(how).start();
+        drop(WebSocket::accept(backend.accept()));
+        let finished = inspecting.wait();
+        said.push_str(&String::from_utf8(finished.stdout).unwrap());
+    }
+    let refused = connect(&url, ["--header-file", &wrong]).run(b"");
+    assert!(refused.stderr.contains("line 2 is no header field"), "{}", refused.stderr);
+    said.push_str(&refused.stderr);
+    assert!(said.contains("established") && said.contains("1008"), "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! The secrets of sessions are written where `danger-key-log` asks for it, and nowhere else: what is
-//! written is what OpenSSL writes of the same session, for its owner's eyes, and is told each time.
+//! written is what OpenSSL and GnuTLS write of the same session, for its owner's eyes, and is told each
+//! time.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::harness::{Client, Pki, Serve, Server, VERSIONS, connect, levada};
+use crate::harness::{Client, Gnutls, Pki, Serve, Server, VERSIONS, connect, levada};
 
 /// The lines of a key log, in an order that does not depend on who wrote it.
 fn lines(path: &Path) -> Vec<String> {
@@ -24,7 +25,7 @@ fn file(pki: &Pki, name: &str) -> (PathBuf, String) {
 /// Which secrets a session of this version has.
 fn labels(version: &str) -> &'static [&'static str] {
     match version {
-        "-tls1_2" => &["CLIENT_RANDOM"],
+        "-tls1_2" | "VERS-TLS1.2" => &["CLIENT_RANDOM"],
         _ => &[
             "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
             "CLIENT_TRAFFIC_SECRET_0",
@@ -76,6 +77,32 @@ fn as_a_client_we_write_what_openssl_does() {
         assert_eq!((client.code(), &client.stdout[..]), (0, &b"olleh\n"[..]), "{}", client.stderr);
         let told = format!("levada: DANGER: danger-key-log={our_name}: ");
         assert!(client.stderr.starts_with(&told), "{}", client.stderr);
+        assert_same(&ours, &theirs, version);
+    }
+}
+
+/// GnuTLS goes by the variable, which does nothing with us.
+#[test]
+fn in_both_roles_we_write_what_gnutls_does() {
+    let pki = Pki::new();
+    for (version, _) in Gnutls::VERSIONS {
+        let (ours, our_name) = file(&pki, &format!("ours-as-server-{version}"));
+        let (theirs, their_name) = file(&pki, &format!("theirs-as-client-{version}"));
+        let listen = ["--listen", "tls://127.0.0.1:0", "--cert", &pki.localhost, "--to", "echo:"];
+        let mut serve = Serve::start([&listen[..], &["--danger-key-log", &our_name]].concat());
+        let client = Gnutls::command(&pki, serve.address(), version, "localhost");
+        let client = client.args(["--sni-hostname", "localhost"]).env("SSLKEYLOGFILE", &their_name);
+        assert_eq!(client.run(b"").code(), 0);
+        serve.next("ended");
+        assert_same(&ours, &theirs, version);
+
+        let (ours, our_name) = file(&pki, &format!("ours-as-client-{version}"));
+        let (theirs, their_name) = file(&pki, &format!("theirs-as-server-{version}"));
+        let server = Gnutls::server(version, &pki.localhost).env("SSLKEYLOGFILE", &their_name);
+        let (_server, address) = Gnutls::listen(server);
+        let client = levada(["connect", &format!("tls://{address}"), "--ca", &pki.ca]);
+        let client = client.args(["--danger-key-log", &our_name]).run(b"hello\n");
+        assert_eq!((client.code(), &client.stdout[..]), (0, &b"hello\n"[..]), "{}", client.stderr);
         assert_same(&ours, &theirs, version);
     }
 }

@@ -3,7 +3,9 @@
 
 use std::path::Path;
 
-use crate::harness::{Command, Finished, Folder, Nginx, Serve, levada};
+use crate::harness::{
+    Caller, Command, Finished, Folder, Foreign, Host, Nginx, Pki, Serve, connect, levada,
+};
 
 fn dev_ca(dir: &str, args: &[&str]) -> Finished {
     let finished = levada(["dev-ca", "--dir", dir]).args(args).run(b"");
@@ -41,6 +43,38 @@ fn with_a_certificate_for_each_end() {
     assert_eq!((let_in.code(), &*let_in.stdout), (0, &b"from behind\n"[..]), "{}", let_in.stderr);
     assert_ne!(curl(&["--cacert", &ca]).code(), 0, "who shows nothing is not let in");
     assert_ne!(curl(&["--cert", &client]).code(), 0, "who trusts no CA does not go in");
+}
+
+#[test]
+fn and_by_openssl_and_gnutls_on_either_side() {
+    let folder = Folder::new();
+    let dir = folder.path().to_str().unwrap();
+    dev_ca(dir, &["app.test", "127.0.0.1"]);
+    dev_ca(dir, &["--client", "alice"]);
+    let file = |name: &str| format!("{dir}/{name}");
+    let (ca, server, client) = (file("ca.pem"), file("app.test.pem"), file("client-alice.pem"));
+    let pki = Pki { ca, ..Pki::new() };
+    let listen = ["--listen", "tls://127.0.0.1:0", "--to", "echo:", "--cert", &server];
+    let serve = Serve::start([&listen[..], &["--client-ca", &pki.ca]].concat());
+    for (program, version) in Foreign::EACH {
+        for verified in ["app.test", "127.0.0.1"] {
+            let (name, verified) = (Some("app.test"), Some(verified));
+            let caller = Caller { name, verified, own: Some(&client), words: &[] };
+            let mut visitor = program.client(&pki, serve.address(), version, caller);
+            assert!(visitor.is_echoed(), "{program:?} {version} {verified:?}");
+            visitor.leave();
+        }
+        let nobody = Caller { name: Some("app.test"), ..Caller::default() };
+        let nobody = program.client(&pki, serve.address(), version, nobody);
+        assert_eq!(nobody.alert(), 116, "{program:?} {version}");
+
+        let host = Host { own: Some(&server), client_ca: Some(&pki.ca) };
+        let host = program.server(&pki, version, host);
+        let words = ["--ca", &pki.ca, "--cert", &client, "--name", "app.test"];
+        let client = connect(&host.url(), words).run(b"hello\n");
+        assert_eq!(client.code(), 0, "{program:?} {version}: {}", client.stderr);
+        assert_eq!(client.stdout, host.answer());
+    }
 }
 
 #[test]

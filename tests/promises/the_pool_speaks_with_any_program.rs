@@ -1,9 +1,11 @@
 //! A program in any language that can pass a descriptor is a client of the pool, in a hundred lines and
 //! without a library; a program in Rust changes one line.
 
+use std::path::{Path, PathBuf};
+
 use levada_testkit::docs::workspace_root;
 
-use crate::harness::{Command, Pki, Pool, Server, compile_client, connect, levada};
+use crate::harness::{Command, Pki, Pool, Serve, Server, compile_client, connect, levada};
 
 /// What a client sends, and what the peer answers: each line reversed.
 const SENT: &[u8] = b"hello\nworld\n";
@@ -54,16 +56,46 @@ fn in_python_with_its_standard_library() {
 
 #[test]
 fn in_rust_with_one_line_changed() {
-    let example = |name: &str| {
+    let source = |name: &str| {
         let path = workspace_root().join(format!("crates/levada/examples/{name}.rs"));
         let text = std::fs::read_to_string(path).unwrap();
         let body = text.split_once("async fn main").unwrap().1.replace("hello_by_pool", "hello");
         body.lines().map(str::to_owned).collect::<Vec<_>>()
     };
-    let (before, after) = (example("hello"), example("hello_by_pool"));
+    let (before, after) = (source("hello"), source("hello_by_pool"));
     assert_eq!(before.len(), after.len());
     let changed = before.iter().zip(&after).filter(|(before, after)| before != after).count();
     assert_eq!(changed, 1);
+
+    let pki = Pki::new();
+    let pool = Pool::start(&pki);
+    let server = Serve::tls(&pki, "echo:");
+    let address = server.address().to_string();
+    let run = |name: &str, variable: &str, value: &str| {
+        let words = [address.as_str(), "localhost"];
+        let finished = Command::new(example(name)).args(words).env(variable, value).run(b"");
+        assert_eq!(finished.code(), 0, "{name}: {}", finished.stderr);
+        (finished.stdout, finished.stderr.split_once(' ').unwrap().0.to_owned())
+    };
+    let before = run("hello", "SSL_CERT_FILE", &pki.ca);
+    let after = run("hello_by_pool", "LEVADA_POOL", &pool.socket);
+    assert_eq!((before.0.as_slice(), before.1.as_str()), (&b"hello\n"[..], "finished"));
+    assert_eq!(before, after);
+}
+
+/// An example of the library, which is built with the workspace's tests and lies beside the command.
+fn example(name: &str) -> PathBuf {
+    let command = levada([""; 0]).words().remove(0);
+    let built = Path::new(&command).with_file_name("examples").join(name);
+    if !built.exists() {
+        let words = ["build", "--quiet", "--package", "levada", "--example", name];
+        let profile = built.ancestors().nth(2).unwrap().file_name().unwrap();
+        let profile = if profile == "debug" { "dev".as_ref() } else { profile };
+        let cargo = Command::new(env!("CARGO")).args(words).args(["--profile".as_ref(), profile]);
+        let finished = cargo.run(b"");
+        assert_eq!(finished.code(), 0, "{}", finished.stderr);
+    }
+    built
 }
 
 #[test]

@@ -3,18 +3,13 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
+use std::time::Duration;
 
-use crate::harness::{Backend, Client, Pki, Serve, assert_same, connect, digits, reset};
+use crate::harness::{
+    Backend, Client, Pki, Serve, TEXT, WebSocket, assert_same, connect, digits, request, reset,
+};
 
 const TAIL: usize = 300_000;
-
-/// A request as a browser sends it (RFC 6455 section 1.3), with these fields beside.
-fn request(path: &str, fields: &str) -> String {
-    format!(
-        "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{fields}\r\n"
-    )
-}
 
 /// A listener for WebSockets over TLS at this path.
 fn serve(pki: &Pki, path: &str, to: &str, args: &[&str]) -> Serve {
@@ -124,4 +119,44 @@ fn and_a_target_that_breaks_off_is_no_clean_close() {
     assert_eq!((client.code(), &ended["code"]), (3, &"ws_close".into()), "{ended}");
     assert_eq!(ended["ending"]["ws_close"]["code"], 1011, "{ended}");
     assert_eq!(serve.next("ended")["target"]["code"], "ECONNRESET");
+}
+
+/// Whoever breaks off while it reads nothing has no room for an answer, and is the reason all the same.
+#[test]
+fn and_a_close_is_told_though_its_answer_cannot_go() {
+    let backend = Backend::new();
+    let mut serve = Serve::start(["--listen", "ws://127.0.0.1:0", "--to", &backend.url()]);
+    let mut client = WebSocket::open(serve.address(), "/");
+    let mut target = backend.accept();
+    target.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+    while target.write(&[0; 16 << 10]).is_ok() {}
+    client.close(4008);
+    let record = serve.next("ended");
+    assert_eq!(record["client"]["ending"]["ws_close"]["code"], 4008, "{record}");
+    assert!(target.read(&mut [0]).is_err(), "a reset");
+}
+
+/// E10 and X1 on the wire: 1003, and for the target no clean end.
+#[test]
+fn and_text_is_refused_unless_it_is_taken_as_bytes() {
+    let backend = Backend::new();
+    let listen = ["--listen", "ws://127.0.0.1:0", "--to", &backend.url()];
+    let mut strict = Serve::start(listen);
+    let mut client = WebSocket::open(strict.address(), "/");
+    client.send(TEXT, "text".as_bytes());
+    assert_eq!(client.rest(), (Vec::new(), Some(1003)));
+    client.close(1003);
+    let mut target = backend.accept();
+    assert!(target.read(&mut [0]).is_err(), "a reset");
+    let record = strict.next("ended");
+    assert_eq!(record["client"]["code"], "ws_protocol", "{record}");
+    assert_eq!(record["client"]["ending"]["ws_protocol"], 1003, "{record}");
+
+    let lenient = Serve::start(listen.into_iter().chain(["--text-as-bytes", "on"]));
+    let mut client = WebSocket::open(lenient.address(), "/");
+    client.send(TEXT, "text".as_bytes());
+    let mut target = backend.accept();
+    let mut got = [0; 4];
+    target.read_exact(&mut got).unwrap();
+    assert_eq!(&got, b"text");
 }

@@ -7,6 +7,7 @@ mod instance;
 pub(crate) mod instructions;
 mod machine;
 mod micro;
+mod node;
 mod page;
 mod place;
 mod pool;
@@ -26,6 +27,7 @@ use machine::{Machine, Versions};
 use results::Results;
 
 pub(crate) use micro::run as micro;
+pub(crate) use node::run as node;
 pub(crate) use pool::run as pool;
 pub(crate) use ws::run as ws;
 

@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::bench::instructions;
 use crate::steps::{Done, Outcome, Report, cargo, run as run_command, succeeds};
 use crate::test::{self, Extent};
-use crate::tools;
+use crate::{lua, node, tools};
 
 const FUZZ: &str = "fuzz/Cargo.toml";
 /// Of this one only the form is looked at: it has five foreign WebSockets to build.
@@ -15,11 +15,18 @@ pub(crate) fn run(report: &mut Report) {
     report.step("format", || {
         run_command(&mut cargo(["fmt", "--all", "--check"]))?;
         apart(WS_BENCH, &["fmt", "--check"])?;
+        apart(lua::MANIFEST, &["fmt", "--check"])?;
+        apart(node::MANIFEST, &["fmt", "--check"])?;
         apart(FUZZ, &["fmt", "--check"])
     });
     report.step("clippy", || {
         let all = ["--all-targets", "--all-features", "--locked", "--", "--deny", "warnings"];
         run_command(cargo(["clippy", "--workspace"]).args(all))?;
+        lua::lint()?;
+        // In the same folder: most of what it stands on is built there already.
+        let target = test::target_folder()?.display().to_string();
+        let in_target = ["clippy", "--all-targets", "--locked", "--target-dir", &target, "--"];
+        apart(node::MANIFEST, &[&in_target[..], &["--deny", "warnings"]].concat())?;
         apart(FUZZ, &["clippy", "--all-targets", "--locked", "--", "--deny", "warnings"])
     });
     report.step("rustdoc", || {
@@ -28,7 +35,12 @@ pub(crate) fn run(report: &mut Report) {
     });
     report.step("cargo-deny", || tools::DENY.ensure().map(|()| Done::Ran(String::new())));
     report.step("dependencies", || {
-        ran(&mut cargo(["deny", "--locked", "check", "bans", "licenses", "sources"]))
+        let checks = ["--locked", "check", "bans", "licenses", "sources"];
+        let config = ["--config", "deny.toml"];
+        for manifest in [lua::MANIFEST, node::MANIFEST] {
+            run_command(cargo(["deny", "--manifest-path", manifest]).args(checks).args(config))?;
+        }
+        ran(cargo(["deny"]).args(checks))
     });
     report.step("advisories", advisories);
     report.step("instructions", || instructions::run(false));

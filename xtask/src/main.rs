@@ -3,6 +3,8 @@
 mod bench;
 mod ci;
 mod fuzz;
+mod lua;
+mod node;
 mod peers;
 mod registries;
 mod steps;
@@ -36,10 +38,19 @@ usage: cargo xtask COMMAND
                   docs/benchmarks.md
   bench pool [--rounds N]
                   measure TLS by a pool beside TLS in process, and write it into docs/benchmarks.md
+  bench node [--rounds N]
+                  measure the Node package beside Node's own TLS, and write it into
+                  docs/benchmarks.md
+  lua             build the Lua module for each interpreter, and run its suite in each
+  install-lua [FOLDER]
+                  build the Lua module, optimized, for each interpreter that is here, and install it
+                  (/usr/local/lib/lua unless told)
   fuzz [SECONDS]  run each fuzz target for that long (60 seconds unless told)
 ";
 
 fn main() -> ExitCode {
+    // Folders that are given are meant from there.
+    let begun_in = env::current_dir().unwrap_or_default();
     if let Err(error) = enter_workspace_root() {
         eprintln!("cannot enter the workspace: {error}");
         return ExitCode::FAILURE;
@@ -56,9 +67,11 @@ fn main() -> ExitCode {
         ["bench"] => bench::micro(&mut report),
         ["bench", "ws"] => bench::ws(&mut report, 9),
         ["bench", "pool"] => bench::pool(&mut report, 5),
-        ["bench", which @ ("ws" | "pool"), "--rounds", rounds] => match rounds.parse() {
+        ["bench", "node"] => bench::node(&mut report, 5),
+        ["bench", which @ ("ws" | "pool" | "node"), "--rounds", rounds] => match rounds.parse() {
             Ok(rounds) if which == "ws" => bench::ws(&mut report, rounds),
-            Ok(rounds) => bench::pool(&mut report, rounds),
+            Ok(rounds) if which == "pool" => bench::pool(&mut report, rounds),
+            Ok(rounds) => bench::node(&mut report, rounds),
             Err(error) => {
                 eprintln!("ROUNDS is '{rounds}': {error}");
                 return ExitCode::from(2);
@@ -78,6 +91,9 @@ fn main() -> ExitCode {
         ["bench", "instructions", "--bless"] => {
             report.step("instructions", || bench::instructions::run(true));
         }
+        ["lua"] => lua::test(&mut report),
+        ["install-lua"] => lua::install(&mut report, Path::new("/usr/local/lib/lua")),
+        ["install-lua", folder] => lua::install(&mut report, &begun_in.join(folder)),
         ["fuzz"] => fuzz::run(&mut report, fuzz::SECONDS),
         ["fuzz", seconds] => match seconds.parse() {
             Ok(seconds) => fuzz::run(&mut report, seconds),

@@ -42,6 +42,11 @@ const PEERS: &[Peer] = &[
         purpose: "the server that most bridges stand in front of, with WebDAV to upload to",
     },
     Peer {
+        program: "tinyproxy",
+        package: "tinyproxy-bin",
+        purpose: "an HTTP proxy, to be connected through",
+    },
+    Peer {
         program: "ip",
         package: "iproute2",
         purpose: "makes a network in which a name service never answers",
@@ -50,6 +55,23 @@ const PEERS: &[Peer] = &[
         program: "chromium-headless-shell",
         package: "chromium-headless-shell",
         purpose: "a browser, whose WebSockets are what most servers have to speak with",
+    },
+    Peer { program: "lua5.4", package: "lua5.4", purpose: "runs the Lua module" },
+    Peer { program: "luajit", package: "luajit", purpose: "runs the Lua module" },
+    Peer {
+        program: "/usr/share/doc/lua-luv/copyright",
+        package: "lua-luv",
+        purpose: "a loop of others, in which the Lua module has to run",
+    },
+    Peer {
+        program: "/usr/lib/dovecot/imap",
+        package: "dovecot-imapd",
+        purpose: "a mail server, for sessions by STARTTLS and by TLS at once",
+    },
+    Peer {
+        program: "mosquitto",
+        package: "mosquitto",
+        purpose: "an MQTT broker, as the devices that Telsa is for talk to",
     },
     Peer { program: "python3", package: "python3-venv", purpose: "runs peers out of PyPI" },
     Peer { program: "node", package: "nodejs", purpose: "runs peers out of npm's registry" },
@@ -93,7 +115,7 @@ fn install<'a>(packages: impl Iterator<Item = &'a str>) -> Result<(), String> {
 }
 
 /// The file that runs when `program` is called by its bare name.
-fn find(program: &str) -> Option<PathBuf> {
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
 }

@@ -17,7 +17,7 @@ const PORT: &str = "crates/levada-ws/tests/autobahn/port.py";
 
 const PYTHON: &[&str] =
     &["Twisted==26.10.0", "jinja2==3.1.6", "websockets==17.4", "wsproto==1.3.2"];
-const NODE: &[&str] = &["ws@8.23.0"];
+const NODE: &[&str] = &["typescript@5.9.3", "ws@8.23.0"];
 const WEBSOCAT: &str = "1.14.0";
 
 /// Interpreters to look for: 3.12 is the last one with lib2to3, which ports the testsuite.
@@ -68,6 +68,24 @@ pub(crate) fn node() -> Outcome {
         npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]);
         run(npm.arg(folder).args(NODE)).map(|()| None)
     })
+}
+
+/// What the Node package at this path is developed with, by its lock file; the folder of the modules.
+pub(crate) fn node_package(package: &Path) -> Result<PathBuf, String> {
+    let lock = package.join("package-lock.json");
+    let wanted =
+        fs::read_to_string(&lock).map_err(|error| format!("{}: {error}", lock.display()))?;
+    install("node-package", &wanted, |folder| {
+        for name in ["package.json", "package-lock.json"] {
+            fs::copy(package.join(name), folder.join(name))
+                .map_err(|error| format!("{name}: {error}"))?;
+        }
+        let mut npm = Command::new("npm");
+        npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]);
+        run(npm.arg(folder)).map(|()| None)
+    })?;
+    let folder = target_folder()?.join("peers/node-package/node_modules");
+    fs::canonicalize(&folder).map_err(|error| format!("{}: {error}", folder.display()))
 }
 
 /// websocat, which is built here: a minute or two.

@@ -25,6 +25,18 @@ impl Tally {
         }
     }
 
+    /// Takes one line of the Test Anything Protocol, as `node --test` writes it.
+    pub(crate) fn read_tap(&mut self, line: &str) {
+        let count =
+            |word: &str| line.strip_prefix(word).and_then(|count| count.trim().parse().ok());
+        self.passed += count("# pass ").unwrap_or(0);
+        self.failed += count("# fail ").or_else(|| count("# cancelled ")).unwrap_or(0);
+        if let Some((test, why)) = line.split_once(" # SKIP") {
+            let name = test.trim_start().trim_start_matches("ok ");
+            self.skipped.push(format!("{name}: {}", why.trim()));
+        }
+    }
+
     /// Takes what tests wrote to the file of skips (`levada_testkit::skip`). Such a test returned
     /// early and was counted as passed.
     pub(crate) fn skips(&mut self, file: &str) {
@@ -64,6 +76,18 @@ mod tests {
         tally.read("test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out");
         tally.read("test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured");
         assert_eq!(tally.to_string(), "15 passed, 2 failed, 0 skipped");
+    }
+
+    #[test]
+    fn the_counts_of_node_are_summed() {
+        let mut tally = Tally::default();
+        for line in
+            ["ok 1 - a", "ok 2 - b # SKIP no broker", "# pass 12", "# fail 2", "# cancelled 1"]
+        {
+            tally.read_tap(line);
+        }
+        assert_eq!(tally.to_string(), "12 passed, 3 failed, 1 skipped");
+        assert_eq!(tally.skipped, ["2 - b: no broker"]);
     }
 
     #[test]

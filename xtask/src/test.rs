@@ -7,7 +7,7 @@ use std::{env, fs};
 
 use crate::steps::{Done, Report, cargo, run as run_command, shown};
 use crate::tally::Tally;
-use crate::{fuzz, peers, registries};
+use crate::{fuzz, lua, node, peers, registries};
 
 /// The profile of the slow suites.
 const SLOW: &str = "slow-tests";
@@ -24,6 +24,7 @@ pub(crate) enum Extent {
 pub(crate) fn run(report: &mut Report, extent: Extent) {
     peers(report, extent);
     let mut fast = suite(report, Extent::Fast);
+    node::test(report, extent);
     if extent == Extent::All {
         // The slow run holds every test again, and tells what it skips.
         fast.skipped.clear();
@@ -36,6 +37,7 @@ pub(crate) fn run(report: &mut Report, extent: Extent) {
         report.skip("fuzz", why);
     }
     report.count(fast);
+    lua::test(report);
 }
 
 /// Installs what the tests talk to.
@@ -61,7 +63,7 @@ fn suite(report: &mut Report, extent: Extent) -> Tally {
         if let Some(binary) = build_the_command(extent)? {
             command.env("LEVADA_BIN", binary);
         }
-        let outcome = counted(&mut command, &mut tally);
+        let outcome = counted(&mut command, &mut tally, Tally::read);
         outcome.map(|()| Done::Ran(tally.to_string()))
     });
     tally
@@ -69,7 +71,7 @@ fn suite(report: &mut Report, extent: Extent) -> Tally {
 
 /// Builds `levada` with the features that the tests are built with, so that nothing is built twice,
 /// and says where it lies. `None` while the workspace holds no such command.
-fn build_the_command(extent: Extent) -> Result<Option<PathBuf>, String> {
+pub(crate) fn build_the_command(extent: Extent) -> Result<Option<PathBuf>, String> {
     if !Path::new("crates/levada-cli").exists() {
         return Ok(None);
     }
@@ -83,8 +85,12 @@ fn build_the_command(extent: Extent) -> Result<Option<PathBuf>, String> {
     Ok(Some(target_folder()?.join(folder).join("levada")))
 }
 
-/// Runs the tests, passes their output on, and counts what it says.
-fn counted(command: &mut Command, tally: &mut Tally) -> Result<(), String> {
+/// Runs the tests, passes their output on, and counts what it says, as this reads it.
+pub(crate) fn counted(
+    command: &mut Command,
+    tally: &mut Tally,
+    read: fn(&mut Tally, &str),
+) -> Result<(), String> {
     let skips = target_folder()?.join("skips");
     let in_file = |error| format!("{}: {error}", skips.display());
     fs::write(&skips, "").map_err(in_file)?;
@@ -100,12 +106,29 @@ fn counted(command: &mut Command, tally: &mut Tally) -> Result<(), String> {
             let line = line.map_err(in_command)?;
             let line = String::from_utf8_lossy(&line);
             println!("{line}");
-            tally.read(&line);
+            read(tally, &line);
         }
     }
     let status = child.wait().map_err(in_command)?;
     tally.skips(&fs::read_to_string(&skips).map_err(in_file)?);
     if status.success() { Ok(()) } else { Err(format!("{tally}: {status}")) }
+}
+
+/// Builds what has a workspace of its own, with these flags, where the main one is built: both stand on
+/// the same crates. Where the results are then.
+pub(crate) fn build_apart(
+    manifest: &str,
+    flags: &[&str],
+    profile: &str,
+) -> Result<PathBuf, String> {
+    let target = target_folder()?;
+    let mut build = cargo(["build", "--locked", "--manifest-path", manifest, "--target-dir"]);
+    build.arg(&target).args(flags);
+    if profile == "release" {
+        build.arg("--release");
+    }
+    run_command(&mut build)?;
+    Ok(target.join(profile))
 }
 
 /// Where Cargo builds: this program lies in `TARGET/debug`.

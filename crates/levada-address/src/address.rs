@@ -118,6 +118,21 @@ impl Address {
         Ok(true)
     }
 
+    /// The address with nothing said about `word`.
+    ///
+    /// ```
+    /// # use levada_address::Address;
+    /// let mut address: Address = "ws://example.org:80/?origin=https://a.example".parse()?;
+    /// address = address.without("origin");
+    /// assert!(address.set("origin", "https://b.example")?);
+    /// # Ok::<(), levada_address::AddressError>(())
+    /// ```
+    #[must_use]
+    pub fn without(mut self, word: &str) -> Self {
+        self.options.take_out(word);
+        self
+    }
+
     /// Lets every relative path begin at `folder`: those of files, and that of a Unix socket. So a
     /// configuration can name what lies beside it.
     ///

@@ -10,8 +10,9 @@ use crate::address::Part;
 use crate::deadline::deadlines;
 use crate::rules::Words;
 use crate::{
-    Address, AddressError, CertificateRules, ConnectWebSocket, Endpoint, Family, Fault, Host,
-    IdentityFiles, Scheme, SessionOptions, Side, UnixName, Value, rules,
+    Address, AddressError, CertificateRules, ConnectProxy, ConnectWebSocket, Endpoint, Family,
+    Fault, Host, IdentityFiles, PassphraseSource, Scheme, SessionOptions, Side, UnixName, Value,
+    rules,
 };
 
 /// What an address says to whoever connects to it, every default filled in.
@@ -25,6 +26,8 @@ pub struct ConnectAddress {
     pub pool: Option<ConnectPool>,
     /// How to open a WebSocket on it; `None` where none is opened.
     pub web_socket: Option<ConnectWebSocket>,
+    /// The proxy to connect through; `None` for none.
+    pub proxy: Option<ConnectProxy>,
     /// The deadlines of the stream.
     pub deadlines: Deadlines,
 }
@@ -127,7 +130,48 @@ impl Address {
             _ => None,
         };
         let web_socket = self.connect_web_socket()?;
-        Ok(ConnectAddress { endpoint, tls, pool, web_socket, deadlines: deadlines(self.options()) })
+        let proxy = self.connect_proxy()?;
+        let deadlines = deadlines(self.options());
+        Ok(ConnectAddress { endpoint, tls, pool, web_socket, proxy, deadlines })
+    }
+
+    fn connect_proxy(&self) -> Result<Option<ConnectProxy>, AddressError> {
+        let (file, variable) = ("proxy-password-file", "proxy-password-env");
+        let options = self.options();
+        let alone = |word, fault, hint| Err(self.wrong(Part::Word(word), fault, Some(hint)));
+        let Some(Value::Proxy(address)) = options.get("proxy") else {
+            return match [file, variable, "proxy-ca"]
+                .into_iter()
+                .find(|word| options.get(word).is_some())
+            {
+                Some(word) => {
+                    alone(word, Fault::OptionAlone(word, "proxy"), "add `proxy=http://HOST:PORT`")
+                }
+                None => Ok(None),
+            };
+        };
+        let password = match (options.path(file), options.get(variable)) {
+            (Some(_), Some(_)) => {
+                let fault = Fault::OptionsContradict(variable, file);
+                return alone(variable, fault, "leave one of them away");
+            }
+            (Some(path), None) => Some((file, PassphraseSource::File(path))),
+            (None, Some(Value::Variable(name))) => {
+                Some((variable, PassphraseSource::Variable(name.clone())))
+            }
+            (None, _) => None,
+        };
+        if let (Some((word, _)), None) = (&password, &address.user) {
+            let hint = "name whose it is: `proxy=http://USER@HOST:PORT`";
+            return alone(word, Fault::OptionAlone(word, "proxy"), hint);
+        }
+        let ca = options.path("proxy-ca");
+        if ca.is_some() && !address.tls {
+            let hint = "a proxy under TLS is written `https://`";
+            return alone("proxy-ca", Fault::OptionAlone("proxy-ca", "proxy"), hint);
+        }
+        let password = password.map(|(_, source)| source);
+        Ok(Some(ConnectProxy { address: address.clone(), password, ca }))
     }
 
     fn connect_tcp(&self, host: Option<&Host>, port: u16) -> Result<ConnectEndpoint, AddressError> {
@@ -143,7 +187,12 @@ impl Address {
             _ => None,
         };
         let conflict = |word| self.wrong(Part::Word(word), Fault::FamilyConflict, None);
-        if let Host::Ip(ip) = host {
+        // It is of the way that we go ourselves.
+        let near = match self.options().get("proxy") {
+            Some(Value::Proxy(proxy)) => &proxy.host,
+            _ => host,
+        };
+        if let Host::Ip(ip) = near {
             if !family.contains(*ip) {
                 return Err(conflict("family"));
             }
@@ -178,14 +227,22 @@ impl Address {
         Ok(rules)
     }
 
-    /// Checks that there is at most one source of a passphrase.
-    pub(crate) fn check_passphrase(&self) -> Result<(), AddressError> {
-        let (file, variable) = ("passphrase-file", "passphrase-env");
-        if self.options().get(file).is_some() && self.options().get(variable).is_some() {
-            let fault = Fault::OptionsContradict(variable, file);
-            return Err(self.wrong(Part::Word(variable), fault, Some("leave one of them away")));
+    /// Checks that a private key comes from one place, and its passphrase from one.
+    pub(crate) fn check_key(&self) -> Result<(), AddressError> {
+        let contradictions = [
+            ("passphrase-env", "passphrase-file"),
+            ("signer", "key"),
+            ("signer", "passphrase-file"),
+            ("signer", "passphrase-env"),
+        ];
+        let is_there = |word| self.options().get(word).is_some();
+        match contradictions.into_iter().find(|&(word, other)| is_there(word) && is_there(other)) {
+            None => Ok(()),
+            Some((word, other)) => {
+                let fault = Fault::OptionsContradict(word, other);
+                Err(self.wrong(Part::Word(word), fault, Some("leave one of them away")))
+            }
         }
-        Ok(())
     }
 
     /// Whom the peer's certificate has to be for.
@@ -199,8 +256,8 @@ impl Address {
     fn connect_tls(&self, host: &Host) -> Result<ConnectTls, AddressError> {
         let options = self.options();
         let identity = options.identities().pop();
-        self.check_passphrase()?;
-        for word in ["key", "passphrase-file", "passphrase-env"] {
+        self.check_key()?;
+        for word in ["key", "passphrase-file", "passphrase-env", "signer"] {
             if identity.is_none() && options.get(word).is_some() {
                 let fault = Fault::OptionAlone(word, "cert");
                 return Err(self.wrong(Part::Word(word), fault, Some("add `cert=FILE`")));

@@ -177,6 +177,12 @@ pub enum ValueFault {
     NotOrigin,
     /// `any`, or a pattern of several Origins, where one is to be named.
     NotOneOrigin,
+    /// A proxy that is neither `http://` nor `https://`.
+    ProxyScheme,
+    /// A password in the address of a proxy.
+    ProxyPassword,
+    /// A user of a proxy that is empty, not UTF-8, or has a colon or a control character.
+    ProxyUser,
     /// A subprotocol that is no token (RFC 9110 section 5.6.2), or is there twice.
     Subprotocol,
 }
@@ -294,6 +300,9 @@ impl fmt::Display for ValueFault {
             Self::TargetCharacter => "a path has no such character",
             Self::NotOrigin => "this is no origin",
             Self::NotOneOrigin => "this is not one origin",
+            Self::ProxyScheme => "a proxy begins with `http://` or `https://`",
+            Self::ProxyPassword => "a password does not stand in an address",
+            Self::ProxyUser => "this is no user that a proxy can be told",
             Self::Subprotocol => "a subprotocol is a token, and there once",
         })
     }

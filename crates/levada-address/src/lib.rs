@@ -65,6 +65,7 @@ mod option;
 mod options;
 mod parse;
 mod percent;
+mod proxy;
 pub mod render;
 mod rules;
 mod scheme;
@@ -85,6 +86,7 @@ pub use listen::{ClientCheck, ListenAddress, ListenEndpoint, ListenPool, ListenT
 pub use option::{DefaultValue, OPTIONS, OptionSpec, Repeat, Schemes};
 pub use options::{IdentityFiles, Options, PassphraseSource, SessionOptions};
 pub use parse::MAX_LEN;
+pub use proxy::{ConnectProxy, ProxyAddress};
 pub use rules::CertificateRules;
 pub use scheme::{Form, SCHEMES, Scheme, SchemeSpec};
 pub use side::{Side, Sides};

@@ -150,7 +150,7 @@ impl Address {
             let fault = Fault::StapleCount { certs, staples };
             return Err(self.wrong(Part::Word("ocsp"), fault, Some(hint)));
         }
-        self.check_passphrase()?;
+        self.check_key()?;
         let client = self.client_check()?;
         Ok(ListenTls { identities, client, alpn: options.alpn(), session: options.session() })
     }

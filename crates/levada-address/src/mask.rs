@@ -39,9 +39,18 @@ fn values(input: &str) -> impl Iterator<Item = Range<usize>> {
         let start = at;
         at += option.len() + 1;
         let (word, value) = option.split_once('=')?;
+        let end = start + option.len();
+        if word == "proxy" {
+            // What stands between the colon and the last `@` is a password, whatever is in it.
+            let begin = end - value.len();
+            let value = &input[begin..];
+            let last = value.rfind('@')?;
+            let user = value.find("://").map_or(0, |at| at + 3);
+            let colon = value.get(user..last)?.find(':')?;
+            return Some(begin + user + colon + 1..begin + last);
+        }
         let lower = word.to_ascii_lowercase();
         let secret = OptionSpec::find(word).is_none() && SECRET.iter().any(|s| lower.contains(s));
-        let end = start + option.len();
         secret.then(|| end - value.len()..end)
     })
 }
@@ -58,6 +67,9 @@ mod tests {
             ("me:pw@host:1", "*****@host:1"),
             ("tls://:1?passphrase=xyz&key=a", "tls://:1?passphrase=***&key=a"),
             ("passphrase=č", "passphrase=**"),
+            ("tcp://a:1?proxy=http://me:p@w@b:1&x=y", "tcp://a:1?proxy=http://me:***@b:1&x=y"),
+            ("tcp://a:1?proxy=http://me:p&w?@b:1", "tcp://a:1?proxy=http://me:****@b:1"),
+            ("tcp://a:1?proxy=http://me@b:1", "tcp://a:1?proxy=http://me@b:1"),
             ("tls://:1?passphrase-file=a", "tls://:1?passphrase-file=a"),
             ("unix:a@b", "unix:a@b"),
             ("@name", "@name"),

@@ -66,6 +66,18 @@ const HOST: Schemes =
 /// The schemes that open a WebSocket.
 const WEB_SOCKET: Schemes = Schemes::Only(&[Scheme::Ws, Scheme::Wss, Scheme::WsUnix]);
 
+/// A word of a proxy's.
+const fn proxy(
+    word: &'static str,
+    kind: ValueKind,
+    default: DefaultValue,
+    help: &'static str,
+    more: &'static str,
+) -> OptionSpec {
+    let (side, repeat) = (Sides::Connect, Repeat::Never);
+    OptionSpec { word, side, schemes: HOST, kind, repeat, partner: None, default, help, more }
+}
+
 /// A word of a WebSocket's.
 const fn web_socket(
     word: &'static str,
@@ -141,6 +153,18 @@ pub static OPTIONS: &[OptionSpec] = &[
         default: DefaultValue::Absent,
         help: "environment variable whose value opens an encrypted private key",
         more: "In place of `passphrase-file`.",
+    },
+    OptionSpec {
+        word: "signer",
+        side: Sides::Both,
+        schemes: TLS,
+        kind: ValueKind::Path,
+        repeat: Repeat::Never,
+        partner: None,
+        default: DefaultValue::Absent,
+        help: "Unix socket of a program that signs with the private key of `cert`",
+        more: "In place of `key`: the key need not be on this machine. It signs for every certificate \
+               of the address.",
     },
     OptionSpec {
         word: "ocsp",
@@ -433,6 +457,35 @@ pub static OPTIONS: &[OptionSpec] = &[
         help: "local IP address, and port if wanted, to connect from",
         more: "",
     },
+    proxy(
+        "proxy",
+        ValueKind::Proxy,
+        DefaultValue::Derived("none; no variable of the environment is looked at"),
+        "HTTP proxy that connects us to the host, by CONNECT",
+        "It looks up the host's name. `family` and `bind` are those of the way to it, \
+         `deadline-connect` is for both ways. Its password stands elsewhere.",
+    ),
+    proxy(
+        "proxy-password-file",
+        ValueKind::Path,
+        DefaultValue::Absent,
+        "file whose first line is the password of the proxy's user",
+        "It goes to the proxy in plain (basic authentication), unless that is `https://`.",
+    ),
+    proxy(
+        "proxy-password-env",
+        ValueKind::Variable,
+        DefaultValue::Absent,
+        "environment variable whose value is the password of the proxy's user",
+        "In place of `proxy-password-file`.",
+    ),
+    proxy(
+        "proxy-ca",
+        ValueKind::Path,
+        DefaultValue::Derived("the authorities of the system"),
+        "PEM file with the authorities that may vouch for a proxy under TLS",
+        "",
+    ),
     web_socket(
         "path",
         Sides::Both,

@@ -70,6 +70,11 @@ impl Options {
         self.0.extend(values.into_iter().map(|value| Entry { spec, value, own: false }));
     }
 
+    /// Takes out all that is said about `word`.
+    pub(crate) fn take_out(&mut self, word: &str) {
+        self.0.retain(|entry| entry.spec.word != word);
+    }
+
     /// Puts `folder` before every path that is relative.
     pub(crate) fn begin_paths_at(&mut self, folder: &Path) {
         for entry in &mut self.0 {
@@ -130,10 +135,12 @@ impl Options {
             Some(Value::Variable(name)) => Some(PassphraseSource::Variable(name.clone())),
             _ => self.path("passphrase-file").map(PassphraseSource::File),
         };
+        let signer = self.path("signer");
         let identity = |cert: &Path| IdentityFiles {
             cert: cert.to_owned(),
             key: keys.next().unwrap_or(cert).to_owned(),
             passphrase: passphrase.clone(),
+            signer: signer.clone(),
             ocsp: staples.next().map(Path::to_owned),
         };
         self.paths("cert").map(identity).collect()
@@ -156,6 +163,8 @@ pub struct IdentityFiles {
     pub key: PathBuf,
     /// Where the passphrase is that opens the key, if that is encrypted.
     pub passphrase: Option<PassphraseSource>,
+    /// The Unix socket of who signs with the private key, which is in no file then.
+    pub signer: Option<PathBuf>,
     /// DER: the OCSP response to staple to the certificate.
     pub ocsp: Option<PathBuf>,
 }

@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::error::Wrong;
-use crate::{Fault, Host, HostFault, TimeLimit, ValueFault, endpoint};
+use crate::{Fault, Host, HostFault, ProxyAddress, TimeLimit, ValueFault, endpoint};
 
 /// What the value of a word is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,6 +57,8 @@ pub enum ValueKind {
     Origin,
     /// Names of WebSocket subprotocols with commas between them.
     Subprotocols,
+    /// A [`ProxyAddress`].
+    Proxy,
 }
 
 /// The value of a word.
@@ -101,6 +103,8 @@ pub enum Value {
     Origin(String),
     /// Of [`ValueKind::Subprotocols`], not empty.
     Subprotocols(Vec<String>),
+    /// Of [`ValueKind::Proxy`].
+    Proxy(ProxyAddress),
 }
 
 /// Whether a listener asks its clients for a certificate.
@@ -186,6 +190,7 @@ impl ValueKind {
             Self::Target => "/PATH",
             Self::Origin => "ORIGIN",
             Self::Subprotocols => "LIST",
+            Self::Proxy => "http[s]://[USER@]HOST:PORT",
         }
     }
 
@@ -233,6 +238,7 @@ impl ValueKind {
             Self::Target => target(text()?),
             Self::Origin => origin(text()?),
             Self::Subprotocols => subprotocols(text()?),
+            Self::Proxy => ProxyAddress::parse(text()?).map(Value::Proxy),
         }
     }
 }
@@ -404,6 +410,7 @@ impl Value {
             Self::Target(_) => ValueKind::Target,
             Self::Origin(_) => ValueKind::Origin,
             Self::Subprotocols(_) => ValueKind::Subprotocols,
+            Self::Proxy(_) => ValueKind::Proxy,
         }
     }
 
@@ -436,6 +443,7 @@ impl Value {
             Self::RecordSize(bytes) => bytes.to_string().into_bytes().into(),
             Self::Target(text) | Self::Origin(text) => text.as_bytes().into(),
             Self::Subprotocols(names) => names.join(",").into_bytes().into(),
+            Self::Proxy(proxy) => proxy.to_string().into_bytes().into(),
         }
     }
 }
@@ -477,6 +485,14 @@ mod tests {
             (ValueKind::Target, &["/", "/vnc?token=1", "/%20"]),
             (ValueKind::Origin, &["https://example.org", "https://*.example.org:8443", "any"]),
             (ValueKind::Subprotocols, &["binary", "binary,base64"]),
+            (
+                ValueKind::Proxy,
+                &[
+                    "http://10.0.0.1:3128",
+                    "https://me@proxy.example:443",
+                    "http://a%40b%25@[::1]:1",
+                ],
+            ),
         ] {
             for text in texts {
                 let value = kind.parse(text.as_bytes()).unwrap_or_else(|w| panic!("{text}: {w:?}"));
@@ -521,6 +537,18 @@ mod tests {
         assert_eq!(fault(ValueKind::Origin, b"a.org"), (ValueFault::NotOrigin.into(), 0..5));
         assert_eq!(fault(ValueKind::Subprotocols, b"a,a"), (ValueFault::Subprotocol.into(), 2..3));
         assert_eq!(fault(ValueKind::Subprotocols, b"a,"), (ValueFault::Subprotocol.into(), 2..2));
+        for (text, wrong, range) in [
+            (&b"socks5://a:1"[..], ValueFault::ProxyScheme.into(), 0..0),
+            (b"http://me:pw@a:1", ValueFault::ProxyPassword.into(), 9..12),
+            (b"http://@a:1", ValueFault::ProxyUser.into(), 7..7),
+            (b"http://a%3Ab@a:1", ValueFault::ProxyUser.into(), 7..12),
+            (b"http://a", Fault::PortMissing, 8..8),
+            (b"http://a:0", Fault::PortZero, 9..10),
+            (b"http://a:1/x", Fault::Port, 9..12),
+            (b"https://a..b:1", HostFault::EmptyLabel.into(), 10..10),
+        ] {
+            assert_eq!(fault(ValueKind::Proxy, text), (wrong, range));
+        }
         assert_eq!(fault(ValueKind::Bind, b"::1"), (HostFault::Brackets.into(), 0..3));
     }
 }

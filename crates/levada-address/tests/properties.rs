@@ -50,6 +50,7 @@ fn value(kind: ValueKind) -> BoxedStrategy<Vec<u8>> {
         ValueKind::Target => text("/[!-\"$-~]{0,20}"),
         ValueKind::Origin => text("any|null|https?://(\\*\\.)?[a-z]{1,9}\\.org(:[1-9][0-9]{0,3})?"),
         ValueKind::Subprotocols => text("[a-z]{1,9}(,[0-9]{1,9})?"),
+        ValueKind::Proxy => text("https?://([a-z]{1,9}@)?[a-z]{1,9}\\.org:[1-9][0-9]{0,3}"),
         ValueKind::Deadline => text("off|[1-9][0-9]{0,5}(ms|s)"),
         choice => prop::sample::select(choice.choices().collect::<Vec<_>>())
             .prop_map(|choice| choice.as_bytes().to_vec())

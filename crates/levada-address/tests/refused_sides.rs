@@ -164,6 +164,45 @@ port 0 is for listening only
     add `cert=FILE`",
     ),
     (
+        "tcp://h:1?proxy-password-env=P",
+        "\
+`proxy-password-env` needs `proxy`
+    tcp://h:1?proxy-password-env=P
+              ^^^^^^^^^^^^^^^^^^^^
+    add `proxy=http://HOST:PORT`",
+    ),
+    (
+        "tcp://h:1?proxy=http://p:1&proxy-password-file=f",
+        "\
+`proxy-password-file` needs `proxy`
+    tcp://h:1?proxy=http://p:1&proxy-password-file=f
+                               ^^^^^^^^^^^^^^^^^^^^^
+    name whose it is: `proxy=http://USER@HOST:PORT`",
+    ),
+    (
+        "tcp://h:1?proxy=http://m%40p:1&proxy-password-file=f&proxy-password-env=P",
+        "\
+`proxy-password-env` and `proxy-password-file` exclude each other
+    tcp://h:1?proxy=http://m@p:1&proxy-password-file=f&proxy-password-env=P
+                                                       ^^^^^^^^^^^^^^^^^^^^
+    leave one of them away",
+    ),
+    (
+        "tcp://h:1?proxy=http://p:1&proxy-ca=c",
+        "\
+`proxy-ca` needs `proxy`
+    tcp://h:1?proxy=http://p:1&proxy-ca=c
+                               ^^^^^^^^^^
+    a proxy under TLS is written `https://`",
+    ),
+    (
+        "tcp://h:1?proxy=http://[::1]:1&family=4",
+        "\
+the versions of IP contradict each other
+    tcp://h:1?proxy=http://[::1]:1&family=4
+                                   ^^^^^^^^",
+    ),
+    (
         "tcp://[::1]:1?family=4",
         "\
 the versions of IP contradict each other

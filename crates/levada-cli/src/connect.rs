@@ -32,8 +32,8 @@ pub(crate) async fn run(plan: ConnectPlan) -> Result<Exit, Stop> {
         ours = join(&mut peer) => ours?,
         _ = signals.next() => None,
     };
-    // Both have ended, but for a signal, or where standard output is gone.
-    peer.abort();
+    // Both have ended, but for a signal, or where standard output is gone: that is no clean end.
+    peer.fail();
     let ended = peer.closed().await;
     if let Some(narrator) = narrator {
         // It ends with the last event, which has come by now.

@@ -11,12 +11,14 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::danger::Danger;
+use crate::demo;
 use crate::exit::{Stop, fail};
 use crate::house::House;
 use crate::log::Record;
-use crate::plan::ServePlan;
+use crate::plan::{DEVELOPMENT, ServePlan};
 use crate::prepared::Prepared;
 use crate::routes::{Routes, Way};
+use crate::welcome;
 
 /// A listener whose queue gives nothing for this long has none left: the runtime asks the system for
 /// news before a timer fires.
@@ -46,14 +48,21 @@ impl Door {
             (first.listen.clone(), first.binder.clone(), first.place.clone());
         let mut dangers = Vec::new();
         let mut ways = Vec::new();
+        let mut begin = Vec::new();
+        let mut streams = Vec::new();
         for Prepared { listen, to, binder, dialer, when, place, .. } in
             iter::once(first).chain(others)
         {
             let key_logs = binder.open_key_log().and_then(|()| dialer.open_key_log());
             key_logs.map_err(|error| CannotOpen::new(place, error))?;
             dangers.extend([&listen, &to].into_iter().flat_map(Danger::all_of));
-            let (tls, to) = (binder.tls().cloned(), shown(&to, None));
-            ways.push(Way { when, tls, dialer, to });
+            let (tls, web_socket) = (binder.tls().cloned(), binder.web_socket().cloned());
+            let (on, to) = (String::new(), shown(&to, None));
+            let path =
+                listen.options().get("path").map_or_else(|| "/".to_owned(), ToString::to_string);
+            streams.push(demo::Stream { path, to: to.clone() });
+            ways.push(Way { when, tls, web_socket, dialer, on, to });
+            begin.push(listen);
         }
         let mut routes = Routes { on: String::new(), ways };
         let listener = match routes.first_tls() {
@@ -62,12 +71,31 @@ impl Door {
             Err(error) => Err(error.into()),
         };
         let listener = listener.map_err(|error| CannotOpen { place, error })?;
-        routes.on = shown(&listen, listener.local().as_ref());
+        let local = listener.local();
+        for (way, listen) in routes.ways.iter_mut().zip(&begin) {
+            way.on = shown(listen, local.as_ref());
+        }
+        routes.on = match &*routes.ways {
+            [way] => way.on.clone(),
+            // Who is for none of them has come to no path.
+            _ => without_path(shown(&listen, local.as_ref())),
+        };
         let mut listener = listener.limit_handshakes(plan.max_handshakes);
+        if let Some(options) = routes.web_socket() {
+            listener = listener.web_socket(options);
+        }
         if let Some(count) = plan.max_connections_per_address {
             listener = listener.limit_connections_per_address(count);
         }
+        if plan.demo {
+            listener = listener.web_pages(demo::pages(&streams));
+        }
         Ok(Self { listener, routes: Arc::new(routes), dangers })
+    }
+
+    /// Where it listens, as the log shows it.
+    pub(crate) fn on(&self) -> &str {
+        &self.routes.on
     }
 
     /// What its addresses take away of security.
@@ -77,8 +105,7 @@ impl Door {
 
     /// What the log says of it: a line for each way.
     pub(crate) fn records(&self) -> impl Iterator<Item = Record<'_>> {
-        let Routes { on, ways } = &*self.routes;
-        ways.iter().map(|way| Record::Listening { on, to: &way.to })
+        self.routes.ways.iter().map(|way| Record::Listening { on: &way.on, to: &way.to })
     }
 
     /// Accepts until it is told to close, and then what has already come; whether the listener is sound.
@@ -137,6 +164,12 @@ pub(crate) fn shown(address: &Address, local: Option<&Endpoint>) -> String {
     text
 }
 
+fn without_path(mut address: String) -> String {
+    let host = address.find("://").map_or(address.len(), |at| at + "://".len());
+    address.truncate(address[host..].find('/').map_or(address.len(), |path| host + path));
+    address
+}
+
 /// Why a route cannot be opened.
 #[derive(Debug)]
 pub(crate) struct CannotOpen {
@@ -153,7 +186,10 @@ impl CannotOpen {
     pub(crate) fn stop(&self) -> Stop {
         let Self { place, error } = self;
         let hint = match error {
-            SetupError::Listen { error, .. } => match error.kind() {
+            SetupError::Listen { address, error } => match error.kind() {
+                io::ErrorKind::AddrInUse if address.to_string().starts_with(DEVELOPMENT) => {
+                    return fail(welcome::port_is_taken());
+                }
                 io::ErrorKind::AddrInUse => {
                     "\n    something else listens there: stop it (`ss -ltnp` shows it), or choose \
                      another address"

@@ -24,6 +24,8 @@ pub(crate) enum Exit {
     NotVerified,
     /// It works, but something needs to be mended.
     Warnings,
+    /// The server has opened no WebSocket, though all below it is up.
+    WsFailed,
     /// As the command ended that was run.
     Command(u8),
 }
@@ -39,6 +41,7 @@ impl Exit {
             Self::TlsFailed => 4,
             Self::NotVerified => 5,
             Self::Warnings => 6,
+            Self::WsFailed => 7,
             Self::Command(code) => code,
         }
     }

@@ -37,6 +37,7 @@ fn heading(row: &OptionSpec) -> &'static str {
         (_, Schemes::Only([Scheme::Ws, ..])) => "WebSocket",
         (ValueKind::Deadline, _) => "Deadlines",
         (ValueKind::Family | ValueKind::Bind, _) => "Network",
+        _ if row.word.starts_with("proxy") => "Network",
         _ => "TLS",
     }
 }
@@ -97,11 +98,6 @@ impl Flags {
             Some((row, values.collect()))
         });
         Self(given.collect())
-    }
-
-    /// The first flag among `words` that was given.
-    pub(crate) fn first_of(&self, words: &[&str]) -> Option<&'static str> {
-        self.0.iter().map(|(row, _)| row.word).find(|word| words.contains(word))
     }
 
     /// Gives the flags to the addresses that they fit: to the listening ones, else to the targets.

@@ -43,8 +43,10 @@ pub(crate) const SERVE_ABOUT: &str =
 pub(crate) const SERVE_EXAMPLES: &str = "\
 Examples:
   Try it: makes a development CA and an identity for localhost, listens on
-  tls://127.0.0.1:8443, and prints the commands to talk to it.
+  tls://127.0.0.1:8443, and prints the commands to talk to it. Without --to,
+  what comes is sent back; at 127.0.0.1, TLS without --cert has this identity.
       levada serve
+      levada serve --listen wss://127.0.0.1:8443/try
 
   Put TLS in front of a plain server. The file holds certificate and key.
       levada serve --listen 'tls://:443?cert=site.pem' --to tcp://127.0.0.1:80
@@ -59,6 +61,9 @@ Examples:
   Let web pages of one site reach a plain server, by WebSocket.
       levada serve --listen wss://:443/vnc --cert site.pem \\
           --origin https://example.org --to tcp://127.0.0.1:5900
+
+  See a stream live in a browser: http://127.0.0.1:8080/ talks to the server.
+      levada serve --listen ws://127.0.0.1:8080/try --demo
 
   Two bridges in one process: the first --to serves the first --listen, …
       levada serve --listen tcp://:5000 --to unix:/run/a.sock \\
@@ -130,13 +135,17 @@ Examples:
   Does the server let this client in?
       levada inspect tls://app.internal:8443 --ca ca.pem --cert me.pem --brief
 
+  Does it open a WebSocket for web pages of this site?
+      levada inspect wss://example.org:443/vnc --origin https://example.org
+
 Exit codes:
   0  good
   1  wrong words, or a missing file
   2  unreachable: not found, refused, no answer
   4  TLS failed, for another reason than the server's certificate
   5  the server's certificate is not trusted
-  6  it works, but something needs to be mended: see the warnings";
+  6  it works, but something needs to be mended: see the warnings
+  7  the server opens no WebSocket, though all below it is up";
 
 pub(crate) const DEV_CA_ABOUT: &str =
     "Make certificates for development, and say how to trust them";

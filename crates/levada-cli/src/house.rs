@@ -107,7 +107,7 @@ impl House {
 
     /// Serves one client to both endings, and tells them.
     async fn serve(&self, choice: &Choice, client: Box<Stream>, stream: u64) {
-        let Outcome { cut, client, target } = pair::bridge(client, choice, self.is_cut()).await;
+        let Outcome { cut, client, target } = pair::bridge(client, choice, || self.is_cut()).await;
         if cut {
             self.was_cut.fetch_add(1, Ordering::Relaxed);
         }

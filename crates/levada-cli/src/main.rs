@@ -11,6 +11,7 @@ mod check;
 mod config_file;
 mod connect;
 mod danger;
+mod demo;
 mod dev_ca;
 mod door;
 mod exit;

@@ -1,7 +1,5 @@
 //! One client and its target: from the accept to both endings.
 
-use std::future::Future;
-
 use levada::{Ended, Stream};
 
 use crate::routes::Choice;
@@ -17,19 +15,19 @@ pub(crate) struct Outcome {
 }
 
 /// Bridges `client` to where its `choice` leads once the client is established, until both have ended,
-/// or aborts both when `cut` resolves.
+/// or ends both when `cut` returns.
 ///
 /// The streams are boxed: a future has room for each of its values in each function that one is
 /// handed through, and an idle pair owns this future.
 pub(crate) async fn bridge(
     mut client: Box<Stream>,
     choice: &Choice,
-    cut: impl Future<Output = ()>,
+    cut: impl AsyncFnOnce(),
 ) -> Outcome {
     let mut target = None;
     let was_cut = tokio::select! {
         () = join(&mut client, &mut target, choice) => false,
-        () = cut => true,
+        () = cut() => true,
     };
     let target = match target {
         Some(target) => Some(ended(target).await),
@@ -44,6 +42,7 @@ async fn join(client: &mut Stream, target: &mut Option<Box<Stream>>, choice: &Ch
     if client.established().await.is_err() {
         return;
     }
+    choice.settle(client);
     // It is established by a choice.
     let Some(way) = choice.way() else { return };
     // No random bytes: as bad as a target that fails, which the drop of the client tells.
@@ -56,8 +55,8 @@ async fn join(client: &mut Stream, target: &mut Option<Box<Stream>>, choice: &Ch
     }
 }
 
-/// The ending of a stream that has ended, or ends now without a goodbye.
+/// The ending of a stream that has ended, or ends now in a way that nobody takes for a clean one.
 async fn ended(mut stream: Box<Stream>) -> Ended {
-    stream.abort();
+    stream.fail();
     stream.closed().await
 }

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use levada_address::{Address, AddressError, Endpoint, Fault, Scheme, TimeLimit};
+use levada_address::{Address, AddressError, Endpoint, Fault, Host, Scheme, TimeLimit};
 use levada_config::{Config, LogFormat};
 
 use crate::args::{ConnectArgs, DRAIN, InspectArgs, MAX_HANDSHAKES, Request, ServeArgs};
@@ -42,14 +42,14 @@ pub(crate) struct ServePlan {
     /// `None` for what the limit of open files allows.
     pub(crate) max_connections: Option<usize>,
     pub(crate) max_connections_per_address: Option<usize>,
+    /// Listeners of WebSockets show a page.
+    pub(crate) demo: bool,
     pub(crate) format: Format,
 }
 
 /// Who is served.
 #[derive(Debug)]
 pub(crate) enum Service {
-    /// Nobody was named: a demonstration, with an identity that is made for it.
-    Development(Bridge),
     /// These.
     Bridges(Vec<Bridge>),
     /// Those of a file.
@@ -61,6 +61,8 @@ pub(crate) enum Service {
 pub(crate) struct Bridge {
     pub(crate) listen: Address,
     pub(crate) to: Address,
+    /// Nobody has said where it leads: it is there to be tried.
+    pub(crate) is_trial: bool,
 }
 
 #[derive(Debug)]
@@ -126,6 +128,11 @@ pub(crate) fn plan(request: &Request) -> Result<Plan, Stop> {
 
 fn serve(args: &ServeArgs) -> Result<ServePlan, Stop> {
     if let Some(file) = &args.config {
+        if args.demo {
+            return Err(fail(
+                "--demo beside --config: the page is for trying; give --listen and --to with it",
+            ));
+        }
         if let Some(other) = &args.beside_config {
             return Err(fail(format!(
                 "--{other} beside --config: the file says all, so that `levada check` shows what \
@@ -135,28 +142,13 @@ fn serve(args: &ServeArgs) -> Result<ServePlan, Stop> {
         }
         return configured(file);
     }
-    let service = match (args.listen.is_empty(), args.to.is_empty()) {
-        (true, true) => Service::Development(development(&args.flags)?),
-        (true, false) => {
-            return Err(fail(
-                "--to has no --listen: say where streams come from, as in\n    \
-                             --listen tcp://127.0.0.1:8080",
-            ));
-        }
-        (false, true) => {
-            return Err(fail(
-                "--listen has no --to: say where streams go, as in\n    \
-                             --to tcp://127.0.0.1:80, or --to echo: to send all back",
-            ));
-        }
-        (false, false) => Service::Bridges(bridges(args)?),
-    };
     Ok(ServePlan {
-        service,
+        service: Service::Bridges(bridges(args)?),
         drain: args.drain,
         max_handshakes: args.max_handshakes,
         max_connections: args.max_connections,
         max_connections_per_address: args.max_connections_per_address,
+        demo: args.demo,
         format: args.format,
     })
 }
@@ -177,28 +169,27 @@ fn configured(path: &Path) -> Result<ServePlan, Stop> {
         max_handshakes: max_handshakes.unwrap_or(MAX_HANDSHAKES),
         max_connections,
         max_connections_per_address,
+        demo: false,
         format,
     })
 }
 
-fn development(flags: &Flags) -> Result<Bridge, Stop> {
-    if let Some(word) =
-        flags.first_of(&["cert", "key", "ocsp", "passphrase-env", "passphrase-file"])
-    {
-        return Err(fail(format!(
-            "--{word} is for a listener of your own: add --listen {DEVELOPMENT} --to echo:"
-        )));
-    }
-    let mut listen = [parse("--listen", DEVELOPMENT)?];
-    let mut to = [parse("--to", "echo:")?];
-    flags.set(&mut listen, &mut to).map_err(|error| fail(error.to_string()))?;
-    let ([listen], [to]) = (listen, to);
-    Ok(Bridge { listen, to })
-}
-
 fn bridges(args: &ServeArgs) -> Result<Vec<Bridge>, Stop> {
+    let is_trial = args.to.is_empty();
+    if args.listen.is_empty() && !is_trial {
+        return Err(fail(
+            "--to has no --listen: say where streams come from, as in\n    \
+             --listen tcp://127.0.0.1:8080",
+        ));
+    }
     let mut listen = parse_all("--listen", &args.listen)?;
+    if listen.is_empty() {
+        listen.push(parse("--listen", DEVELOPMENT)?);
+    }
     let mut to = parse_all("--to", &args.to)?;
+    if is_trial {
+        to.push(parse("--to", "echo:")?);
+    }
     if to.len() != 1 && to.len() != listen.len() {
         let (listens, targets) = (listen.len(), to.len());
         return Err(fail(format!(
@@ -206,8 +197,8 @@ fn bridges(args: &ServeArgs) -> Result<Vec<Bridge>, Stop> {
         )));
     }
     args.flags.set(&mut listen, &mut to).map_err(|error| fail(error.to_string()))?;
-    for address in &listen {
-        address.for_listening().map_err(|error| cannot_listen(address, &error))?;
+    for address in listen.iter().filter(|address| !lacks_identity(address)) {
+        address.for_listening().map_err(|error| cannot_listen(&error))?;
     }
     for address in &to {
         address.for_connecting().map_err(|error| in_flag("--to", &error))?;
@@ -218,23 +209,51 @@ fn bridges(args: &ServeArgs) -> Result<Vec<Bridge>, Stop> {
             ));
         }
     }
+    if args.demo && !listen.iter().any(is_web_socket) {
+        return Err(fail(
+            "--demo is for listeners of WebSockets: add one, as in\n    \
+             --listen ws://127.0.0.1:8080 --to echo:",
+        ));
+    }
     let stdio = listen.iter().filter(|address| *address.endpoint() == Endpoint::Stdio);
     if stdio.count() > 1 {
         return Err(fail("--listen stdio: is there twice, but there is only one standard input"));
     }
     let targets = to.iter().cycle();
     let pairs = listen.into_iter().zip(targets);
-    Ok(pairs.map(|(listen, to)| Bridge { listen, to: to.clone() }).collect())
+    Ok(pairs.map(|(listen, to)| Bridge { listen, to: to.clone(), is_trial }).collect())
 }
 
-fn cannot_listen(address: &Address, error: &AddressError) -> Stop {
-    let alone = match error.fault() {
-        Fault::OptionNeeded("cert", _) if address.scheme() == Scheme::Tls => {
-            "\n    to try without one: `levada serve` alone makes an identity for localhost"
+fn is_web_socket(address: &Address) -> bool {
+    matches!(address.scheme(), Scheme::Ws | Scheme::Wss | Scheme::WsUnix)
+}
+
+/// Whether TLS at `address` has no identity, while none but this machine's own clients come there: it gets
+/// one for localhost.
+pub(crate) fn lacks_identity(address: &Address) -> bool {
+    let is_at_home = match address.endpoint() {
+        Endpoint::Tcp { host: Some(Host::Ip(ip)), .. } => ip.is_loopback(),
+        Endpoint::Tcp { host: Some(Host::Name(name)), .. } => {
+            name.trim_end_matches('.').eq_ignore_ascii_case("localhost")
+        }
+        _ => false,
+    };
+    let is_named = |word: &&str| address.options().get(word).is_some();
+    let is_missing = |error: AddressError| matches!(error.fault(), Fault::OptionNeeded("cert", _));
+    is_at_home
+        && !["key", "ocsp", "passphrase-env", "passphrase-file", "signer"].iter().any(is_named)
+        && address.for_listening().is_err_and(is_missing)
+}
+
+fn cannot_listen(error: &AddressError) -> Stop {
+    let way_out = match error.fault() {
+        Fault::OptionNeeded("cert", _) => {
+            "\n    to try it, listen at 127.0.0.1 or localhost, for which an identity is made; \
+             `levada dev-ca NAME` makes others"
         }
         _ => "",
     };
-    fail(format!("--listen: {error}{alone}"))
+    fail(format!("--listen: {error}{way_out}"))
 }
 
 fn connect(args: &ConnectArgs) -> Result<ConnectPlan, Stop> {
@@ -304,28 +323,58 @@ mod tests {
 
     #[test]
     fn nothing_said_is_the_development_service() {
-        let Plan::Serve(plan) = planned("levada serve --deadline-idle 5s").unwrap() else {
-            panic!()
-        };
-        let Service::Development(bridge) = plan.service else { panic!() };
-        assert_eq!(bridge.listen.to_string(), "tls://127.0.0.1:8443?deadline-idle=5s");
-        assert_eq!(bridge.to.to_string(), "echo:?deadline-idle=5s");
+        assert_eq!(
+            bridged("levada serve --deadline-idle 5s"),
+            ["tls://127.0.0.1:8443?deadline-idle=5s echo:?deadline-idle=5s"]
+        );
+    }
+
+    #[test]
+    fn without_a_target_what_comes_is_sent_back() {
+        assert_eq!(
+            bridged("levada serve --listen wss://localhost:0/a --listen unix:b"),
+            ["wss://localhost:0/a echo:", "unix:b echo:"]
+        );
+    }
+
+    #[test]
+    fn only_who_is_at_home_gets_an_identity() {
+        let lacks = |address: &str| lacks_identity(&address.parse().unwrap());
+        for address in
+            ["tls://127.0.0.2:1", "wss://[::1]:1/a", "tls://LocalHost:1", "wss://localhost.:1"]
+        {
+            assert!(lacks(address), "{address}");
+        }
+        for address in [
+            "tls://:1",
+            "tls://10.0.0.1:1",
+            "wss://host.example:1",
+            "tcp://127.0.0.1:1",
+            "ws://127.0.0.1:1",
+            "pool+tls://127.0.0.1:1",
+            "tls://127.0.0.1:1?cert=a",
+            "tls://127.0.0.1:1?key=a",
+        ] {
+            assert!(!lacks(address), "{address}");
+        }
     }
 
     #[test]
     fn what_is_missing_is_named() {
         for (line, words) in [
             ("levada serve --to echo:", "--to has no --listen"),
-            ("levada serve --listen unix:a", "--listen has no --to"),
             (
                 "levada serve --listen unix:a --listen unix:b --listen unix:c --to echo: --to echo:",
                 "2 --to for 3 --listen",
             ),
             ("levada serve --listen tls://:1 --to echo:", "`cert` is needed for listening"),
-            ("levada serve --listen tls://:1 --to echo:", "`levada serve` alone makes an identity"),
+            ("levada serve --listen wss://:1 --to echo:", "listen at 127.0.0.1 or localhost"),
+            ("levada serve --listen tls://127.0.0.1:1 --key a", "`cert` is needed for listening"),
             ("levada serve --listen unix:a --to stdio:", "one stream only"),
             ("levada serve --listen stdio: --listen stdio: --to echo:", "only one standard input"),
-            ("levada serve --cert a.pem", "--cert is for a listener of your own"),
+            ("levada serve --demo", "for listeners of WebSockets"),
+            ("levada serve --demo --listen unix:a --to echo:", "for listeners of WebSockets"),
+            ("levada serve --demo --config a.toml", "--demo beside --config"),
             ("levada connect stdio:", "already this end"),
             ("levada connect tcp://a", "ADDR: the port is missing"),
             ("levada connect tcp://a:1 --ca b", "--ca means nothing here"),

@@ -104,7 +104,10 @@ impl Files {
 /// The files that an address reads.
 fn paths(address: &Address) -> impl Iterator<Item = PathBuf> {
     address.options().iter().filter_map(|(row, value)| match value {
-        Value::Path(path) if row.word != "danger-key-log" => Some(path.clone()),
+        // What is written to, and who is asked, is not read.
+        Value::Path(path) if !["danger-key-log", "signer"].contains(&row.word) => {
+            Some(path.clone())
+        }
         _ => None,
     })
 }

@@ -34,22 +34,19 @@ pub(crate) async fn run(plan: ServePlan) -> Result<Exit, Stop> {
     let signals = Signals::listen().and_then(|stop| Ok((stop, Reloads::listen()?)));
     let signals = signals.map_err(|error| fail(format!("signals: {error}")))?;
     let (routes, welcome) = match &plan.service {
-        Service::Bridges(bridges) => (prepare(bridges)?, None),
-        Service::Config(file) => (file.prepare()?, None),
-        Service::Development(bridge) => {
-            let (bridge, welcome) = Welcome::prepare(bridge.clone())?;
-            (prepare(&[bridge])?, Some(welcome))
+        Service::Bridges(bridges) => {
+            let mut bridges = bridges.clone();
+            let welcome = Welcome::prepare(&mut bridges)?;
+            (prepare(&bridges)?, Some(welcome))
         }
+        Service::Config(file) => (file.prepare()?, None),
     };
     let files = Files::of(&routes);
     // Every file is read by now. Where one listener cannot be opened, all that were are closed.
     let mut doors = Vec::new();
     for (first, others) in by_listener(routes) {
         let door = Door::open(first, others, &plan).await;
-        doors.push(door.map_err(|error| match &welcome {
-            Some(welcome) => welcome.cannot_listen(&error),
-            None => error.stop(),
-        })?);
+        doors.push(door.map_err(|error| error.stop())?);
     }
     let (log, writer) = Log::start(plan.format).map_err(|error| fail(format!("log: {error}")))?;
     let connections = plan.max_connections;
@@ -65,7 +62,8 @@ pub(crate) async fn run(plan: ServePlan) -> Result<Exit, Stop> {
     }
     files.warn(&house.log);
     if let Some(welcome) = welcome {
-        welcome.print();
+        // Each of the bridges has its own.
+        welcome.print(doors.iter().map(Door::on), plan.demo);
     }
     let exit = serve(&house, doors, files, signals, plan.drain.duration()).await;
     drop(house);

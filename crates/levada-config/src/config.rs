@@ -20,7 +20,7 @@ pub struct Config {
     pub max_connections: Option<usize>,
     /// Streams at once of one client for each listener, from 1.
     pub max_connections_per_address: Option<usize>,
-    /// TLS handshakes at once for each listener, from 1.
+    /// Handshakes at once for each listener, of TLS and WebSockets, from 1.
     pub max_handshakes: Option<usize>,
 }
 
@@ -29,8 +29,9 @@ pub struct Config {
 pub struct Route {
     /// Which clients of the listener it is for; `None`: every one that no route before it is for.
     pub when: Option<When>,
-    /// Where streams come from: an address that is good for listening. Routes with the same one, but
-    /// for what it says of TLS, share it.
+    /// Where streams come from: an address that is good for listening. Routes with the same one share
+    /// it: they tell their clients apart by `when` and speak TLS each in its own way, or, where these
+    /// open WebSockets, by their paths.
     pub listen: End,
     /// Where they go: an address that is good for connecting.
     pub to: End,

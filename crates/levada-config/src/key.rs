@@ -31,7 +31,7 @@ pub const KEYS: &[KeySpec] = &[
         word: "max-handshakes",
         value: "N",
         default: "`1024`",
-        help: "TLS handshakes at once for each listener; more are refused",
+        help: "handshakes at once for each listener, of TLS and WebSockets; more are refused",
     },
     KeySpec {
         word: "max-connections",

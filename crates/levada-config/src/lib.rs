@@ -41,6 +41,7 @@ mod key;
 mod reader;
 pub mod render;
 mod route;
+mod sharing;
 pub mod suggest;
 mod when;
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
-use levada_address::{AddressError, Endpoint, OPTIONS, OptionSpec, Schemes, TimeLimit, ValueKind};
+use levada_address::{AddressError, OPTIONS, OptionSpec, Schemes, TimeLimit, ValueKind};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -103,48 +103,6 @@ impl Reader<'_> {
         routes
     }
 
-    /// What no route can see by itself.
-    fn together(&mut self, routes: &[Route]) {
-        for (index, route) in routes.iter().enumerate() {
-            if route.when.is_some()
-                && let Some((of, hint)) = takes_everybody(route)
-            {
-                let what = format!("a listener {of} takes every client");
-                self.fault(route.listen.place.clone(), what, format!("leave `when` away: {hint}"));
-            }
-            let before: Vec<_> =
-                routes[..index].iter().filter(|other| other.shares_listener(route)).collect();
-            let Some(first) = before.first() else { continue };
-            let place = route.listen.place.clone();
-            let endpoint = route.listen.address.endpoint();
-            if before.iter().any(|other| other.when.is_none()) || *endpoint == Endpoint::Stdio {
-                let hint = match endpoint {
-                    Endpoint::Stdio => "there is only one standard input",
-                    _ => {
-                        "choose another port or path for one of them, or say with \
-                         `when = { sni = [\"NAME\"] }` which clients the first one is for"
-                    }
-                };
-                self.fault(place, "another route listens there already", hint);
-                continue;
-            }
-            let alone = before.iter().copied().chain([route]).find_map(takes_everybody);
-            if let Some((of, hint)) = alone {
-                let hint = format!("choose another port for it: {hint}");
-                self.fault(place, format!("a listener {of} cannot be shared"), hint);
-                continue;
-            }
-            let shared = |route: &Route| {
-                let listening = route.listen.address.for_listening().ok()?;
-                Some((listening.endpoint, listening.deadlines))
-            };
-            if shared(first) != shared(route) {
-                let hint = "deadlines and `family` are the listener's: say the same in each";
-                self.fault(place, "the first route of this listener has others", hint);
-            }
-        }
-    }
-
     fn time(&mut self, value: &Spanned<DeValue<'_>>) -> Option<TimeLimit> {
         let text = self.string(value, "`\"30s\"`")?;
         match text.parse() {
@@ -235,18 +193,6 @@ impl Reader<'_> {
         }
         let begin = value.start + 1;
         begin + wrong.start - from..begin + wrong.end - from
-    }
-}
-
-/// Why no ClientHello can tell the clients of this listener apart, where none can.
-fn takes_everybody(route: &Route) -> Option<(&'static str, &'static str)> {
-    let listening = route.listen.address.for_listening().ok()?;
-    if listening.pool.is_some() {
-        Some(("with a pool", "the pool reads the ClientHello itself"))
-    } else if listening.web_socket.is_some() {
-        Some(("of WebSockets", "its clients are told apart by no name"))
-    } else {
-        None
     }
 }
 

@@ -1,9 +1,10 @@
 //! Which clients a route is for.
 
+use levada_address::OptionSpec;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use crate::reader::Reader;
+use crate::reader::{Reader, in_table};
 use crate::suggest;
 
 /// Which clients a route is for, by what their ClientHello asks for. Every condition that is there
@@ -48,7 +49,10 @@ impl Reader<'_> {
         };
         let words = [SNI, ALPN];
         for key in table.keys().filter(|key| !words.contains(&key.get_ref().as_ref())) {
-            let hint = suggest::key(key.get_ref(), words.into_iter());
+            let hint = match OptionSpec::find(key.get_ref()) {
+                Some(row) => format!("it belongs to one end of a route: {}", in_table(row.word)),
+                None => suggest::key(key.get_ref(), words.into_iter()),
+            };
             self.fault(key.span(), format!("unknown key `{key}`"), hint);
         }
         let (sni, alpn) = (table.get(SNI), table.get(ALPN));

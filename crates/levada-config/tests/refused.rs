@@ -65,12 +65,56 @@ to = "unix:rest"
     assert!(config.routes[0].shares_listener(&config.routes[1]));
 }
 
+/// Two routes of one listener of WebSockets, by what they say of listening.
+fn web_sockets(first: &str, second: &str) -> String {
+    let route = |listen: &str| format!("[[route]]\nlisten = {{ {listen} }}\nto = \"echo:\"\n");
+    route(first) + &route(second)
+}
+
+#[test]
+fn routes_may_share_a_listener_of_web_sockets_by_their_paths() {
+    let tls = "cert = \"a.pem\", client-ca = \"b.pem\"";
+    let text = web_sockets(
+        &format!("address = \"wss://:443/vnc\", origin = \"https://a.example\", {tls}"),
+        &format!("address = \"wss://:443/db\", subprotocol = \"x\", {tls}"),
+    );
+    let rest = "[[route]]\nlisten = { address = \"wss://:443\", cert = \"a.pem\", \
+                client-ca = \"b.pem\" }\nto = \"echo:\"\n";
+    let config = parse(&(text + rest), Path::new("")).unwrap();
+    assert!(config.routes[0].shares_listener(&config.routes[1]));
+    assert!(config.routes[0].shares_listener(&config.routes[2]));
+    let unix =
+        web_sockets("address = \"ws+unix:a?path=/b\"", "address = \"ws+unix:a\", path = \"/c\"");
+    assert!(parse(&unix, Path::new("")).is_ok());
+}
+
+#[test]
+fn web_sockets_that_cannot_share_are_told_why() {
+    for (first, second, what, hint) in [
+        ("ws://:80/a", "ws://:80/a", "another route has this path there already", "another path"),
+        ("ws://:80", "ws://:80/a", "another route takes every path there", "let it stand last"),
+        ("ws://:80/a", "tcp://:80", "another route listens there already", "another port"),
+        ("ws://:80/a", "ws://:80/b?ping=1s", "listener has others", "say the same in each"),
+        ("ws://:80/a", "ws://:80/b?family=4", "listener has others", "say the same in each"),
+        ("ws://:80/a", "wss://:80/b?cert=x", "listener has others", "say the same in each"),
+        ("wss://:80/a?cert=x", "wss://:80/b?cert=y", "listener has others", "say the same in each"),
+    ] {
+        let [first, second] = [first, second].map(|address| format!("address = \"{address}\""));
+        let told = told(&web_sockets(&first, &second));
+        assert!(told.starts_with("f.toml:5:22: ") && told.contains(what), "{told}");
+        assert!(told.contains(hint), "{told}");
+    }
+    let told = told("[[route]]\nlisten = \"ws://:80/a\"\nwhen = { sni = \"b\" }\nto = \"echo:\"\n");
+    assert!(told.contains("leave `when` away") && told.contains("by their paths"), "{told}");
+}
+
 #[test]
 fn a_wrong_condition_is_told_with_its_place() {
     for (when, what, hint) in [
         ("7", "`when` is a table", "write `when = {"),
         ("{}", "`when` has no condition", "write `when = {"),
         ("{ snl = 1 }", "unknown key `snl`", "did you mean `sni`?"),
+        ("{ path = \"/a\" }", "unknown key `path`", "it belongs to one end of a route"),
         ("{ sni = 1 }", "a number, where a text is wanted", "write it like `sni"),
         ("{ sni = [] }", "the list is empty", "write it like `sni"),
         ("{ sni = \"a b\" }", "`a b` cannot be asked for", "write a name"),

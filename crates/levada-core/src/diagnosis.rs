@@ -5,7 +5,7 @@ use alloc::borrow::Cow;
 use crate::alert::AlertDescription;
 use crate::deadline::Deadline;
 use crate::ending::{ConnectFailure, Ending, Rule};
-use crate::fault::{CertificateFault, Fault};
+use crate::fault::{CertificateFault, Fault, ProxyFault};
 use crate::lifecycle::Party;
 use crate::os_error::OsErrorKind;
 use crate::text::OneLine;
@@ -292,8 +292,9 @@ const fn blame_of_fault(fault: &Fault) -> Blame {
             | CertificateFault::NotAllowed { .. }
             | CertificateFault::BadSignature,
         ) => Blame::Config,
+        Fault::Proxy(ProxyFault::NotHttp | ProxyFault::Status(400..500)) => Blame::Config,
         Fault::Protocol(_) | Fault::Certificate(_) => Blame::Peer,
-        Fault::BadRecord => Blame::Network,
+        Fault::BadRecord | Fault::Proxy(_) => Blame::Network,
         Fault::Signer(_) | Fault::Undecided(_) | Fault::Internal(_) => Blame::Local,
     }
 }
@@ -337,6 +338,20 @@ fn hint_of_fault(fault: &Fault) -> Cow<'static, str> {
         Fault::WsHandshake(_) => {
             "check host, path, origin and subprotocol, and whether the server is one for WebSocket"
         }
+        Fault::Proxy(ProxyFault::Status(401 | 407)) => {
+            "give it a user that it knows, as in proxy=http://USER@HOST:PORT with \
+             proxy-password-file=FILE"
+        }
+        Fault::Proxy(ProxyFault::Status(400..500)) => {
+            "let the proxy allow CONNECT to that host and port"
+        }
+        Fault::Proxy(ProxyFault::Status(_)) => {
+            "the proxy cannot reach the host: check host and port, and look into its log"
+        }
+        Fault::Proxy(ProxyFault::NotHttp) => {
+            "is that the port of an HTTP proxy? One that wants TLS is written https://"
+        }
+        Fault::Proxy(ProxyFault::Truncated) => "look into the proxy's log for the reason",
         Fault::Signer(_) => "check the private key, or what holds it",
         Fault::Internal(_) => "please report this with the log line",
         Fault::Certificate(fault) => match fault {

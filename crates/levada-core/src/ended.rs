@@ -78,6 +78,9 @@ impl fmt::Display for Ended {
         if let Some(host) = &facts.host {
             fact("host", &OneLine(host))?;
         }
+        if let Some(proxy) = &facts.proxy {
+            fact("proxy", &OneLine(proxy))?;
+        }
         if let Some(tls) = &facts.tls {
             if let Some(sni) = tls.sni.as_ref().filter(|sni| facts.host.as_ref() != Some(*sni)) {
                 fact("SNI", &OneLine(sni))?;

@@ -1,5 +1,6 @@
 //! What is known about one stream.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
@@ -18,17 +19,19 @@ use crate::text::OneLine;
 pub struct Facts {
     /// Which end we are of the transport: who called whom.
     pub role: Option<Role>,
-    /// The peer's name as it was asked for, where it was given by name.
+    /// The peer's name as it was asked for, where it was given by name; through a proxy, its address too.
     pub host: Option<String>,
+    /// The proxy that stands between, as `http://host:port` or `https://host:port`.
+    pub proxy: Option<String>,
     /// Our address.
     pub local: Option<Endpoint>,
-    /// The peer's address.
+    /// The peer's address; the proxy's, where one stands between.
     pub peer: Option<Endpoint>,
     /// Why nothing encrypts the bytes; `None` where something does.
     pub plain: Option<WhyPlain>,
     /// What TLS agreed on, from the moment it is known; of the last session, where there was more than
     /// one, and still there when TLS was taken off again (see [`plain`](Self::plain)).
-    pub tls: Option<TlsFacts>,
+    pub tls: Option<Box<TlsFacts>>,
     /// Who said goodbye first.
     pub first_goodbye: Option<Party>,
     /// Bytes so far.

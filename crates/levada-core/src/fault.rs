@@ -40,10 +40,24 @@ pub enum Fault {
     Undecided(String),
     /// The opening handshake of WebSocket failed (RFC 6455 section 4); the text says why.
     WsHandshake(String),
+    /// The proxy between us and the peer did not connect us.
+    Proxy(ProxyFault),
     /// Our private key could not sign; the text says why.
     Signer(String),
     /// Something of ours failed; the text says what.
     Internal(String),
+}
+
+/// What a proxy did instead of connecting us (RFC 9110 section 9.3.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+pub enum ProxyFault {
+    /// It answered with this HTTP status.
+    Status(u16),
+    /// Its answer is no head of an HTTP/1 response, or too long a one.
+    NotHttp,
+    /// It hung up before its answer was over.
+    Truncated,
 }
 
 /// Why a certificate was refused. Times are seconds since 1970-01-01 UTC.
@@ -129,6 +143,17 @@ impl fmt::Display for Fault {
             }
             Self::Undecided(what) => write!(f, "no decision about the peer: {}", OneLine(what)),
             Self::WsHandshake(why) => write!(f, "no WebSocket was opened: {}", OneLine(why)),
+            // 401 is a server's word for it, which some proxies say, too.
+            Self::Proxy(ProxyFault::Status(status @ (401 | 407))) => {
+                write!(f, "the proxy wants other credentials (status {status})")
+            }
+            Self::Proxy(ProxyFault::Status(status)) => {
+                write!(f, "the proxy did not connect us: it answered with status {status}")
+            }
+            Self::Proxy(ProxyFault::NotHttp) => f.write_str("the proxy does not speak HTTP"),
+            Self::Proxy(ProxyFault::Truncated) => {
+                f.write_str("the proxy hung up before it answered")
+            }
             Self::Signer(why) => write!(f, "the private key could not sign: {}", OneLine(why)),
             Self::Internal(what) => write!(f, "internal error: {what}"),
         }

@@ -48,7 +48,7 @@ pub use event::Event;
 pub use facts::{
     Bytes, Endpoint, Facts, Staple, StapleStatus, Times, TlsFacts, Verification, WhyPlain,
 };
-pub use fault::{CertificateFault, Fault};
+pub use fault::{CertificateFault, Fault, ProxyFault};
 pub use lifecycle::{LIFECYCLE, Life, Mode, Party, Role, State, Step, Undeclared};
 pub use os_error::{OsError, OsErrorKind};
 pub use pin::{Pin, PinError};

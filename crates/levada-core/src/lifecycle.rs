@@ -1,5 +1,6 @@
 //! The one lifecycle of every Levada stream: its states, its declared transitions, its single end.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
 
@@ -231,7 +232,8 @@ pub struct Life {
     state: State,
     mode: Mode,
     was_established: bool,
-    ended: Option<Ended>,
+    /// Boxed: a stream that lives has no room for it.
+    ended: Option<Box<Ended>>,
 }
 
 impl Default for Life {
@@ -264,7 +266,10 @@ impl Life {
 
     /// How the life ended; present exactly in [`State::Disconnected`].
     pub const fn ended(&self) -> Option<&Ended> {
-        self.ended.as_ref()
+        match &self.ended {
+            Some(ended) => Some(&**ended),
+            None => None,
+        }
     }
 
     /// Takes one step other than [`Step::End`], which is [`Life::end`]'s.
@@ -305,7 +310,7 @@ impl Life {
         let ending = if self.was_established { ending } else { ending.before_established() };
         let ended = Ended { ending, phase: self.state, facts };
         self.state = State::Disconnected;
-        self.ended = Some(ended.clone());
+        self.ended = Some(Box::new(ended.clone()));
         Some(Event::Ended(ended))
     }
 }

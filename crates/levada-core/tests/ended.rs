@@ -87,7 +87,7 @@ fn facts() -> Facts {
 
 fn with_tls(sni: &str) -> Facts {
     let tls = TlsFacts { sni: Some(sni.into()), alpn: Some("h2".into()), ..TlsFacts::default() };
-    Facts { tls: Some(tls), ..facts() }
+    Facts { tls: Some(Box::new(tls)), ..facts() }
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn an_ended_is_shown_in_words() {
             wrong_name.clone().before_established(),
             State::Handshaking,
             Facts {
-                tls: Some(TlsFacts {
+                tls: Some(Box::new(TlsFacts {
                     checks: Some(Arc::new(Checks {
                         validity: Outcome::Failed(CertificateFault::Expired {
                             not_after: None,
@@ -133,7 +133,7 @@ fn an_ended_is_shown_in_words() {
                         ..Checks::default()
                     })),
                     ..TlsFacts::default()
-                }),
+                })),
                 ..facts()
             },
             "never established: the peer's certificate was refused: it is not for \"example.org\" \
@@ -229,7 +229,8 @@ fn whatever_a_peer_chose_an_ended_is_one_printable_line() {
     for ending in endings {
         let tls = TlsFacts { sni: Some(name()), ..TlsFacts::default() };
         let peer = Some(Endpoint::Unix(name()));
-        let facts = Facts { host: Some("h".into()), peer, tls: Some(tls), ..Facts::default() };
+        let facts =
+            Facts { host: Some("h".into()), peer, tls: Some(Box::new(tls)), ..Facts::default() };
         let end = Ended { ending, phase: State::Established, facts: facts.into() };
         for text in [end.to_string(), end.hint().into_owned()] {
             assert!(text.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{text:?}");
@@ -285,7 +286,7 @@ mod json {
         let facts = Facts {
             role: Some(Role::Client),
             local: Some(Endpoint::Ip("[2001:db8::1]:50000".parse().unwrap())),
-            tls: Some(TlsFacts {
+            tls: Some(Box::new(TlsFacts {
                 version: Some("1.3"),
                 suite: Some("TLS_AES_128_GCM_SHA256".into()),
                 group: Some("X25519MLKEM768".into()),
@@ -315,7 +316,7 @@ mod json {
                     this_update: Some(1_700_000_000),
                     next_update: None,
                 }),
-            }),
+            })),
             first_goodbye: Some(Party::Peer),
             bytes: Bytes { read: 1, written: 2, wire_read: 3, wire_written: 4, discarded: 5 },
             times: Times { connect: Some(Duration::from_micros(1_500)), ..Times::default() },
@@ -403,6 +404,7 @@ mod json {
                 "host": "example.org",
                 "local": "[2001:db8::1]:50000",
                 "peer": "192.0.2.7:443",
+                "proxy": null,
                 "plain": null,
                 "tls": tls,
                 "first_goodbye": "peer",

@@ -13,7 +13,7 @@ use std::io::{self, ErrorKind};
 use levada_core::Blame::{self, Config, Local, Network, Peer};
 use levada_core::{
     AlertDescription, CertificateFault, Deadline, Ended, Ending, Fault, OsError, OsErrorKind,
-    Party, Rule,
+    Party, ProxyFault, Rule,
 };
 use specimens::{ended, errno, expired, no_such_name, not_tls, ws_close};
 
@@ -140,6 +140,11 @@ fn fatal_error_gives_every_write_the_original_error() {
         (Fault::BadRecord, Network),
         (Fault::Signer(text()), Local),
         (Fault::WsHandshake(text()), Config),
+        (Fault::Proxy(ProxyFault::Status(407)), Config),
+        (Fault::Proxy(ProxyFault::Status(403)), Config),
+        (Fault::Proxy(ProxyFault::Status(502)), Network),
+        (Fault::Proxy(ProxyFault::NotHttp), Config),
+        (Fault::Proxy(ProxyFault::Truncated), Network),
         (Fault::Internal(text()), Local),
         (certificate(CertificateFault::UnknownIssuer), Config),
         (certificate(CertificateFault::WrongName { wanted: text(), presented: vec![] }), Config),

@@ -1,39 +1,34 @@
 //! Requests about sessions that are protected: PRNG, INFO and the private ones.
 
-use levada::{Bytes, ChannelBinding, Identity};
+use levada::{Bytes, ChannelBinding, ExporterError, KeyingMaterial};
 use levada_pool_wire::body::{Fact, Info, InfoKind, Prng};
-use levada_pool_wire::{Document, ErrorCode, Message, Page, Role};
+use levada_pool_wire::{ErrorCode, ExchangeKey, Message, Page, Report, Role};
 use levada_sys::PeerCredentials;
-use levada_tls::encoded_names;
+use levada_tls::{EncodedNames, encoded_names};
 use serde::Serialize;
+use tokio::sync::mpsc;
 
+use crate::control::Event;
 use crate::ownership::ClientId;
-use crate::pages::Pages;
 use crate::pool::Shared;
 use crate::registry::{Listed, Stage};
-use crate::session::Session;
+use crate::session::{Session, SessionHandle};
 
 /// Labels that are registered without the prefix `EXPORTER` (IANA, TLS Exporter Labels). The others
 /// there are of TLS itself, and of no use to anybody else.
 const OLD_LABELS: [&str; 4] =
     ["client EAP encryption", "ttls keying material", "ttls challenge", "EXTRACTOR-dtls_srtp"];
 
-/// The reply to a request about sessions.
+/// The reply to a request about a session.
 pub(crate) async fn reply(
     pool: &Shared,
     client: ClientId,
-    credentials: &PeerCredentials,
-    pages: &Pages,
     message: Message,
 ) -> Result<Message, ErrorCode> {
     match message {
         Message::Prng(prng) => derive(pool, client, &prng).await,
         Message::Info(info) => tell(pool, client, info).await,
-        other => {
-            let page = Page::of(&other).ok_or(ErrorCode::UnknownCommand)?;
-            let page = page.map_err(|_| ErrorCode::NotImplemented)?;
-            turn(pool, client, credentials, pages, &page).await.map(Message::from)
-        }
+        _ => Err(ErrorCode::UnknownCommand),
     }
 }
 
@@ -48,11 +43,16 @@ async fn derive(pool: &Shared, client: ClientId, prng: &Prng) -> Result<Message,
     if !is_allowed(&label) {
         return Err(unavailable);
     }
+    if label == ChannelBinding::TLS_EXPORTER {
+        // Where two sessions could have the same there is none (RFC 9266 section 4).
+        binding(&session, ChannelBinding::TlsExporter).await?.map_err(|_| unavailable)?;
+    }
     let (context, length) = (request.context.map(<[u8]>::to_vec), request.output_len);
     let derived = session.look(move |session| {
         session.tls().export_keying_material(&label, context.as_deref(), length)
     });
-    let derived = derived.await.ok_or(ErrorCode::ControlKeyNotFound)?.map_err(|_| unavailable)?;
+    let derived = derived.await.ok_or(ErrorCode::ControlKeyNotFound)?;
+    let derived = derived.await.map_err(|_| unavailable)?;
     prng.reply(derived.bytes()).map(Message::Prng).map_err(|fault| fault.code())
 }
 
@@ -70,68 +70,75 @@ async fn tell(pool: &Shared, client: ClientId, info: Info) -> Result<Message, Er
     }
     let session = pool.registry.session(client, &info.control_key)?;
     let (kind, asked) = (info.kind, info.fact.clone());
-    let fact = session.look(move |session| fact(session, kind, asked.as_ref()));
-    let fact = fact.await.ok_or(ErrorCode::ControlKeyNotFound)?;
+    let found = if kind == InfoKind::TlsServerEndPoint {
+        let end_point = binding(&session, ChannelBinding::TlsServerEndPoint).await?;
+        end_point.ok().map(|end_point| end_point.bytes().to_vec())
+    } else {
+        let found =
+            session.look(move |session| fact(session, kind, asked.as_ref().map(Fact::as_bytes)));
+        found.await.ok_or(ErrorCode::ControlKeyNotFound)?
+    };
+    let fact = found.and_then(|found| Fact::new(&found).ok());
+    let fact = fact.filter(|fact| info.fact.as_ref().is_none_or(|asked| asked == fact));
     let fact = fact.ok_or(ErrorCode::InfoNotFound)?;
     Ok(Message::Info(Info { fact: Some(fact), ..info }))
 }
 
-/// The fact, where it is there, fits, and is the one that is asked for.
-fn fact(session: &Session, kind: InfoKind, asked: Option<&Fact>) -> Option<Fact> {
-    let own = || session.own().map(Identity::certificate_der);
-    let peer = || session.tls().peer_certificate();
+/// What binds a login to the session.
+async fn binding(
+    session: &SessionHandle,
+    binding: ChannelBinding,
+) -> Result<Result<KeyingMaterial, ExporterError>, ErrorCode> {
+    let asked = session.look(move |session| session.tls().channel_binding(binding));
+    Ok(asked.await.ok_or(ErrorCode::ControlKeyNotFound)?.await)
+}
+
+/// What the two certificates say. Of several names `asked` is the one, if it is there.
+fn fact(session: &Session, kind: InfoKind, asked: Option<&[u8]>) -> Option<Vec<u8>> {
+    let own = || encoded_names(session.own()?.certificate_der());
+    let peer = || encoded_names(session.tls().peer_certificate()?);
+    let one_of = |names: EncodedNames<'_>| asked.filter(|name| names.alternative.contains(name));
     let found = match kind {
-        InfoKind::PeerSubject => encoded_names(peer()?)?.subject.to_vec(),
-        InfoKind::PeerIssuer => encoded_names(peer()?)?.issuer.to_vec(),
-        InfoKind::OwnSubject => encoded_names(own()?)?.subject.to_vec(),
-        InfoKind::OwnIssuer => encoded_names(own()?)?.issuer.to_vec(),
-        InfoKind::PeerSubjectAltName => return alternative(peer()?, asked?),
-        InfoKind::OwnSubjectAltName => return alternative(own()?, asked?),
-        InfoKind::TlsServerEndPoint => {
-            let binding = session.tls().channel_binding(ChannelBinding::TlsServerEndPoint).ok()?;
-            binding.bytes().to_vec()
-        }
-        // TLS 1.3 has none, and of TLS 1.2 the library does not tell the Finished messages.
-        InfoKind::TlsUnique | InfoKind::Unknown(_) => return None,
+        InfoKind::PeerSubject => peer()?.subject,
+        InfoKind::PeerIssuer => peer()?.issuer,
+        InfoKind::OwnSubject => own()?.subject,
+        InfoKind::OwnIssuer => own()?.issuer,
+        InfoKind::PeerSubjectAltName => one_of(peer()?)?,
+        InfoKind::OwnSubjectAltName => one_of(own()?)?,
+        // TLS 1.3 has no `tls-unique`, and of TLS 1.2 the library does not tell the Finished messages.
+        InfoKind::TlsUnique | InfoKind::TlsServerEndPoint | InfoKind::Unknown(_) => return None,
     };
-    let fact = Fact::new(&found).ok()?;
-    asked.is_none_or(|asked| *asked == fact).then_some(fact)
+    Some(found.to_vec())
 }
 
-/// One of several names can only be compared with: which one to tell?
-fn alternative(certificate: &[u8], asked: &Fact) -> Option<Fact> {
-    let names = encoded_names(certificate)?;
-    names.alternative.contains(&asked.as_bytes()).then(|| asked.clone())
+/// Who waits for a session's report. Dropped, it tells that the session is no more.
+pub(crate) struct ReportAsked {
+    exchange: ExchangeKey,
+    page: Option<Box<Page>>,
+    events: mpsc::Sender<Event>,
 }
 
-/// PAGE: a text, page by page.
-async fn turn(
-    pool: &Shared,
-    client: ClientId,
-    credentials: &PeerCredentials,
-    pages: &Pages,
-    page: &Page,
-) -> Result<Page, ErrorCode> {
-    if page.offset > 0 {
-        return pages.next(page).ok_or(ErrorCode::InfoNotFound);
+impl ReportAsked {
+    pub(crate) fn new(exchange: ExchangeKey, page: Page, events: mpsc::Sender<Event>) -> Self {
+        Self { exchange, page: Some(Box::new(page)), events }
     }
-    let text = match page.document {
-        Document::Sessions => sessions(pool, credentials).await,
-        Document::Report => report(pool, client, page).await?,
-        Document::Unknown(_) => return Err(ErrorCode::InfoKindUnknown),
-    };
-    Ok(pages.begin(page, text))
+
+    pub(crate) fn answer(mut self, report: &Report) {
+        self.send(Some(report.encode()));
+    }
+
+    fn send(&mut self, report: Option<Vec<u8>>) {
+        let Some(page) = self.page.take() else { return };
+        let event = Event::Report { exchange: self.exchange, page, report };
+        // There is room for one event of each exchange. Who asked may have gone.
+        let _ = self.events.try_send(event);
+    }
 }
 
-async fn report(pool: &Shared, client: ClientId, page: &Page) -> Result<Vec<u8>, ErrorCode> {
-    // A session tells of itself as long as it lives, and what it leaves is there before it is gone.
-    if let Ok(session) = pool.registry.session(client, &page.control_key)
-        && let Some(report) = session.look(Session::report).await
-    {
-        return Ok(report.encode());
+impl Drop for ReportAsked {
+    fn drop(&mut self) {
+        self.send(None);
     }
-    let kept = pool.registry.report(client, &page.control_key);
-    kept.map(|report| report.encode()).ok_or(ErrorCode::ControlKeyNotFound)
 }
 
 /// One line of the list of sessions.
@@ -151,7 +158,8 @@ struct Line {
     written: u64,
 }
 
-async fn sessions(pool: &Shared, credentials: &PeerCredentials) -> Vec<u8> {
+/// The list of the sessions that somebody may see.
+pub(crate) async fn sessions(pool: &Shared, credentials: &PeerCredentials) -> Vec<u8> {
     let everything = [0, pool.uid].contains(&credentials.uid);
     let uid = (!everything).then_some(credentials.uid);
     let mut text = Vec::new();

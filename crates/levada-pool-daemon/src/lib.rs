@@ -31,12 +31,13 @@
 #![forbid(unsafe_code)]
 
 mod control;
-mod hangup;
+mod desk;
 mod inquiries;
 mod names;
 mod notice;
 mod ownership;
 mod pages;
+mod per_user;
 mod plain;
 mod policy;
 mod pool;

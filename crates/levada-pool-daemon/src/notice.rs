@@ -46,6 +46,13 @@ pub enum Notice {
         /// How many there may be.
         clients: usize,
     },
+    /// A user has as many clients as the policy lets one user have: one more was turned away.
+    TooMany {
+        /// The user.
+        uid: u32,
+        /// How many a user may have.
+        clients: usize,
+    },
     /// A client could not be accepted.
     AcceptFailed {
         /// The system's reason.
@@ -79,6 +86,7 @@ impl Notice {
             Self::Stopped { cut } => *cut > 0,
             Self::Failed { .. }
             | Self::Full { .. }
+            | Self::TooMany { .. }
             | Self::AcceptFailed { .. }
             | Self::ReloadFailed { .. } => true,
         }
@@ -103,6 +111,9 @@ impl fmt::Display for Notice {
             }
             Self::Full { clients } => {
                 write!(f, "a client was turned away: there are {clients} already")
+            }
+            Self::TooMany { uid, clients } => {
+                write!(f, "a client of uid {uid} was turned away: it has {clients} already")
             }
             Self::AcceptFailed { error } => write!(f, "cannot accept a client: {error}"),
             Self::Reloaded { identities } => {

@@ -1,11 +1,12 @@
 //! The plain side of a session: whatever connected socket an application passes.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use levada::Carrier;
+use levada::{Carrier, Options, Socket};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::retry_on_intr;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketType};
@@ -16,50 +17,56 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 /// The most bytes that one plain message gets: those of one TLS record (RFC 8446 section 5.1).
 const MESSAGE: usize = 16 * 1024;
 
-/// Takes over a plain socket of any type that the protocol knows.
-///
-/// Source: TLS Pool protocol V2, descriptor passing and message borders.
-pub(crate) fn carrier(fd: OwnedFd) -> io::Result<Carrier> {
-    match rustix::net::sockopt::socket_type(&fd)? {
-        SocketType::SEQPACKET => Messages::new(fd, true).map(Carrier::foreign),
-        SocketType::DGRAM => Messages::new(fd, false).map(Carrier::foreign),
-        _ => {
+/// The plain side of a session, with one descriptor of whatever type.
+#[derive(Debug)]
+pub(crate) struct Plain {
+    pub(crate) stream: Socket,
+    /// A socket that keeps borders between messages, which is foreign to the stream.
+    messages: Option<Arc<AsyncFd<OwnedFd>>>,
+}
+
+impl Plain {
+    /// Takes over a plain socket of any type that the protocol knows.
+    ///
+    /// Source: TLS Pool protocol V2, descriptor passing and message borders.
+    pub(crate) fn adopt(fd: OwnedFd) -> io::Result<Self> {
+        let kind = rustix::net::sockopt::socket_type(&fd)?;
+        let (carrier, messages) = if matches!(kind, SocketType::SEQPACKET | SocketType::DGRAM) {
+            let messages = Messages::new(fd, kind == SocketType::SEQPACKET)?;
+            let socket = messages.socket.clone();
+            (Carrier::foreign(messages), Some(socket))
+        } else {
             // On any other socket than one of TCP there is nothing to set.
             let _ = rustix::net::sockopt::set_tcp_nodelay(&fd, true);
-            Carrier::from_fd(fd)
-        }
+            (Carrier::from_fd(fd)?, None)
+        };
+        Ok(Self { stream: Socket::adopt(carrier, None, Options::default()), messages })
     }
-}
 
-/// Whether a plain socket has borders between messages.
-pub(crate) fn keeps_borders(fd: &OwnedFd) -> io::Result<bool> {
-    let kind = rustix::net::sockopt::socket_type(fd)?;
-    Ok(matches!(kind, SocketType::SEQPACKET | SocketType::DGRAM))
-}
-
-/// A second descriptor for a plain socket, to see whether its application has let go of it.
-#[derive(Debug)]
-pub(crate) struct Probe(OwnedFd);
-
-impl Probe {
-    pub(crate) fn of(fd: &OwnedFd) -> io::Result<Self> {
-        fd.try_clone().map(Self)
+    /// Whether it has borders between messages.
+    pub(crate) const fn keeps_borders(&self) -> bool {
+        self.messages.is_some()
     }
 
     /// Whether nothing new can come from the application: it has ended its direction, or is gone.
     pub(crate) fn is_let_go(&self) -> bool {
-        let mut asked = [PollFd::new(&self.0, PollFlags::RDHUP)];
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let answered = retry_on_intr(|| rustix::event::poll(&mut asked, Some(&now)));
-        let gone = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
-        answered.is_ok() && asked[0].revents().intersects(gone)
+        let messages = self.messages.as_ref().map(|socket| socket.as_fd());
+        messages.or_else(|| self.stream.descriptor()).is_none_or(is_let_go)
     }
+}
+
+fn is_let_go(socket: BorrowedFd<'_>) -> bool {
+    let mut asked = [PollFd::new(&socket, PollFlags::RDHUP)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let answered = retry_on_intr(|| rustix::event::poll(&mut asked, Some(&now)));
+    let gone = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+    answered.is_ok() && asked[0].revents().intersects(gone)
 }
 
 /// A plain socket with borders between messages: each is read whole, and written whole up to the
 /// size of a record.
 struct Messages {
-    socket: AsyncFd<OwnedFd>,
+    socket: Arc<AsyncFd<OwnedFd>>,
     /// Whether an empty message is the end (SOCK_SEQPACKET); datagrams have none.
     ends: bool,
     /// What of the last message had no room.
@@ -71,7 +78,7 @@ impl Messages {
         rustix::io::ioctl_fionbio(&fd, true)?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         let socket = levada_sys::watch(fd, interest).map_err(|(_, error)| error)?;
-        Ok(Self { socket, ends, rest: Vec::new() })
+        Ok(Self { socket: Arc::new(socket), ends, rest: Vec::new() })
     }
 
     /// Reads one message, all of it: what the caller has no room for waits.

@@ -27,9 +27,8 @@ const RESERVE: usize = 64;
 /// Descriptors of a control connection: its own, and the one that came with half a packet.
 const PER_CLIENT: usize = 2;
 
-/// Descriptors of a session: the network's twice, to end it for all who hold it, and the plain side's
-/// twice, to see whether its application has let go of it.
-const PER_SESSION: usize = 4;
+/// Descriptors of a session: the network's and the plain side's.
+const PER_SESSION: usize = 2;
 
 /// How much a pool takes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +40,7 @@ pub struct PoolLimits {
     /// are refused. 64 by default.
     pub exchanges: usize,
     /// Sessions at once, handshakes among them; more are refused. 16384 by default, each of which
-    /// takes four descriptors.
+    /// takes two descriptors.
     pub sessions: usize,
     /// How long a handshake may take that states no time, the application's answers included. 40 s by
     /// default.
@@ -135,10 +134,9 @@ impl Pool {
 
     /// Reads the policy again, and puts it in force if its content has changed. A policy that cannot
     /// be read changes nothing, and is told to the log.
-    pub fn reload_from(&self, source: &PolicySource) {
-        match source.load() {
-            Ok(policy) => self.reload_changed(policy),
-            Err(error) => self.shared.tell(&Notice::ReloadFailed { why: error.to_string() }),
+    pub async fn reload_from(&self, source: &PolicySource) {
+        if let Err(why) = self.look_at(source).await {
+            self.shared.tell(&Notice::ReloadFailed { why });
         }
     }
 
@@ -148,29 +146,25 @@ impl Pool {
         let mut told = None;
         loop {
             sleep(period).await;
-            let read = source.clone();
-            // Files may lie on a disk that is slow, or gone: sessions do not wait for it.
-            let Ok(loaded) = tokio::task::spawn_blocking(move || read.load()).await else { return };
-            match loaded {
-                Ok(policy) => {
-                    told = None;
-                    self.reload_changed(policy);
-                }
-                Err(error) => {
-                    let why = error.to_string();
-                    if told.as_ref() != Some(&why) {
-                        self.shared.tell(&Notice::ReloadFailed { why: why.clone() });
-                        told = Some(why);
-                    }
-                }
+            let wrong = self.look_at(source).await.err();
+            if let Some(why) = wrong.clone().filter(|_| wrong != told) {
+                self.shared.tell(&Notice::ReloadFailed { why });
             }
+            told = wrong;
         }
     }
 
-    fn reload_changed(&self, policy: Policy) {
+    /// Reads the policy, and puts it in force if its content has changed; why it could not, in words.
+    async fn look_at(&self, source: &PolicySource) -> Result<(), String> {
+        let read = source.clone();
+        // Files may lie on a disk that is slow, or gone: sessions do not wait for it.
+        let loaded = tokio::task::spawn_blocking(move || read.load()).await;
+        let policy = loaded.map_err(|error| error.to_string())?;
+        let policy = policy.map_err(|error| error.to_string())?;
         if policy.digest() != self.shared.policy.now().digest() {
             self.reload(policy);
         }
+        Ok(())
     }
 
     /// How many sessions there are, handshakes among them.

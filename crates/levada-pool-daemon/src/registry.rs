@@ -1,4 +1,5 @@
-//! Every session of the pool: under which control key, whose, and how it ended.
+//! Every session of the pool: under which control key, whose, and how it ended; and how much each user has
+//! of the pool.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,6 +10,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use tokio::time::Instant;
 
 use crate::ownership::{Bereaved, ClientId, Ownership};
+use crate::per_user::PerUser;
 use crate::session::{Inquiry, SessionHandle};
 
 /// Reports of ended sessions that are kept for any control connection, whatever the others have.
@@ -33,6 +35,9 @@ struct Inner {
     reports: HashMap<ClientId, VecDeque<(Key, Arc<Report>)>>,
     /// How many reports these are.
     kept: usize,
+    /// Control connections and sessions.
+    clients_of: PerUser,
+    sessions_of: PerUser,
 }
 
 struct Entry {
@@ -76,16 +81,24 @@ impl Registry {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Enters a control connection of `uid`, unless the user has `most` already.
+    #[must_use]
+    pub(crate) fn connect(&self, uid: u32, most: Option<usize>) -> bool {
+        self.lock().clients_of.take(uid, most)
+    }
+
     /// Enters a session whose handshake begins. `key` is the one that the client has chosen; all
     /// zeros has one drawn.
     ///
     /// # Errors
     ///
-    /// [`ErrorCode::ControlKeyRegistration`] when another session has the key.
+    /// [`ErrorCode::ControlKeyRegistration`] when another session has the key, and
+    /// [`ErrorCode::OutOfMemory`] when the user has `most` already.
     pub(crate) fn enter(
         self: &Arc<Self>,
         client: ClientId,
         peer: &PeerCredentials,
+        most: Option<usize>,
         begun: &Begun<'_>,
     ) -> Result<Place, ErrorCode> {
         let key = match *begun.key.expose() {
@@ -105,6 +118,9 @@ impl Registry {
         let mut inner = self.lock();
         if inner.by_key.contains_key(&key) {
             return Err(ErrorCode::ControlKeyRegistration);
+        }
+        if !inner.sessions_of.take(peer.uid, most) {
+            return Err(ErrorCode::OutOfMemory);
         }
         inner.last += 1;
         let number = inner.last;
@@ -139,9 +155,10 @@ impl Registry {
         self.lock().protected_mut(key)?.ownership.reattach(client, uid)
     }
 
-    /// A control connection is closed: what it owned is detached, or told so.
-    pub(crate) fn disconnect(&self, client: ClientId) {
+    /// A control connection of `uid` is closed: what it owned is detached, or told so.
+    pub(crate) fn disconnect(&self, client: ClientId, uid: u32) {
         let mut inner = self.lock();
+        inner.clients_of.give_back(uid);
         inner.kept -= inner.reports.remove(&client).map_or(0, |reports| reports.len());
         for entry in inner.sessions.values_mut() {
             if entry.ownership.bereave(client) == Bereaved::Orphaned
@@ -276,7 +293,9 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut inner = self.registry.lock();
-        inner.sessions.remove(&self.number);
+        if let Some(entry) = inner.sessions.remove(&self.number) {
+            inner.sessions_of.give_back(entry.ownership.uid());
+        }
         inner.by_key.remove(&self.key);
     }
 }
@@ -311,10 +330,10 @@ mod tests {
         (0..=REPORTS).for_each(|number| keep(other, number));
         assert!(!is_kept(other, 0) && is_kept(other, 1) && is_kept(other, REPORTS));
         // Who goes makes room.
-        registry.disconnect(greedy);
+        registry.disconnect(greedy, 0);
         keep(other, 0);
         assert!(is_kept(other, 0) && is_kept(other, 1));
-        registry.disconnect(other);
+        registry.disconnect(other, 0);
         assert_eq!(registry.lock().kept, 0);
     }
 }

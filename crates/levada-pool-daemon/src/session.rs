@@ -10,8 +10,7 @@ use levada_pool_wire::{ErrorCode, Report};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Sleep, sleep};
 
-use crate::hangup::Hangup;
-use crate::plain::Probe;
+use crate::plain::Plain;
 
 /// How long an application that has closed its control connection may take to close the plain side
 /// as well: a process that ends closes one descriptor after the other.
@@ -42,9 +41,13 @@ impl SessionHandle {
     ) -> Option<T> {
         let (answer, answered) = oneshot::channel();
         // Who asked may have gone.
-        let look = Box::new(move |session: &Session| drop(answer.send(look(session))));
-        self.0.send(Inquiry::Look(look)).ok()?;
+        self.show(move |session| drop(answer.send(look(session))));
         answered.await.ok()
+    }
+
+    /// Has `look` look at the session; it is dropped when the session has ended.
+    pub(crate) fn show(&self, look: impl FnOnce(&Session) + Send + 'static) {
+        self.tell(Inquiry::Look(Box::new(look)));
     }
 
     /// Tells the session. One that has ended needs no telling.
@@ -58,9 +61,7 @@ pub(crate) struct Session {
     tls: Socket,
     /// Who we are to the peer, where we have shown it.
     own: Option<Identity>,
-    plain: Socket,
-    probe: Probe,
-    _hangup: Hangup,
+    plain: Plain,
     relay: Relay,
     inbox: mpsc::UnboundedReceiver<Inquiry>,
     handle: SessionHandle,
@@ -68,17 +69,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(
-        tls: Socket,
-        own: Option<Identity>,
-        hangup: Hangup,
-        plain: Socket,
-        probe: Probe,
-    ) -> Self {
+    pub(crate) fn new(tls: Socket, own: Option<Identity>, plain: Plain) -> Self {
         let (sender, inbox) = mpsc::unbounded_channel();
         let handle = SessionHandle(sender);
         let relay = Relay::default();
-        Self { tls, own, plain, probe, _hangup: hangup, relay, inbox, handle, grace: None }
+        Self { tls, own, plain, relay, inbox, handle, grace: None }
     }
 
     pub(crate) fn handle(&self) -> SessionHandle {
@@ -116,7 +111,7 @@ impl Session {
                     Inquiry::Cut => self.cut(),
                 }
             }
-            let relayed = self.relay.poll(cx, &mut self.tls, &mut self.plain);
+            let relayed = self.relay.poll(cx, &mut self.tls, &mut self.plain.stream);
             // Behind the relay, so that whoever has seen the plain side end is told how.
             for look in looks {
                 look(self);
@@ -126,7 +121,7 @@ impl Session {
                 && grace.as_mut().poll(cx).is_ready()
             {
                 self.grace = None;
-                if !self.probe.is_let_go() {
+                if !self.plain.is_let_go() {
                     self.cut();
                     changed = true;
                 }
@@ -139,7 +134,7 @@ impl Session {
 
     fn cut(&mut self) {
         self.tls.abort();
-        self.plain.abort();
+        self.plain.stream.abort();
     }
 }
 
@@ -148,7 +143,7 @@ pub(crate) fn report(facts: &Facts, ended: Option<&Ended>) -> Report {
     let ending = ended.map(|ended| ended.ending.clone());
     let by_peer = facts.first_goodbye == Some(Party::Peer);
     let peer_goodbye = by_peer || ending == Some(Ending::Finished);
-    Report { tls: facts.tls.clone(), peer_goodbye, ending }
+    Report { tls: facts.tls.as_deref().cloned(), peer_goodbye, ending }
 }
 
 /// The report of a handshake that was given up from outside.

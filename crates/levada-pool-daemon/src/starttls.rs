@@ -1,26 +1,28 @@
 //! STARTTLS: from a passed socket to a protected session, one task for each request.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use levada::{
     AlertDescription, Carrier, Ended, Ending, HelloAnswer, Options, Rule, SessionName, Socket,
-    TlsFacts, TlsServer,
+    TlsFacts, TlsServer, Watched as _,
 };
 use levada_pool_wire::body::StartTls;
 use levada_pool_wire::{ErrorCode, ExchangeKey, Identity, Message, Report, Role, StartTlsFlags};
 use levada_sys::PeerCredentials;
-use rustix::net::SocketType;
+use rustix::net::{Shutdown, SocketType, shutdown};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::control::Event;
-use crate::hangup::Hangup;
+use crate::desk::{Desk, Hello};
 use crate::names::verified;
-use crate::plain::{self, Probe};
+use crate::plain::Plain;
 use crate::policy::{Asker, ClientCertificate, Policy, Wishes};
 use crate::registry::Place;
 use crate::session::{Session, report};
@@ -86,31 +88,31 @@ impl Asks {
 impl Handshake {
     /// Protects the connection `network`.
     pub(crate) async fn run(mut self, network: OwnedFd) -> Result<Box<Protected>, Failed> {
-        let hangup = Hangup::of(&network).map_err(|error| unusable_network(&error))?;
-        match self.protect(network).await {
-            Ok(Ends { tls, own, plain, probe, names }) => {
-                let session = Session::new(tls, own, hangup, plain, probe);
-                let (local_id, remote_id) = names;
-                let key = self.place.key();
-                let reply = self.request.protected(self.role, local_id, remote_id, key);
-                Ok(Box::new(Protected {
-                    reply: Message::StartTls(reply),
-                    session,
-                    place: self.place,
-                    names,
-                    permit: self.permit,
-                }))
-            }
-            Err(failed) => Err(failed),
+        let mut network = Some(network);
+        let protected = self.protect(&mut network).await;
+        if let Some(network) = network {
+            // Nothing of TLS has begun. The application may hold the socket as well: closing ours would
+            // leave the peer waiting, and a connection that is gone already needs no end.
+            let _ = shutdown(&network, Shutdown::Both);
         }
+        let Ends { tls, own, plain, names } = protected?;
+        let (local_id, remote_id) = names;
+        let reply = self.request.protected(self.role, local_id, remote_id, self.place.key());
+        Ok(Box::new(Protected {
+            reply: Message::StartTls(reply),
+            session: Session::new(tls, own, plain),
+            place: self.place,
+            names,
+            permit: self.permit,
+        }))
     }
 
-    async fn protect(&mut self, network: OwnedFd) -> Result<Ends, Failed> {
-        let carrier = network_carrier(network)?;
+    /// Takes the socket out of `network` once TLS begins on it.
+    async fn protect(&mut self, network: &mut Option<OwnedFd>) -> Result<Ends, Failed> {
         let mut plain = None;
         let (mut tls, chosen) = match self.role {
-            Role::Client => self.client(carrier)?,
-            Role::Server => self.server(carrier, &mut plain).await?,
+            Role::Client => self.client(network)?,
+            Role::Server => self.server(network, &mut plain).await?,
         };
         tls.established().await.map_err(|error| handshake_failed(&tls, &error))?;
         let facts = tls.facts().tls.unwrap_or_default();
@@ -121,17 +123,15 @@ impl Handshake {
             None => self.ask_for_plain(names).await?,
         };
         let unusable = |error| Failed::new(ErrorCode::HandlerSetup, unusable_plain(&error));
-        let probe = Probe::of(&plain).map_err(unusable)?;
-        if plain::keeps_borders(&plain).map_err(unusable)? {
+        let plain = Plain::adopt(plain).map_err(unusable)?;
+        if plain.keeps_borders() {
             tls.keep_records_apart();
         }
-        let plain = plain::carrier(plain).map_err(unusable)?;
-        let plain = Socket::adopt(plain, None, Options::default());
-        Ok(Ends { tls, own, plain, probe, names })
+        Ok(Ends { tls, own, plain, names })
     }
 
     /// Begins as TLS client. Whom to expect has to be known: nothing is sent to just anybody.
-    fn client(&self, carrier: Carrier) -> Result<(Socket, Chosen), Failed> {
+    fn client(&self, network: &mut Option<OwnedFd>) -> Result<(Socket, Chosen), Failed> {
         let no_tls = |why: &dyn fmt::Display| Failed::new(ErrorCode::TlsDriverSetup, why);
         let remote = text(&self.request.remote_id).map_err(|why| no_tls(&why))?;
         let domain = remote.rsplit_once('@').map_or(remote, |(_, domain)| domain);
@@ -151,13 +151,13 @@ impl Handshake {
         // Names of identities are short enough: they were looked up by such.
         let chosen = chosen
             .and_then(|local| Some((Identity::new(local.name()).ok()?, local.identity().clone())));
-        Ok((Socket::adopt(carrier, Some(session), options()), chosen))
+        Ok((Socket::adopt(carrier(network)?, session, options()), chosen))
     }
 
     /// Begins as TLS server: the ClientHello comes, and is answered as policy and application say.
     async fn server(
         &mut self,
-        carrier: Carrier,
+        network: &mut Option<OwnedFd>,
         plain: &mut Option<OwnedFd>,
     ) -> Result<(Socket, Chosen), Failed> {
         if !self.request.local_id.is_empty() && !self.asks_for_local_id() {
@@ -166,28 +166,23 @@ impl Handshake {
         }
         let nobody = || Failed::new(ErrorCode::TlsDriverSetup, "the policy has no server");
         let mut session = self.policy.undecided().ok_or_else(nobody)?.session();
-        let (hear, heard) = oneshot::channel();
-        let (decide, decided) = oneshot::channel();
-        session.on_hello(|hello| async move {
-            // Who is not heard any more is about to be dropped.
-            let _ = hear.send(hello.sni);
-            decided.await.unwrap_or(HelloAnswer::Refuse(AlertDescription::INTERNAL_ERROR))
+        let desk = Arc::<Desk>::default();
+        let hook = desk.clone();
+        session.on_hello(move |hello| hook.pass(Hello { sni: hello.sni }));
+        let mut tls = Socket::adopt(carrier(network)?, session, options());
+        let heard = poll_fn(|cx| match (tls.poll_established(cx), desk.hello()) {
+            (_, Some(hello)) => Poll::Ready(Ok(hello)),
+            (Poll::Ready(up), None) => Poll::Ready(Err(up.err())),
+            (Poll::Pending, None) => Poll::Pending,
         });
-        let mut tls = Socket::adopt(carrier, Some(session), options());
-        let sni = tokio::select! {
-            biased;
-            Ok(sni) = heard => sni,
-            up = tls.established() => {
-                let error = up.err().unwrap_or_else(|| io::ErrorKind::InvalidData.into());
-                return Err(handshake_failed(&tls, &error));
-            }
-        };
+        let Hello { sni } = heard.await.map_err(|error| {
+            handshake_failed(&tls, &error.unwrap_or_else(|| io::ErrorKind::InvalidData.into()))
+        })?;
         let (answer, chosen) = match self.answer_hello(sni.as_deref(), plain).await {
             Ok((server, chosen)) => (HelloAnswer::Server(server), Ok(chosen)),
             Err(failed) => (HelloAnswer::Refuse(AlertDescription::UNRECOGNIZED_NAME), Err(failed)),
         };
-        // The hook waits for it.
-        let _ = decide.send(answer);
+        desk.answer(answer);
         match chosen {
             Ok(chosen) => Ok((tls, Some(chosen))),
             Err(failed) => {
@@ -310,22 +305,26 @@ impl Handshake {
 struct Ends {
     tls: Socket,
     own: Option<levada::Identity>,
-    plain: Socket,
-    probe: Probe,
+    plain: Plain,
     names: (Identity, Identity),
 }
 
 /// Who we may turn out to be: the name and the certificate.
 type Chosen = Option<(Identity, levada::Identity)>;
 
-/// The exchange has the deadline of the handshake: it covers the application's answers too.
+/// The exchange has the deadline of the handshake: it covers the application's answers too. An
+/// application that still holds the socket must not keep its peer waiting.
 fn options() -> Options {
     let mut options = Options::default();
     options.deadlines.handshake = None;
+    options.hang_up = true;
     options
 }
 
-fn network_carrier(fd: OwnedFd) -> Result<Carrier, Failed> {
+/// Takes the network's socket for TLS.
+fn carrier(network: &mut Option<OwnedFd>) -> Result<Carrier, Failed> {
+    // It is taken once.
+    let fd = network.take().ok_or_else(|| unusable_network(&io::ErrorKind::NotConnected.into()))?;
     let kind = rustix::net::sockopt::socket_type(&fd);
     let kind = kind.map_err(|error| unusable_network(&error.into()))?;
     if kind != SocketType::STREAM {

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use levada_core::{Ending, Fault};
 use levada_pool::wire::body::Ping;
@@ -16,6 +17,7 @@ use levada_pool::wire::{
 use levada_pool::{Client, PoolError, TlsRequest, blocking};
 use levada_sys::descriptors;
 use tokio::io::AsyncReadExt;
+use tokio::time::Instant;
 
 /// A pool's end of a control connection.
 struct Pool(UnixStream);
@@ -208,6 +210,44 @@ async fn a9_a_pool_that_dies_is_told_and_the_next_request_connects_anew() {
     assert_eq!(error, PoolError::Gone);
     assert_eq!(error.code(), Some(ErrorCode::ClientDisconnect));
     client.ping(Facilities::STARTTLS).await.unwrap();
+    pool.join().unwrap();
+}
+
+#[tokio::test]
+async fn a9_a_pool_that_was_there_is_waited_for_with_pauses_and_not_for_ever() {
+    let socket = Socket::new("away");
+    let answer_once = |mut pool: Pool| {
+        let (ping, _) = pool.receive();
+        pool.send(ping.request, None, ping.message);
+    };
+    let pool = socket.run(vec![answer_once]);
+    let client = Client::at(&socket.0);
+    client.ping(Facilities::STARTTLS).await.unwrap();
+    pool.join().unwrap();
+    std::fs::remove_file(&socket.0).unwrap();
+
+    tokio::time::pause();
+    let begun = Instant::now();
+    let error = loop {
+        match client.ping(Facilities::STARTTLS).await {
+            // That the old connection is gone may be news.
+            Err(PoolError::Gone) => {}
+            other => break other.unwrap_err(),
+        }
+    };
+    assert!(matches!(error, PoolError::Unreachable { .. }), "{error:?}");
+    let waited = begun.elapsed();
+    assert!((4..=5).contains(&waited.as_secs()), "{waited:?}");
+
+    // It comes back while somebody waits for it.
+    let back = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let pool = socket.run(vec![answer_once]);
+        tokio::time::resume();
+        pool
+    };
+    let (answer, pool) = tokio::join!(client.ping(Facilities::STARTTLS), back);
+    answer.unwrap();
     pool.join().unwrap();
 }
 

@@ -6,6 +6,7 @@
 //! * [`watch`]: a descriptor of any kind in tokio's event loop;
 //! * [`descriptors`]: descriptors that travel over Unix sockets;
 //! * [`PeerCredentials`]: who is at the other end of one;
+//! * [`keep_signals_from_this_thread`]: threads that are guests in somebody else's process;
 //! * [`harden`]: a process that is hard to read and hard to misuse;
 //! * [`service`]: what a service manager hands over, and is told.
 #![allow(unsafe_code, reason = "this is the crate that may hold it")]
@@ -16,7 +17,9 @@ pub mod harden;
 pub mod service;
 
 mod peer;
+mod signals;
 mod watch;
 
 pub use peer::PeerCredentials;
+pub use signals::keep_signals_from_this_thread;
 pub use watch::watch;

@@ -1,5 +1,6 @@
 //! What the tests of several Levada crates share. Never published, never a normal dependency.
 
+pub mod browser;
 pub mod docs;
 pub mod peers;
 pub mod skip;

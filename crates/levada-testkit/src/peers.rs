@@ -1,8 +1,8 @@
-//! Foreign programs that no Debian package holds: `cargo xtask peers` installs them in
-//! `target/peers`, out of the registries of their languages.
+//! Foreign programs. Those that no Debian package holds are installed in `target/peers` by
+//! `cargo xtask peers`, out of the registries of their languages.
 
-use std::env;
 use std::path::PathBuf;
+use std::{env, fs};
 
 /// Why a test that needs one of them does not run where they are not installed.
 pub const MISSING: &str = "its peer is not installed: `cargo xtask peers` does that";
@@ -25,6 +25,25 @@ pub fn node_modules() -> Option<PathBuf> {
 /// websocat, which only `cargo xtask peers --all` installs.
 pub fn websocat() -> Option<PathBuf> {
     find("websocat/bin/websocat")
+}
+
+/// The port that a process listens at on IPv4, as the system tells it (proc_net_tcp(5)), once it does:
+/// for programs that are given port 0 and do not say what they got.
+pub fn listening_port(process: u32) -> Option<u16> {
+    const LISTENING: &str = "0A";
+    let held: Vec<String> = fs::read_dir(format!("/proc/{process}/fd"))
+        .ok()?
+        .filter_map(|file| fs::read_link(file.ok()?.path()).ok())
+        .filter_map(|link| Some(link.to_str()?.strip_prefix("socket:[")?.replace(']', "")))
+        .collect();
+    let table = fs::read_to_string(format!("/proc/{process}/net/tcp")).ok()?;
+    table.lines().skip(1).find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (local, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
+        let (_, port) = local.split_once(':')?;
+        let ours = *state == LISTENING && held.iter().any(|held| held == inode);
+        u16::from_str_radix(port, 16).ok().filter(|_| ours)
+    })
 }
 
 /// What lies there in `target/peers`.

@@ -237,7 +237,7 @@ impl Session {
         let mut wire = Vec::new();
         // Writing into memory cannot fail.
         let _ = alert.write_all(&mut wire);
-        let sent = record::last(&wire).and_then(record::plain_alert);
+        let sent = record::whole(&wire).last().and_then(record::plain_alert);
         let number = sent.map_or_else(|| alert_for(error), |alert| alert.description);
         self.refuse(number, fault_of(error, self.versions, true));
     }

@@ -19,6 +19,7 @@ enum Kind {
     None,
     Platform,
     Own(Arc<RootCertStore>),
+    OwnAndPlatform(Arc<RootCertStore>),
 }
 
 impl Anchors {
@@ -34,13 +35,24 @@ impl Anchors {
         Self(Kind::None)
     }
 
+    /// These authorities, and those that this machine trusts, if there are any.
+    #[must_use]
+    pub fn and_platform(self) -> Self {
+        match self.0 {
+            Kind::Own(roots) => Self(Kind::OwnAndPlatform(roots)),
+            Kind::None | Kind::Platform => Self::platform(),
+            both @ Kind::OwnAndPlatform(_) => Self(both),
+        }
+    }
+
     /// Whether there is no authority.
     pub(crate) const fn is_none(&self) -> bool {
         matches!(self.0, Kind::None)
     }
 
-    pub(crate) const fn is_platform(&self) -> bool {
-        matches!(self.0, Kind::Platform)
+    /// Whether those of this machine are among them.
+    pub(crate) const fn has_platform(&self) -> bool {
+        matches!(self.0, Kind::Platform | Kind::OwnAndPlatform(_))
     }
 
     /// The authorities; those of the platform are read now.
@@ -48,7 +60,12 @@ impl Anchors {
         match self.0 {
             Kind::None => Ok(Arc::new(RootCertStore::empty())),
             Kind::Own(roots) => Ok(roots),
-            Kind::Platform => platform_roots(),
+            Kind::Platform => platform_roots().map(Arc::new),
+            Kind::OwnAndPlatform(own) => {
+                let mut roots = platform_roots().unwrap_or_else(|_| RootCertStore::empty());
+                roots.extend(own.roots.iter().cloned());
+                Ok(Arc::new(roots))
+            }
         }
     }
 
@@ -83,7 +100,7 @@ impl Anchors {
 
 /// What this machine's administrator trusts. Files of it that cannot be used are passed over, as
 /// every other program does, unless nothing is left.
-fn platform_roots() -> Result<Arc<RootCertStore>, TlsConfigError> {
+fn platform_roots() -> Result<RootCertStore, TlsConfigError> {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
@@ -91,7 +108,7 @@ fn platform_roots() -> Result<Arc<RootCertStore>, TlsConfigError> {
         let why = found.errors.first().map_or("there are none".to_owned(), ToString::to_string);
         return Err(TlsConfigError::Platform(why));
     }
-    Ok(Arc::new(roots))
+    Ok(roots)
 }
 
 impl Default for Anchors {

@@ -12,6 +12,7 @@ use rustls::{ClientConfig, ClientConnection};
 use webpki::KeyUsage;
 
 use crate::anchors::Anchors;
+use crate::common::{Common, common_settings};
 use crate::config_error::{TlsConfigError, alpn_names};
 use crate::facts::{Known, Trust};
 use crate::identity::Identity;
@@ -20,10 +21,10 @@ use crate::key_log::DangerKeyLog;
 use crate::name::SessionName;
 use crate::provider::provider;
 use crate::record::RecordSize;
-use crate::resumption::{Lasting, Untils};
+use crate::resumption::Lasting;
 use crate::rules::PeerRules;
 use crate::session::Session;
-use crate::verify::{DangerNoVerification, OtherName, ServerVerifier};
+use crate::verify::{DangerNoVerification, ServerVerifier};
 use crate::version::{TlsVersion, Versions};
 use crate::witness::{ClientIdentity, SecretsNoted};
 
@@ -39,9 +40,8 @@ pub struct TlsClient(Arc<RwLock<Arc<Setup>>>);
 /// How a client is set up, from one replacement to the next.
 struct Setup {
     config: Arc<ClientConfig>,
-    verifier: Arc<dyn ServerCertVerifier>,
-    /// Until when what the verifier says of each server holds; `None` where it says nothing.
-    untils: Option<Arc<Untils>>,
+    /// Who judges servers; `None` where all are taken.
+    verifier: Option<ServerVerifier>,
     /// By what servers are known.
     trust: Trust,
     identity: Option<Arc<ShownCertificate>>,
@@ -65,15 +65,12 @@ impl TlsClient {
     /// application protocols and no identity.
     pub fn builder() -> TlsClientBuilder {
         TlsClientBuilder {
+            common: Common::default(),
             anchors: Anchors::platform(),
-            alpn: Vec::new(),
             identity: None,
-            versions: Versions::default(),
             verifies: true,
             rules: PeerRules::new(),
             resume_servers: TlsClientBuilder::RESUME_SERVERS,
-            record_size: RecordSize::default(),
-            key_log: None,
         }
     }
 
@@ -104,12 +101,12 @@ impl TlsClient {
 impl Setup {
     fn session(&self, name: &SessionName) -> Result<Session, TlsConfigError> {
         let asked_for = name.sni_name().map(|name| ServerName::DnsName(name.clone()));
-        let (config, asked_for) = match asked_for {
-            Some(asked_for) if asked_for != *name.verified_name() => {
-                (self.config_for_other(name), asked_for)
+        let (config, asked_for) = match (asked_for, &self.verifier) {
+            (Some(asked_for), Some(verifier)) if asked_for != *name.verified_name() => {
+                (self.config_for_other(name, verifier), asked_for)
             }
-            Some(asked_for) => (self.config.clone(), asked_for),
-            None => {
+            (Some(asked_for), _) => (self.config.clone(), asked_for),
+            (None, _) => {
                 let mut config = ClientConfig::clone(&self.config);
                 config.enable_sni = false;
                 (Arc::new(config), name.verified_name().clone())
@@ -122,19 +119,17 @@ impl Setup {
     }
 
     /// The configuration that asks for one name and verifies another.
-    fn config_for_other(&self, name: &SessionName) -> Arc<ClientConfig> {
+    fn config_for_other(&self, name: &SessionName, verifier: &ServerVerifier) -> Arc<ClientConfig> {
         let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, config)) = others.iter().find(|(other, _)| other == name) {
             return config.clone();
         }
-        let mut config = ClientConfig::clone(&self.config);
-        config.dangerous().set_certificate_verifier(Arc::new(OtherName {
-            inner: self.verifier.clone(),
-            name: name.verified_name().clone(),
-        }));
+        let name_to_verify = Some(name.verified_name().clone());
+        let verifier = ServerVerifier { name: name_to_verify, ..verifier.clone() };
         let most = self.resume_servers;
-        let verified = Some(name.verified_name().clone());
-        config.resumption = resumption(most.min(1), self.untils.as_ref(), verified);
+        let mut config = ClientConfig::clone(&self.config);
+        config.resumption = resumption(most.min(1), Some(&verifier));
+        config.dangerous().set_certificate_verifier(Arc::new(verifier));
         let config = Arc::new(config);
         if most > 0 {
             while others.len() >= most {
@@ -157,20 +152,19 @@ impl fmt::Debug for TlsClient {
 /// Collects the settings of a [`TlsClient`].
 #[derive(Clone, Debug)]
 pub struct TlsClientBuilder {
+    common: Common,
     anchors: Anchors,
-    alpn: Vec<Vec<u8>>,
     identity: Option<Identity>,
-    versions: Versions,
     verifies: bool,
     rules: PeerRules,
     resume_servers: usize,
-    record_size: RecordSize,
-    key_log: Option<DangerKeyLog>,
 }
 
 impl TlsClientBuilder {
     /// How many servers' sessions are remembered, unless told otherwise.
     pub const RESUME_SERVERS: usize = 64;
+
+    common_settings!(alpn: "Offers these application protocols (RFC 7301), the best first.");
 
     /// Trusts `anchors` instead of the platform's.
     #[must_use]
@@ -186,31 +180,10 @@ impl TlsClientBuilder {
         self
     }
 
-    /// Offers these application protocols (RFC 7301), the best first.
-    #[must_use]
-    pub fn alpn<N: Into<Vec<u8>>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-        self.alpn = names.into_iter().map(Into::into).collect();
-        self
-    }
-
     /// Shows `identity` to a server that asks for a client certificate.
     #[must_use]
     pub fn identity(mut self, identity: Identity) -> Self {
         self.identity = Some(identity);
-        self
-    }
-
-    /// The lowest version to offer; 1.2 unless said otherwise.
-    #[must_use]
-    pub const fn min_version(mut self, version: TlsVersion) -> Self {
-        self.versions.min = version;
-        self
-    }
-
-    /// The highest version to offer; 1.3 unless said otherwise.
-    #[must_use]
-    pub const fn max_version(mut self, version: TlsVersion) -> Self {
-        self.versions.max = version;
         self
     }
 
@@ -220,22 +193,6 @@ impl TlsClientBuilder {
     #[must_use]
     pub const fn resume_servers(mut self, most: usize) -> Self {
         self.resume_servers = most;
-        self
-    }
-
-    /// Sends no record with more than so many plain bytes, from 64 to 16384, which is the default.
-    /// This limits what we send, for a peer that has little room or shall read early; nothing is
-    /// negotiated (RFC 8449), and what the peer sends is not limited by it.
-    #[must_use]
-    pub const fn max_record(mut self, bytes: usize) -> Self {
-        self.record_size = RecordSize(bytes);
-        self
-    }
-
-    /// Writes the secrets of every session: whoever reads them reads all that it carries.
-    #[must_use]
-    pub fn danger_key_log(mut self, key_log: DangerKeyLog) -> Self {
-        self.key_log = Some(key_log);
         self
     }
 
@@ -261,41 +218,43 @@ impl TlsClientBuilder {
             // Each peer is asked about, and who resumes would not be.
             self.resume_servers = 0;
         }
-        let alpn = alpn_names(self.alpn)?;
+        let Common { alpn, versions, record_size, key_log } = self.common;
+        let alpn = alpn_names(alpn)?;
         let provider = provider();
-        let (verifier, trust, untils): (Arc<dyn ServerCertVerifier>, _, _) = if self.verifies {
+        let verifier = if self.verifies {
             let algorithms = provider.signature_verification_algorithms;
-            let usage = KeyUsage::server_auth();
-            let judge = Judge::new(self.anchors, self.rules, usage, algorithms)?;
-            let (trust, untils) = (judge.trust(), Arc::<Untils>::default());
-            let provider = provider.clone();
-            let verifier = ServerVerifier { provider, judge, untils: untils.clone() };
-            (Arc::new(verifier), trust, Some(untils))
+            let judge = Judge::new(self.anchors, self.rules, KeyUsage::server_auth(), algorithms)?;
+            let (provider, judge) = (provider.clone(), Arc::new(judge));
+            Some(ServerVerifier { provider, judge, untils: Arc::default(), name: None })
         } else {
-            (Arc::new(DangerNoVerification { provider: provider.clone() }), Trust::Danger, None)
+            None
+        };
+        let trust = verifier.as_ref().map_or(Trust::Danger, |verifier| verifier.judge.trust());
+        let for_rustls: Arc<dyn ServerCertVerifier> = match &verifier {
+            Some(verifier) => Arc::new(verifier.clone()),
+            None => Arc::new(DangerNoVerification { provider: provider.clone() }),
         };
         let shown = self.identity.as_ref().map(Identity::shown);
         let may_block = asks || self.identity.as_ref().is_some_and(Identity::may_block);
         let identity = self.identity.map(|identity| identity.certified_key());
         let mut config = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&self.versions.for_rustls()?)
+            .with_protocol_versions(&versions.for_rustls()?)
             .map_err(|error| TlsConfigError::Provider(error.to_string()))?
             .dangerous()
-            .with_custom_certificate_verifier(verifier.clone())
+            .with_custom_certificate_verifier(for_rustls)
             .with_client_cert_resolver(Arc::new(ClientIdentity(identity)));
         config.alpn_protocols = alpn;
-        config.resumption = resumption(self.resume_servers, untils.as_ref(), None);
-        config.max_fragment_size = self.record_size.for_rustls()?;
-        config.key_log = SecretsNoted::client(self.key_log.as_ref());
+        config.resumption = resumption(self.resume_servers, verifier.as_ref());
+        config.max_fragment_size = record_size.for_rustls()?;
+        config.key_log = SecretsNoted::client(key_log.as_ref());
         Ok(TlsClient(Arc::new(RwLock::new(Arc::new(Setup {
             config: Arc::new(config),
             verifier,
-            untils,
             trust,
             identity: shown,
             may_block,
-            versions: self.versions,
-            record_size: self.record_size,
+            versions,
+            record_size,
             resume_servers: self.resume_servers,
             others: Mutex::default(),
         })))))
@@ -303,17 +262,13 @@ impl TlsClientBuilder {
 }
 
 /// A memory of sessions with so many servers, each as long as the verdict about it holds.
-fn resumption(
-    servers: usize,
-    untils: Option<&Arc<Untils>>,
-    verified: Option<ServerName<'static>>,
-) -> Resumption {
+fn resumption(servers: usize, verifier: Option<&ServerVerifier>) -> Resumption {
     let sessions = servers.saturating_mul(TICKETS);
-    match untils {
+    match verifier {
         _ if servers == 0 => Resumption::disabled(),
         None => Resumption::in_memory_sessions(sessions),
-        Some(untils) => {
-            Resumption::store(Arc::new(Lasting::new(sessions, untils.clone(), verified)))
+        Some(ServerVerifier { untils, name, .. }) => {
+            Resumption::store(Arc::new(Lasting::new(sessions, untils.clone(), name.clone())))
         }
     }
 }

@@ -34,6 +34,11 @@ impl KeyingMaterial {
     /// The most bytes at once: 255 times the shortest hash of a cipher suite (RFC 5869 section 2.3).
     pub const MAX_LEN: usize = 255 * 32;
 
+    /// Keys that were derived elsewhere: by the pool that holds the session.
+    pub fn given(bytes: Vec<u8>) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.0
@@ -62,6 +67,11 @@ pub enum ChannelBinding {
     TlsServerEndPoint,
 }
 
+impl ChannelBinding {
+    /// The label that `tls-exporter` is derived under, with an empty context (RFC 9266 section 2).
+    pub const TLS_EXPORTER: &str = "EXPORTER-Channel-Binding";
+}
+
 /// Why there is no keying material and no binding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -80,11 +90,14 @@ pub enum ExporterError {
     /// The server's certificate is signed in a way for which no hash is defined (RFC 5929 section
     /// 4.1), as with Ed25519.
     NoHash,
+    /// The pool that holds the session derives no such keys, for this reason.
+    Pool(String),
 }
 
 impl fmt::Display for ExporterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Pool(why) => return write!(f, "the pool derives no such keys: {why}"),
             Self::NoSession => {
                 "there is no TLS session to derive keys from: wait until it is established, and ask \
                  before it ends"
@@ -144,7 +157,7 @@ pub(crate) fn tls_exporter(
     if version == Some(TlsVersion::V1_2) && !has_extended_master_secret {
         return Err(ExporterError::NotUnique);
     }
-    export(connection, "EXPORTER-Channel-Binding", Some(&[]), 32)
+    export(connection, ChannelBinding::TLS_EXPORTER, Some(&[]), 32)
 }
 
 /// `tls-server-end-point` of the server's certificate.

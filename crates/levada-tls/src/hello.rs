@@ -7,9 +7,12 @@ use levada_core::AlertDescription;
 use rustls::pki_types::DnsName;
 
 use crate::identity::Identity;
+use crate::reader::Reader;
 use crate::server::TlsServer;
 use crate::signature_scheme::SignatureScheme;
 use crate::version::TlsVersion;
+
+pub(crate) const CLIENT_HELLO: u8 = 1;
 
 /// A ClientHello (RFC 8446 section 4.1.2): what the client wants and can. Numbers are those of the
 /// IANA registries. Nothing of it is proved.
@@ -74,14 +77,16 @@ impl ClientHello {
 
     /// Reads the handshake message at the front of `bytes`, which are the contents of records.
     pub(crate) fn front(bytes: &[u8]) -> Front {
-        const CLIENT_HELLO: u8 = 1;
-        let [CLIENT_HELLO, rest @ ..] = bytes else {
-            return if bytes.is_empty() { Front::Partial } else { Front::Other };
-        };
-        let Some((length, rest)) = rest.split_first_chunk::<3>() else { return Front::Partial };
-        let length = u32::from_be_bytes([0, length[0], length[1], length[2]]) as usize;
-        let Some(body) = rest.get(..length) else { return Front::Partial };
-        Self::read(Reader(body)).map_or(Front::Other, |hello| Front::Hello(Box::new(hello)))
+        match bytes {
+            [] => Front::Partial,
+            [CLIENT_HELLO, ..] => match Reader(bytes).message() {
+                None => Front::Partial,
+                Some((_, body)) => {
+                    Self::read(body).map_or(Front::Other, |hello| Front::Hello(Box::new(hello)))
+                }
+            },
+            _ => Front::Other,
+        }
     }
 
     fn read(mut body: Reader<'_>) -> Option<Self> {
@@ -90,17 +95,17 @@ impl ClientHello {
         body.vector8()?;
         let mut hello = Self { cipher_suites: body.vector16()?.numbers()?, ..Self::default() };
         body.vector8()?;
-        if !body.0.is_empty() {
+        if !body.is_empty() {
             let mut extensions = body.vector16()?;
-            while !extensions.0.is_empty() {
-                let number = extensions.u16()?;
-                hello.extend(number, extensions.vector16()?)?;
+            while !extensions.is_empty() {
+                let (number, data) = extensions.extension()?;
+                hello.extend(number, data)?;
             }
         }
         if hello.versions.is_empty() {
             hello.versions.push(version);
         }
-        body.0.is_empty().then_some(hello)
+        body.is_empty().then_some(hello)
     }
 
     fn extend(&mut self, number: u16, mut data: Reader<'_>) -> Option<()> {
@@ -108,9 +113,9 @@ impl ClientHello {
             0 => {
                 // One name of one kind (RFC 6066 section 3).
                 let mut list = data.vector16()?;
-                let kind = list.take(1)?;
+                let kind = list.u8()?;
                 let name = std::str::from_utf8(list.vector16()?.0).ok()?;
-                let is_name = kind == [0] && DnsName::try_from(name).is_ok();
+                let is_name = kind == 0 && DnsName::try_from(name).is_ok();
                 self.sni = is_name.then(|| name.to_ascii_lowercase());
             }
             10 => self.groups = data.vector16()?.numbers()?,
@@ -120,14 +125,14 @@ impl ClientHello {
             }
             16 => {
                 let mut list = data.vector16()?;
-                while !list.0.is_empty() {
+                while !list.is_empty() {
                     self.alpn.push(list.vector8()?.0.to_vec());
                 }
             }
             43 => self.versions = data.vector8()?.numbers()?,
             _ => return Some(()),
         }
-        data.0.is_empty().then_some(())
+        data.is_empty().then_some(())
     }
 }
 
@@ -139,40 +144,5 @@ impl fmt::Display for ClientHello {
             write!(f, "{} {}", if index == 0 { ", ALPN" } else { "" }, name.escape_ascii())?;
         }
         Ok(())
-    }
-}
-
-/// Bytes that are taken from the front. `None` where there are too few.
-#[derive(Clone, Copy)]
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (front, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(front)
-    }
-
-    fn u16(&mut self) -> Option<u16> {
-        self.take(2).map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]]))
-    }
-
-    /// A vector whose length is one byte.
-    fn vector8(&mut self) -> Option<Self> {
-        let length = self.take(1)?[0];
-        self.take(usize::from(length)).map(Self)
-    }
-
-    /// A vector whose length is two bytes.
-    fn vector16(&mut self) -> Option<Self> {
-        let length = self.u16()?;
-        self.take(usize::from(length)).map(Self)
-    }
-
-    /// All of it, as numbers of two bytes.
-    fn numbers(self) -> Option<Vec<u16>> {
-        let whole = self.0.len().is_multiple_of(2);
-        let number = |pair: &[u8]| u16::from_be_bytes([pair[0], pair[1]]);
-        whole.then(|| self.0.chunks_exact(2).map(number).collect())
     }
 }

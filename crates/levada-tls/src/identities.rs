@@ -186,16 +186,33 @@ impl IdentitiesBuilder {
     /// # Errors
     ///
     /// [`IdentitiesError::NoNames`] when the certificate has no DNS names.
-    pub fn replacing(mut self, identity: &Identity) -> Result<Self, IdentitiesError> {
-        for name in identity.names() {
-            let old = self.table.by_name.remove(&key(name)?);
+    pub fn replacing(self, identity: &Identity) -> Result<Self, IdentitiesError> {
+        if identity.names().is_empty() {
+            return Err(IdentitiesError::NoNames);
+        }
+        self.replacing_names(identity.names(), identity)
+    }
+
+    /// Adds `identity` for `names`, whatever its certificate says: as [`with_names`](Self::with_names),
+    /// and otherwise as [`replacing`](Self::replacing).
+    ///
+    /// # Errors
+    ///
+    /// [`IdentitiesError::BadName`] for what is no such name.
+    pub fn replacing_names<N: AsRef<str>>(
+        mut self,
+        names: impl IntoIterator<Item = N>,
+        identity: &Identity,
+    ) -> Result<Self, IdentitiesError> {
+        for name in names {
+            let old = self.table.by_name.insert(key(name.as_ref())?, identity.clone());
             if let (Some(old), Some(default)) = (old, &mut self.table.default)
                 && old.is(default)
             {
                 *default = identity.clone();
             }
         }
-        self.with(identity)
+        Ok(self)
     }
 
     /// Removes the entry of `name`, written as it was added. The default stays.

@@ -101,8 +101,22 @@ impl Identity {
     /// [`IdentityError`], which says what is wrong with the chain. Whether the signer has the right
     /// key shows with its first signature.
     pub fn with_signer(chain: &[u8], signer: impl Signer + 'static) -> Result<Self, IdentityError> {
+        Self::with_signer_for(chain, |_| signer)
+    }
+
+    /// Like [`with_signer`](Self::with_signer), for a signer that has several keys: it is made for the
+    /// certificate that it gets.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`with_signer`](Self::with_signer).
+    pub fn with_signer_for<S: Signer + 'static>(
+        chain: &[u8],
+        signer: impl FnOnce(&ShownCertificate) -> S,
+    ) -> Result<Self, IdentityError> {
         let chain = certificates(&blocks(chain)?)?;
         let Some(leaf) = chain.first() else { return Err(IdentityError::NoCertificate) };
+        let signer = signer(&read_certificate(leaf));
         let key = Arc::new(ExternalKey::new(leaf, Arc::new(signer))?);
         Ok(Self { may_block: true, ..Self::new(chain, key)? })
     }
@@ -224,7 +238,7 @@ impl fmt::Debug for Identity {
 }
 
 /// The blocks of a file: those of a PEM text, or the one that a DER file is.
-fn blocks(file: &[u8]) -> Result<Vec<Block>, IdentityError> {
+pub(crate) fn blocks(file: &[u8]) -> Result<Vec<Block>, IdentityError> {
     if pem::is_pem(file) {
         return Ok(pem::blocks(file)?);
     }

@@ -15,7 +15,8 @@ impl Passphrase {
         Self(Zeroizing::new(bytes))
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
+    /// The bytes, for whoever they are to be shown to.
+    pub fn bytes(&self) -> &[u8] {
         &self.0
     }
 }

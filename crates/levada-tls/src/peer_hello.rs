@@ -1,12 +1,11 @@
 //! What the peer's hello says that rustls does not tell.
 
-const HANDSHAKE: u8 = 22;
-const CLIENT_HELLO: u8 = 1;
+use crate::hello::CLIENT_HELLO;
+use crate::reader::Reader;
+use crate::record;
+
 const SERVER_HELLO: u8 = 2;
 const EXTENDED_MASTER_SECRET: u16 = 23;
-/// Content type, version and length of a record; kind and length of a handshake message.
-const RECORD_HEADER: usize = 5;
-const MESSAGE_HEADER: usize = 4;
 /// No hello is longer: rustls takes no more either.
 const LONGEST: usize = 64 * 1024;
 
@@ -31,53 +30,40 @@ impl PeerHello {
     /// Takes in a record of the peer, header included.
     pub(crate) fn take(&mut self, record: &[u8]) {
         let Self::Coming(hello) = self else { return };
-        if record.first() != Some(&HANDSHAKE) {
-            return;
-        }
-        hello.extend_from_slice(record.get(RECORD_HEADER..).unwrap_or_default());
-        if hello.len() < MESSAGE_HEADER {
-            return;
-        }
-        let length = u32::from_be_bytes([0, hello[1], hello[2], hello[3]]) as usize;
-        let end = MESSAGE_HEADER + length;
-        if hello.len() < end && end <= LONGEST {
-            return;
-        }
-        let whole = hello.get(..end).and_then(agrees_to_extended_master_secret);
-        *self = Self::Known { extended_master_secret: whole.unwrap_or(false) };
+        let Some(content) = record::handshake(record) else { return };
+        hello.extend_from_slice(content);
+        let extended_master_secret = match Reader(hello).message() {
+            // rustls finds what is damaged, too.
+            Some((kind, body)) => agrees_to_extended_master_secret(kind, body).unwrap_or(false),
+            None if hello.len() > LONGEST => false,
+            None => return,
+        };
+        *self = Self::Known { extended_master_secret };
     }
 }
 
-/// Reads a hello (RFC 5246 section 7.4.1); `None` where it is damaged, which rustls finds, too.
-fn agrees_to_extended_master_secret(hello: &[u8]) -> Option<bool> {
-    let (&kind, _) = hello.split_first()?;
-    // The version and the random bytes.
-    let rest = hello.get(MESSAGE_HEADER + 2 + 32..)?;
-    let (_session_id, rest) = split_counted(rest, 1)?;
-    let rest = match kind {
+/// Reads a hello (RFC 5246 section 7.4.1); `None` where it is damaged.
+fn agrees_to_extended_master_secret(kind: u8, mut hello: Reader<'_>) -> Option<bool> {
+    // The version and the random bytes, and the session id.
+    hello.take(2 + 32)?;
+    hello.vector8()?;
+    match kind {
         CLIENT_HELLO => {
-            let (_cipher_suites, rest) = split_counted(rest, 2)?;
-            split_counted(rest, 1)?.1
+            let _cipher_suites = hello.vector16()?;
+            let _compressions = hello.vector8()?;
         }
-        SERVER_HELLO => rest.get(2 + 1..)?,
+        SERVER_HELLO => {
+            let _cipher_suite_and_compression = hello.take(2 + 1)?;
+        }
         _ => return None,
-    };
-    let (mut extensions, _) = split_counted(rest, 2)?;
+    }
+    let mut extensions = hello.vector16()?;
     while !extensions.is_empty() {
-        let (kind, rest) = extensions.split_first_chunk()?;
-        if u16::from_be_bytes(*kind) == EXTENDED_MASTER_SECRET {
+        if extensions.extension()?.0 == EXTENDED_MASTER_SECRET {
             return Some(true);
         }
-        extensions = split_counted(rest, 2)?.1;
     }
     Some(false)
-}
-
-/// Splits off what has its length before it, in so many bytes.
-fn split_counted(bytes: &[u8], width: usize) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = bytes.split_at_checked(width)?;
-    let length = length.iter().fold(0, |sum, &byte| sum << 8 | usize::from(byte));
-    rest.split_at_checked(length)
 }
 
 #[cfg(test)]
@@ -122,10 +108,11 @@ mod tests {
 
     #[test]
     fn what_is_no_hello_agrees_to_nothing() {
-        assert!(!known(&[vec![22, 3, 3, 0, 4, 1, 0xff, 0xff, 0xff]]), "longer than any hello");
+        let endless = [&[22, 3, 3, 0x40, 0, 1, 0xff, 0xff][..], &[0xff; 16 * 1024 - 3]].concat();
+        assert!(!known(&vec![endless; 5]), "longer than any hello");
         let whole = records(CLIENT_HELLO, &[23], 1000).remove(0);
-        for length in 3..whole.len() - 5 - MESSAGE_HEADER {
-            let mut cut = whole[..5 + MESSAGE_HEADER + length].to_vec();
+        for length in 3..whole.len() - 5 - 4 {
+            let mut cut = whole[..5 + 4 + length].to_vec();
             cut[8] = length as u8;
             assert!(!known(&[cut]), "{length}");
         }

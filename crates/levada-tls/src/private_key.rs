@@ -8,13 +8,48 @@ use pkcs8::der::{self, AnyRef, Decode};
 use pkcs8::pkcs5;
 use pkcs8::pkcs5::pbes2::Kdf;
 use pkcs8::spki::AlgorithmIdentifierRef;
+use rustls::SignatureAlgorithm;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
 use rustls::sign::SigningKey;
 
+use crate::identity;
 use crate::identity_error::IdentityError;
 use crate::passphrase::Passphrase;
 use crate::pem::Block;
+
+/// By what a private key signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum KeyAlgorithm {
+    /// RSA.
+    Rsa,
+    /// ECDSA, on one of NIST's curves.
+    Ecdsa,
+    /// Ed25519.
+    Ed25519,
+}
+
+/// Reads a private key as [`Identity::from_pem`] does, and tells of which sort it is: for whoever gets
+/// the key before its certificate.
+///
+/// # Errors
+///
+/// [`IdentityError`], which says what is wrong with the key and how to mend it.
+///
+/// [`Identity::from_pem`]: crate::Identity::from_pem
+pub fn check_private_key(
+    key: &[u8],
+    passphrase: Option<&Passphrase>,
+) -> Result<KeyAlgorithm, IdentityError> {
+    let key = read(&identity::blocks(key)?, || passphrase.cloned())?;
+    match key.algorithm() {
+        SignatureAlgorithm::RSA => Ok(KeyAlgorithm::Rsa),
+        SignatureAlgorithm::ECDSA => Ok(KeyAlgorithm::Ecdsa),
+        SignatureAlgorithm::ED25519 => Ok(KeyAlgorithm::Ed25519),
+        other => Err(IdentityError::BadKey(format!("{other:?} is no algorithm for TLS"))),
+    }
+}
 
 /// The labels of private keys.
 const KEYS: &[&str] =

@@ -106,14 +106,18 @@ pub(crate) const fn alert_record(description: AlertDescription) -> [u8; 7] {
     [ALERT, 3, 3, 0, 2, level, description.0]
 }
 
-/// The last of the whole records in `sealed`.
-pub(crate) fn last(mut sealed: &[u8]) -> Option<&[u8]> {
-    let mut last = None;
-    while let Front::Record(record) = front(sealed) {
-        last = Some(record);
-        sealed = &sealed[record.len()..];
-    }
-    last
+/// Whether `record` is unencrypted and says that those behind it are not.
+pub(crate) fn is_change_cipher_spec(record: &[u8]) -> bool {
+    record.first() == Some(&CHANGE_CIPHER_SPEC)
+}
+
+/// The whole records at the front of `wire`.
+pub(crate) fn whole(mut wire: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let Front::Record(record) = front(wire) else { return None };
+        wire = &wire[record.len()..];
+        Some(record)
+    })
 }
 
 #[cfg(test)]
@@ -151,10 +155,12 @@ mod tests {
     }
 
     #[test]
-    fn the_last_record_is_found_behind_others() {
-        let mut sealed = vec![23, 3, 3, 0, 1, 9];
-        sealed.extend(alert_record(AlertDescription::DECODE_ERROR));
-        assert_eq!(last(&sealed), Some(&alert_record(AlertDescription::DECODE_ERROR)[..]));
-        assert_eq!(last(&[]), None);
+    fn records_are_told_apart_and_less_than_one_is_none() {
+        let alert = alert_record(AlertDescription::DECODE_ERROR);
+        let wire = [&[20, 3, 3, 0, 1, 1], &alert[..], &[23, 3, 3, 0, 1]].concat();
+        let found: Vec<_> = whole(&wire).collect();
+        assert_eq!(found, [&[20, 3, 3, 0, 1, 1], &alert[..]]);
+        assert!(is_change_cipher_spec(found[0]) && !is_change_cipher_spec(found[1]));
+        assert_eq!(whole(&[]).next(), None);
     }
 }

@@ -1,6 +1,7 @@
 //! A session from the moment that rustls runs it: handshake, data, goodbyes.
 
 use std::io::{self, Read, Write};
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use levada_core::{AlertDescription, Fault};
@@ -13,6 +14,18 @@ use crate::witness::Notes;
 
 /// Records that are sealed beside the data: Finished and the goodbye.
 const OTHER_RECORDS: u64 = 2;
+
+/// What rustls reads at once, and always has room for.
+const READ: usize = 4096;
+
+/// A transport from which nothing can be read for now.
+struct NothingYet;
+
+impl Read for NothingYet {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+}
 
 /// A running connection of rustls, of either role.
 pub(crate) struct Running {
@@ -30,14 +43,19 @@ pub(crate) struct Running {
     queued: usize,
     /// What was seen in the handshake.
     notes: Notes,
-    /// Sealed bytes that were drained and not written: they go before those of the connection.
+    /// Records that rustls has handed out and that are not written: they go before those that it has.
     first: Vec<u8>,
+    /// Our ChangeCipherSpec was among those of the handshake.
+    has_changed_cipher: bool,
 }
 
 /// What a record has led to.
 pub(crate) enum Processed {
-    GoesOn { peer_has_closed: bool },
-    Failed(Error),
+    GoesOn {
+        peer_has_closed: bool,
+    },
+    /// With how an alert was to be said before that record.
+    Failed(Error, Voice),
 }
 
 impl Running {
@@ -54,6 +72,7 @@ impl Running {
             queued: 0,
             notes,
             first: Vec::new(),
+            has_changed_cipher: false,
         }
     }
 
@@ -83,17 +102,18 @@ impl Running {
         } else {
             0
         };
+        if self.is_handshaking() {
+            // What rustls makes of a record that it then refuses may have to be dropped.
+            self.collect();
+        }
+        let voice = self.voice();
         let mut rest = record;
         while !rest.is_empty() {
-            match self.connection.read_tls(&mut rest) {
-                Ok(1..) => {}
+            let Ok(1..) = self.connection.read_tls(&mut rest) else {
                 // Only a handshake message that does not end fills the buffer.
-                Ok(0) | Err(_) => {
-                    return Processed::Failed(
-                        rustls::InvalidMessage::HandshakePayloadTooLarge.into(),
-                    );
-                }
-            }
+                let error = rustls::InvalidMessage::HandshakePayloadTooLarge.into();
+                return Processed::Failed(error, voice);
+            };
         }
         match self.advance(closed) {
             Ok(state) => {
@@ -101,9 +121,14 @@ impl Running {
                     self.notes.secret = None;
                 }
                 self.waiting = state.plaintext_bytes_to_read();
+                if record.len() > READ {
+                    // rustls gives back the room of a long record when it is to read the next one,
+                    // which may be hours away.
+                    let _ = self.connection.read_tls(&mut NothingYet);
+                }
                 Processed::GoesOn { peer_has_closed: state.peer_has_closed() }
             }
-            Err(error) => Processed::Failed(error),
+            Err(error) => Processed::Failed(error, voice),
         }
     }
 
@@ -120,10 +145,12 @@ impl Running {
     }
 
     /// Takes all that is to be sent, with the alert about `error` last, and answers which alert
-    /// that is. Afterwards the connection is of no more use.
+    /// that is. Where rustls has none, it is said by `voice`, in place of what rustls has made of the
+    /// record that failed. Afterwards the connection is of no more use.
     pub(crate) fn last_words(
         &mut self,
         error: &Error,
+        voice: &Voice,
         closed: bool,
     ) -> (Vec<u8>, Option<AlertDescription>) {
         if matches!(error, Error::AlertReceived(_)) {
@@ -131,41 +158,49 @@ impl Running {
             // to say about the alert.
             return (Vec::new(), None);
         }
+        let before = self.first.len();
         let mut wire = self.drain();
         if closed {
             // Nothing may follow our close_notify.
             wire.truncate(self.queued);
             return (wire, None);
         }
-        // Does nothing when rustls has sent an alert, and shows otherwise how one would be sent.
+        // Does nothing when rustls has sent an alert.
         self.connection.send_close_notify();
-        let goodbye = self.drain();
-        if goodbye.is_empty() {
-            let visible = record::last(&wire).and_then(record::plain_alert);
-            return (
-                wire,
-                Some(visible.map_or_else(|| alert_for(error), |alert| alert.description)),
-            );
-        }
-        if record::plain_alert(&goodbye).is_some() {
-            let alert = alert_for(error);
-            wire.extend(record::alert_record(alert));
+        if self.drain().is_empty() {
+            let visible = record::whole(&wire).last().and_then(record::plain_alert);
+            let alert = visible.map_or_else(|| alert_for(error), |alert| alert.description);
             return (wire, Some(alert));
         }
-        // Encrypted, and only rustls has the keys: a goodbye would be a lie, so nothing is sent.
-        (wire, None)
+        let alert = alert_for(error);
+        let Some(said) = voice.alert(alert) else {
+            // Only rustls has the keys: a goodbye would be a lie, so nothing is sent.
+            return (wire, None);
+        };
+        wire.truncate(before);
+        wire.extend(said);
+        (wire, Some(alert))
     }
 
     /// All that is to be sent.
     pub(crate) fn drain(&mut self) -> Vec<u8> {
-        let mut wire = std::mem::take(&mut self.first);
+        self.collect();
+        mem::take(&mut self.first)
+    }
+
+    /// Has rustls hand out all that it has to send.
+    fn collect(&mut self) {
+        let before = self.first.len();
         while self.connection.wants_write() {
             // Writing into memory cannot fail.
-            if self.connection.write_tls(&mut wire).is_err() {
+            if self.connection.write_tls(&mut self.first).is_err() {
                 break;
             }
         }
-        wire
+        if self.is_handshaking() {
+            let mut records = record::whole(&self.first[before..]);
+            self.has_changed_cipher |= records.any(record::is_change_cipher_spec);
+        }
     }
 
     /// Puts back what was drained and could not be written.
@@ -178,9 +213,18 @@ impl Running {
         self.notes.may_block && self.is_handshaking()
     }
 
-    /// How an alert is to be said in place of the next flight.
+    /// How an alert is to be said in place of what rustls makes of the next record.
     pub(crate) fn voice(&self) -> Voice {
-        Voice::new(self.connection.negotiated_cipher_suite(), self.notes.secret.as_ref())
+        if !self.is_handshaking() {
+            return Voice::Mute;
+        }
+        match (self.connection.negotiated_cipher_suite(), &self.notes.secret) {
+            (Some(SupportedCipherSuite::Tls13(suite)), Some(secret)) => {
+                Voice::Sealed(suite, secret.clone())
+            }
+            (Some(SupportedCipherSuite::Tls12(_)), _) if self.has_changed_cipher => Voice::Mute,
+            _ => Voice::Plain,
+        }
     }
 
     /// Why somebody who was asked gave no good answer, if one was asked and gave none.
@@ -237,12 +281,17 @@ impl Running {
     }
 
     pub(crate) fn write(&mut self, transport: &mut dyn Write) -> io::Result<usize> {
-        if !self.first.is_empty() {
-            let written = transport.write(&self.first)?;
-            self.first.drain(..written);
-            return Ok(written);
+        if !self.is_handshaking() && self.first.is_empty() {
+            return self.connection.write_tls(transport);
         }
-        self.connection.write_tls(transport)
+        self.collect();
+        let written = transport.write(&self.first)?;
+        self.first.drain(..written);
+        if self.first.is_empty() {
+            // An idle stream owns no buffer.
+            self.first = Vec::new();
+        }
+        Ok(written)
     }
 
     pub(crate) fn is_handshaking(&self) -> bool {

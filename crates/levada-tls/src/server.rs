@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use webpki::KeyUsage;
 
 use crate::anchors::Anchors;
+use crate::common::{Common, common_settings};
 use crate::config_error::{TlsConfigError, alpn_names};
 use crate::facts::Trust;
 use crate::identities::Identities;
@@ -60,14 +61,11 @@ impl TlsServer {
     /// has no application protocols.
     pub fn builder(identities: Identities) -> TlsServerBuilder {
         TlsServerBuilder {
+            common: Common::default(),
             identities,
             client_auth: ClientAuth::None,
             rules: PeerRules::new(),
-            alpn: Vec::new(),
-            versions: Versions::default(),
             tickets: Tickets::Own(None),
-            record_size: RecordSize::default(),
-            key_log: None,
         }
     }
 
@@ -132,14 +130,11 @@ pub enum ClientAuth {
 /// Collects the settings of a [`TlsServer`].
 #[derive(Clone, Debug)]
 pub struct TlsServerBuilder {
+    common: Common,
     identities: Identities,
     client_auth: ClientAuth,
     rules: PeerRules,
-    alpn: Vec<Vec<u8>>,
-    versions: Versions,
     tickets: Tickets,
-    record_size: RecordSize,
-    key_log: Option<DangerKeyLog>,
 }
 
 /// By which keys sessions are resumed.
@@ -154,6 +149,11 @@ enum Tickets {
 }
 
 impl TlsServerBuilder {
+    common_settings!(
+        alpn: "Speaks these application protocols (RFC 7301), the best first. A client that offers \
+               others alone is refused; one that offers none is not."
+    );
+
     /// Whether clients must show a certificate.
     #[must_use]
     pub fn client_auth(mut self, client_auth: ClientAuth) -> Self {
@@ -165,28 +165,6 @@ impl TlsServerBuilder {
     #[must_use]
     pub fn client_rules(mut self, rules: PeerRules) -> Self {
         self.rules = rules;
-        self
-    }
-
-    /// Speaks these application protocols (RFC 7301), the best first. A client that offers others
-    /// alone is refused; one that offers none is not.
-    #[must_use]
-    pub fn alpn<N: Into<Vec<u8>>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-        self.alpn = names.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// The lowest version to speak; 1.2 unless said otherwise.
-    #[must_use]
-    pub const fn min_version(mut self, version: TlsVersion) -> Self {
-        self.versions.min = version;
-        self
-    }
-
-    /// The highest version to speak; 1.3 unless said otherwise.
-    #[must_use]
-    pub const fn max_version(mut self, version: TlsVersion) -> Self {
-        self.versions.max = version;
         self
     }
 
@@ -205,22 +183,6 @@ impl TlsServerBuilder {
         self
     }
 
-    /// Sends no record with more than so many plain bytes, from 64 to 16384, which is the default.
-    /// This limits what we send, for a peer that has little room or shall read early; nothing is
-    /// negotiated (RFC 8449), and what the peer sends is not limited by it.
-    #[must_use]
-    pub const fn max_record(mut self, bytes: usize) -> Self {
-        self.record_size = RecordSize(bytes);
-        self
-    }
-
-    /// Writes the secrets of every session: whoever reads them reads all that it carries.
-    #[must_use]
-    pub fn danger_key_log(mut self, key_log: DangerKeyLog) -> Self {
-        self.key_log = Some(key_log);
-        self
-    }
-
     /// The server.
     ///
     /// # Errors
@@ -229,12 +191,13 @@ impl TlsServerBuilder {
     pub fn build(self) -> Result<TlsServer, TlsConfigError> {
         let asks = self.rules.asks() && !matches!(self.client_auth, ClientAuth::None);
         let failed = |error: &dyn fmt::Display| TlsConfigError::Provider(error.to_string());
-        let alpn = alpn_names(self.alpn)?;
+        let Common { alpn, versions, record_size, key_log } = self.common;
+        let alpn = alpn_names(alpn)?;
         let provider = provider();
         let ClientRules { verifier, trust, scope } =
             client_rules(self.client_auth, self.rules, &provider)?;
         let mut config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&self.versions.for_rustls()?)
+            .with_protocol_versions(&versions.for_rustls()?)
             .map_err(|error| failed(&error))?
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::new(ServerIdentity));
@@ -254,13 +217,13 @@ impl TlsServerBuilder {
             config.send_tls13_tickets = TICKETS;
         }
         config.alpn_protocols = alpn;
-        config.max_fragment_size = self.record_size.for_rustls()?;
-        config.key_log = SecretsNoted::server(self.key_log.as_ref());
+        config.max_fragment_size = record_size.for_rustls()?;
+        config.key_log = SecretsNoted::server(key_log.as_ref());
         Ok(TlsServer(Arc::new(RwLock::new(Arc::new(Setup {
             config: Arc::new(config),
             identities: self.identities,
-            versions: self.versions,
-            record_size: self.record_size,
+            versions,
+            record_size,
             trust,
             scope,
             tickets,
@@ -292,7 +255,7 @@ fn client_rules(
         ClientAuth::Requested(anchors) => (anchors, false),
         ClientAuth::Required(anchors) => (anchors, true),
     };
-    if anchors.is_platform() {
+    if anchors.has_platform() {
         return Err(TlsConfigError::PlatformForClients);
     }
     let algorithms = provider.signature_verification_algorithms;

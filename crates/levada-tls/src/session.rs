@@ -259,7 +259,7 @@ impl Session {
     fn processed(&mut self, processed: Processed) {
         match processed {
             Processed::GoesOn { peer_has_closed } => self.peer_closed = peer_has_closed,
-            Processed::Failed(error) => self.fail(&error),
+            Processed::Failed(error, voice) => self.fail(&error, &voice),
         }
     }
 
@@ -322,10 +322,10 @@ impl Session {
     }
 
     /// Ends it after an error of the connection.
-    fn fail(&mut self, error: &Error) {
+    fn fail(&mut self, error: &Error, voice: &Voice) {
         let Stage::Running(running) = &mut self.stage else { return };
         let handshaking = running.is_handshaking();
-        let (wire, alert) = running.last_words(error, self.closed);
+        let (wire, alert) = running.last_words(error, voice, self.closed);
         let ending = match error {
             Error::AlertReceived(alert) => {
                 let alert = AlertDescription((*alert).into());

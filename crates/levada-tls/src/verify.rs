@@ -43,11 +43,14 @@ macro_rules! verify_signatures_by_provider {
 }
 
 /// Judges servers for a client.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ServerVerifier {
     pub(crate) provider: Arc<CryptoProvider>,
-    pub(crate) judge: Judge,
+    pub(crate) judge: Arc<Judge>,
+    /// Until when what it says of each server holds.
     pub(crate) untils: Arc<Untils>,
+    /// The name that a server must have, where that is not the one asked for.
+    pub(crate) name: Option<ServerName<'static>>,
 }
 
 impl ServerCertVerifier for ServerVerifier {
@@ -55,11 +58,12 @@ impl ServerCertVerifier for ServerVerifier {
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
+        asked_for: &ServerName<'_>,
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         Notes::staple(ocsp_response);
+        let name = self.name.as_ref().unwrap_or(asked_for);
         let verdict = self.judge.judge(end_entity, intermediates, Some(name), now);
         let until = Notes::conclude(verdict, self.judge.decider(), end_entity, intermediates)?;
         self.untils.set(name, until);
@@ -106,48 +110,6 @@ impl ClientCertVerifier for ClientVerifier {
     }
 
     verify_signatures_by_provider!();
-}
-
-/// Verifies another name than the one that is asked for.
-#[derive(Debug)]
-pub(crate) struct OtherName {
-    pub(crate) inner: Arc<dyn ServerCertVerifier>,
-    pub(crate) name: ServerName<'static>,
-}
-
-impl ServerCertVerifier for OtherName {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _asked_for: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        self.inner.verify_server_cert(end_entity, intermediates, &self.name, ocsp_response, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls12_signature(message, cert, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.inner.verify_tls13_signature(message, cert, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
-    }
 }
 
 /// Takes every certificate. The handshake's own signature is still verified: the peer has the key

@@ -1,9 +1,10 @@
 //! Alerts that rustls does not send: in plaintext, or sealed by ourselves.
 //!
-//! rustls tells the peer nothing when a signer fails, and nobody but it can seal a record. But what
-//! it made of the flight that failed has not left yet and never will. So the alert takes the place
-//! of that flight's first record: in plaintext where our records are not encrypted yet, else as the
-//! first record under the key that rustls had just told us of.
+//! rustls tells the peer nothing when a signer fails, nor of some other faults, and nobody but it can
+//! seal a record. But what it made of the record that failed has not left yet and never will. So the
+//! alert takes the place of that: in plaintext where our records are not encrypted yet, else as the
+//! first record under the key that rustls had told us of. In TLS 1.2 only Finished stands behind the
+//! change of keys, so there is nothing to say between that and the peer's own Finished.
 
 use std::fmt;
 
@@ -13,41 +14,31 @@ use aws_lc_rs::aead::{
 };
 use levada_core::AlertDescription;
 use rustls::crypto::tls13::OkmBlock;
-use rustls::{CipherSuite, SupportedCipherSuite, Tls13CipherSuite};
+use rustls::{CipherSuite, Tls13CipherSuite};
 use zeroize::Zeroizing;
 
 use crate::record;
 
 const APPLICATION_DATA: u8 = 23;
 
-/// How an alert of ours is to be said, as long as nothing was sealed yet.
+/// How an alert of ours is to be said in the handshake.
 pub(crate) enum Voice {
     /// Our records are not encrypted yet.
     Plain,
-    /// They are encrypted, and the next one is the first.
+    /// They are encrypted, and the next one is the first under this secret of TLS 1.3.
     Sealed(&'static Tls13CipherSuite, Zeroizing<Vec<u8>>),
+    /// They are encrypted, and by rustls alone.
+    Mute,
 }
 
 impl Voice {
-    /// The voice under the traffic `secret` of ours, if there is one yet.
-    pub(crate) fn new(
-        suite: Option<SupportedCipherSuite>,
-        secret: Option<&Zeroizing<Vec<u8>>>,
-    ) -> Self {
-        match (suite, secret) {
-            (Some(SupportedCipherSuite::Tls13(suite)), Some(secret)) => {
-                Self::Sealed(suite, secret.clone())
-            }
-            _ => Self::Plain,
-        }
-    }
-
     /// A record with this alert, or nothing where none can be made.
     pub(crate) fn alert(&self, alert: AlertDescription) -> Option<Vec<u8>> {
         let plain = record::alert_record(alert);
         match self {
             Self::Plain => Some(plain.to_vec()),
             Self::Sealed(suite, secret) => seal_first(suite, secret, plain),
+            Self::Mute => None,
         }
     }
 }
@@ -57,6 +48,7 @@ impl fmt::Debug for Voice {
         f.write_str(match self {
             Self::Plain => "Plain",
             Self::Sealed(..) => "Sealed",
+            Self::Mute => "Mute",
         })
     }
 }

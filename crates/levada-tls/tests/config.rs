@@ -36,9 +36,12 @@ fn application_protocols_have_1_to_255_bytes() {
 #[test]
 fn clients_are_not_verified_by_the_public_authorities() {
     let identities = Identities::one(&Authority::new("a").identity(&[HOST]));
-    for auth in
-        [ClientAuth::Required(Anchors::platform()), ClientAuth::Requested(Anchors::platform())]
-    {
+    let with_ours = Authority::new("a").anchors().and_platform();
+    for auth in [
+        ClientAuth::Required(Anchors::platform()),
+        ClientAuth::Requested(Anchors::platform()),
+        ClientAuth::Requested(with_ours),
+    ] {
         let server = TlsServer::builder(identities.clone()).client_auth(auth).build();
         assert_eq!(server.err(), Some(TlsConfigError::PlatformForClients));
     }

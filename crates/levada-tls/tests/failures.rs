@@ -441,6 +441,40 @@ fn t30_warning_alerts_do_not_end_a_handshake_but_a_flood_of_them_does() {
     }
 }
 
+/// rustls has no alert for more ChangeCipherSpecs than anybody needs, and seals what is sent by now.
+#[test]
+fn t26_a_fault_without_an_alert_of_the_librarys_is_told_under_the_keys_of_tls_1_3() {
+    let flood = [20, 3, 3, 0, 1, 1].repeat(4);
+    for role in ROLES {
+        let mut pair = Setup::new(TlsVersion::V1_3).join();
+        pair.server.wire = pair.client.write();
+        pair.server.open(0);
+        let mut flight = pair.server.write();
+        if role == Role::Client {
+            let server_hello = 5 + usize::from(u16::from_be_bytes([flight[3], flight[4]]));
+            flight.truncate(server_hello);
+            flight.extend(&flood);
+            pair.client.wire = flight;
+            pair.client.open(0);
+        } else {
+            // It can read what is sealed, and its own Finished is lost.
+            pair.client.wire = flight;
+            pair.client.open(0);
+            pair.client.write();
+            pair.server.wire = flood.clone();
+            pair.server.open(0);
+        }
+        let (finder, peer) = pair.ends(role);
+        let Some(Ending::FatalError { alert: Some(alert), cause: Fault::Protocol(_) }) =
+            finder.ending
+        else {
+            panic!("a flood was endured: {:?}", finder.ending)
+        };
+        peer.hear(finder);
+        assert_eq!(peer.ending, Some(Ending::FatalAlert(alert)), "{role:?}");
+    }
+}
+
 #[test]
 fn t26_an_illegal_header_gives_alert_50_without_waiting_for_its_body() {
     for role in ROLES {

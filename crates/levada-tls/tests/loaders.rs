@@ -1,7 +1,10 @@
-//! Files of identities and revocation lists: the fuzzers' corpora, chance, and lists made by OpenSSL.
+//! Files of identities and revocation lists, and signers' answers: the fuzzers' corpora, chance, and
+//! lists made by OpenSSL.
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+#[path = "support/odd_answer.rs"]
+mod odd_answer;
 #[path = "support/odd_crl.rs"]
 mod odd_crl;
 #[path = "support/odd_identity.rs"]
@@ -30,12 +33,16 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
 #[test]
 fn the_fuzzers_corpora_are_read() {
     let (identities, lists) = (corpus("identity"), corpus("crl"));
-    assert!(identities.len() >= 8 && lists.len() >= 5, "the corpora are there");
+    let answers = corpus("signing_answer");
+    assert!(identities.len() >= 8 && lists.len() >= 5 && answers.len() >= 5, "they are there");
     for file in &identities {
         odd_identity::check(file);
     }
     for file in &lists {
         odd_crl::check(file);
+    }
+    for answer in &answers {
+        odd_answer::check(answer);
     }
 }
 
@@ -50,9 +57,11 @@ proptest! {
         byte in any::<u8>(),
         noise in prop::collection::vec(any::<u8>(), 0..64),
     ) {
-        for (target, check) in
-            [("identity", odd_identity::check as fn(&[u8])), ("crl", odd_crl::check)]
-        {
+        for (target, check) in [
+            ("identity", odd_identity::check as fn(&[u8])),
+            ("crl", odd_crl::check),
+            ("signing_answer", odd_answer::check),
+        ] {
             check(&noise);
             let mut files = corpus(target);
             let file = file.get_mut(&mut files);

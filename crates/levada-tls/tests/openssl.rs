@@ -29,16 +29,26 @@ fn openssl(arguments: &[&str]) -> Option<Command> {
     Some(command)
 }
 
+/// What somebody on the way does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Harm {
+    /// Alters every piece that comes once the session is established.
+    Alters,
+    /// Adds more ChangeCipherSpecs behind the peer's first record than anybody needs.
+    Floods,
+}
+
 /// Drives `session` over `stream` until it has ended or the peer has gone. Once it is established,
-/// `established` is called, and every piece that comes is altered.
+/// `established` is called.
 fn drive(
     session: &mut Session,
     stream: &mut TcpStream,
+    harm: Harm,
     mut established: impl FnMut(),
 ) -> Option<Ending> {
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let mut wire = Vec::new();
-    let mut was_handshaking = true;
+    let (mut was_handshaking, mut floods) = (true, harm == Harm::Floods);
     let (mut buffer, mut plain) = (vec![0; 32 * 1024], vec![0; 32 * 1024]);
     loop {
         while session.wants_write() {
@@ -53,6 +63,13 @@ fn drive(
             buffer[count - 1] ^= 1;
         }
         wire.extend_from_slice(&buffer[..count]);
+        let first = 5 + wire
+            .get(3..5)
+            .map_or(0, |length| usize::from(length[0]) << 8 | usize::from(length[1]));
+        if floods && wire.len() >= first {
+            wire.splice(first..first, [20, 3, 3, 0, 1, 1].repeat(4));
+            floods = false;
+        }
         match session.open(&wire, &mut plain) {
             Ok(opened) => drop(wire.drain(..opened.taken)),
             Err(ending) => {
@@ -98,14 +115,19 @@ fn flag(version: TlsVersion) -> &'static str {
 }
 
 /// What our server says to OpenSSL's client.
-fn serve(server: &TlsServer, arguments: &[&str], alert: AlertDescription) -> Option<Ending> {
+fn serve(
+    server: &TlsServer,
+    arguments: &[&str],
+    harm: Harm,
+    alert: AlertDescription,
+) -> Option<Ending> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let mut command = openssl(&["s_client", "-msg", "-connect", &address])?;
     let mut peer = command.args(arguments).spawn().unwrap();
     let (mut stream, _) = listener.accept().unwrap();
     let mut session = server.session();
-    let ending = drive(&mut session, &mut stream, || {
+    let ending = drive(&mut session, &mut stream, harm, || {
         peer.stdin.as_mut().unwrap().write_all(b"hello\n").unwrap();
     });
     drop(stream);
@@ -119,6 +141,7 @@ fn connect(
     anchors: Anchors,
     identity: &(String, String),
     version: TlsVersion,
+    harm: Harm,
     alert: AlertDescription,
 ) {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
@@ -147,7 +170,7 @@ fn connect(
         .unwrap();
     let mut session = client.session(&SessionName::new(HOST).unwrap()).unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
-    let ending = drive(&mut session, &mut stream, || {});
+    let ending = drive(&mut session, &mut stream, harm, || {});
     drop(stream);
     assert_alert(ending.as_ref(), alert);
     assert_reported(peer, alert);
@@ -159,11 +182,23 @@ fn t26_openssl_server_receives_the_alert_about_its_certificate() {
     let good = authority.issue(&[HOST], |_| {});
     for version in VERSIONS {
         let stranger = Authority::new("stranger").anchors();
-        connect(stranger, &good, version, AlertDescription::UNKNOWN_CA);
+        connect(stranger, &good, version, Harm::Alters, AlertDescription::UNKNOWN_CA);
         let other = authority.issue(&["other.example"], |_| {});
-        connect(authority.anchors(), &other, version, AlertDescription::BAD_CERTIFICATE);
+        connect(
+            authority.anchors(),
+            &other,
+            version,
+            Harm::Alters,
+            AlertDescription::BAD_CERTIFICATE,
+        );
         let old = authority.issue(&[HOST], expired);
-        connect(authority.anchors(), &old, version, AlertDescription::CERTIFICATE_EXPIRED);
+        connect(
+            authority.anchors(),
+            &old,
+            version,
+            Harm::Alters,
+            AlertDescription::CERTIFICATE_EXPIRED,
+        );
     }
 }
 
@@ -177,22 +212,30 @@ fn t26_openssl_client_receives_the_alert_about_what_it_offers() {
         serve(
             &server,
             &with(&["-servername", "unknown.example"]),
+            Harm::Alters,
             AlertDescription::UNRECOGNIZED_NAME,
         );
         serve(
             &server,
             &with(&["-servername", HOST, "-alpn", "h2"]),
+            Harm::Alters,
             AlertDescription::NO_APPLICATION_PROTOCOL,
         );
         let strict = TlsServer::builder(table.clone())
             .client_auth(ClientAuth::Required(authority.anchors()))
             .build()
             .unwrap();
-        serve(&strict, &with(&["-servername", HOST]), AlertDescription::CERTIFICATE_REQUIRED);
+        serve(
+            &strict,
+            &with(&["-servername", HOST]),
+            Harm::Alters,
+            AlertDescription::CERTIFICATE_REQUIRED,
+        );
     }
     let ending = serve(
         &server,
         &["-tls1_1", "-servername", HOST, "-cipher", "DEFAULT@SECLEVEL=0"],
+        Harm::Alters,
         AlertDescription::PROTOCOL_VERSION,
     );
     if let Some(ending) = ending {
@@ -208,6 +251,18 @@ fn t26_openssl_client_receives_alert_20_about_an_altered_record() {
     let server = TlsServer::builder(identities).build().unwrap();
     for version in VERSIONS {
         let arguments = [flag(version), "-servername", HOST];
-        serve(&server, &arguments, AlertDescription::BAD_RECORD_MAC);
+        serve(&server, &arguments, Harm::Alters, AlertDescription::BAD_RECORD_MAC);
     }
+}
+
+/// The alert about what rustls has none for is ours, under the keys that the session has by then.
+#[test]
+fn t26_openssl_receives_the_alert_that_we_seal_in_both_roles() {
+    let authority = Authority::new("root");
+    let identity = authority.issue(&[HOST], |_| {});
+    let alert = AlertDescription::UNEXPECTED_MESSAGE;
+    connect(authority.anchors(), &identity, TlsVersion::V1_3, Harm::Floods, alert);
+    let server = TlsServer::builder(Identities::one(&authority.identity(&[HOST])));
+    let arguments = ["-tls1_3", "-servername", HOST];
+    serve(&server.build().unwrap(), &arguments, Harm::Floods, alert);
 }

@@ -11,7 +11,8 @@ use std::task::{Context, Waker};
 
 use levada_core::{AlertDescription, Blame, Ending, Fault, Role};
 use levada_tls::{
-    Awaited, Engine, Identity, IdentityError, SignatureScheme, Signer, SignerError, TlsVersion,
+    Awaited, Engine, Identity, IdentityError, Session, SignatureScheme, Signer, SignerError,
+    TlsVersion,
 };
 use rcgen::{KeyPair, SigningKey};
 use support::{Authority, End, HOST, Pair, ROLES, Setup, Threads, VERSIONS};
@@ -216,12 +217,15 @@ fn what_waits_is_written_while_a_signature_is_awaited() {
     assert_blamed(me, peer, "it gave no signature in time");
 }
 
+/// Threads that have no time.
+struct Full;
+
+impl levada_tls::BlockingPool for Full {
+    fn run(&self, _: levada_tls::Work) {}
+}
+
 #[test]
 fn threads_that_have_no_time_end_the_handshake() {
-    struct Full;
-    impl levada_tls::BlockingPool for Full {
-        fn run(&self, _: levada_tls::Work) {}
-    }
     let mut pair = setup(Role::Server, TlsVersion::V1_3, with).join();
     let wire = pair.client.write();
     let _ = pair.server.session.open(&wire, &mut []).unwrap();
@@ -231,6 +235,36 @@ fn threads_that_have_no_time_end_the_handshake() {
     assert!(matches!(ending, Ending::FatalError { cause: Fault::Internal(_), .. }), "{ending:?}");
     pair.client.hear(&mut pair.server);
     assert_eq!(pair.client.ending, Some(Ending::FatalAlert(AlertDescription::INTERNAL_ERROR)));
+}
+
+/// A client of TLS 1.2 that has said all waits for the server's Finished: its next record would have to
+/// be encrypted, by keys that only the library has.
+#[test]
+fn nothing_goes_out_in_plaintext_behind_the_change_of_keys() {
+    let ends: [fn(&mut Session); 3] = [
+        |session| {
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(session.poll_awaited(&mut cx, &Full).is_ready());
+        },
+        Session::stop_waiting,
+        |session| session.close(),
+    ];
+    for end in ends {
+        let Pair { mut client, mut server } = setup(Role::Client, TlsVersion::V1_2, with).join();
+        server.hear(&mut client);
+        client.hear(&mut server);
+        server.hear(&mut client);
+        assert!(client.session.is_handshaking() && !server.session.is_handshaking());
+        let _ = client.session.open(&server.write(), &mut []).unwrap();
+        assert!(client.session.awaits().is_some());
+        end(&mut client.session);
+        assert_eq!(client.write(), []);
+        if let Err(ending) = client.session.open(&[], &mut []) {
+            let Ending::FatalError { alert: None, cause: Fault::Internal(_) } = ending else {
+                panic!("{ending:?}")
+            };
+        }
+    }
 }
 
 #[test]

@@ -15,7 +15,12 @@ use std::{env, thread};
 
 use levada_ws::Role;
 use levada_ws::connection::{Config, Event, MAX_CONTROL_BURST, WriteError};
-use levada_ws::handshake::{Answer, ClientHandshake, Limits, Offer, Progress, ServerHandshake};
+#[cfg(feature = "deflate")]
+use levada_ws::deflate::Params;
+use levada_ws::handshake::{
+    Answer, AnswerError, ClientHandshake, Limits, Offer, Progress, Request, Response,
+    ServerHandshake,
+};
 use levada_ws::message::{Message, MessageConnection, MessageEvent, ReceivedMessage};
 
 /// The largest message that is taken, in bytes.
@@ -69,10 +74,12 @@ impl Peer {
         let mut nonce = [0; 16];
         random.read_exact(&mut nonce)?;
         let offer = Offer::new(host, target).map_err(other)?;
+        #[cfg(feature = "deflate")]
+        let offer = offer.with_deflate(Params::default());
         let mut handshake = ClientHandshake::new(offer, nonce, Limits::default());
         socket.write_all(&handshake.request())?;
-        let (_response, rest) = read_head(&mut socket, |wire| handshake.handle_wire(wire))?;
-        Self::open(socket, Role::Client, rest, random)
+        let (response, rest) = read_head(&mut socket, |wire| handshake.handle_wire(wire))?;
+        Self::open(socket, connection(Role::Client, agreed_by(&response)), rest, random)
     }
 
     /// Opens a connection as server, whatever the client asks for.
@@ -86,18 +93,19 @@ impl Peer {
             socket.write_all(&response)?;
         }
         let (request, rest) = read?;
-        socket.write_all(&request.accept(&Answer::default()).map_err(other)?)?;
-        Self::open(socket, Role::Server, rest, BufReader::new(File::open("/dev/urandom")?))
+        let (head, agreed) = accept(&request).map_err(other)?;
+        socket.write_all(&head)?;
+        let random = BufReader::new(File::open("/dev/urandom")?);
+        Self::open(socket, connection(Role::Server, agreed), rest, random)
     }
 
     fn open(
         socket: TcpStream,
-        role: Role,
+        connection: MessageConnection,
         wire: Vec<u8>,
         random: BufReader<File>,
     ) -> io::Result<Self> {
         socket.set_nodelay(true)?;
-        let connection = MessageConnection::new(role, Config::default(), LARGEST, Duration::ZERO);
         Ok(Self { socket, connection, wire, done: 0, random, born: Instant::now() })
     }
 
@@ -179,6 +187,45 @@ impl Peer {
             let _ = io::copy(&mut self.socket, &mut io::sink());
         }
         Ok(None)
+    }
+}
+
+/// How messages are compressed, where they are.
+#[cfg(feature = "deflate")]
+type Agreed = Option<Params>;
+/// Without the feature nothing is ever compressed.
+#[cfg(not(feature = "deflate"))]
+type Agreed = Option<std::convert::Infallible>;
+
+/// The answer that lets a client in, with compression if it offers that.
+fn accept(request: &Request) -> Result<(Vec<u8>, Agreed), AnswerError> {
+    #[cfg(feature = "deflate")]
+    if let Some(agreed) = request.deflate(Params::default()) {
+        let head = request.accept_with_deflate(&Answer::default(), agreed)?;
+        return Ok((head, Some(agreed)));
+    }
+    Ok((request.accept(&Answer::default())?, None))
+}
+
+#[cfg_attr(
+    not(feature = "deflate"),
+    expect(unused_variables, reason = "there is nothing to agree on")
+)]
+fn agreed_by(response: &Response) -> Agreed {
+    #[cfg(feature = "deflate")]
+    return response.deflate();
+    #[cfg(not(feature = "deflate"))]
+    None
+}
+
+fn connection(role: Role, agreed: Agreed) -> MessageConnection {
+    let (config, now) = (Config::default(), Duration::ZERO);
+    match agreed {
+        #[cfg(feature = "deflate")]
+        Some(agreed) => MessageConnection::with_deflate(role, config, LARGEST, agreed, now),
+        #[cfg(not(feature = "deflate"))]
+        Some(never) => match never {},
+        None => MessageConnection::new(role, config, LARGEST, now),
     }
 }
 

@@ -10,7 +10,8 @@
 //! 2. [`connection`]: the byte stream, which joins decoder, encoder and close machine.
 //! 3. [`frame`]: the codec itself, for those who bring their own connection.
 //! 4. [`handshake`]: how a connection begins, for both roles.
-//! 5. [`message`]: whole messages, for those who need their boundaries.
+//! 5. [`message`]: whole messages, for those who need their boundaries; with the feature `deflate` they
+//!    can be compressed (permessage-deflate, RFC 7692).
 //!
 //! ```
 //! use core::time::Duration;
@@ -60,6 +61,8 @@ extern crate std;
 pub mod close;
 mod close_frame;
 pub mod connection;
+#[cfg(feature = "deflate")]
+pub mod deflate;
 pub mod frame;
 pub mod handshake;
 pub mod message;

@@ -35,6 +35,8 @@ pub enum Violation {
     CloseReasonNotUtf8,
     /// A text message that is no UTF-8 (§8.1). Only where text is read as text.
     TextNotUtf8,
+    /// A compressed message that does not decompress (RFC 7692 section 7.2.2).
+    Corrupt,
     /// A frame of more bytes than our limit.
     FrameTooBig {
         /// The limit in bytes.
@@ -63,7 +65,9 @@ impl Violation {
             | Self::LengthTopBit
             | Self::CloseBodyOneByte
             | Self::CloseCode(_) => CloseCode::PROTOCOL,
-            Self::CloseReasonNotUtf8 | Self::TextNotUtf8 => CloseCode::INVALID_PAYLOAD,
+            Self::CloseReasonNotUtf8 | Self::TextNotUtf8 | Self::Corrupt => {
+                CloseCode::INVALID_PAYLOAD
+            }
             Self::FrameTooBig { .. } | Self::MessageTooBig { .. } => CloseCode::TOO_BIG,
         }
     }
@@ -86,6 +90,7 @@ impl fmt::Display for Violation {
             Self::CloseCode(code) => write!(f, "forbidden close code {code}"),
             Self::CloseReasonNotUtf8 => f.write_str("close reason is not UTF-8"),
             Self::TextNotUtf8 => f.write_str("text is not UTF-8"),
+            Self::Corrupt => f.write_str("message that does not decompress"),
             Self::FrameTooBig { limit } => write!(f, "frame of more than {limit} bytes"),
             Self::MessageTooBig { limit } => write!(f, "message of more than {limit} bytes"),
         }

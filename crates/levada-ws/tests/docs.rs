@@ -35,6 +35,7 @@ fn violations() -> String {
         Violation::CloseCode(1005),
         Violation::CloseReasonNotUtf8,
         Violation::TextNotUtf8,
+        Violation::Corrupt,
         Violation::FrameTooBig { limit: 65_536 },
         Violation::MessageTooBig { limit: 1_048_576 },
     ] {

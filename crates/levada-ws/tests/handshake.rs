@@ -184,6 +184,29 @@ fn s4_2_2_rules_refuse_with_their_status() {
 }
 
 #[test]
+fn each_path_may_have_rules_of_its_own() {
+    let at = |path: &str, subprotocol: &str| {
+        let mut rules = Rules::default();
+        rules.paths = Paths::Listed(vec![path.into()]);
+        rules.subprotocols = vec![subprotocol.into()];
+        rules
+    };
+    let mut rules = at("/a", "chat");
+    rules.others = vec![at("/chat", "superchat"), at("/chat", "chat"), at("/c", "chat")];
+    let request = |path: &str| read_request(&REQUEST.replace("/chat", path)).unwrap();
+    let chosen = |path: &str| rules.judge(&request(path)).map(|answer| answer.subprotocol.unwrap());
+    assert_eq!(chosen("/a"), Ok("chat".into()));
+    assert_eq!(chosen("/chat?room=1"), Ok("superchat".into()), "the first that serves it");
+    assert_eq!(chosen("/b"), Err(Refusal::Path));
+    rules.others[0].origins = Origins::Listed { patterns: Vec::new(), allow_absent: true };
+    assert_eq!(
+        rules.judge(&request("/chat")),
+        Err(Refusal::OriginForbidden),
+        "and it alone judges"
+    );
+}
+
+#[test]
 fn an_application_refuses_in_its_own_words() {
     let field = Field::new("WWW-Authenticate", "Basic").unwrap();
     let refusal = Refusal::Application { status: 401, fields: vec![field] };

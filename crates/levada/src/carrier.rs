@@ -1,14 +1,14 @@
 //! What moves the bytes: the transports below every layer.
 
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use levada_core::Endpoint;
 use rustix::io::{Errno, retry_on_intr};
-use rustix::net::RecvFlags;
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, sendmsg};
 use socket2::{Domain, SockRef};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -27,10 +27,17 @@ pub(crate) enum Kind {
     Tcp(TcpStream),
     Unix(UnixStream),
     Memory(memory::Pipe),
-    Stdio(Stdio),
+    /// Boxed, as is the last one: the streams of most programs are of another sort.
+    Stdio(Box<Stdio>),
     Foreign(Foreign),
-    /// Boxed: the streams of most programs are of another sort.
     Pooled(Box<Pooled>),
+}
+
+/// The addresses of a transport's two ends, as far as they are known.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    pub(crate) local: Option<Endpoint>,
+    pub(crate) peer: Option<Endpoint>,
 }
 
 /// Somebody else's stream.
@@ -131,7 +138,12 @@ impl Carrier {
     ///
     /// Outside a tokio runtime that has io enabled.
     pub fn stdio() -> io::Result<Self> {
-        Ok(Self(Kind::Stdio(Stdio::open()?)))
+        Ok(Self(Kind::Stdio(Box::new(Stdio::open()?))))
+    }
+
+    /// Asks the system for the addresses of both ends.
+    pub(crate) fn ends(&self) -> Ends {
+        Ends { local: self.local(), peer: self.peer() }
     }
 
     pub(crate) fn local(&self) -> Option<Endpoint> {
@@ -174,13 +186,7 @@ impl Carrier {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let socket = match &self.0 {
-            Kind::Tcp(tcp) => tcp.as_fd(),
-            Kind::Unix(unix) => unix.as_fd(),
-            Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) | Kind::Pooled(_) => {
-                return self.poll_read(cx, buf);
-            }
-        };
+        let Some(socket) = self.descriptor() else { return self.poll_read(cx, buf) };
         let room = buf.initialize_unfilled();
         match retry_on_intr(|| rustix::net::recv(socket, &mut *room, RecvFlags::DONTWAIT)) {
             Ok((count, _)) => {
@@ -221,6 +227,42 @@ impl Carrier {
                 let first = bufs.iter().find(|buf| !buf.is_empty());
                 self.poll_write(cx, first.map_or(&[], |buf| buf))
             }
+        }
+    }
+
+    /// As [`poll_write_vectored`](Self::poll_write_vectored), where more follows at once, if only the
+    /// end: TCP sends both in one segment.
+    pub(crate) fn poll_write_before_more(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let Kind::Tcp(tcp) = &self.0 else { return self.poll_write_vectored(cx, bufs) };
+        let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+        loop {
+            ready!(tcp.poll_write_ready(cx))?;
+            let send = || sendmsg(tcp, bufs, &mut SendAncillaryBuffer::default(), flags);
+            match tcp.try_io(Interest::WRITABLE, || Ok(retry_on_intr(send)?)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                outcome => return Poll::Ready(outcome),
+            }
+        }
+    }
+
+    /// The descriptor of a TCP or Unix transport.
+    pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match &self.0 {
+            Kind::Tcp(tcp) => Some(tcp.as_fd()),
+            Kind::Unix(unix) => Some(unix.as_fd()),
+            Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) | Kind::Pooled(_) => None,
+        }
+    }
+
+    /// The session of a pool that it comes from.
+    pub(crate) fn pooled(&self) -> Option<&Pooled> {
+        match &self.0 {
+            Kind::Pooled(pooled) => Some(pooled),
+            _ => None,
         }
     }
 
@@ -318,6 +360,15 @@ impl Carrier {
         }
     }
 
+    /// Ends both directions of the connection for everybody who holds the socket. What was sent still
+    /// arrives.
+    pub(crate) fn hang_up(&self) {
+        if let Some(socket) = self.descriptor() {
+            // A connection that is gone already needs no end.
+            let _ = rustix::net::shutdown(socket, Shutdown::Both);
+        }
+    }
+
     /// Makes the drop of a TCP transport a reset, so that the peer cannot take it for a clean end.
     /// A Unix socket has no reset; the other transports see to it themselves.
     pub(crate) fn reset(&mut self) {
@@ -338,6 +389,8 @@ impl Carrier {
 pub(crate) struct Writer<'a, 'cx> {
     pub(crate) carrier: &'a mut Carrier,
     pub(crate) cx: &'a mut Context<'cx>,
+    /// Whether more follows at once.
+    pub(crate) more_follows: bool,
 }
 
 impl io::Write for Writer<'_, '_> {
@@ -346,7 +399,12 @@ impl io::Write for Writer<'_, '_> {
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self.carrier.poll_write_vectored(self.cx, bufs) {
+        let written = if self.more_follows {
+            self.carrier.poll_write_before_more(self.cx, bufs)
+        } else {
+            self.carrier.poll_write_vectored(self.cx, bufs)
+        };
+        match written {
             Poll::Ready(result) => result,
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
         }

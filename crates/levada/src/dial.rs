@@ -12,12 +12,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use levada_address::{ConnectEndpoint, Family, Host, UnixName};
-use levada_core::{ConnectFailure, Deadline, Deadlines, Ending, OsError};
+use levada_core::{ConnectFailure, Deadline, Deadlines, Ending, Endpoint, OsError};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, Ends};
 use crate::memory::Pipe;
+use crate::proxy::Proxy;
 use crate::resolve::{IpVersion, Resolve, Resolving};
 use crate::socket::TcpOptions;
 
@@ -39,9 +40,12 @@ pub(crate) enum News {
     AttemptFailed(SocketAddr, OsError),
 }
 
+/// The transport and its ends, or why there is none.
+type Outcome = Result<(Carrier, Ends), Ending>;
+
 /// A transport that is being connected.
 pub(crate) struct Dialing {
-    outcome: Pin<Box<dyn Future<Output = Result<Carrier, Ending>> + Send>>,
+    outcome: Pin<Box<dyn Future<Output = Outcome> + Send>>,
     news: Board,
 }
 
@@ -54,17 +58,18 @@ impl std::fmt::Debug for Dialing {
 impl Dialing {
     pub(crate) fn new(
         endpoint: ConnectEndpoint,
+        proxy: Option<Proxy>,
         resolver: Arc<dyn Resolve>,
         tcp: TcpOptions,
         deadlines: Deadlines,
     ) -> Self {
         let news = Board::default();
-        let outcome = Box::pin(dial(endpoint, resolver, tcp, deadlines, news.clone()));
+        let outcome = Box::pin(dial(endpoint, proxy, resolver, tcp, deadlines, news.clone()));
         Self { outcome, news }
     }
 
     /// Polls for the transport. Whatever the answer, [`Dialing::news`] may have some.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Carrier, Ending>> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         self.outcome.as_mut().poll(cx)
     }
 
@@ -86,20 +91,28 @@ impl Board {
 
 async fn dial(
     endpoint: ConnectEndpoint,
+    proxy: Option<Proxy>,
     resolver: Arc<dyn Resolve>,
     tcp: TcpOptions,
     deadlines: Deadlines,
     news: Board,
-) -> Result<Carrier, Ending> {
+) -> Outcome {
+    let asked = |carrier: Carrier| {
+        let ends = carrier.ends();
+        (carrier, ends)
+    };
     let system = |error: io::Error| Ending::SocketError((&error).into());
     match endpoint {
         ConnectEndpoint::Tcp { host, port, family, bind } => {
-            let mut candidates = match &host {
-                Host::Ip(ip) => Candidates::known(*ip, port.get()),
+            // Our own way ends at the proxy, where there is one.
+            let proxy_at = proxy.as_ref().map(Proxy::address);
+            let (near, near_port) = proxy_at.map_or((&host, port), |at| (&at.host, at.port));
+            let mut candidates = match near {
+                Host::Ip(ip) => Candidates::known(*ip, near_port.get()),
                 Host::Name(name) => {
                     news.pin(News::Resolving);
                     let wanted = |version| allows(family, bind, version);
-                    let mut asked = Candidates::ask(&*resolver, name, port.get(), wanted);
+                    let mut asked = Candidates::ask(&*resolver, name, near_port.get(), wanted);
                     within(deadlines, Deadline::Lookup, asked.first()).await?;
                     let addresses = asked.waiting.len();
                     news.pin(News::Found { name: name.clone(), addresses });
@@ -107,18 +120,33 @@ async fn dial(
                 }
             };
             let attempt = |address| connect(address, bind, tcp);
-            within(deadlines, Deadline::Connect, race(&mut candidates, attempt, &news)).await
+            let connecting = async {
+                let (tcp, address) = race(&mut candidates, attempt, &news).await?;
+                // The system takes the unspecified address for its own loopback one.
+                let peer = if address.ip().is_unspecified() {
+                    tcp.peer_addr().ok()
+                } else {
+                    Some(address)
+                };
+                let [local, peer] = [tcp.local_addr().ok(), peer].map(|end| end.map(Endpoint::Ip));
+                let carrier = match &proxy {
+                    Some(proxy) => Box::pin(proxy.connect(tcp, &host, port)).await?,
+                    None => tcp.into(),
+                };
+                Ok((carrier, Ends { local, peer }))
+            };
+            within(deadlines, Deadline::Connect, connecting).await
         }
         ConnectEndpoint::Unix(name) => {
             news.pin(News::Attempt(None));
             let connecting = async {
                 let stream = UnixStream::connect(kernel_name(&name)).await;
-                stream.map(Carrier::from).map_err(system)
+                stream.map(|stream| asked(stream.into())).map_err(system)
             };
             within(deadlines, Deadline::Connect, connecting).await
         }
-        ConnectEndpoint::Stdio => Carrier::stdio().map_err(system),
-        ConnectEndpoint::Echo => Ok(Pipe::echo(ECHO).into()),
+        ConnectEndpoint::Stdio => Carrier::stdio().map(asked).map_err(system),
+        ConnectEndpoint::Echo => Ok(asked(Pipe::echo(ECHO).into())),
         other => {
             let text = format!("{other:?} cannot be dialled");
             Err(system(io::Error::new(io::ErrorKind::Unsupported, text)))
@@ -238,12 +266,12 @@ fn interleave(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
 }
 
 /// Tries the addresses, each a little after the one before or as soon as that failed; the first
-/// that connects wins, and the error of the last that failed is that of all.
+/// that connects wins, with its address, and the error of the last that failed is that of all.
 async fn race<A>(
     candidates: &mut Candidates,
     attempt: impl Fn(SocketAddr) -> A,
     news: &Board,
-) -> Result<Carrier, Ending>
+) -> Result<(TcpStream, SocketAddr), Ending>
 where
     A: Future<Output = io::Result<TcpStream>>,
 {
@@ -260,7 +288,10 @@ where
                 }
             });
             match settled {
-                Some((_, Ok(stream))) => return Poll::Ready(Ok(stream.into())),
+                Some((index, Ok(stream))) => {
+                    let (address, _) = running.swap_remove(index);
+                    return Poll::Ready(Ok((stream, address)));
+                }
                 Some((index, Err(error))) => {
                     let (address, _) = running.swap_remove(index);
                     news.pin(News::AttemptFailed(address, (&error).into()));

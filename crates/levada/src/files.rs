@@ -6,8 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use levada_address::{CertificateRules, CrlCheck, IdentityFiles, PassphraseSource};
 use levada_tls::{Anchors, CrlScope, Crls, Identity, IdentityError, Passphrase, PeerRules};
+use zeroize::Zeroizing;
 
 use crate::open::SetupError;
+use crate::socket_signer::SocketSigner;
 
 /// The identities of one address. A passphrase opens those keys that are encrypted; where none is, it
 /// is there by mistake.
@@ -26,6 +28,29 @@ pub(crate) fn identities(all: &[IdentityFiles]) -> Result<Vec<Identity>, SetupEr
 
 fn identity(files: &IdentityFiles, is_asked: &mut bool) -> Result<Identity, SetupError> {
     let chain = read(&files.cert)?;
+    let identity = match &files.signer {
+        Some(socket) => signed_for(&chain, files, socket)?,
+        None => with_key(&chain, files, is_asked)?,
+    };
+    match &files.ocsp {
+        None => Ok(identity),
+        Some(path) => identity
+            .with_staple(&read(path)?)
+            .map_err(|error| SetupError::Staple { path: path.clone(), error }),
+    }
+}
+
+/// The identity whose private key is with whoever listens at `socket`.
+fn signed_for(chain: &[u8], files: &IdentityFiles, socket: &Path) -> Result<Identity, SetupError> {
+    Identity::with_signer_for(chain, |certificate| SocketSigner::new(socket, certificate))
+        .map_err(|error| SetupError::Identity { files: Box::new(files.clone()), error })
+}
+
+fn with_key(
+    chain: &[u8],
+    files: &IdentityFiles,
+    is_asked: &mut bool,
+) -> Result<Identity, SetupError> {
     let key = if files.key == files.cert { None } else { Some(read(&files.key)?) };
     let mut unread = None;
     let ask = || {
@@ -38,21 +63,14 @@ fn identity(files: &IdentityFiles, is_asked: &mut bool) -> Result<Identity, Setu
             }
         }
     };
-    let identity = Identity::with_passphrase(&chain, key.as_deref(), ask);
+    let identity = Identity::with_passphrase(chain, key.as_ref().map(|key| &key[..]), ask);
     if let Some(error) = unread {
         return Err(error);
     }
-    let identity =
-        identity.map_err(|error| SetupError::Identity { files: Box::new(files.clone()), error })?;
-    match &files.ocsp {
-        None => Ok(identity),
-        Some(path) => identity
-            .with_staple(&read(path)?)
-            .map_err(|error| SetupError::Staple { path: path.clone(), error }),
-    }
+    identity.map_err(|error| SetupError::Identity { files: Box::new(files.clone()), error })
 }
 
-fn passphrase(source: &PassphraseSource) -> Result<Passphrase, SetupError> {
+pub(crate) fn passphrase(source: &PassphraseSource) -> Result<Passphrase, SetupError> {
     match source {
         PassphraseSource::File(path) => Ok(first_line(read(path)?)),
         PassphraseSource::Variable(name) => match std::env::var_os(name) {
@@ -63,13 +81,13 @@ fn passphrase(source: &PassphraseSource) -> Result<Passphrase, SetupError> {
 }
 
 /// Without the line's end.
-fn first_line(mut bytes: Vec<u8>) -> Passphrase {
+fn first_line(mut bytes: Zeroizing<Vec<u8>>) -> Passphrase {
     let end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(bytes.len());
     bytes.truncate(end);
     if bytes.last() == Some(&b'\r') {
         bytes.pop();
     }
-    Passphrase::new(bytes)
+    Passphrase::new(std::mem::take(&mut bytes))
 }
 
 /// The authorities in the file `ca`. Without one it is by pins alone that anybody is trusted, where
@@ -107,6 +125,8 @@ pub(crate) fn peer_rules(words: &CertificateRules) -> Result<PeerRules, SetupErr
     Ok(lapses.fold(rules, |rules, lapse| rules.danger_ignore(*lapse)))
 }
 
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, SetupError> {
-    std::fs::read(path).map_err(|error| SetupError::Read { path: path.to_path_buf(), error })
+/// What is in a file, wiped when dropped: most of them hold a secret, or may.
+pub(crate) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, SetupError> {
+    let read = std::fs::read(path).map(Zeroizing::new);
+    read.map_err(|error| SetupError::Read { path: path.to_path_buf(), error })
 }

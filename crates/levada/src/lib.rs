@@ -53,10 +53,12 @@ mod memory;
 mod open;
 mod per_address;
 mod pool;
+mod proxy;
 mod relay;
 mod resolve;
 mod scratch;
 mod socket;
+mod socket_signer;
 mod splice;
 mod split;
 mod stdio;
@@ -81,15 +83,19 @@ pub use levada_core::{
 pub use levada_tls::{
     Anchors, AnchorsError, Candidate, ChannelBinding, ClientAuth, ClientHello, CrlError, CrlScope,
     Crls, DangerKeyLog, Decision, ExporterError, HelloAnswer, Identities, IdentitiesBuilder,
-    IdentitiesError, Identity, IdentityError, IdentityWarning, KeyingMaterial, NameError,
-    Passphrase, PeerRules, PemError, Session, SessionName, SignatureScheme, Signer, SignerError,
-    Signing, TicketKey, TicketKeys, TicketRing, TlsClient, TlsClientBuilder, TlsConfigError,
-    TlsServer, TlsServerBuilder, TlsVersion, read_certificate,
+    IdentitiesError, Identity, IdentityError, IdentityWarning, KeyAlgorithm, KeyingMaterial,
+    NameError, Passphrase, PeerRules, PemError, Session, SessionName, SignatureScheme, Signer,
+    SignerError, Signing, TicketKey, TicketKeys, TicketRing, TlsClient, TlsClientBuilder,
+    TlsConfigError, TlsServer, TlsServerBuilder, TlsVersion, check_private_key, read_certificate,
 };
 pub use listener::Listener;
 pub use memory::Pipe;
 pub use open::{Binder, Dialer, SetupError, connect, listen};
 pub use pool::{Layer, PoolSession, PoolTls, ServerLayer};
+// For the fuzzer.
+#[doc(hidden)]
+pub use proxy::Answer as ProxyAnswer;
+pub use proxy::Proxy;
 pub use relay::{Relay, relay};
 pub use resolve::{IpVersion, Resolve, Resolving, SystemResolver};
 pub use socket::{Options, Socket, TcpOptions, UpgradeError};

@@ -9,20 +9,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use levada_address::{Family, Host, ListenEndpoint, UnixName};
-use levada_core::{Endpoint, Role, Rule};
+use levada_core::{Endpoint, OsError, Rule};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::sleep;
 
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, Ends, unix_endpoint};
 use crate::dial::kernel_name;
 use crate::per_address::PerAddress;
 use crate::pool::ServerLayer;
 use crate::socket::{Options, Socket, TcpOptions};
 use crate::stream::Stream;
-use crate::ws::{ServerOptions, WsStream};
+use crate::ws::{OwnOrigin, Page, ServerOptions, WsStream};
 
 /// Connections that the kernel holds for us until we accept them; it may hold fewer (`somaxconn`).
 const BACKLOG: i32 = 4096;
@@ -34,13 +34,15 @@ const BACKLOG: i32 = 4096;
 #[derive(Debug)]
 pub struct Listener {
     kind: Kind,
+    local: Option<Endpoint>,
     layer: ServerLayer,
-    options: Options,
+    options: Arc<Options>,
     handshakes: Option<Arc<Semaphore>>,
     connections: Option<Arc<Semaphore>>,
     per_address: Option<Arc<PerAddress>>,
     web_socket: Option<ServerOptions>,
     accepting: watch::Sender<bool>,
+    short: watch::Sender<Option<OsError>>,
 }
 
 #[derive(Debug)]
@@ -68,8 +70,9 @@ impl Listener {
     pub async fn bind(
         endpoint: &ListenEndpoint,
         layer: impl Into<ServerLayer>,
-        options: Options,
+        options: impl Into<Arc<Options>>,
     ) -> io::Result<Self> {
+        let options = options.into();
         let kind = match endpoint {
             ListenEndpoint::Tcp { host: None, port, family } => {
                 Kind::Tcp(listen_everywhere(*port, *family, options.tcp)?)
@@ -91,6 +94,7 @@ impl Listener {
             }
         };
         Ok(Self {
+            local: kind.local(),
             kind,
             layer: layer.into(),
             options,
@@ -99,6 +103,7 @@ impl Listener {
             per_address: None,
             web_socket: None,
             accepting: watch::Sender::new(true),
+            short: watch::Sender::new(None),
         })
     }
 
@@ -137,6 +142,21 @@ impl Listener {
         self
     }
 
+    /// Shows these pages to browsers that ask for them and for no WebSocket, and lets pages of this very
+    /// server connect. It means nothing to a listener that opens no WebSocket.
+    #[must_use]
+    pub fn web_pages(mut self, pages: Vec<Page>) -> Self {
+        if let Some(options) = &mut self.web_socket {
+            let own = if self.layer.is_plain() { OwnOrigin::Plain } else { OwnOrigin::Tls };
+            options.rules.pages = pages;
+            options.rules.own_origin = own;
+            for rules in &mut options.rules.others {
+                rules.own_origin = own;
+            }
+        }
+        self
+    }
+
     /// Accepts nothing until [`resume`](Listener::resume): connections wait in the kernel.
     pub fn pause(&self) {
         self.accepting.send_replace(false);
@@ -147,16 +167,15 @@ impl Listener {
         self.accepting.send_replace(true);
     }
 
+    /// What the machine lacks for the next connection, descriptors or memory; `None` while it lacks
+    /// nothing. [`accept`](Self::accept) waits it out.
+    pub fn shortage(&self) -> watch::Receiver<Option<OsError>> {
+        self.short.subscribe()
+    }
+
     /// Where it listens: with the port that the system chose, if it was to choose one.
     pub fn local(&self) -> Option<Endpoint> {
-        match &self.kind {
-            Kind::Tcp(listener) => listener.local_addr().ok().map(Endpoint::Ip),
-            Kind::Unix(listener, _) => {
-                let address = listener.local_addr().ok()?;
-                Some(crate::carrier::unix_endpoint(&address))
-            }
-            Kind::Stdio(_) => Some(Endpoint::Stdio),
-        }
+        self.local.clone()
     }
 
     /// Waits for the next stream. It is still handshaking, or established where there is no layer.
@@ -179,13 +198,22 @@ impl Listener {
         let mut pause = Duration::from_millis(5);
         loop {
             let error = match self.accept_carrier().await {
-                Ok(carrier) => return Ok(self.wrap(self.take(carrier, permit))),
+                Ok((carrier, ends)) => {
+                    self.short.send_if_modified(|short| short.take().is_some());
+                    return Ok(self.wrap(self.take(carrier, ends, permit)));
+                }
                 Err(error) => error,
             };
             match shortage(&error) {
                 Shortage::None => return Err(error),
                 Shortage::OfThisConnection => {}
                 Shortage::OfTheMachine => {
+                    let short = Some(OsError::from(&error));
+                    self.short.send_if_modified(|told| {
+                        let is_news = *told != short;
+                        *told = short;
+                        is_news
+                    });
                     sleep(pause).await;
                     pause = (pause * 2).min(Duration::from_secs(1));
                 }
@@ -193,7 +221,7 @@ impl Listener {
         }
     }
 
-    async fn accept_carrier(&self) -> io::Result<Carrier> {
+    async fn accept_carrier(&self) -> io::Result<(Carrier, Ends)> {
         let mut accepting = self.accepting.subscribe();
         loop {
             // The sender is ours.
@@ -206,37 +234,57 @@ impl Listener {
         }
     }
 
-    async fn accept_next(&self) -> io::Result<Carrier> {
-        match &self.kind {
+    async fn accept_next(&self) -> io::Result<(Carrier, Ends)> {
+        let (carrier, peer): (Carrier, _) = match &self.kind {
             Kind::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
-                // It fails only on a connection that is gone already, which its first read tells.
-                let _ = self.options.tcp.apply(&stream);
-                Ok(stream.into())
+                let (stream, peer) = listener.accept().await?;
+                (stream.into(), Endpoint::Ip(peer))
             }
-            Kind::Unix(listener, _) => Ok(listener.accept().await?.0.into()),
+            Kind::Unix(listener, _) => {
+                let (stream, peer) = listener.accept().await?;
+                (stream.into(), unix_endpoint(&peer))
+            }
             Kind::Stdio(accepted) => {
                 if accepted.swap(true, Ordering::Relaxed) {
                     std::future::pending::<()>().await;
                 }
-                Carrier::stdio()
+                (Carrier::stdio()?, Endpoint::Stdio)
             }
-        }
+        };
+        let local = match &self.local {
+            // The client has chosen one of ours.
+            Some(Endpoint::Ip(all)) if all.ip().is_unspecified() => carrier.local(),
+            here => here.clone(),
+        };
+        Ok((carrier, Ends { local, peer: Some(peer) }))
     }
 
-    fn wrap(&self, socket: Socket) -> Stream {
+    /// Wraps what is on its way up, if there is room for one more such.
+    fn wrap(&self, mut socket: Socket) -> Stream {
+        let is_on_its_way = socket.ended().is_none()
+            && (self.web_socket.is_some() || socket.state().is_before_established());
+        let mut permit = None;
+        if let Some(handshakes) = self.handshakes.as_ref().filter(|_| is_on_its_way) {
+            match Arc::clone(handshakes).try_acquire_owned() {
+                Ok(room) => permit = Some(room),
+                Err(_) => socket.refuse(Rule::Limit),
+            }
+        }
         match &self.web_socket {
             // One that has ended, since it is one too many, tells so best itself.
             Some(options) if socket.ended().is_none() => {
-                WsStream::server(socket, options.clone()).into()
+                WsStream::server(socket, options.clone()).holding_until_established(permit).into()
             }
-            _ => socket.into(),
+            _ => {
+                socket.hold_until_established(permit);
+                socket.into()
+            }
         }
     }
 
-    fn take(&self, carrier: Carrier, permit: Option<OwnedSemaphorePermit>) -> Socket {
-        let mut socket = Socket::adopt(carrier, self.layer.layer(), self.options);
-        socket.set_role(Role::Server);
+    fn take(&self, carrier: Carrier, ends: Ends, permit: Option<OwnedSemaphorePermit>) -> Socket {
+        let options = Arc::clone(&self.options);
+        let mut socket = Socket::accepted(carrier, ends, self.layer.layer(), options);
         if let Some(permit) = permit {
             socket.hold_until_ended(permit);
         }
@@ -246,16 +294,17 @@ impl Listener {
                 None => socket.refuse(Rule::Limit),
             }
         }
-        if let Some(handshakes) = &self.handshakes
-            && socket.ended().is_none()
-            && socket.state().is_before_established()
-        {
-            match Arc::clone(handshakes).try_acquire_owned() {
-                Ok(permit) => socket.hold_until_established(permit),
-                Err(_) => socket.refuse(Rule::Limit),
-            }
-        }
         socket
+    }
+}
+
+impl Kind {
+    fn local(&self) -> Option<Endpoint> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().ok().map(Endpoint::Ip),
+            Self::Unix(listener, _) => listener.local_addr().ok().as_ref().map(unix_endpoint),
+            Self::Stdio(_) => Some(Endpoint::Stdio),
+        }
     }
 }
 
@@ -300,6 +349,8 @@ fn listen_tcp(
     if address.is_ipv6() {
         socket.set_only_v6(!both_families)?;
     }
+    // Every socket that is accepted inherits them (tcp(7)).
+    tcp.apply(&socket)?;
     socket.bind(&SockAddr::from(address))?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())

@@ -4,14 +4,15 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use levada_address::{
-    Address, AddressError, ClientAuth as Wanted, ClientCheck, ConnectAddress, ConnectEndpoint,
-    ConnectPool, ConnectTls, ConnectWebSocket, Host, IdentityFiles, ListenAddress, ListenEndpoint,
-    ListenPool, ListenTls, ListenWebSocket, SessionOptions,
+    Address, AddressError, CertificateRules, ClientAuth as Wanted, ClientCheck, ConnectAddress,
+    ConnectEndpoint, ConnectPool, ConnectProxy, ConnectTls, ConnectWebSocket, Host, IdentityFiles,
+    ListenAddress, ListenEndpoint, ListenPool, ListenTls, ListenWebSocket, SessionOptions,
 };
-use levada_core::Deadlines;
+use levada_core::{ClosePolicy, Deadlines};
 use levada_pool::TlsRequest;
 use levada_pool::wire::TextError;
 use levada_tls::{
@@ -23,6 +24,7 @@ use crate::files;
 use crate::key_log::KeyLogFile;
 use crate::listener::Listener;
 use crate::pool::{Layer, PoolSession, PoolTls, ServerLayer, client_certificate};
+use crate::proxy::Proxy;
 use crate::socket::{Options, Socket};
 use crate::stream::Stream;
 use crate::ws::{
@@ -82,7 +84,7 @@ pub struct Binder {
     web_socket: Option<ServerOptions>,
     identities: Vec<Identity>,
     key_log: Option<KeyLogFile>,
-    options: Options,
+    options: Arc<Options>,
 }
 
 impl Binder {
@@ -109,7 +111,7 @@ impl Binder {
             (None, Some(pool)) => pool_server(pool)?.into(),
             (None, None) => ServerLayer::default(),
         };
-        let options = Options { deadlines, ..Options::default() };
+        let options = Arc::new(Options { deadlines, ..Options::default() });
         let web_socket = web_socket.map(|ws| web_socket_server(&ws, deadlines)).transpose()?;
         let address = address.clone();
         Ok(Self { address, endpoint, layer, web_socket, identities, key_log, options })
@@ -136,6 +138,11 @@ impl Binder {
         &self.identities
     }
 
+    /// How a WebSocket is opened on each stream, if one is.
+    pub const fn web_socket(&self) -> Option<&ServerOptions> {
+        self.web_socket.as_ref()
+    }
+
     /// The TLS of its own that the address asks for, if it does.
     pub const fn tls(&self) -> Option<&TlsServer> {
         self.layer.tls()
@@ -149,6 +156,13 @@ impl Binder {
     /// [`SetupError::KeyLog`] when it cannot be opened.
     pub fn open_key_log(&self) -> Result<(), SetupError> {
         self.key_log.as_ref().map_or(Ok(()), KeyLogFile::open)
+    }
+
+    /// Lets several listeners share one port (`SO_REUSEPORT`), if all of them say so.
+    #[must_use]
+    pub fn share_port(mut self) -> Self {
+        Arc::make_mut(&mut self.options).tcp.reuse_port = true;
+        self
     }
 
     /// Listens.
@@ -177,7 +191,7 @@ impl Binder {
     /// Outside a tokio runtime that has io enabled.
     pub async fn bind_as(&self, layer: impl Into<ServerLayer>) -> Result<Listener, SetupError> {
         self.open_key_log()?;
-        let listener = Listener::bind(&self.endpoint, layer, self.options)
+        let listener = Listener::bind(&self.endpoint, layer, Arc::clone(&self.options))
             .await
             .map_err(|error| SetupError::Listen { address: self.address.clone(), error })?;
         Ok(match &self.web_socket {
@@ -194,9 +208,10 @@ pub struct Dialer {
     endpoint: ConnectEndpoint,
     wrap: Wrap,
     web_socket: Option<ClientOptions>,
+    proxy: Option<Proxy>,
     identity: Option<Identity>,
     key_log: Option<KeyLogFile>,
-    options: Options,
+    options: Arc<Options>,
 }
 
 /// What every stream of a dialer is wrapped in.
@@ -220,7 +235,7 @@ impl Dialer {
     }
 
     fn read(address: &Address, key_log: Option<KeyLogFile>) -> Result<Self, SetupError> {
-        let ConnectAddress { endpoint, tls, pool, web_socket, deadlines } =
+        let ConnectAddress { endpoint, tls, pool, web_socket, proxy, deadlines } =
             address.for_connecting()?;
         let identity = tls.as_ref().and_then(|tls| tls.identity.as_ref());
         let identity = files::identities(identity.map_or(&[], std::slice::from_ref))?.pop();
@@ -231,10 +246,11 @@ impl Dialer {
             (None, Some(pool)) => Wrap::Pool(pool_client(pool)?),
             (None, None) => Wrap::Plain,
         };
-        let options = Options { deadlines, ..Options::default() };
+        let options = Arc::new(Options { deadlines, ..Options::default() });
         let web_socket = web_socket.map(|ws| web_socket_client(&ws, deadlines)).transpose()?;
+        let proxy = proxy.map(|wanted| through(&wanted)).transpose()?;
         let address = address.clone();
-        Ok(Self { address, endpoint, wrap, web_socket, identity, key_log, options })
+        Ok(Self { address, endpoint, wrap, web_socket, proxy, identity, key_log, options })
     }
 
     /// Reads again what the address names, and changes nothing: see [`replace`](Self::replace).
@@ -251,12 +267,23 @@ impl Dialer {
         if let (Wrap::Tls(ours, _), Wrap::Tls(newer, _)) = (&self.wrap, &newer.wrap) {
             ours.replace(newer);
         }
+        if let (Some(ours), Some(newer)) = (&self.proxy, &newer.proxy) {
+            ours.replace(newer);
+        }
         self.identity = newer.identity;
     }
 
     /// The identity that is shown to a peer who asks for one.
     pub fn identity(&self) -> Option<&Identity> {
         self.identity.as_ref()
+    }
+
+    /// What the peer's goodbye means for our own direction on a stream without a WebSocket; half-open
+    /// unless said otherwise.
+    #[must_use]
+    pub fn close_policy(mut self, policy: ClosePolicy) -> Self {
+        Arc::make_mut(&mut self.options).close = policy;
+        self
     }
 
     /// Opens the file for the secrets of sessions, if the address has one (`danger-key-log`).
@@ -282,7 +309,8 @@ impl Dialer {
             Wrap::Tls(client, name) => client.session(name)?.into(),
             Wrap::Pool(session) => session.clone().into(),
         };
-        let socket = Socket::dial(self.endpoint.clone(), layer, self.options);
+        let (proxy, endpoint) = (self.proxy.clone(), self.endpoint.clone());
+        let socket = Socket::dial_through(proxy, endpoint, layer, Arc::clone(&self.options));
         Ok(match &self.web_socket {
             Some(options) => WsStream::client(socket, options.clone()).into(),
             None => socket.into(),
@@ -321,6 +349,21 @@ fn client(
         builder = builder.identity(identity.clone());
     }
     Ok(builder.build()?)
+}
+
+/// The proxy of an address.
+fn through(wanted: &ConnectProxy) -> Result<Proxy, SetupError> {
+    let password = wanted.password.as_ref().map(|source| match files::passphrase(source) {
+        Err(SetupError::PassphraseVariable { name }) => {
+            Err(SetupError::ProxyPasswordVariable { name })
+        }
+        read => read,
+    });
+    Proxy::new(wanted.address.clone(), password.transpose()?.as_ref(), || {
+        let rules = CertificateRules::default();
+        let anchors = files::anchors(wanted.ca.as_deref(), &rules, Anchors::platform)?;
+        Ok(TlsClient::builder().anchors(anchors).alpn([b"http/1.1".to_vec()]).build()?)
+    })
 }
 
 fn session_name(tls: &ConnectTls) -> Result<SessionName, SetupError> {
@@ -484,6 +527,11 @@ pub enum SetupError {
         /// Its name.
         name: String,
     },
+    /// The environment variable that has the password for a proxy is not set.
+    ProxyPasswordVariable {
+        /// Its name.
+        name: String,
+    },
     /// A certificate and key cannot be used.
     Identity {
         /// The files.
@@ -551,6 +599,9 @@ impl fmt::Display for SetupError {
                 f,
                 "the private key is encrypted, and the environment has no {name} with its passphrase"
             ),
+            Self::ProxyPasswordVariable { name } => {
+                write!(f, "the environment has no {name} with the password for the proxy")
+            }
             Self::Identity { files, error } => {
                 write!(f, "{}", files.cert.display())?;
                 if files.key != files.cert {

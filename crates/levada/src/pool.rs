@@ -10,9 +10,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use levada_core::{Ending, Fault, Mode, OsError, OsErrorKind, TlsFacts, Verification};
+use levada_pool::wire::body::InfoKind;
 use levada_pool::wire::{ErrorCode, Report, Role as PoolRole, StartTlsFlags, TextError};
 use levada_pool::{Client, PoolError, SessionHandle, TlsRequest};
-use levada_tls::Session;
+use levada_tls::{ChannelBinding, ExporterError, KeyingMaterial, Session};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 
@@ -152,6 +153,9 @@ pub(crate) struct Pooled {
     told: Option<Told>,
 }
 
+/// Keys that the pool is asked for.
+type KeysAsked = Pin<Box<dyn Future<Output = Result<KeyingMaterial, ExporterError>> + Send>>;
+
 /// What the pool says about the end: nothing for the peer's goodbye.
 type Told = Result<(), Ending>;
 
@@ -225,6 +229,40 @@ impl Pooled {
         });
     }
 
+    /// Has the pool derive keys from the session.
+    pub(crate) fn export(&self, label: &str, context: Option<&[u8]>, length: usize) -> KeysAsked {
+        let handle = self.handle.clone();
+        let (label, context) = (label.to_owned(), context.map(<[u8]>::to_vec));
+        Box::pin(async move {
+            let keys = handle.export(label.as_bytes(), context.as_deref(), length).await;
+            keys.map(KeyingMaterial::given).map_err(|error| underivable(&error))
+        })
+    }
+
+    /// Has the pool tell what binds a login to the session.
+    pub(crate) fn channel_binding(&self, binding: ChannelBinding) -> KeysAsked {
+        let handle = self.handle.clone();
+        Box::pin(async move {
+            let told = match binding {
+                ChannelBinding::TlsExporter => {
+                    handle.export(ChannelBinding::TLS_EXPORTER.as_bytes(), Some(&[]), 32).await
+                }
+                ChannelBinding::TlsServerEndPoint => {
+                    handle.info(InfoKind::TlsServerEndPoint, None).await
+                }
+            };
+            told.map(KeyingMaterial::given).map_err(|error| match (binding, error.code()) {
+                (ChannelBinding::TlsExporter, Some(ErrorCode::PrngUnavailable)) => {
+                    ExporterError::NotUnique
+                }
+                (ChannelBinding::TlsServerEndPoint, Some(ErrorCode::InfoNotFound)) => {
+                    ExporterError::NoHash
+                }
+                _ => underivable(&error),
+            })
+        })
+    }
+
     fn poll_story(&mut self, cx: &mut Context<'_>) -> Poll<Told> {
         if let Some(told) = &self.told {
             return Poll::Ready(told.clone());
@@ -237,6 +275,16 @@ impl Pooled {
         self.story = None;
         self.told = Some(told.clone());
         Poll::Ready(told)
+    }
+}
+
+/// Why there are no keys of a session of the pool.
+fn underivable(error: &PoolError) -> ExporterError {
+    match error.code() {
+        Some(ErrorCode::ControlKeyNotFound | ErrorCode::ClientDisconnect) => {
+            ExporterError::NoSession
+        }
+        _ => ExporterError::Pool(error.to_string()),
     }
 }
 
@@ -356,6 +404,10 @@ impl ServerLayer {
             Accepting::Tls(tls) => Some(tls),
             Accepting::Plain | Accepting::Pool(_) => None,
         }
+    }
+
+    pub(crate) const fn is_plain(&self) -> bool {
+        matches!(self.0, Accepting::Plain)
     }
 
     /// The layer of one stream.

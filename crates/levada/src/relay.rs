@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use levada_core::Ended;
 use tokio::io::ReadBuf;
 
-use crate::scratch::with_plain;
+use crate::scratch::{SCRATCH, with_plain};
 use crate::socket::Socket;
 use crate::splice::Pipe;
 use crate::stream::Watched;
@@ -20,6 +20,15 @@ const STEPS: usize = 8;
 
 /// A read of so many bytes is one of many: what follows goes through the kernel where it can.
 const BULK: usize = 64 * 1024;
+
+/// The first read of a direction is no larger.
+const FIRST_READ: usize = BULK;
+
+/// By so much reads grow while the other side takes all of them.
+const GROWTH: usize = 32 * 1024;
+
+/// No read is smaller because the other side is slow: a record of TLS.
+const LEAST_READ: usize = 16 * 1024;
 
 /// Where one direction of a relay is in its life.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,8 +53,9 @@ enum Phase {
 /// A WebSocket has no half-close. A goodbye that is passed on to one is a Close frame; what its peer
 /// still sends before its own Close frame goes on the other way.
 ///
-/// Neither side is read while what came from it waits for the other, so at most 256 KiB wait in each
-/// direction beside what a layer holds.
+/// Neither side is read while what came from it waits for the other, sealed or not, so at most 256 KiB
+/// wait in each direction. Mostly it is less: reads begin small, grow while the other side takes all of
+/// them, and shrink when it does not.
 ///
 /// # Cancel safety
 ///
@@ -99,15 +109,29 @@ impl Relay {
 }
 
 /// One direction of a relay.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Lane {
     phase: Phase,
+    /// The most that the next read takes.
+    appetite: usize,
     /// Bytes read that the other side has not taken; freed when empty.
     left_over: Vec<u8>,
     /// The same, of a relay that passes them inside the kernel; given back when empty.
     pipe: Option<Pipe>,
     /// Whether the last read was so large that more of the kind may follow.
     in_bulk: bool,
+}
+
+impl Default for Lane {
+    fn default() -> Self {
+        Self {
+            phase: Phase::default(),
+            appetite: FIRST_READ,
+            left_over: Vec::new(),
+            pipe: None,
+            in_bulk: false,
+        }
+    }
 }
 
 impl Drop for Lane {
@@ -165,8 +189,11 @@ impl Lane {
         from: &mut impl Watched,
         to: &mut impl Watched,
     ) -> Poll<()> {
+        if to.has_unsent() && Pin::new(&mut *to).poll_flush(cx).is_pending() {
+            return Poll::Pending;
+        }
         with_plain(|scratch| {
-            let mut buf = ReadBuf::new(scratch);
+            let mut buf = ReadBuf::new(&mut scratch[..self.appetite]);
             let read = Pin::new(&mut *from).poll_read(cx, &mut buf);
             let bytes = buf.filled();
             match read {
@@ -183,7 +210,7 @@ impl Lane {
                 }
                 Poll::Ready(Ok(())) => {}
             }
-            self.in_bulk = bytes.len() >= BULK;
+            self.in_bulk = bytes.len() >= BULK.min(self.appetite);
             let mut rest = bytes;
             while !rest.is_empty() {
                 match Pin::new(&mut *to).poll_write(cx, rest) {
@@ -194,6 +221,11 @@ impl Lane {
                         break;
                     }
                 }
+            }
+            if !self.left_over.is_empty() || to.has_unsent() {
+                self.appetite = (self.appetite / 2).max(LEAST_READ);
+            } else if bytes.len() == self.appetite {
+                self.appetite = (self.appetite + GROWTH).min(SCRATCH);
             }
             Poll::Ready(())
         })

@@ -3,6 +3,7 @@
 mod end;
 mod options;
 mod pass;
+mod plaintext;
 mod read;
 mod up;
 mod upgrade;
@@ -14,6 +15,7 @@ pub use upgrade::UpgradeError;
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -29,14 +31,16 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 
 use crate::alarm::Alarm;
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, Ends};
 use crate::dial::Dialing;
 use crate::events::Events;
 use crate::per_address::AddressPermit;
-use crate::pool::{Entrusting, Layer, PoolSession, Wrapping};
+use crate::pool::{Entrusting, Layer, PoolSession, Pooled, Wrapping};
+use crate::proxy::Proxy;
 use crate::resolve::{Resolve, SystemResolver};
 use crate::wakers::Half;
 use crate::watch::Watch;
+use plaintext::PlaintextHook;
 
 /// One secure duplex byte stream.
 ///
@@ -64,13 +68,13 @@ pub struct Socket {
     transport: Transport,
     session: Option<Session>,
     /// The TLS that a pool is to put around the transport, until the transport is up.
-    pool: Option<PoolSession>,
+    pool: Option<Box<PoolSession>>,
     watch: Watch,
     goodbyes: Goodbyes,
     /// The ending that is certain, while its alert goes out.
-    dying: Option<Ending>,
+    dying: Option<Box<Ending>>,
     /// The transport's failure on writing, while what came before it is read.
-    write_error: Option<OsError>,
+    write_error: Option<Box<OsError>>,
     /// Whether TLS is being taken off: the stream goes on in plaintext after both close_notify.
     ending_tls: bool,
     /// Plain bytes accepted before the layers were up.
@@ -82,8 +86,9 @@ pub struct Socket {
     /// Plain bytes read ahead of the caller: behind a layer that was taken off, in front of one that
     /// was adopted with its first bytes read, or in search of the reason why writing failed.
     ahead: Vec<u8>,
-    options: Options,
-    alarm: Option<Alarm>,
+    options: Arc<Options>,
+    plaintext_hook: Option<Box<PlaintextHook>>,
+    alarm: Option<Box<Alarm>>,
     /// While a signature is on its way: when it is late.
     signature_is_late: Option<Pin<Box<Sleep>>>,
     /// Held until the socket is established or has ended.
@@ -91,7 +96,7 @@ pub struct Socket {
     /// Held until the socket has ended.
     permit: Option<OwnedSemaphorePermit>,
     /// As that, for the client that it came from.
-    address_permit: Option<AddressPermit>,
+    address_permit: Option<Box<AddressPermit>>,
 }
 
 #[derive(Debug)]
@@ -107,8 +112,23 @@ impl Socket {
     /// Begins to connect to `endpoint`, and wraps the connection in `layer` if there is one.
     ///
     /// Nothing happens before the first poll: [`Socket::established`], a read, a write or a flush.
-    pub fn dial(endpoint: ConnectEndpoint, layer: impl Into<Layer>, options: Options) -> Self {
+    pub fn dial(
+        endpoint: ConnectEndpoint,
+        layer: impl Into<Layer>,
+        options: impl Into<Arc<Options>>,
+    ) -> Self {
         Self::dial_by(Arc::new(SystemResolver), endpoint, layer, options)
+    }
+
+    /// Begins to connect as [`Socket::dial`] does, through `proxy` where there is one: it connects us to
+    /// the host, whose name it looks up by itself. Endpoints that have no host are dialled without it.
+    pub fn dial_through(
+        proxy: Option<Proxy>,
+        endpoint: ConnectEndpoint,
+        layer: impl Into<Layer>,
+        options: impl Into<Arc<Options>>,
+    ) -> Self {
+        Self::dial_all(Arc::new(SystemResolver), proxy, endpoint, layer.into(), options.into())
     }
 
     /// Begins to connect as [`Socket::dial`] does, with a resolver of the caller's.
@@ -116,24 +136,40 @@ impl Socket {
         resolver: Arc<dyn Resolve>,
         endpoint: ConnectEndpoint,
         layer: impl Into<Layer>,
-        options: Options,
+        options: impl Into<Arc<Options>>,
+    ) -> Self {
+        Self::dial_all(resolver, None, endpoint, layer.into(), options.into())
+    }
+
+    fn dial_all(
+        resolver: Arc<dyn Resolve>,
+        proxy: Option<Proxy>,
+        endpoint: ConnectEndpoint,
+        layer: Layer,
+        options: Arc<Options>,
     ) -> Self {
         let host = match &endpoint {
             ConnectEndpoint::Tcp { host: Host::Name(name), .. } => Some(name.clone()),
+            ConnectEndpoint::Tcp { host, .. } if proxy.is_some() => Some(host.to_string()),
             _ => None,
         };
-        let dialing = Dialing::new(endpoint, resolver, options.tcp, options.deadlines);
-        let mut socket = Self::new(Transport::Dialing(dialing), layer.into(), options);
+        let proxy = proxy.filter(|_| host.is_some());
+        let between = proxy.as_ref().map(|proxy| proxy.address().without_user().to_string());
+        let dialing = Dialing::new(endpoint, proxy, resolver, options.tcp, options.deadlines);
+        let mut socket = Self::new(Transport::Dialing(dialing), layer, options);
         socket.watch.facts.host = host;
+        socket.watch.facts.proxy = between;
         socket.watch.facts.role = Some(Role::Client);
         socket
     }
 
     /// Takes over a transport that is up, and wraps it in `layer` if there is one.
-    pub fn adopt(carrier: impl Into<Carrier>, layer: impl Into<Layer>, options: Options) -> Self {
-        let mut socket = Self::new(Transport::Gone, layer.into(), options);
-        socket.carried(carrier.into());
-        socket
+    pub fn adopt(
+        carrier: impl Into<Carrier>,
+        layer: impl Into<Layer>,
+        options: impl Into<Arc<Options>>,
+    ) -> Self {
+        Self::adopt_with_prefix(carrier, Vec::new(), layer, options)
     }
 
     /// Takes over a transport that is up and that `prefix` was read from already: it is the first that
@@ -142,15 +178,30 @@ impl Socket {
         carrier: impl Into<Carrier>,
         prefix: Vec<u8>,
         layer: impl Into<Layer>,
-        options: Options,
+        options: impl Into<Arc<Options>>,
     ) -> Self {
-        let mut socket = Self::new(Transport::Gone, layer.into(), options);
+        let carrier = carrier.into();
+        let ends = carrier.ends();
+        let mut socket = Self::new(Transport::Gone, layer.into(), options.into());
         if socket.is_bare() {
             socket.ahead = prefix;
         } else {
             socket.wire = prefix;
         }
-        socket.carried(carrier.into());
+        socket.carried(carrier, ends);
+        socket
+    }
+
+    /// Takes over a transport that a client has opened, at these two ends.
+    pub(crate) fn accepted(
+        carrier: Carrier,
+        ends: Ends,
+        layer: Layer,
+        options: Arc<Options>,
+    ) -> Self {
+        let mut socket = Self::new(Transport::Gone, layer, options);
+        socket.watch.facts.role = Some(Role::Server);
+        socket.carried(carrier, ends);
         socket
     }
 
@@ -176,11 +227,11 @@ impl Socket {
         }
     }
 
-    fn new(transport: Transport, layer: Layer, options: Options) -> Self {
+    fn new(transport: Transport, layer: Layer, options: Arc<Options>) -> Self {
         let (session, pool) = match layer.0 {
             Wrapping::None => (None, None),
             Wrapping::Session(session) => (Some(session), None),
-            Wrapping::Pool(pool) => (None, Some(pool)),
+            Wrapping::Pool(pool) => (None, Some(Box::new(pool))),
         };
         let bare = session.is_none() && pool.is_none();
         let plain = bare.then_some(WhyPlain::Disabled);
@@ -198,6 +249,7 @@ impl Socket {
             wire: Vec::new(),
             ahead: Vec::new(),
             options,
+            plaintext_hook: None,
             alarm: None,
             signature_is_late: None,
             handshake_permit: None,
@@ -226,10 +278,13 @@ impl Socket {
         if let Some(ended) = self.watch.ended() {
             return (*ended.facts).clone();
         }
-        let mut facts = self.watch.facts.clone();
-        facts.first_goodbye = self.goodbyes.first();
-        facts.tls = self.tls_facts().or(facts.tls);
-        facts
+        self.complete(self.watch.facts.clone())
+    }
+
+    /// Adds what others know.
+    fn complete(&self, facts: Facts) -> Facts {
+        let tls = self.tls_facts().or(facts.tls);
+        Facts { first_goodbye: self.goodbyes.first(), tls, ..facts }
     }
 
     /// Whether no layer is, or is to be, around the transport.
@@ -237,43 +292,68 @@ impl Socket {
         self.session.is_none() && self.pool.is_none() && self.mode() == Mode::Plain
     }
 
-    fn tls_facts(&self) -> Option<TlsFacts> {
-        self.session.as_ref().map(Engine::facts)
+    fn tls_facts(&self) -> Option<Box<TlsFacts>> {
+        self.session.as_ref().map(|session| Box::new(session.facts()))
     }
 
     /// Derives `length` bytes that both ends of the TLS session have, and nobody else (RFC 5705, RFC
     /// 8446 section 7.5), for `label` (of ASCII, beginning with `EXPORTER-`) and `context`.
     ///
+    /// With TLS in this process there is nothing to wait for; a pool is asked, and derives up to 350
+    /// bytes for a label and a context of up to 254 bytes each and 334 together.
+    ///
     /// # Errors
     ///
     /// [`ExporterError`], for what cannot be derived, and when there is no session: before the stream
     /// is established, behind its end, and where it is plain.
+    ///
+    /// # Cancel safety
+    ///
+    /// It can be called again. The future does not borrow the socket.
     pub fn export_keying_material(
         &self,
         label: &str,
         context: Option<&[u8]>,
         length: usize,
-    ) -> Result<KeyingMaterial, ExporterError> {
-        let session = self.session.as_ref().ok_or(ExporterError::NoSession)?;
-        session.export_keying_material(label, context, length)
+    ) -> impl Future<Output = Derived> + Send + use<> {
+        let session = self.session.as_ref();
+        let here = session.map(|session| session.export_keying_material(label, context, length));
+        let by_pool = self.pooled().map(|pooled| pooled.export(label, context, length));
+        derived(here, by_pool)
     }
 
-    /// What binds a login on this stream to its TLS session, or to the server's certificate.
+    /// What binds a login on this stream to its TLS session, or to the server's certificate. A pool is
+    /// asked, as for [keys](Self::export_keying_material).
     ///
     /// # Errors
     ///
     /// [`ExporterError`], where the binding is not defined, and when there is no session.
+    ///
+    /// # Cancel safety
+    ///
+    /// It can be called again. The future does not borrow the socket.
     pub fn channel_binding(
         &self,
         binding: ChannelBinding,
-    ) -> Result<KeyingMaterial, ExporterError> {
-        self.session.as_ref().ok_or(ExporterError::NoSession)?.channel_binding(binding)
+    ) -> impl Future<Output = Derived> + Send + use<> {
+        let here = self.session.as_ref().map(|session| session.channel_binding(binding));
+        let by_pool = self.pooled().map(|pooled| pooled.channel_binding(binding));
+        derived(here, by_pool)
     }
 
     /// The peer's own certificate in DER, verified or not; `None` before it was shown, behind the end of
     /// TLS, and where there is none.
     pub fn peer_certificate(&self) -> Option<&[u8]> {
         self.session.as_ref()?.peer_certificate()
+    }
+
+    /// The descriptor of a TCP or Unix transport that is up: to look at it, or to set what
+    /// [`TcpOptions`] has no field for. Whoever reads or writes it breaks the stream.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match &self.transport {
+            Transport::Up(carrier) => carrier.descriptor(),
+            Transport::Dialing(_) | Transport::Entrusted(_) | Transport::Gone => None,
+        }
     }
 
     /// Has a read give the data of one TLS record at most, and never join two: for streams whose peer
@@ -387,7 +467,15 @@ impl Socket {
     /// Sets the alarm for the phase that begins, instead of the one before.
     fn set_alarm(&mut self, deadline: Deadline) {
         let time = self.options.deadlines.of(deadline);
-        self.alarm = time.map(|time| Alarm::set(deadline, time, self.watch.moved()));
+        self.alarm = time.map(|time| Box::new(Alarm::set(deadline, time, self.watch.moved())));
+    }
+
+    /// The session of a pool that the transport comes from.
+    fn pooled(&self) -> Option<&Pooled> {
+        match &self.transport {
+            Transport::Up(carrier) => carrier.pooled(),
+            Transport::Dialing(_) | Transport::Entrusted(_) | Transport::Gone => None,
+        }
     }
 
     /// The transport, while there is one.
@@ -398,8 +486,8 @@ impl Socket {
         }
     }
 
-    pub(crate) fn hold_until_established(&mut self, permit: OwnedSemaphorePermit) {
-        self.handshake_permit = Some(permit);
+    pub(crate) fn hold_until_established(&mut self, permit: Option<OwnedSemaphorePermit>) {
+        self.handshake_permit = permit;
     }
 
     pub(crate) fn hold_until_ended(&mut self, permit: OwnedSemaphorePermit) {
@@ -407,18 +495,25 @@ impl Socket {
     }
 
     pub(crate) fn hold_for_address(&mut self, permit: AddressPermit) {
-        self.address_permit = Some(permit);
+        self.address_permit = Some(Box::new(permit));
     }
 
     /// Who is at the other end of the transport.
     pub(crate) const fn peer(&self) -> Option<&Endpoint> {
         self.watch.facts.peer.as_ref()
     }
+}
 
-    pub(crate) fn set_role(&mut self, role: Role) {
-        self.watch.facts.role = Some(role);
+/// Keys of the session that is here, or else of the one that the pool has.
+async fn derived(here: Option<Derived>, by_pool: Option<impl Future<Output = Derived>>) -> Derived {
+    match (here, by_pool) {
+        (Some(keys), _) => keys,
+        (None, Some(asked)) => asked.await,
+        (None, None) => Err(ExporterError::NoSession),
     }
 }
+
+type Derived = Result<KeyingMaterial, ExporterError>;
 
 impl AsyncRead for Socket {
     fn poll_read(

@@ -40,6 +40,10 @@ pub trait Watched: AsyncRead + AsyncWrite + Unpin {
     /// Polls for the end, and drives it: what we owe goes out, and what still comes is dropped.
     fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Ended>;
 
+    /// Whether something that was accepted waits for the transport. A relay reads nothing for a stream
+    /// that has any.
+    fn has_unsent(&self) -> bool;
+
     /// The socket, where that is all there is of layers: a relay may pass bytes through it inside the
     /// kernel. A stream that does something with its bytes answers with `None`.
     fn as_socket(&mut self) -> Option<&mut Socket> {
@@ -63,22 +67,37 @@ pub trait Watched: AsyncRead + AsyncWrite + Unpin {
     }
 }
 
+/// What every kind of stream has as methods of its own.
+macro_rules! own_methods {
+    () => {
+        fn state(&self) -> State {
+            self.state()
+        }
+
+        fn ended(&self) -> Option<&Ended> {
+            self.ended()
+        }
+
+        fn facts(&self) -> Facts {
+            self.facts()
+        }
+
+        fn events(&mut self) -> Events {
+            self.events()
+        }
+
+        fn has_unsent(&self) -> bool {
+            self.has_unsent()
+        }
+
+        fn abort(&mut self) {
+            self.abort();
+        }
+    };
+}
+
 impl Watched for Socket {
-    fn state(&self) -> State {
-        self.state()
-    }
-
-    fn ended(&self) -> Option<&Ended> {
-        self.ended()
-    }
-
-    fn facts(&self) -> Facts {
-        self.facts()
-    }
-
-    fn events(&mut self) -> Events {
-        self.events()
-    }
+    own_methods!();
 
     fn poll_established(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_established(cx)
@@ -91,28 +110,10 @@ impl Watched for Socket {
     fn as_socket(&mut self) -> Option<&mut Socket> {
         Some(self)
     }
-
-    fn abort(&mut self) {
-        self.abort();
-    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Watched for WsStream<S> {
-    fn state(&self) -> State {
-        self.state()
-    }
-
-    fn ended(&self) -> Option<&Ended> {
-        self.ended()
-    }
-
-    fn facts(&self) -> Facts {
-        self.facts()
-    }
-
-    fn events(&mut self) -> Events {
-        self.events()
-    }
+    own_methods!();
 
     fn poll_established(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_established(cx).map_err(Into::into)
@@ -124,10 +125,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Watched for WsStream<S> {
 
     fn breaks_off(&self) -> bool {
         self.peer_broke_off()
-    }
-
-    fn abort(&mut self) {
-        self.abort();
     }
 
     /// With a Close frame 1011, if it can go without waiting.
@@ -244,6 +241,11 @@ impl Stream {
         }
     }
 
+    /// Whether something that was accepted waits for the transport.
+    pub(crate) fn has_unsent(&self) -> bool {
+        either!(self, stream => stream.has_unsent())
+    }
+
     /// The socket, where that is all there is.
     ///
     /// # Errors
@@ -258,21 +260,7 @@ impl Stream {
 }
 
 impl Watched for Stream {
-    fn state(&self) -> State {
-        self.state()
-    }
-
-    fn ended(&self) -> Option<&Ended> {
-        self.ended()
-    }
-
-    fn facts(&self) -> Facts {
-        self.facts()
-    }
-
-    fn events(&mut self) -> Events {
-        self.events()
-    }
+    own_methods!();
 
     fn poll_established(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
@@ -297,10 +285,6 @@ impl Watched for Stream {
             Self::Socket(_) => false,
             Self::WebSocket(stream) => stream.peer_broke_off(),
         }
-    }
-
-    fn abort(&mut self) {
-        self.abort();
     }
 
     fn fail(&mut self) {

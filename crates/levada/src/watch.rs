@@ -94,7 +94,9 @@ impl Watch {
             return;
         }
         self.facts.times.total = Some(self.born.elapsed());
-        if let Some(event) = self.life.end(ending, Arc::new(self.facts.clone())) {
+        // From here on they are the ending's.
+        let facts = Arc::new(std::mem::take(&mut self.facts));
+        if let Some(event) = self.life.end(ending, facts) {
             self.teller.tell(&event);
         }
         self.wakers.wake(Half::Read);

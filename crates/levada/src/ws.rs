@@ -29,7 +29,8 @@ use levada_ws::connection::{Connection, Ending as WsEnding};
 pub use levada_ws::frame::{PayloadTooLong, SizeLimits};
 pub use levada_ws::handshake::{
     Answer, AnswerError, Field, FieldError, Limits, Offer, OfferError, OriginPattern,
-    OriginPatternError, Origins, Paths, Refusal, Rejection, Request, Response, Rules,
+    OriginPatternError, Origins, OwnOrigin, Page, Paths, Refusal, Rejection, Request, Response,
+    Rules, accept_of,
 };
 pub use levada_ws::{CloseCode, CloseFrame, ForbiddenCloseCode, ReasonTooLong};
 pub use open::{HandshakeError, Incoming};
@@ -122,8 +123,8 @@ pub struct WsStream<S = Socket> {
     dirty: bool,
     /// The carrier's failure on writing, while what came before it is read.
     write_error: Option<Ending>,
-    /// Whether the code of the peer's Close frame tells of something missing.
-    broken_off: bool,
+    /// The peer's Close frame, where its code tells of something missing.
+    broken_off: Option<Box<CloseFrame>>,
     /// What is left to do for the carrier before the ending that is certain is told.
     farewell: Option<Farewell>,
     /// Whether our Close frame has left, and that is told.
@@ -153,22 +154,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> WsStream<S> {
     /// `prefix` is what was read of the connection behind the handshake, and not used yet: none of it
     /// is lost. `role` is the end that we are: a client masks what it sends.
     ///
-    /// # Moving from hyper
-    ///
-    /// `hyper::upgrade::Upgraded::downcast` gives the carrier together with its `read_buf`, and
-    /// `hyper_util::rt::TokioIo::into_inner` makes it speak tokio's traits:
-    ///
-    /// ```text
-    /// let upgraded = hyper::upgrade::on(request).await?;
-    /// let parts = upgraded.downcast::<TokioIo<TcpStream>>().expect("it is what was served");
-    /// let tcp = parts.io.into_inner();
-    /// let stream = WsStream::after_upgrade(tcp, parts.read_buf, Role::Server, WsOptions::default());
-    /// ```
-    ///
-    /// # Moving from tungstenite
-    ///
-    /// Where `tokio_tungstenite::accept_async(tcp)` stood, `WsStream::accept(tcp, options)` does the
-    /// whole handshake. To keep the one of `tungstenite::handshake`, take its stream and its tail:
+    /// Two examples of this crate take over from other libraries: `websocket_in_hyper`, where the prefix
+    /// is the `read_buf` of an upgraded stream, and `websocket_after_tungstenite`, where it is the tail
+    /// of a handshake.
     ///
     /// ```
     /// use levada::ws::WsOptions;
@@ -257,7 +245,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> WsStream<S> {
             outbox: Outbox::default(),
             dirty: false,
             write_error: None,
-            broken_off: false,
+            broken_off: None,
             farewell: None,
             goodbye_left: false,
             moved: Moved::default(),
@@ -295,6 +283,7 @@ impl<S> WsStream<S> {
         let mut facts = self.watch.facts.clone();
         if let Some(below) = self.io.as_ref().and_then(self.facts_below) {
             facts.host = below.host.or(facts.host);
+            facts.proxy = below.proxy.or(facts.proxy);
             facts.local = below.local.or(facts.local);
             facts.peer = below.peer.or(facts.peer);
             facts.plain = below.plain;
@@ -318,6 +307,11 @@ impl<S> WsStream<S> {
     /// What is wrapped around the carrier's transport.
     pub const fn mode(&self) -> Mode {
         self.watch.life.mode()
+    }
+
+    /// Whether frames wait for the carrier.
+    pub(crate) fn has_unsent(&self) -> bool {
+        !self.outbox.wire().is_empty()
     }
 
     /// The subprotocol that the opening handshake agreed on.
@@ -379,7 +373,7 @@ impl<S> WsStream<S> {
     /// Whether the peer's Close frame had a code other than 1000 and 1001, so that something may be
     /// missing from what came before it.
     pub const fn peer_broke_off(&self) -> bool {
-        self.broken_off
+        self.broken_off.is_some()
     }
 
     /// The carrier.

@@ -1,5 +1,5 @@
-//! Streams that wait for somebody: external signers and hooks for ClientHellos, with OpenSSL's
-//! command line as the peer. Rows T27, T33 and T34 of the Telsa profile.
+//! Streams that wait for somebody: external signers and hooks for ClientHellos. Rows T27, T33 and T34
+//! of the Telsa profile.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::future::pending;
@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use levada::{
     AlertDescription, Anchors, Blame, ClientAuth, Ended, Ending, Fault, HelloAnswer, Identities,
-    Identity, Listener, Options, Pipe, SessionName, SignatureScheme, Signer, SignerError, Socket,
-    TlsClient, TlsServer, TlsVersion, WhyPlain,
+    Identity, Options, Pipe, SessionName, SignatureScheme, Signer, SignerError, Socket, TlsClient,
+    TlsServer, WhyPlain,
 };
 use rcgen::{KeyPair, SigningKey};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -133,43 +133,6 @@ fn assert_blamed(ended: &Ended, words: &str) {
     assert!(!ended.hint().is_empty());
 }
 
-fn flag(version: TlsVersion) -> &'static str {
-    match version {
-        TlsVersion::V1_2 => "-tls1_2",
-        TlsVersion::V1_3 => "-tls1_3",
-    }
-}
-
-const VERSIONS: [TlsVersion; 2] = [TlsVersion::V1_2, TlsVersion::V1_3];
-
-async fn listen(tls: TlsServer, options: Options) -> (Listener, String) {
-    let endpoint = levada::ListenEndpoint::Tcp {
-        host: Some(levada::Host::Ip([127, 0, 0, 1].into())),
-        port: 0,
-        family: levada::Family::Any,
-    };
-    let listener = Listener::bind(&endpoint, Some(tls), options).await.unwrap();
-    let address = listener.local().unwrap().to_string();
-    (listener, address)
-}
-
-#[tokio::test]
-async fn t27_openssl_client_sees_alert_80_when_the_servers_signer_fails() {
-    for version in VERSIONS {
-        for (words, identity) in failing() {
-            let tls = TlsServer::builder(Identities::one(&identity())).build().unwrap();
-            let (listener, address) = listen(tls, options(words)).await;
-            let arguments = ["s_client", "-msg", "-connect", &address, flag(version)];
-            let peer = openssl(&arguments).spawn().unwrap();
-            let mut socket = listener.accept().await.unwrap();
-            let error = socket.established().await.unwrap_err();
-            assert_blamed(Ended::of(&error).unwrap(), words);
-            drop(socket);
-            assert_alert_80(peer, &format!("{version}, {words}")).await;
-        }
-    }
-}
-
 /// An `openssl s_server` that wants a client certificate, and where it listens.
 async fn s_server(file: &TemporaryFile, more: &[&str]) -> (Child, String) {
     let path = file.0.to_str().unwrap();
@@ -242,34 +205,6 @@ fn gated(certified: &Certified) -> (Identity, Arc<Semaphore>, mpsc::UnboundedRec
         }
     });
     (identity, gate, is_asked)
-}
-
-#[tokio::test]
-async fn a_signer_elsewhere_serves_openssl_in_both_roles_and_versions() {
-    let server = Certified::new();
-    for version in VERSIONS {
-        let (identity, gate, _asked) = gated(&server);
-        gate.add_permits(2);
-        let tls = TlsServer::builder(Identities::one(&identity)).build().unwrap();
-        let (listener, address) = listen(tls, Options::default()).await;
-        let arguments = ["s_client", "-quiet", "-connect", &address, flag(version)];
-        let mut peer = openssl(&arguments).spawn().unwrap();
-        let mut socket = listener.accept().await.unwrap();
-        socket.write_all(b"signed elsewhere\n").await.unwrap();
-        socket.shutdown().await.unwrap();
-        let mut said = String::new();
-        peer.stdout.take().unwrap().read_to_string(&mut said).await.unwrap();
-        assert_eq!(said, "signed elsewhere\n");
-
-        let (mut peer, address) = s_server(&server.file(), &[flag(version)]).await;
-        let client = TlsClient::builder().anchors(server.anchors()).identity(identity);
-        let mut socket = dial(&address, &client.build().unwrap(), Options::default()).await;
-        peer.stdin.as_mut().unwrap().write_all(b"let in\n").await.unwrap();
-        let mut said = [0; 7];
-        socket.read_exact(&mut said).await.unwrap();
-        assert_eq!(&said, b"let in\n");
-        assert!(socket.facts().tls.unwrap().identity.is_some());
-    }
 }
 
 fn memory(server: &TlsServer, client: &TlsClient) -> (Socket, Socket) {

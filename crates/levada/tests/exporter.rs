@@ -10,6 +10,7 @@ use levada::{
     Anchors, ChannelBinding, ExporterError, Identities, Identity, Options, Pipe, SessionName,
     Socket, TlsClient, TlsServer, TlsVersion,
 };
+use levada_testkit::peers::listening_port;
 use tokio::net::{TcpListener, TcpStream};
 
 const LABEL: &str = "EXPORTER-levada-test";
@@ -79,11 +80,31 @@ impl Pki {
         command.args(["-key", &self.file]).args(arguments).env("OPENSSL_CONF", file);
         let mut peer = Peer::start(command);
         let address = peer.line("ACCEPT ");
+        (self.dial(&address).await, peer)
+    }
+
+    /// Our client's end of a connection to `gnutls-serv`, which tells what it derives.
+    async fn connect_to_gnutls(&self, priority: &str) -> (Socket, Peer) {
+        let mut command = Command::new("gnutls-serv");
+        command.args(["--echo", "--port", "0", "--priority", priority]);
+        command.args(["--x509certfile", &self.file, "--x509keyfile", &self.file]);
+        command.args(["--keymatexport", LABEL, "--keymatexportsize", "48"]);
+        let peer = Peer::start(command);
+        let port = loop {
+            match listening_port(peer.child.id()) {
+                Some(port) => break port,
+                None => tokio::task::yield_now().await,
+            }
+        };
+        (self.dial(&format!("127.0.0.1:{port}")).await, peer)
+    }
+
+    async fn dial(&self, address: &str) -> Socket {
         let stream = TcpStream::connect(address).await.unwrap();
         let session = self.client.session(&SessionName::new("localhost").unwrap()).unwrap();
         let mut socket = Socket::adopt(stream, Some(session), Options::default());
         socket.established().await.unwrap();
-        (socket, peer)
+        socket
     }
 
     /// `gnutls-cli` that tells its channel bindings.
@@ -152,7 +173,7 @@ async fn openssl_derives_the_same_as_a_client() {
         };
         let (socket, mut peer) = pki.serve(peer).await;
         assert_eq!(socket.facts().tls.unwrap().version, Some(version.number()));
-        let ours = socket.export_keying_material(LABEL, None, 48).unwrap();
+        let ours = socket.export_keying_material(LABEL, None, 48).await.unwrap();
         assert_eq!(peer.line("Keying material: "), hexadecimal(ours.bytes()));
     }
 }
@@ -164,32 +185,63 @@ async fn openssl_derives_the_same_as_a_server() {
         let words = [flag, "-keymatexport", LABEL, "-keymatexportlen", "48"];
         let (socket, mut peer) = pki.connect(&words, "").await;
         assert_eq!(socket.facts().tls.unwrap().version, Some(version.number()));
-        let ours = socket.export_keying_material(LABEL, None, 48).unwrap();
+        let ours = socket.export_keying_material(LABEL, None, 48).await.unwrap();
         assert_eq!(peer.line("Keying material: "), hexadecimal(ours.bytes()));
     }
 }
 
+/// OpenSSL's command tells no bindings, but `tls-exporter` is keying material (RFC 9266 section 2), and
+/// in TLS 1.3 no context is the same as an empty one.
 #[tokio::test]
-async fn gnutls_has_the_same_channel_bindings() {
-    let pki = Pki::new("bindings");
-    for (version, _, priority) in VERSIONS {
-        let (socket, mut peer) = pki.serve(|address| pki.gnutls(address, priority)).await;
-        let bindings = [
-            ("- 'tls-server-end-point': ", ChannelBinding::TlsServerEndPoint),
-            ("- 'tls-exporter': ", ChannelBinding::TlsExporter),
-        ];
-        for (words, binding) in bindings {
-            let theirs = peer.line(words);
-            let ours = hexadecimal(socket.channel_binding(binding).unwrap().bytes());
-            if (version, binding) == (TlsVersion::V1_2, ChannelBinding::TlsExporter) {
-                // GnuTLS gives no context to TLS 1.2, where RFC 9266 section 2 wants an empty one.
-                let label = "EXPORTER-Channel-Binding";
-                let without = socket.export_keying_material(label, None, 32).unwrap();
-                assert!([ours, hexadecimal(without.bytes())].contains(&theirs));
-            } else {
-                assert_eq!(ours, theirs, "{version} {binding:?}");
-            }
+async fn openssl_derives_the_same_tls_exporter() {
+    let pki = Pki::new("exporter-binding");
+    let words = ["-keymatexport", "EXPORTER-Channel-Binding", "-keymatexportlen", "32"];
+    let (socket, mut peer) = pki.connect(&[&["-tls1_3"], &words[..]].concat(), "").await;
+    let ours = socket.channel_binding(ChannelBinding::TlsExporter).await.unwrap();
+    assert_eq!(peer.line("Keying material: "), hexadecimal(ours.bytes()));
+}
+
+/// What GnuTLS derives is what we do.
+async fn assert_same(socket: &Socket, peer: &mut Peer, version: TlsVersion) {
+    for (words, binding) in [
+        ("- 'tls-server-end-point': ", ChannelBinding::TlsServerEndPoint),
+        ("- 'tls-exporter': ", ChannelBinding::TlsExporter),
+    ] {
+        let theirs = peer.line(words);
+        let ours = hexadecimal(socket.channel_binding(binding).await.unwrap().bytes());
+        if (version, binding) == (TlsVersion::V1_2, ChannelBinding::TlsExporter) {
+            // GnuTLS gives no context to TLS 1.2, where RFC 9266 section 2 wants an empty one.
+            let label = "EXPORTER-Channel-Binding";
+            let without = socket.export_keying_material(label, None, 32).await.unwrap();
+            assert!([ours, hexadecimal(without.bytes())].contains(&theirs));
+        } else {
+            assert_eq!(ours, theirs, "{version} {binding:?}");
         }
+    }
+    let ours = socket.export_keying_material(LABEL, None, 48).await.unwrap();
+    assert_eq!(peer.line("- Key material: "), hexadecimal(ours.bytes()), "{version}");
+}
+
+#[tokio::test]
+async fn gnutls_derives_the_same_as_a_client() {
+    let pki = Pki::new("gnutls-client");
+    for (version, _, priority) in VERSIONS {
+        let peer = |address| {
+            let mut command = pki.gnutls(address, priority);
+            command.args(["--keymatexport", LABEL, "--keymatexportsize", "48"]);
+            command
+        };
+        let (socket, mut peer) = pki.serve(peer).await;
+        assert_same(&socket, &mut peer, version).await;
+    }
+}
+
+#[tokio::test]
+async fn gnutls_derives_the_same_as_a_server() {
+    let pki = Pki::new("gnutls-server");
+    for (version, _, priority) in VERSIONS {
+        let (socket, mut peer) = pki.connect_to_gnutls(priority).await;
+        assert_same(&socket, &mut peer, version).await;
     }
 }
 
@@ -216,7 +268,7 @@ async fn gnutls_hashes_the_certificate_as_we_do_however_it_is_signed() {
             command
         };
         let (socket, mut peer) = pki.serve(peer).await;
-        let ours = socket.channel_binding(ChannelBinding::TlsServerEndPoint).unwrap();
+        let ours = socket.channel_binding(ChannelBinding::TlsServerEndPoint).await.unwrap();
         let theirs = peer.line("- 'tls-server-end-point': ");
         assert_eq!(theirs, hexadecimal(ours.bytes()), "{words:?}");
     }
@@ -225,30 +277,30 @@ async fn gnutls_hashes_the_certificate_as_we_do_however_it_is_signed() {
 #[tokio::test]
 async fn tls_exporter_is_refused_on_tls_1_2_without_extended_master_secret() {
     let pki = Pki::new("no-ems");
-    let refused = |socket: &Socket| {
-        let error = socket.channel_binding(ChannelBinding::TlsExporter).unwrap_err();
+    let refused = async |socket: &Socket| {
+        let error = socket.channel_binding(ChannelBinding::TlsExporter).await.unwrap_err();
         assert_eq!(error, ExporterError::NotUnique);
         // What is not said to be unique can still be had.
-        socket.export_keying_material(LABEL, None, 32).unwrap();
-        socket.channel_binding(ChannelBinding::TlsServerEndPoint).unwrap();
+        socket.export_keying_material(LABEL, None, 32).await.unwrap();
+        socket.channel_binding(ChannelBinding::TlsServerEndPoint).await.unwrap();
     };
     let priority = "NORMAL:-VERS-ALL:+VERS-TLS1.2:%NO_SESSION_HASH";
     let (socket, _peer) = pki.serve(|address| pki.gnutls(address, priority)).await;
-    refused(&socket);
+    refused(&socket).await;
     let without = "openssl_conf = o\n[o]\nssl_conf = s\n[s]\nsystem_default = d\n[d]\n\
                    Options = -ExtendedMasterSecret\n";
     let (socket, _peer) = pki.connect(&["-tls1_2"], without).await;
-    refused(&socket);
+    refused(&socket).await;
     let (socket, _peer) = pki.connect(&["-tls1_2"], "").await;
-    socket.channel_binding(ChannelBinding::TlsExporter).unwrap();
+    socket.channel_binding(ChannelBinding::TlsExporter).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_plain_stream_has_nothing_to_derive_from() {
     let (near, _far) = Pipe::pair(100);
     let socket = Socket::adopt(near, None, Options::default());
-    let error = socket.export_keying_material(LABEL, None, 32).unwrap_err();
+    let error = socket.export_keying_material(LABEL, None, 32).await.unwrap_err();
     assert_eq!(error, ExporterError::NoSession);
-    let error = socket.channel_binding(ChannelBinding::TlsExporter).unwrap_err();
+    let error = socket.channel_binding(ChannelBinding::TlsExporter).await.unwrap_err();
     assert_eq!(error, ExporterError::NoSession);
 }

@@ -1,10 +1,13 @@
 //! Listeners: limits, pauses, and paths that somebody left behind.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use levada::{
-    Address, Ended, Ending, Identities, Identity, Listener, Options, Rule, Socket, State, TlsServer,
+    Address, Ended, Ending, Endpoint, Identities, Identity, Listener, Options, Rule, Socket, State,
+    Stream, TlsServer,
 };
+use socket2::SockRef;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -23,6 +26,46 @@ async fn call(listener: &Listener) -> TcpStream {
 /// Whether nothing is accepted though somebody calls: as far as one can tell.
 async fn accepts_nothing(listener: &Listener) -> bool {
     timeout(Duration::from_millis(50), listener.accept()).await.is_err()
+}
+
+#[tokio::test]
+async fn each_end_knows_itself_as_the_other_knows_it() {
+    for address in ["tcp://127.0.0.1:0", "tcp://*:0", "tcp://[::1]:0"] {
+        let listener = listen(address, None).await;
+        let Some(Endpoint::Ip(here)) = listener.local() else { panic!("it has an address") };
+        // To the unspecified address, where it listens at all: the system chooses one then.
+        let to = format!("tcp://{here}").parse::<Address>().unwrap().for_connecting().unwrap();
+        let mut caller = Socket::dial(to.endpoint, None, Options::default());
+        let (accepted, up) = tokio::join!(listener.accept(), caller.established());
+        up.unwrap();
+        let (accepted, caller) = (accepted.unwrap().facts(), caller.facts());
+        assert!(accepted.local.is_some() && accepted.peer.is_some());
+        let plain = |end: Option<Endpoint>| match end {
+            Some(Endpoint::Ip(ip)) => SocketAddr::new(ip.ip().to_canonical(), ip.port()),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(plain(accepted.local), plain(caller.peer), "{address}");
+        assert_eq!(plain(accepted.peer), plain(caller.local), "{address}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_accepted_behaves_as_the_listener_was_told() {
+    let on = "tcp://127.0.0.1:0".parse::<Address>().unwrap().for_listening().unwrap();
+    let mut options = Options::default();
+    options.tcp.keepalive = Some(Duration::from_secs(77));
+    options.tcp.receive_buffer = Some(50_000);
+    let listener = Listener::bind(&on.endpoint, None, options).await.unwrap();
+    let _caller = call(&listener).await;
+    let Stream::Socket(accepted) = listener.accept().await.unwrap() else { panic!("it is plain") };
+    let (carrier, _) = accepted.into_carrier().unwrap();
+    let fd = carrier.into_fd().unwrap();
+    let socket = SockRef::from(&fd);
+    assert!(socket.tcp_nodelay().unwrap());
+    assert!(socket.keepalive().unwrap());
+    assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(77));
+    // The system doubles it for its own needs (socket(7)).
+    assert_eq!(socket.recv_buffer_size().unwrap(), 100_000);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::net::TcpStream;
 use std::time::Duration;
 
-use levada::{Address, Listener, Options};
+use levada::{Address, Listener, Options, OsError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::time::timeout;
 
@@ -18,16 +18,20 @@ async fn without_descriptors_connections_wait_and_nothing_breaks() {
     let open = std::fs::read_dir("/proc/self/fd").unwrap().count() as u64 - 1;
     let maximum = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: Some(open + 3), maximum }).unwrap();
+    let told = listener.shortage();
+    assert_eq!(*told.borrow(), None);
     let mut accepted = Vec::new();
     while let Ok(socket) = timeout(Duration::from_millis(200), listener.accept()).await {
         accepted.push(socket.expect("a shortage is waited out"));
     }
     let held = accepted.len();
     assert!((1..callers.len()).contains(&held), "{held} were accepted");
+    assert_eq!(told.borrow().as_ref().map(OsError::symbol), Some("EMFILE"));
 
     // Each descriptor that comes free lets one more in.
     for _ in held..callers.len() {
         accepted.remove(0);
         accepted.push(listener.accept().await.unwrap());
+        assert_eq!(*told.borrow(), None);
     }
 }

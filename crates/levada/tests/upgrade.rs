@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::io::IoSlice;
+use std::pin::pin;
+use std::task::{Context, Waker};
 
 use levada::{
     Ended, Ending, Event, Fault, Identities, Identity, Mode, Options, Pipe, SessionName, Socket,
@@ -132,6 +134,36 @@ async fn s18_plaintext_is_let_through_only_where_it_is_allowed_by_name() {
         assert_eq!(line(&mut server).await, "GET / HTTP/1.0\n", "the first buffer, whole and once");
         server.write_all(b"HTTP/1.0 200\n").await.unwrap();
         assert_eq!(line(&mut client).await, "HTTP/1.0 200\n");
+    }
+}
+
+#[tokio::test]
+async fn s19_a_hook_decides_about_plaintext_in_its_own_time() {
+    let (_, tls_server, _) = tls();
+    for (allowed, lets_through) in [(true, false), (false, true)] {
+        let (near, far) = Pipe::pair(1000);
+        let mut options = Options::default();
+        // The hook has the last word.
+        options.danger_allow_plaintext = allowed;
+        let mut server = Socket::adopt(near, Some(tls_server.session()), options);
+        let mut client = Socket::adopt(far, None, Options::default());
+        client.write_all(b"GET / HTTP/1.0\n").await.unwrap();
+        let (answer, asked) = tokio::sync::oneshot::channel();
+        server.danger_on_plaintext(|first| async move {
+            assert_eq!(first, b"GET / HTTP/1.0\n", "all that has come");
+            asked.await.unwrap()
+        });
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(pin!(server.established()).poll(&mut cx).is_pending());
+        answer.send(lets_through).unwrap();
+        let up = server.established().await;
+        assert_eq!(up.is_ok(), lets_through);
+        if lets_through {
+            assert_eq!(server.facts().plain, Some(WhyPlain::Fallback));
+            assert_eq!(line(&mut server).await, "GET / HTTP/1.0\n");
+            server.write_all(b"HTTP/1.0 200\n").await.unwrap();
+            assert_eq!(line(&mut client).await, "HTTP/1.0 200\n");
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! A second TLS that shares no code with ours, nor with OpenSSL's.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+
+use levada_testkit::peers::listening_port;
 
 use super::Pki;
 use super::command::{Command, Running};
@@ -15,36 +16,37 @@ impl Gnutls {
 
     /// Connects, verifies the server, and passes bytes; the end of its input is a close_notify.
     pub(crate) fn client(pki: &Pki, to: SocketAddr, version: &str) -> Running {
-        Self::command(pki, to, version).start()
+        // What it says of itself: its standard output is the stream's alone.
+        let log = pki.folder.path().join(format!("gnutls-{}.log", to.port()));
+        Self::command(pki, to, version, "localhost")
+            .args(["--sni-hostname", "localhost", "--logfile", log.to_str().unwrap()])
+            .start()
     }
 
-    /// As [`client`](Self::client), with the client's certificate.
-    pub(crate) fn client_with(pki: &Pki, to: SocketAddr, version: &str) -> Running {
-        let own = ["--x509certfile", &pki.client, "--x509keyfile", &pki.client];
-        Self::command(pki, to, version).args(own).start()
-    }
-
-    fn command(pki: &Pki, to: SocketAddr, version: &str) -> Command {
-        let log = Self::log(pki, to);
+    /// A client that verifies the server for this name.
+    pub(crate) fn command(pki: &Pki, to: SocketAddr, version: &str, name: &str) -> Command {
         Command::new("gnutls-cli")
             .args([&to.ip().to_string(), "--port", &to.port().to_string()])
-            .args(["--verify-hostname", "localhost", "--sni-hostname", "localhost"])
             .args(["--x509cafile", &pki.ca, "--priority", &only(version)])
-            .args(["--logfile", log.to_str().unwrap()])
-    }
-
-    /// Where its clients of `to` say what becomes of them: their standard output is the stream's alone.
-    pub(crate) fn log(pki: &Pki, to: SocketAddr) -> PathBuf {
-        pki.folder.path().join(format!("gnutls-{}.log", to.port()))
+            .args(["--verify-hostname", name])
     }
 
     /// `gnutls-serv` that sends back what comes, and where it listens.
     #[track_caller]
     pub(crate) fn echo(pki: &Pki, version: &str) -> (Running, SocketAddr) {
-        let mut process = Command::new("gnutls-serv")
+        Self::listen(Self::server(version, &pki.localhost))
+    }
+
+    /// The same with the identity in the file `own`, for [`listen`](Self::listen).
+    pub(crate) fn server(version: &str, own: &str) -> Command {
+        Command::new("gnutls-serv")
             .args(["--echo", "--quiet", "--port", "0", "--priority", &only(version)])
-            .args(["--x509certfile", &pki.localhost, "--x509keyfile", &pki.localhost])
-            .start();
+            .args(["--x509certfile", own, "--x509keyfile", own])
+    }
+
+    #[track_caller]
+    pub(crate) fn listen(server: Command) -> (Running, SocketAddr) {
+        let mut process = server.start();
         // It says the port that it asked for, not the one that it got.
         loop {
             let line = process.stderr.line().expect("it says that it listens");
@@ -59,22 +61,4 @@ impl Gnutls {
 
 fn only(version: &str) -> String {
     format!("NORMAL:-VERS-ALL:+{version}")
-}
-
-/// The port that a process listens at on IPv4, as the system tells it: proc_net_tcp(5).
-fn listening_port(process: u32) -> Option<u16> {
-    const LISTENING: &str = "0A";
-    let held: Vec<String> = std::fs::read_dir(format!("/proc/{process}/fd"))
-        .unwrap()
-        .filter_map(|file| std::fs::read_link(file.unwrap().path()).ok())
-        .filter_map(|link| Some(link.to_str()?.strip_prefix("socket:[")?.replace(']', "")))
-        .collect();
-    let table = std::fs::read_to_string(format!("/proc/{process}/net/tcp")).unwrap();
-    table.lines().skip(1).find_map(|line| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let (local, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
-        let (_, port) = local.split_once(':')?;
-        let ours = *state == LISTENING && held.iter().any(|held| held == inode);
-        u16::from_str_radix(port, 16).ok().filter(|_| ours)
-    })
 }

@@ -3,17 +3,22 @@
 //! Nothing here sleeps: whoever waits, waits for an event, and gives up after [`PATIENCE`].
 
 mod command;
+mod foreign;
 mod gnutls;
+pub(crate) mod library;
+mod memory;
 mod nginx;
 mod openssl;
 mod pki;
 mod plain;
 mod pool;
 mod serve;
-mod signed;
+mod tinyproxy;
 mod upgrader;
+mod websocket;
 mod wire;
 
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -21,15 +26,19 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 pub(crate) use command::{Command, Finished, Running, connect, levada};
+pub(crate) use foreign::{Caller, Foreign, Host, Visitor};
 pub(crate) use gnutls::Gnutls;
+pub(crate) use library::Library;
+pub(crate) use memory::Memory;
 pub(crate) use nginx::Nginx;
 pub(crate) use openssl::{Client, Server, VERSIONS};
 pub(crate) use pki::Pki;
 pub(crate) use plain::{Backend, reset};
 pub(crate) use pool::{Pool, Speaker, compile_client};
 pub(crate) use serve::{Record, Serve};
-pub(crate) use signed::Signed;
+pub(crate) use tinyproxy::Tinyproxy;
 pub(crate) use upgrader::{Served, Upgrader};
+pub(crate) use websocket::{BINARY, PING, PONG, TEXT, WebSocket, request};
 pub(crate) use wire::Wire;
 
 /// How long anything may take before its test has failed.
@@ -71,6 +80,11 @@ pub(crate) fn status(process: u32, name: &str) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("it is told");
     line.split_whitespace().next().and_then(|word| word.parse().ok()).expect("it is a number")
+}
+
+/// An address that was free a moment ago, for routes that have to say the same one.
+pub(crate) fn free() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
 /// Lets this process, which holds the other ends, open as many files as it may; how many these are.

@@ -1,4 +1,5 @@
-//! nginx, with a configuration of its own: what is uploaded to it, it keeps and hands out again.
+//! nginx, with a configuration of its own: what is uploaded to it, it keeps and hands out again, or it
+//! hands requests on.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
@@ -18,8 +19,31 @@ pub(crate) struct Nginx {
 }
 
 impl Nginx {
-    /// One that speaks HTTP, under TLS if it has an identity.
+    /// One that keeps what is uploaded, under TLS if it has an identity.
     pub(crate) fn start(identity: Option<&Pki>) -> Self {
+        // A client who goes first gets no close_notify from nginx, which is no clean end: nginx itself
+        // goes first where it keeps no connection alive.
+        Self::that(identity, "client_max_body_size 0; dav_methods PUT; keepalive_timeout 0;")
+    }
+
+    /// One that hands WebSockets on to this server.
+    pub(crate) fn before(upstream: SocketAddr, identity: Option<&Pki>) -> Self {
+        let fields = "proxy_set_header Upgrade $http_upgrade;
+                      proxy_set_header Connection \"upgrade\";
+                      proxy_set_header Host $host;";
+        Self::handing_on(upstream, identity, fields)
+    }
+
+    /// One that hands requests on to this server, with these fields.
+    pub(crate) fn handing_on(upstream: SocketAddr, identity: Option<&Pki>, fields: &str) -> Self {
+        let location = format!(
+            "location / {{ proxy_pass http://{upstream}; proxy_http_version 1.1; {fields} }}"
+        );
+        Self::that(identity, &location)
+    }
+
+    /// One that does this.
+    fn that(identity: Option<&Pki>, what: &str) -> Self {
         let folder = Folder::new();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
@@ -31,8 +55,6 @@ impl Nginx {
         let scratch: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|user| format!("{user}_temp_path {at}/{user};"))
             .concat();
-        // A client who goes first gets no close_notify from nginx, which is no clean end: nginx itself
-        // goes first where it keeps no connection alive.
         let configuration = format!(
             "daemon off; worker_processes 1; user root;
              pid {at}/pid; error_log stderr;
@@ -41,8 +63,7 @@ impl Nginx {
                  access_log off; {scratch}
                  server {{
                      listen {address}{ssl}; {tls}
-                     root {at}; client_max_body_size 0; dav_methods PUT;
-                     keepalive_timeout 0;
+                     root {at}; {what}
                  }}
              }}\n"
         );

@@ -25,12 +25,17 @@ impl Pki {
     pub(crate) const CLIENT: u64 = 17;
 
     pub(crate) fn new() -> Self {
+        Self::of("the authority")
+    }
+
+    /// That of an authority by this name.
+    pub(crate) fn of(name: &str) -> Self {
         let folder = Folder::new();
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         // By the same name as the identities, they would count as their own issuers.
-        params.distinguished_name.push(DnType::OrganizationName, "the authority");
+        params.distinguished_name.push(DnType::OrganizationName, name);
         let certificate = params.self_signed(&key).unwrap();
         let ca = folder.write("ca.pem", &certificate.pem());
         let issuer = Issuer::new(params, key);
@@ -61,8 +66,26 @@ impl Pki {
         self.folder.write(file, &format!("{}{}", certificate.pem(), key.serialize_pem()))
     }
 
+    /// A file with a certificate for the private key in this PEM text.
+    pub(crate) fn certify(&self, file: &str, names: &[&str], key: &str) -> String {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let key = KeyPair::from_pem(key).unwrap();
+        let params = CertificateParams::new(names).unwrap();
+        self.folder.write(file, &params.signed_by(&key, &self.issuer).unwrap().pem())
+    }
+
     /// A file with a revocation list of these serial numbers.
     pub(crate) fn crl(&self, file: &str, revoked: &[u64]) -> String {
+        self.crl_until(file, revoked, date_time_ymd(2100, 1, 1))
+    }
+
+    /// The same, good until then.
+    pub(crate) fn crl_until(
+        &self,
+        file: &str,
+        revoked: &[u64],
+        until: time::OffsetDateTime,
+    ) -> String {
         let entry = |serial: &u64| RevokedCertParams {
             serial_number: (*serial).into(),
             revocation_time: date_time_ymd(2020, 1, 1),
@@ -71,7 +94,7 @@ impl Pki {
         };
         let params = CertificateRevocationListParams {
             this_update: date_time_ymd(2020, 1, 1),
-            next_update: date_time_ymd(2100, 1, 1),
+            next_update: until,
             crl_number: 1_u64.into(),
             issuing_distribution_point: None,
             revoked_certs: revoked.iter().map(entry).collect(),

@@ -43,13 +43,19 @@ impl Pool {
         Self::listening(Self::command(pki, &socket).args(words), socket)
     }
 
-    /// The same, with so many descriptors to spend.
+    /// The same, within this limit, as ulimit of a shell takes it, which nobody may raise.
     #[track_caller]
-    pub(crate) fn start_with_open_files(pki: &Pki, count: u32) -> Self {
+    pub(crate) fn start_within(pki: &Pki, limit: &str) -> Self {
         let socket = pki.folder.path().join("pool.sock").to_str().unwrap().to_owned();
         let words = Self::command(pki, &socket).words();
-        let limited = format!("ulimit -n {count}; exec \"$0\" \"$@\"");
-        Self::listening(Command::new("sh").args(["-c", &limited]).args(words), socket)
+        let limited = format!("ulimit {limit} && exec \"$0\" \"$@\"");
+        // Root has rights that go beyond limits.
+        let shell = if rustix::process::geteuid().is_root() {
+            Command::new("setpriv").args(["--bounding-set=-ipc_lock,-sys_resource", "sh"])
+        } else {
+            Command::new("sh")
+        };
+        Self::listening(shell.args(["-c", &limited]).args(words), socket)
     }
 
     fn command(pki: &Pki, socket: &str) -> Command {

@@ -11,23 +11,40 @@ use super::PATIENCE;
 pub(crate) struct Wire {
     pub(crate) address: SocketAddr,
     cables: mpsc::Receiver<[TcpStream; 2]>,
-    seen: Arc<Mutex<Vec<u8>>>,
+    /// What those who connected have said, and what they were answered.
+    seen: [Seen; 2],
 }
+
+type Seen = Arc<Mutex<Vec<u8>>>;
 
 impl Wire {
     pub(crate) fn to(far: SocketAddr) -> Self {
+        Self::start(far, || true)
+    }
+
+    /// One on which each connection waits for a message before it goes on.
+    pub(crate) fn gated(far: SocketAddr) -> (Self, mpsc::Sender<()>) {
+        let (gate, opened) = mpsc::channel();
+        (Self::start(far, move || opened.recv().is_ok()), gate)
+    }
+
+    fn start(far: SocketAddr, is_open: impl Fn() -> bool + Send + 'static) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, cables) = mpsc::channel();
-        let seen = Arc::<Mutex<Vec<u8>>>::default();
-        let all = Arc::clone(&seen);
+        let seen = <[Seen; 2]>::default();
+        let both = seen.clone();
         std::thread::spawn(move || {
             for near in listener.incoming() {
-                let (near, far) = (near.unwrap(), TcpStream::connect(far).unwrap());
-                for (from, to) in [(&near, &far), (&far, &near)] {
+                let near = near.unwrap();
+                if !is_open() {
+                    break;
+                }
+                let far = TcpStream::connect(far).unwrap();
+                for ((from, to), seen) in [(&near, &far), (&far, &near)].into_iter().zip(&both) {
                     let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-                    let all = Arc::clone(&all);
-                    std::thread::spawn(move || pump(from, to, &all));
+                    let seen = Arc::clone(seen);
+                    std::thread::spawn(move || pump(from, to, &seen));
                 }
                 if sender.send([near, far]).is_err() {
                     break;
@@ -61,7 +78,12 @@ impl Wire {
 
     /// All bytes that went over it so far, both ways.
     pub(crate) fn seen(&self) -> Vec<u8> {
-        self.seen.lock().unwrap().clone()
+        self.said_by_each().concat()
+    }
+
+    /// What those who connected have said so far, and what they were answered.
+    pub(crate) fn said_by_each(&self) -> [Vec<u8>; 2] {
+        self.seen.each_ref().map(|seen| seen.lock().unwrap().clone())
     }
 }
 

@@ -56,6 +56,15 @@ fn every_row_of_the_websocket_contract_has_a_test() {
     });
 }
 
+#[test]
+fn every_row_of_the_lua_profile_has_a_test() {
+    hold(&Tree::read(), |tree| {
+        let is_test = |file: &&String| file.starts_with("bindings/lua/tests/");
+        let files = tree.files().iter().filter(is_test);
+        rules::rows_of_lua(&files.map(|file| tree.text(file)).collect::<String>())
+    });
+}
+
 fn each_source(tree: &Tree, rule: fn(&str, &str) -> Vec<Finding>) -> Vec<Finding> {
     let is_rust = |file: &&String| Path::new(file).extension() == Some(OsStr::new("rs"));
     let sources = tree.files().iter().filter(is_rust);

@@ -1,10 +1,12 @@
 //! `levada inspect`: all that can be learnt about a server without being anybody to it.
 //!
 //! [`target`] says what is looked at, [`visit`] connects to each of its addresses as any client would,
-//! and [`survey`] asks one of them what else it accepts. [`report`] holds what was found, [`verdict`]
+//! through the [`opening`] of a WebSocket where one is asked for, and [`survey`] asks one of them what
+//! else it accepts. [`report`] holds what was found, [`verdict`]
 //! judges it, and [`page`] shows it.
 
 mod layout;
+mod opening;
 mod page;
 mod report;
 mod survey;
@@ -31,12 +33,13 @@ pub(crate) async fn run(plan: InspectPlan) -> Result<Exit, Stop> {
     let target = Target::of(&plan.address)?;
     let found = target.find().await;
     let visits = visit::each(&target, &found).await;
-    let accepts = match visits.iter().find(|visit| visit.speaks_tls()) {
-        Some(visit) if !plan.brief => Some(survey::of(&target, visit).await),
-        _ => None,
-    };
+    let speaks_tls = visits.iter().find(|visit| !plan.brief && visit.speaks_tls());
+    let is_open = visits.iter().find(|visit| !plan.brief && visit.is_open());
+    let accepts = async { Some(survey::of(&target, speaks_tls?).await) };
+    let strangers = async { opening::lets_strangers_in(&target, is_open?.ip).await };
+    let (accepts, strangers) = tokio::join!(accepts, strangers);
     let now = OffsetDateTime::now_utc();
-    let report = Report::new(&target, &found, &visits, accepts, plan.warn_days, now);
+    let report = Report::new(&target, &found, &visits, accepts, strangers, plan.warn_days, now);
     let text = if plan.json {
         // Every part is a struct, a list, a string or a number.
         let text = serde_json::to_string_pretty(&report).unwrap_or_default();

@@ -6,7 +6,9 @@ use levada::{Staple, StapleStatus, Verification};
 use time::OffsetDateTime;
 
 use super::layout::{Ink, Paper, Row};
-use super::report::{Accepted, Certificate, GroupAccepted, Place, Report, SuiteAccepted, Tls};
+use super::report::{
+    Accepted, Certificate, GroupAccepted, Place, Report, SuiteAccepted, Tls, WebSocket,
+};
 use super::verdict::{Finding, Severity, Verdict};
 use super::visit::Outcome;
 use crate::validity;
@@ -30,6 +32,7 @@ pub(crate) fn of(report: &Report, paper: &Paper) -> String {
     if let Some(accepts) = &report.accepts {
         rows.extend(accepted(accepts));
     }
+    rows.extend(report.websocket.as_ref().map(websocket));
     rows.extend(report.findings.iter().map(finding));
     rows.retain(|row| !row.lines.is_empty());
     paper.print(&rows)
@@ -70,18 +73,24 @@ fn addresses(report: &Report) -> Vec<Row> {
 }
 
 fn visited(place: &Place) -> (Ink, String) {
-    let steps = match (place.connect_ms, place.handshake_ms) {
-        (None, _) => "not connected".to_owned(),
-        (Some(connect), None) => format!("connected in {}", millis(connect)),
-        (Some(connect), Some(handshake)) => {
-            format!("connected in {}, TLS in {}", millis(connect), millis(handshake))
-        }
-    };
+    let steps = [
+        ("connected", place.connect_ms),
+        ("TLS", place.handshake_ms),
+        ("WebSocket", place.websocket_ms),
+    ];
+    let steps = steps.into_iter().filter_map(|(step, time)| Some((step, time?)));
+    let mut steps: Vec<_> =
+        steps.map(|(step, time)| format!("{step} in {}", millis(time))).collect();
+    if place.connect_ms.is_none() {
+        steps = vec!["not connected".to_owned()];
+    }
+    let steps = steps.join(", ");
     let (ink, outcome) = match place.outcome {
         Outcome::Good => (Ink::Plain, ""),
         Outcome::Unreachable => (Ink::Warning, ": unreachable"),
         Outcome::NotVerified => (Ink::Bad, ": not trusted"),
         Outcome::TlsFailed => (Ink::Bad, ": TLS failed"),
+        Outcome::WsFailed => (Ink::Bad, ": no WebSocket"),
     };
     (ink, format!("{}  {steps}{outcome}", place.address))
 }
@@ -216,6 +225,39 @@ fn suites(all: &[SuiteAccepted]) -> Vec<(Ink, String)> {
             (if weakness.is_some() { Ink::Warning } else { Ink::Plain }, line)
         })
         .collect()
+}
+
+fn websocket(websocket: &WebSocket) -> Row {
+    let WebSocket { path, origin, offered, status, subprotocol, extension, any_origin, .. } =
+        websocket;
+    let answer = match status {
+        Some(101) => format!("101 at {path}: Switching Protocols"),
+        Some(status) => format!("{status} at {path}"),
+        None => format!("no answer at {path}"),
+    };
+    let mut lines = vec![(if websocket.opened { Ink::Good } else { Ink::Bad }, answer)];
+    lines.push(plain(match origin {
+        Some(origin) => format!("as a web page of {origin}"),
+        None => "no Origin named: as a program that is no browser".to_owned(),
+    }));
+    let offered =
+        if offered.is_empty() { String::new() } else { format!(" of {}", offered.join(", ")) };
+    lines.push(plain(match subprotocol {
+        Some(subprotocol) => format!("subprotocol {subprotocol}{offered}"),
+        None => format!("no subprotocol{offered}"),
+    }));
+    lines.push(match extension {
+        Some(extension) => (Ink::Bad, format!("extension {extension}, which was not offered")),
+        None => plain("no extension, none was offered"),
+    });
+    lines.extend(any_origin.map(|any| {
+        plain(if any {
+            "lets web pages of every site in"
+        } else {
+            "does not let web pages of a strange site in"
+        })
+    }));
+    Row { label: "WebSocket", lines }
 }
 
 fn finding(finding: &Finding) -> Row {

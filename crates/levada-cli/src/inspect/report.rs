@@ -25,6 +25,7 @@ pub(crate) struct Report {
     pub(crate) addresses: Vec<Place>,
     pub(crate) tls: Option<Tls>,
     pub(crate) accepts: Option<Accepted>,
+    pub(crate) websocket: Option<WebSocket>,
 }
 
 /// The lookup of the name.
@@ -44,6 +45,7 @@ pub(crate) struct Place {
     pub(crate) why: Option<String>,
     pub(crate) connect_ms: Option<f64>,
     pub(crate) handshake_ms: Option<f64>,
+    pub(crate) websocket_ms: Option<f64>,
 }
 
 /// What a client and the server agree on, from the first address that got so far.
@@ -107,18 +109,34 @@ pub(crate) struct GroupAccepted {
     pub(crate) post_quantum: bool,
 }
 
+/// The opening of a WebSocket, at the first address that was asked for one.
+#[derive(Debug, Serialize)]
+pub(crate) struct WebSocket {
+    pub(crate) address: String,
+    pub(crate) opened: bool,
+    pub(crate) path: String,
+    pub(crate) origin: Option<String>,
+    pub(crate) offered: Vec<String>,
+    pub(crate) status: Option<u16>,
+    pub(crate) subprotocol: Option<String>,
+    pub(crate) extension: Option<String>,
+    /// `None` where it is not known.
+    pub(crate) any_origin: Option<bool>,
+}
+
 impl Report {
     pub(crate) fn new(
         target: &Target,
         found: &Found,
         visits: &[Visit],
         survey: Option<Survey>,
+        strangers: Option<bool>,
         warn_days: u16,
         now: OffsetDateTime,
     ) -> Self {
         let tls = visits.iter().find_map(|visit| Tls::of(visit, now));
         let (verdict, findings) =
-            verdict::judge(found, visits, tls.as_ref(), survey.as_ref(), warn_days, now);
+            verdict::judge(found, visits, tls.as_ref(), survey.as_ref(), strangers, warn_days, now);
         Self {
             address: target.address.clone(),
             verdict,
@@ -130,6 +148,7 @@ impl Report {
             addresses: visits.iter().map(Place::of).collect(),
             tls,
             accepts: survey.map(|survey| Accepted::of(&survey)),
+            websocket: visits.iter().find_map(|visit| WebSocket::of(target, visit, strangers)),
         }
     }
 }
@@ -142,7 +161,25 @@ impl Place {
             why: visit.ended.as_ref().map(|ended| ended.ending.to_string()),
             connect_ms: visit.facts.times.connect.map(millis),
             handshake_ms: visit.facts.times.handshake.map(millis),
+            websocket_ms: visit.opening.as_ref().map(|opening| millis(opening.time)),
         }
+    }
+}
+
+impl WebSocket {
+    fn of(target: &Target, visit: &Visit, any_origin: Option<bool>) -> Option<Self> {
+        let (asked, opening) = (target.web_socket.as_ref()?, visit.opening.as_ref()?);
+        Some(Self {
+            address: visit.at.clone(),
+            opened: opening.is_open(),
+            path: asked.path.clone(),
+            origin: asked.origin.clone(),
+            offered: asked.subprotocols.clone(),
+            status: opening.status,
+            subprotocol: opening.subprotocol.clone(),
+            extension: opening.extension.clone(),
+            any_origin,
+        })
     }
 }
 
@@ -242,7 +279,7 @@ fn date<S: serde::Serializer>(time: &Option<OffsetDateTime>, to: S) -> Result<S:
 #[cfg(test)]
 const KEYS: &[(&str, &str)] = &[
     ("address", "what was inspected, without its options"),
-    ("verdict", "`good`, `warnings`, `not_verified`, `tls_failed` or `unreachable`"),
+    ("verdict", "`good`, `warnings`, `ws_failed`, `not_verified`, `tls_failed` or `unreachable`"),
     ("exit_code", "the exit code for it"),
     ("findings", "what is wrong, or worth to know, the gravest first"),
     (
@@ -261,10 +298,11 @@ const KEYS: &[(&str, &str)] = &[
     ("lookup.more_addresses", "addresses that were not visited, beside the first 16"),
     ("addresses", "each address that was visited"),
     ("addresses[].address", "IP address and port, or the path"),
-    ("addresses[].outcome", "`good`, `unreachable`, `tls_failed` or `not_verified`"),
+    ("addresses[].outcome", "`good`, `unreachable`, `tls_failed`, `not_verified` or `ws_failed`"),
     ("addresses[].why", "in words, where it is not good"),
     ("addresses[].connect_ms", "how long the transport took to connect"),
     ("addresses[].handshake_ms", "how long the TLS handshake took"),
+    ("addresses[].websocket_ms", "how long the opening handshake of the WebSocket took"),
     ("tls", "what a client agrees on with the first address that got so far; or null"),
     ("tls.address", "that address"),
     ("tls.version", "`1.2` or `1.3`"),
@@ -313,6 +351,25 @@ const KEYS: &[(&str, &str)] = &[
     ("accepts.groups[].post_quantum", "whether it withstands quantum computers"),
     ("accepts.alpn", "application protocols, of those that were asked for"),
     ("accepts.complete", "whether every question was answered"),
+    (
+        "websocket",
+        "the opening of a WebSocket at the first address that was asked for one; null where none was",
+    ),
+    ("websocket.address", "that address"),
+    ("websocket.opened", "whether a WebSocket was opened"),
+    ("websocket.path", "the path of the request, with its query"),
+    ("websocket.origin", "the Origin that was named, or null"),
+    ("websocket.offered", "the subprotocols that were offered"),
+    ("websocket.status", "the HTTP status of the answer; null where none came"),
+    ("websocket.subprotocol", "the subprotocol that the server chose, or null"),
+    (
+        "websocket.extension",
+        "the extension that it chose, though none was offered, which opens nothing; or null",
+    ),
+    (
+        "websocket.any_origin",
+        "whether web pages of every site may connect; null with `--brief`, and where it is not known",
+    ),
 ];
 
 #[cfg(test)]
@@ -357,6 +414,7 @@ mod tests {
                 why: None,
                 connect_ms: None,
                 handshake_ms: None,
+                websocket_ms: None,
             }],
             tls: Some(Tls {
                 address: String::new(),
@@ -385,6 +443,17 @@ mod tests {
                 groups: vec![GroupAccepted { group: String::new(), post_quantum: false }],
                 alpn: vec![String::new()],
                 complete: true,
+            }),
+            websocket: Some(WebSocket {
+                address: String::new(),
+                opened: true,
+                path: String::new(),
+                origin: None,
+                offered: Vec::new(),
+                status: None,
+                subprotocol: None,
+                extension: None,
+                any_origin: None,
             }),
         }
     }

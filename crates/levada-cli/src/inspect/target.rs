@@ -8,7 +8,7 @@ use levada::{
     IpVersion, Resolve as _, State, SystemResolver,
 };
 use levada::{Deadlines, Dialer};
-use levada_address::{ConnectTls, Scheme};
+use levada_address::{ConnectTls, ConnectWebSocket, Scheme};
 use tokio::time::{Instant, timeout};
 
 use crate::door::shown;
@@ -23,8 +23,12 @@ pub(crate) struct Target {
     /// As the user wrote it, without its options.
     pub(crate) address: String,
     pub(crate) endpoint: ConnectEndpoint,
+    /// All of the address.
+    pub(crate) whole: Address,
     /// How TLS is spoken; `None` where the address asks for none.
     pub(crate) tls: Option<ConnectTls>,
+    /// How a WebSocket is asked for; `None` where none is.
+    pub(crate) web_socket: Option<ConnectWebSocket>,
     pub(crate) deadlines: Deadlines,
     pub(crate) dialer: Dialer,
 }
@@ -49,29 +53,34 @@ impl Target {
     ///
     /// When it leads nowhere that can be inspected, or a file cannot be read.
     pub(crate) fn of(address: &Address) -> Result<Self, Stop> {
-        // A scheme that speaks TLS over a transport of its own has its branch here.
         match address.scheme() {
-            Scheme::Tls | Scheme::Tcp | Scheme::Unix => {}
-            Scheme::PoolTls | Scheme::Wss | Scheme::Ws => {
-                let below = if address.scheme() == Scheme::Ws { "tcp" } else { "tls" };
+            Scheme::PoolTls => {
+                return Err(fail(
+                    "a pool tells little of its peers: inspect the server itself, tls://HOST:PORT",
+                ));
+            }
+            scheme @ (Scheme::Stdio | Scheme::Echo) => {
                 return Err(fail(format!(
-                    "`{}:` is not inspected as such: inspect the server itself, {below}://HOST:PORT",
-                    address.scheme()
+                    "`{scheme}:` leads to no server that could be inspected: give a `tls:`, `tcp:`, \
+                     `wss:`, `ws:`, `unix:` or `ws+unix:` address"
                 )));
             }
-            other => {
-                return Err(fail(format!(
-                    "`{other}:` leads to no server that could be inspected: give a `tls:`, `tcp:` \
-                     or `unix:` address"
-                )));
-            }
+            _ => {}
+        }
+        if address.options().get("proxy").is_some() {
+            return Err(fail(
+                "`proxy` means nothing to `inspect`, which visits each address of a server by itself: \
+                 leave it away",
+            ));
         }
         let connect = address.for_connecting().map_err(|error| fail(error.to_string()))?;
         let dialer = Dialer::new(address).map_err(|error| fail(error.to_string()))?;
         Ok(Self {
             address: shown(address, None),
+            whole: address.clone(),
             endpoint: connect.endpoint,
             tls: connect.tls,
+            web_socket: connect.web_socket,
             deadlines: connect.deadlines,
             dialer,
         })

@@ -5,6 +5,7 @@ use levada_probe::{Strength, Suite};
 use serde::Serialize;
 use time::OffsetDateTime;
 
+use super::opening::Refusal;
 use super::survey::Accepts;
 use super::visit::{Outcome, Visit};
 use super::{
@@ -23,6 +24,8 @@ pub(crate) enum Verdict {
     Good,
     /// A client gets through, and something needs to be mended.
     Warnings,
+    /// The server has opened no WebSocket, though all below it is up.
+    WsFailed,
     /// We do not trust the server's certificate.
     NotVerified,
     /// TLS failed for another reason.
@@ -37,6 +40,7 @@ impl Verdict {
         match self {
             Self::Good => Exit::Clean,
             Self::Warnings => Exit::Warnings,
+            Self::WsFailed => Exit::WsFailed,
             Self::NotVerified => Exit::NotVerified,
             Self::TlsFailed => Exit::TlsFailed,
             Self::Unreachable => Exit::NeverEstablished,
@@ -48,6 +52,7 @@ impl Verdict {
         match self {
             Self::Good => "good",
             Self::Warnings => "works, with warnings",
+            Self::WsFailed => "no WebSocket is opened",
             Self::NotVerified => "not to be trusted",
             Self::TlsFailed => "TLS fails",
             Self::Unreachable => "unreachable",
@@ -86,6 +91,7 @@ pub(crate) fn judge(
     visits: &[Visit],
     tls: Option<&Tls>,
     survey: Option<&Survey>,
+    strangers: Option<bool>,
     warn_days: u16,
     now: OffsetDateTime,
 ) -> (Verdict, Vec<Finding>) {
@@ -93,6 +99,7 @@ pub(crate) fn judge(
     let mut verdict = match visits.iter().map(Visit::outcome).max_by_key(|outcome| worst(*outcome))
     {
         Some(Outcome::Good) => Verdict::Good,
+        Some(Outcome::WsFailed) => Verdict::WsFailed,
         Some(Outcome::NotVerified) => Verdict::NotVerified,
         Some(Outcome::TlsFailed) => Verdict::TlsFailed,
         Some(Outcome::Unreachable) | None => Verdict::Unreachable,
@@ -105,7 +112,17 @@ pub(crate) fn judge(
         // One address that is dead is a defect that clients pay for with waiting, but they get through.
         let dead = visit.outcome() == Outcome::Unreachable && verdict != Verdict::Unreachable;
         let severity = if dead { Severity::Warning } else { Severity::Error };
-        findings.push(failure(ended, Some(visit.at.clone()), severity));
+        let refusal = visit.opening.as_ref().and_then(|opening| opening.refusal.as_ref());
+        findings.push(match refusal {
+            Some(Refusal { message, hint }) => Finding {
+                severity,
+                code: "ws_refused",
+                address: Some(visit.at.clone()),
+                message: message.clone(),
+                hint: hint.clone(),
+            },
+            None => failure(ended, Some(visit.at.clone()), severity),
+        });
         findings.extend(ended.other_faults().map(|fault| {
             let cause = Fault::Certificate(fault.clone());
             let ending = Ending::FatalError { alert: None, cause };
@@ -123,6 +140,17 @@ pub(crate) fn judge(
         findings.extend(tls.staple.as_ref().and_then(|staple| stapled(staple, now)));
     }
     findings.extend(differing(visits));
+    if strangers == Some(true) {
+        findings.push(Finding {
+            severity: Severity::Note,
+            code: "any_origin",
+            address: None,
+            message: "web pages of every site may connect, on behalf of whoever looks at them".to_owned(),
+            hint: "let the server check the Origin, unless nothing that a browser has opens doors there: \
+                   cookies, its place in the network"
+                .to_owned(),
+        });
+    }
     if let Some(survey) = survey {
         findings.extend(accepted(survey));
     }
@@ -139,8 +167,9 @@ const fn worst(outcome: Outcome) -> u8 {
     match outcome {
         Outcome::Unreachable => 0,
         Outcome::Good => 1,
-        Outcome::NotVerified => 2,
-        Outcome::TlsFailed => 3,
+        Outcome::WsFailed => 2,
+        Outcome::NotVerified => 3,
+        Outcome::TlsFailed => 4,
     }
 }
 
@@ -312,7 +341,7 @@ mod tests {
         let found = Found { places: HERE.map(Some).to_vec(), ..Found::default() };
         let visits = visit::each(&target, &found).await;
         let now = OffsetDateTime::UNIX_EPOCH;
-        let (verdict, findings) = judge(&found, &visits, None, None, 14, now);
+        let (verdict, findings) = judge(&found, &visits, None, None, None, 14, now);
         (visits, verdict, findings)
     }
 

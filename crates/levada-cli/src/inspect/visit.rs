@@ -6,11 +6,13 @@ use std::task::Poll;
 use std::time::Duration;
 
 use levada::{
-    ConnectEndpoint, ConnectFailure, Ended, Ending, Facts, Fault, Rule, State, Stream, Verification,
+    ConnectEndpoint, ConnectFailure, Dialer, Ended, Ending, Facts, Fault, Rule, SetupError, State,
+    Stream, Verification,
 };
 use serde::Serialize;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
+use super::opening::Opening;
 use super::target::{Found, Target};
 
 /// How long a server that has asked for a certificate may think about what it got: in TLS 1.3 it tells
@@ -28,6 +30,8 @@ pub(crate) struct Visit {
     /// The address with its port, or the path.
     pub(crate) at: String,
     pub(crate) facts: Facts,
+    /// What became of the opening handshake, where a WebSocket was asked for.
+    pub(crate) opening: Option<Opening>,
     /// What went wrong; `None` where all went well.
     pub(crate) ended: Option<Ended>,
 }
@@ -44,6 +48,8 @@ pub(crate) enum Outcome {
     TlsFailed,
     /// We do not trust the server's certificate.
     NotVerified,
+    /// The server has opened no WebSocket, though all below it is up.
+    WsFailed,
 }
 
 /// Visits all places at once.
@@ -67,47 +73,65 @@ pub(crate) async fn each(target: &Target, found: &Found) -> Vec<Visit> {
     visits
 }
 
+/// Begins a stream to one of the places of a target.
+pub(crate) fn dial(dialer: &Dialer, place: Option<IpAddr>) -> Result<Stream, SetupError> {
+    match place {
+        Some(ip) => dialer.dial_at(ip),
+        None => dialer.dial(),
+    }
+}
+
 async fn visit(target: &Target, ip: Option<IpAddr>) -> Visit {
-    let dialled = match ip {
-        Some(ip) => target.dialer.dial_at(ip),
-        None => target.dialer.dial(),
-    };
     let at = match (&target.endpoint, ip) {
         (ConnectEndpoint::Tcp { port, .. }, Some(ip)) => {
             SocketAddr::new(ip, port.get()).to_string()
         }
         _ => target.address.clone(),
     };
-    let mut socket = match dialled {
-        Ok(socket) => socket,
+    let mut stream = match dial(&target.dialer, ip) {
+        Ok(stream) => stream,
         Err(error) => {
             let cause = Fault::Internal(error.to_string());
             let ending = Ending::FatalError { alert: None, cause }.before_established();
             let facts = Facts::default();
             let ended = Ended { ending, phase: State::Unconnected, facts: facts.clone().into() };
-            return Visit { ip, at, facts, ended: Some(ended) };
+            return Visit { ip, at, facts, opening: None, ended: Some(ended) };
         }
     };
-    let ended = match socket.established().await {
-        Ok(()) => part(&mut socket).await,
+    let began = Instant::now();
+    let (established, opening) = match (&mut stream, &target.web_socket) {
+        (Stream::WebSocket(stream), Some(asked)) => {
+            let outcome = stream.established().await;
+            let outcome_of = outcome.as_ref().map(|&()| ());
+            let opening = Opening::of(stream, outcome_of, asked, began.elapsed());
+            (outcome.map_err(Into::into), opening)
+        }
+        (stream, _) => (stream.established().await, None),
+    };
+    let ended = match established {
+        Ok(()) => part(&mut stream).await,
         Err(error) => Ended::of(&error).cloned(),
     };
-    let facts = match &ended {
+    let mut facts = match &ended {
         Some(ended) => Facts::clone(&ended.facts),
-        None => socket.facts(),
+        None => stream.facts(),
     };
-    Visit { ip, at, facts, ended }
+    if let Stream::WebSocket(stream) = &stream {
+        // That of the TLS below: the opening has its own.
+        facts.times.handshake = stream.get_ref().facts().times.handshake;
+    }
+    Visit { ip, at, facts, opening, ended }
 }
 
 /// Says goodbye, and waits for what a server may still have against us.
-async fn part(socket: &mut Stream) -> Option<Ended> {
-    let asked = socket.facts().tls.is_some_and(|tls| tls.identity_asked);
+async fn part(stream: &mut Stream) -> Option<Ended> {
+    let asked = stream.facts().tls.is_some_and(|tls| tls.identity_asked);
     // The goodbye is a courtesy: whether it arrives is no finding.
-    let _ = timeout(GOODBYE, socket.shutdown()).await;
+    let _ = timeout(GOODBYE, stream.shutdown()).await;
     if !asked {
         return None;
     }
-    let ended = timeout(AFTERTHOUGHT, socket.closed()).await.ok()?;
+    let ended = timeout(AFTERTHOUGHT, stream.closed()).await.ok()?;
     let refused = matches!(ended.ending, Ending::FatalAlert(_) | Ending::FatalError { .. });
     refused.then_some(ended)
 }
@@ -122,6 +146,9 @@ impl Visit {
             _ if verification == Some(Verification::Refused) => Outcome::NotVerified,
             _ => match self.cause() {
                 Some(Ending::Refused(Rule::San | Rule::Pin)) => Outcome::NotVerified,
+                // A server may refuse our certificate when TLS is long up.
+                Some(Ending::FatalAlert(_)) => Outcome::TlsFailed,
+                _ if self.opening.is_some() => Outcome::WsFailed,
                 _ => Outcome::TlsFailed,
             },
         }
@@ -132,6 +159,11 @@ impl Visit {
         let is_plain =
             matches!(self.cause(), Some(Ending::FatalError { cause: Fault::NotTls { .. }, .. }));
         self.facts.tls.is_some() && self.outcome() != Outcome::Unreachable && !is_plain
+    }
+
+    /// Whether a WebSocket was opened.
+    pub(crate) fn is_open(&self) -> bool {
+        self.opening.as_ref().is_some_and(Opening::is_open)
     }
 
     /// What ended it, whether or not the stream was established by then.

@@ -16,7 +16,6 @@ use levada_sys::harden::hide_memory;
 use levada_sys::service::{Tidings, notify};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
-use tokio::time::{MissedTickBehavior, interval};
 
 use crate::dev_ca::Localhost;
 use crate::exit::{Exit, Stop, fail, say};
@@ -85,9 +84,7 @@ pub(crate) fn run(args: &PoolArgs, command: Option<Vec<OsString>>) -> Result<Exi
         }
         let mut status = None;
         let stop = async {
-            let mut looks = interval(LOOK);
-            looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            looks.tick().await;
+            let mut watched = std::pin::pin!(pool.watch(&source, LOOK));
             let mut end = std::pin::pin!(end);
             loop {
                 tokio::select! {
@@ -97,8 +94,9 @@ pub(crate) fn run(args: &PoolArgs, command: Option<Vec<OsString>>) -> Result<Exi
                         status = Some(ended);
                         break;
                     }
-                    _ = hangup.recv() => pool.reload_from(&source),
-                    _ = looks.tick() => pool.reload_from(&source),
+                    _ = hangup.recv() => pool.reload_from(&source).await,
+                    // It goes on for ever.
+                    () = &mut watched => {}
                 }
             }
             // Nobody to tell where there is none.

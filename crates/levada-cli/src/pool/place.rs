@@ -1,5 +1,6 @@
 //! Where a pool listens, and what it owns: what is opened before rights are given up.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -58,11 +59,8 @@ impl Place {
     }
 
     fn bind_somewhere() -> Result<Self, Stop> {
-        let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-        let runtime = runtime.filter(|path| path.is_absolute()).map(|path| path.join("levada"));
-        let state = state_dir::path(|name| std::env::var_os(name));
         let mut last = None;
-        for folder in runtime.into_iter().chain(["/run/levada".into(), state]) {
+        for folder in folders(|name| std::env::var_os(name)) {
             let path = folder.join("pool.sock");
             match Self::bind(&path) {
                 Ok(place) => return Ok(place),
@@ -89,6 +87,13 @@ impl Place {
         };
         Ok(Self { listener, path: path.to_path_buf(), ours: true })
     }
+}
+
+/// Where a pool listens if nobody says, the best first. `variable` reads the environment.
+fn folders(variable: impl Fn(&str) -> Option<OsString>) -> impl Iterator<Item = PathBuf> {
+    let runtime = variable("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let runtime = runtime.filter(|path| path.is_absolute()).map(|path| path.join("levada"));
+    runtime.into_iter().chain(["/run/levada".into(), state_dir::path(variable)])
 }
 
 /// Binds a socket that has mode 0600 from its first moment.
@@ -164,4 +169,42 @@ fn develop() -> Result<(PolicySource, Option<Localhost>), Stop> {
         ))
     })?;
     Ok((PolicySource::new(folder.join("pool.toml")), Some(files)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_runtime_folder_of_the_user_comes_first_and_the_state_last() {
+        let set = |runtime: Option<&'static str>| {
+            let value = move |name: &str| match name {
+                "XDG_RUNTIME_DIR" => runtime.map(OsString::from),
+                "HOME" => Some("/home/user".into()),
+                _ => None,
+            };
+            folders(value).map(|path| path.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let state = "/home/user/.local/state/levada";
+        assert_eq!(set(Some("/run/user/1")), ["/run/user/1/levada", "/run/levada", state]);
+        assert_eq!(set(Some("relative")), ["/run/levada", state]);
+        assert_eq!(set(None), ["/run/levada", state]);
+    }
+
+    #[test]
+    fn a_socket_that_was_left_behind_is_taken_and_one_in_use_is_not() {
+        let folder = std::env::temp_dir().join(format!("levada-place-{}", std::process::id()));
+        let path = folder.join("pool.sock");
+        drop(Place::bind(&path).unwrap());
+        assert!(path.exists(), "as after a kill");
+        let place = Place::bind(&path).unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!((mode & 0o777, place.ours), (0o600, true));
+        assert_eq!(Place::bind(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        fs::write(folder.join("file"), "text").unwrap();
+        let error = Place::bind(&folder.join("file")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "what is no socket stays");
+        drop(place);
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

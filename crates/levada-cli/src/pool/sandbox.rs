@@ -35,7 +35,7 @@ pub(crate) fn enter(
     user: Option<&str>,
 ) -> Result<Vec<(&'static str, String)>, Stop> {
     let cannot = |what: &str, error: &io::Error| fail(format!("cannot {what}: {error}"));
-    let mut got = vec![("memory locked", lock_memory().to_string())];
+    let mut got = vec![("memory locked", lock_memory(user.is_none()).to_string())];
     let root = rustix::process::geteuid().is_root();
     match user {
         Some(name) if root => {

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use levada_config::{Fault, Faults, suggest};
+use levada_tls::CrlScope;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -16,12 +17,17 @@ pub struct PolicyFile {
     pub(crate) anchors: Option<Placed<PathBuf>>,
     /// Which servers are revoked.
     pub(crate) crls: Vec<Placed<PathBuf>>,
+    /// Of whose revocation these lists have to tell.
+    pub(crate) crl_scope: CrlScope,
     /// Who vouches for clients.
     pub(crate) client_anchors: Option<Placed<PathBuf>>,
     /// Which clients are revoked.
     pub(crate) client_crls: Vec<Placed<PathBuf>>,
+    pub(crate) client_crl_scope: CrlScope,
     /// Whether connections are not protected at all.
     pub(crate) closed: bool,
+    pub(crate) clients_per_user: Option<usize>,
+    pub(crate) sessions_per_user: Option<usize>,
     pub(crate) identities: Vec<IdentityEntry>,
     /// For faults that are found when the files are opened.
     pub(crate) text: String,
@@ -96,9 +102,23 @@ pub const POLICY_KEYS: &[PolicyKey] = &[
         "none is asked for",
         "PEM or DER of the servers' revocation lists",
     ),
+    key(
+        "crl-check",
+        "\"chain\" or \"leaf\"",
+        "`\"chain\"`",
+        "of whom a list has to tell: of all below the anchor, or of the server alone",
+    ),
     key("client-anchors", "\"FILE\"", "nobody", "PEM of who vouches for clients"),
-    key("client-crl", "[\"FILE\", ...]", "none is asked for", "the same of the clients"),
+    key("client-crl", "[\"FILE\", ...]", "none is asked for", "as `crl`, of the clients"),
+    key(
+        "client-crl-check",
+        "\"chain\" or \"leaf\"",
+        "`\"chain\"`",
+        "as `crl-check`, of the clients",
+    ),
     key("starttls", "false", "`true`", "whether connections are protected; PING tells of it"),
+    key("clients-per-user", "NUMBER", "as many as there may be", "control connections of one user"),
+    key("sessions-per-user", "NUMBER", "as many as there may be", "sessions of one user"),
     key("identity", "[[identity]]", "none", "who we can be; repeatable"),
 ];
 
@@ -186,9 +206,13 @@ impl Reader<'_> {
         PolicyFile {
             anchors: self.path(table, "anchors"),
             crls: self.paths(table, "crl"),
+            crl_scope: self.scope(table, "crl-check", "crl"),
             client_anchors: self.path(table, "client-anchors"),
             client_crls: self.paths(table, "client-crl"),
+            client_crl_scope: self.scope(table, "client-crl-check", "client-crl"),
             closed: !self.switch(table.get("starttls"), true),
+            clients_per_user: self.count(table.get("clients-per-user")),
+            sessions_per_user: self.count(table.get("sessions-per-user")),
             identities,
             text: self.text.to_owned(),
         }
@@ -298,6 +322,24 @@ impl Reader<'_> {
         items.iter().filter_map(|item| self.file_at(item)).collect()
     }
 
+    /// Of whose revocation the lists have to tell that `lists` names.
+    fn scope(&mut self, table: &DeTable<'_>, word: &str, lists: &str) -> CrlScope {
+        let Some(value) = table.get(word) else { return CrlScope::default() };
+        if !table.contains_key(lists) {
+            let hint = format!("name the lists in `{lists}`, or take it away");
+            self.fault(value.span(), "there are no lists to check with", hint);
+        }
+        match self.string(value, "\"leaf\"").as_deref() {
+            Some("chain") | None => CrlScope::Chain,
+            Some("leaf") => CrlScope::Leaf,
+            Some(other) => {
+                let hint = suggest::key(other, ["chain", "leaf"].into_iter());
+                self.fault(value.span(), "neither the chain nor the leaf", hint);
+                CrlScope::Chain
+            }
+        }
+    }
+
     fn file_at(&mut self, value: &Value<'_>) -> Option<Placed<PathBuf>> {
         let text = self.string(value, "\"FILE\"")?;
         if text.is_empty() || text.contains('\0') {
@@ -392,6 +434,17 @@ impl Reader<'_> {
             "write `true` or `false`, without quotes",
         );
         absent
+    }
+
+    fn count(&mut self, value: Option<&Value<'_>>) -> Option<usize> {
+        let value = value?;
+        if let DeValue::Integer(number) = value.get_ref()
+            && let Ok(count @ 1..) = usize::from_str_radix(number.as_str(), number.radix())
+        {
+            return Some(count);
+        }
+        self.fault(value.span(), "no number of them", "write a number from 1 on, without quotes");
+        None
     }
 
     fn list<'v, 't>(&mut self, value: &'v Value<'t>, shape: &str) -> &'v [Value<'t>] {

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use levada_config::{Fault, Faults};
-use levada_tls::{Anchors, Crls, Identity, Passphrase, PeerRules};
+use levada_tls::{Anchors, CrlScope, Crls, Identity, Passphrase, PeerRules};
 
 use super::file::{Account, IdentityEntry, Placed, PolicyFile, Roles};
 use super::users::Accounts;
@@ -86,9 +86,9 @@ impl Files {
 fn open(file: &PolicyFile, files: &mut Files) -> Result<Policy, Faults> {
     let mut opener = Opener { files, accounts: None, faults: Vec::new() };
     let anchors = file.anchors.as_ref().and_then(|path| opener.anchors(path)).unwrap_or_default();
-    let servers = Trust { anchors, rules: opener.rules(&file.crls) };
+    let servers = Trust { anchors, rules: opener.rules(&file.crls, file.crl_scope) };
     let client_anchors = file.client_anchors.as_ref().and_then(|path| opener.anchors(path));
-    let client_rules = opener.rules(&file.client_crls);
+    let client_rules = opener.rules(&file.client_crls, file.client_crl_scope);
     if let (None, [list, ..]) = (&file.client_anchors, &*file.client_crls) {
         let hint = "name in `client-anchors` who vouches for the clients that it revokes";
         opener.fault(list, "a revocation list of clients that nobody trusts", Some(hint.into()));
@@ -102,6 +102,8 @@ fn open(file: &PolicyFile, files: &mut Files) -> Result<Policy, Faults> {
     let digest = opener.files.hasher.finish();
     let mut policy = Policy::new(servers, clients, locals, digest);
     policy.closed = file.closed;
+    policy.clients_per_user = file.clients_per_user;
+    policy.sessions_per_user = file.sessions_per_user;
     Ok(policy)
 }
 
@@ -198,8 +200,8 @@ impl Opener<'_> {
     }
 
     /// The rules that the lists of these files make.
-    fn rules(&mut self, paths: &[Placed<PathBuf>]) -> PeerRules {
-        let mut rules = PeerRules::new();
+    fn rules(&mut self, paths: &[Placed<PathBuf>], scope: CrlScope) -> PeerRules {
+        let mut rules = PeerRules::new().crl_scope(scope);
         for path in paths {
             let Some(bytes) = self.read(path) else { continue };
             match Crls::from_bytes(&bytes) {

@@ -39,6 +39,8 @@ pub struct Policy {
     anonymous: Kept<Wishes, TlsClient>,
     /// Whether connections are not protected at all.
     closed: bool,
+    clients_per_user: Option<usize>,
+    sessions_per_user: Option<usize>,
     digest: u64,
 }
 
@@ -126,6 +128,8 @@ impl Policy {
             trusted_clients,
             anonymous: Kept::default(),
             closed: false,
+            clients_per_user: None,
+            sessions_per_user: None,
             digest,
         };
         for (index, (entry, local)) in locals.into_iter().enumerate() {
@@ -149,6 +153,16 @@ impl Policy {
     /// What the pool offers.
     pub(crate) const fn facilities(&self) -> Facilities {
         if self.closed { Facilities::NONE } else { Facilities::STARTTLS }
+    }
+
+    /// How many control connections a user may have.
+    pub(crate) const fn clients_per_user(&self) -> Option<usize> {
+        self.clients_per_user
+    }
+
+    /// How many sessions a user may have, handshakes among them.
+    pub(crate) const fn sessions_per_user(&self) -> Option<usize> {
+        self.sessions_per_user
     }
 
     /// How many identities there are.

@@ -13,7 +13,7 @@ use levada_pool_wire::{
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::support::{Client, Daemon, Peer, Plain, as_client, code_of, tcp_pair, wait};
+use crate::support::{Client, Daemon, Peer, Plain, as_client, as_server, code_of, tcp_pair, wait};
 
 /// A session with an echo behind it, and what asked for it.
 fn session(daemon: &Daemon, client: &mut Client, flags: StartTlsFlags) -> (Plain, ControlKey) {
@@ -133,6 +133,36 @@ fn a9_a_handshake_goes_with_its_control_connection() {
     drop(client);
     ends(&silent);
     wait_until(|| daemon.pool.sessions() == 0);
+}
+
+#[test]
+fn a6_who_keeps_the_network_socket_keeps_no_peer_waiting() {
+    let daemon = Daemon::start();
+    // Refused before TLS, refused by TLS, given up with the control connection, and cut with it.
+    let mut kept = Vec::new();
+    let mut client = daemon.client();
+    let (near, far) = tcp_pair();
+    let request = Message::StartTls(as_server("other.example"));
+    assert_eq!(code_of(&client.call(request, Some(near.as_fd()))), 23);
+    ends(&far);
+    kept.push(near);
+    let (near, far) = tcp_pair();
+    let peer = Peer::server(far, &daemon.pki.host("other.example"), None).echo();
+    let request = Message::StartTls(as_client("peer.example"));
+    assert_eq!(code_of(&client.call(request, Some(near.as_fd()))), 24);
+    assert!(!wait(peer).is_clean());
+    kept.push(near);
+    let (near, far) = tcp_pair();
+    client.request(Message::StartTls(as_client("peer.example")), Some(near.as_fd()));
+    let (protected, peer) = tcp_pair();
+    let peer = Peer::server(peer, &daemon.pki.host("peer.example"), None).echo();
+    let (_plain, _) = daemon.client().protect(as_client("peer.example"), &protected);
+    kept.extend([near, protected]);
+    drop(client);
+    ends(&far);
+    assert!(!wait(peer).is_clean());
+    wait_until(|| daemon.pool.sessions() == 0);
+    drop(kept);
 }
 
 /// Reads until the connection ends, in whatever way.

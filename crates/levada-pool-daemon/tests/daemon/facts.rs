@@ -1,6 +1,6 @@
 //! What is derived from a session, and what is told about it: PRNG and INFO.
 
-use levada::{ChannelBinding, Socket};
+use levada::{ChannelBinding, ExporterError, KeyingMaterial, Socket};
 use levada_pool_wire::body::{Fact, Info, InfoKind, Prng, PrngRequest, StartTls};
 use levada_pool_wire::{ControlKey, Message, StartTlsFlags};
 use levada_tls::encoded_names;
@@ -11,15 +11,22 @@ use crate::support::{
     Client, Daemon, Peer, Plain, Spec, as_client, as_server, code_of, tcp_pair, wait,
 };
 
-/// A peer that looks at its own end of the session, and then waits to be let go.
-fn looking<T: Send + 'static>(
+/// A peer that derives keys from its own end of the session, and then waits to be let go.
+fn deriving<F>(
     peer: Peer,
-    look: impl FnOnce(&Socket) -> T + Send + 'static,
-) -> (oneshot::Receiver<T>, tokio::task::JoinHandle<()>) {
+    derive: impl FnOnce(&Socket) -> Vec<F> + Send + 'static,
+) -> (oneshot::Receiver<Vec<Vec<u8>>>, tokio::task::JoinHandle<()>)
+where
+    F: Future<Output = Result<KeyingMaterial, ExporterError>> + Send + 'static,
+{
     let (tell, told) = oneshot::channel();
     let task = peer.spawn(|mut socket| async move {
         socket.established().await.unwrap();
-        let _ = tell.send(look(&socket));
+        let mut keys = Vec::new();
+        for derived in derive(&socket) {
+            keys.push(derived.await.unwrap().bytes().to_vec());
+        }
+        let _ = tell.send(keys);
         // The handshake's last records leave with the reads.
         let _ = socket.read_to_end(&mut Vec::new()).await;
     });
@@ -45,15 +52,12 @@ fn a7_keys_are_derived_as_the_peer_derives_them() {
     let daemon = Daemon::start();
     let (near, far) = tcp_pair();
     let peer = Peer::server(far, &daemon.pki.host("peer.example"), None);
-    let (theirs, _task) = looking(peer, |socket| {
-        let derive = |label: &str, context: Option<&[u8]>, len| {
-            socket.export_keying_material(label, context, len).unwrap().bytes().to_vec()
-        };
-        [
-            derive("EXPERIMENTAL levada", None, 32),
-            derive("EXPERIMENTAL levada", Some(b"context"), 350),
-            derive("EXPORTER-Channel-Binding", Some(b""), 32),
-            derive("ttls keying material", None, 128),
+    let (theirs, _task) = deriving(peer, |socket| {
+        vec![
+            socket.export_keying_material("EXPERIMENTAL levada", None, 32),
+            socket.export_keying_material("EXPERIMENTAL levada", Some(b"context"), 350),
+            socket.export_keying_material("EXPORTER-Channel-Binding", Some(b""), 32),
+            socket.export_keying_material("ttls keying material", None, 128),
         ]
     });
     let mut client = daemon.client();
@@ -66,7 +70,7 @@ fn a7_keys_are_derived_as_the_peer_derives_them() {
         derive(&mut client, key, b"EXPORTER-Channel-Binding", Some(b""), 32).unwrap(),
         derive(&mut client, key, b"ttls keying material", None, 128).unwrap(),
     ];
-    assert_eq!(ours, theirs);
+    assert_eq!(theirs, ours);
 
     for label in [&b"EXPERIMENTAL"[..], b"master secret", b"own", b"EXPORTER\xff", &[b'x'; 254]] {
         assert_eq!(derive(&mut client, key, label, None, 32), Err(25));
@@ -169,13 +173,12 @@ fn d5_the_channel_binding_is_that_of_the_peer() {
     let daemon = Daemon::start();
     let (near, far) = tcp_pair();
     let peer = Peer::server(far, &daemon.pki.host("peer.example"), None);
-    let (theirs, task) = looking(peer, |socket| {
-        socket.channel_binding(ChannelBinding::TlsServerEndPoint).unwrap().bytes().to_vec()
-    });
+    let (theirs, task) =
+        deriving(peer, |socket| vec![socket.channel_binding(ChannelBinding::TlsServerEndPoint)]);
     let mut client = daemon.client();
     let (plain, reply) = client.protect(as_client("peer.example"), &near);
     let ours = info(&mut client, &reply.control_key, InfoKind::TlsServerEndPoint, None);
-    assert_eq!(ours, Ok(theirs.blocking_recv().unwrap()));
+    assert_eq!(ours.as_ref(), Ok(&theirs.blocking_recv().unwrap()[0]));
     drop(plain);
     wait(task);
 }

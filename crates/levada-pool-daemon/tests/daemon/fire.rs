@@ -11,7 +11,6 @@ use levada_pool_wire::body::{Ping, StartTls};
 use levada_pool_wire::{Facilities, Message};
 use levada_sys::descriptors;
 use levada_testkit::skip::slow_runs;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::endings::wait_until;
 use crate::support::{
@@ -321,40 +320,26 @@ fn hold(count: usize) {
 
 #[test]
 fn b8_many_sessions_are_held_at_once() {
-    // Eight descriptors each in this one process, and a shell allows 1024.
-    hold(60);
+    // Four descriptors each in this one process, and a shell allows 1024.
+    hold(120);
 }
 
-#[test]
-fn b8_thousands_of_sessions_are_held_at_once() {
-    if !slow_runs("b8_thousands_of_sessions_are_held_at_once") {
-        return;
-    }
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    // Where it does not work, the old limit still holds, and is what counts below.
-    let _ = setrlimit(Resource::Nofile, raised);
-    let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX) as usize / 10;
-    if allowed < 5000 {
-        let why = format!("room for {allowed} sessions of 5000: raise the limit of open files");
-        levada_testkit::skip::cannot_run("b8_thousands_of_sessions_are_held_at_once", &why);
-    }
-    hold(allowed.min(5000));
-}
+/// Handshakes of each crowd: ten thousand in all, and ten times as many in the slow suite.
+const CROWD: usize = 10_000 / 3 + 1;
 
 #[test]
 fn b4_no_reply_goes_astray_among_16_clients() {
-    crowd(16, 600);
+    crowd(16, CROWD);
 }
 
 #[test]
 fn b4_no_reply_goes_astray_among_64_clients() {
-    crowd(64, 600);
+    crowd(64, CROWD);
 }
 
 #[test]
 fn b4_no_reply_goes_astray_among_256_clients() {
-    crowd(256, 1024);
+    crowd(256, CROWD);
 }
 
 #[test]
@@ -362,7 +347,7 @@ fn b4_a_hundred_thousand_handshakes_are_all_right() {
     if slow_runs("b4_a_hundred_thousand_handshakes_are_all_right") {
         let before = descriptors_here();
         for clients in [16, 64, 256] {
-            crowd(clients, 100_000 / 3 + 1);
+            crowd(clients, 10 * CROWD);
         }
         // Run alone, or among the others: none of a hundred thousand stays open.
         assert!(descriptors_here() < before + 1000);

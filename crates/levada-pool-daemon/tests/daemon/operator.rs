@@ -9,7 +9,9 @@ use levada_pool_wire::body::Ping;
 use levada_pool_wire::{ControlKey, Document, Message, Page};
 
 use crate::endings::wait_until;
-use crate::support::{Client, Daemon, Peer, as_client, as_server, code_of, tcp_pair, wait};
+use crate::support::{
+    Client, Daemon, Folder, Peer, Pki, as_client, as_server, code_of, tcp_pair, wait,
+};
 
 #[test]
 fn a_reload_takes_effect_and_touches_no_session() {
@@ -20,23 +22,23 @@ fn a_reload_takes_effect_and_touches_no_session() {
     let peer = Peer::client(far, &daemon.pki, "pool.example", None).echo();
     let (mut plain, _) = client.protect(as_server("pool.example"), &near);
 
-    daemon.pool.reload_from(&source);
+    daemon.reload(&source);
     let reloads = |daemon: &Daemon| {
         daemon.notices.lines().iter().filter(|line| line.contains("reloaded")).count()
     };
     assert_eq!(reloads(&daemon), 0, "nothing has changed");
 
     daemon.folder.write("pool.toml", "identity = 7\n");
-    daemon.pool.reload_from(&source);
+    daemon.reload(&source);
     assert!(daemon.notices.lines().join("\n").contains("the old policy stays in force: "));
 
     // Only the content of a certificate's file changes.
     daemon.folder.write("next.pem", &daemon.pki.host("next.example"));
     let text = "[[identity]]\nname = \"next.example\"\ncert = \"next.pem\"\n";
     daemon.folder.write("pool.toml", text);
-    daemon.pool.reload_from(&source);
+    daemon.reload(&source);
     daemon.folder.write("next.pem", &daemon.pki.host("next.example"));
-    daemon.pool.reload_from(&source);
+    daemon.reload(&source);
     assert_eq!(reloads(&daemon), 2);
 
     plain.write_all(b"untouched").unwrap();
@@ -146,6 +148,45 @@ fn b8_limits_refuse_and_do_not_break() {
     drop(client);
     wait_until(|| daemon.pool.sessions() == 0);
     wait_until(|| !daemon.client().is_closed_now());
+}
+
+#[test]
+fn b8_a_user_has_no_more_than_its_share() {
+    let (folder, pki) = (Folder::new(), Pki::new());
+    folder.write("ca.pem", &pki.ca);
+    let policy = "anchors = \"ca.pem\"\nclients-per-user = 2\nsessions-per-user = 3\n";
+    let source = PolicySource::new(folder.write("pool.toml", policy));
+    let daemon = Daemon::run(folder, pki, &source, PoolLimits::default());
+    let mut clients = [daemon.client(), daemon.client()];
+    let request = || Message::StartTls(as_client("peer.example"));
+    let mut held = Vec::new();
+    for number in 0..3 {
+        let (near, far) = tcp_pair();
+        clients[number % 2].request(request(), Some(near.as_fd()));
+        held.push(far);
+    }
+    // In order on one connection: they have their places by now.
+    for client in &mut clients {
+        assert!(matches!(client.call(Message::Ping(Ping::default()), None), Message::Ping(_)));
+    }
+    let (near, _far) = tcp_pair();
+    assert_eq!(code_of(&clients[0].call(request(), Some(near.as_fd()))), 0);
+    assert!(daemon.client().is_closed(), "a third client");
+    let told = daemon.notices.lines().join("\n");
+    assert!(told.contains("turned away: it has 2 already"), "{told}");
+    // What a client leaves is free again.
+    let [first, mut second] = clients;
+    drop(first);
+    wait_until(|| daemon.pool.sessions() == 1);
+    second.request(request(), Some(near.as_fd()));
+    wait_until(|| !daemon.client().is_closed_now());
+    // A reload counts for whoever comes next.
+    daemon.folder.write("pool.toml", &policy.replace("clients-per-user = 2", ""));
+    daemon.reload(&source);
+    let more: Vec<_> = (0..5).map(|_| daemon.client()).collect();
+    for mut client in more {
+        assert!(matches!(client.call(Message::Ping(Ping::default()), None), Message::Ping(_)));
+    }
 }
 
 #[test]

@@ -133,7 +133,9 @@ fn a6_a_tcp_connection_can_be_the_plain_side() {
     let mut client = daemon.client();
     let (mut ours, theirs) = tcp_pair();
     protect(&mut client, &near, &theirs);
-    drop(theirs);
+    // B6: what is small leaves at once. An option is the socket's, whoever holds it.
+    assert!(near.nodelay().unwrap() && theirs.nodelay().unwrap());
+    drop((near, theirs));
     ours.write_all(b"over TCP").unwrap();
     ours.shutdown(std::net::Shutdown::Write).unwrap();
     let mut answer = String::new();

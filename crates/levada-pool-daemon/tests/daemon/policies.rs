@@ -149,6 +149,37 @@ fn a_folder_of_pem_files_is_a_policy() {
 }
 
 #[test]
+fn b1_a_list_tells_of_all_below_the_anchor_or_of_the_peer_alone() {
+    let (folder, pki) = (Folder::new(), Pki::new());
+    let below = pki.below();
+    folder.write("ca.pem", &pki.ca);
+    // Nobody has a list of those that the anchor vouches for.
+    folder.write("list.pem", &below.crl(&[]));
+    let policy = |check: &str| format!("anchors = \"ca.pem\"\ncrl = [\"list.pem\"]\n{check}");
+    let source = PolicySource::new(folder.write("pool.toml", &policy("")));
+    let daemon = Daemon::run(folder, pki, &source, PoolLimits::default());
+    let spec = Spec { hosts: &["peer.example"], serial: Some(7), ..Spec::default() };
+    let identity = below.identity(spec) + &below.ca;
+    let reply = || {
+        let (near, far) = tcp_pair();
+        let _peer = Peer::server(far, &identity, None).echo();
+        let mut client = daemon.client();
+        client.request(Message::StartTls(as_client("peer.example")), Some(near.as_fd()));
+        client.receive().message
+    };
+    assert_eq!(code_of(&reply()), 24, "of whom the anchor vouches for nobody tells");
+    let reload = |name: &str, text: &str| {
+        daemon.folder.write(name, text);
+        daemon.reload(&source);
+    };
+    reload("pool.toml", &policy("crl-check = \"leaf\"\n"));
+    assert!(matches!(reply(), Message::PlaintextConnect(_)));
+    reload("list.pem", &below.crl(&[7]));
+    assert_eq!(code_of(&reply()), 24);
+    assert!(daemon.notices.last_failure().contains("revoked"));
+}
+
+#[test]
 fn a_wrong_policy_says_what_where_and_how_to_mend_it() {
     let (folder, pki) = (Folder::new(), Pki::new());
     folder.write("host.pem", &pki.host("host.example"));
@@ -156,6 +187,8 @@ fn a_wrong_policy_says_what_where_and_how_to_mend_it() {
 anchor = \"ca.pem\"
 client-anchors = \"missing.pem\"
 name = \"x\"
+crl-check = \"lead\"
+sessions-per-user = 0
 
 [[identity]]
 name = \"other.example\"
@@ -181,16 +214,28 @@ pool.toml:3:1: unknown key `name`
     name = \"x\"
     ^^^^
     write `[[identity]]` above it
-pool.toml:8:10: no role
+pool.toml:4:13: there are no lists to check with
+    crl-check = \"lead\"
+                ^^^^^^
+    name the lists in `crl`, or take it away
+pool.toml:4:13: neither the chain nor the leaf
+    crl-check = \"lead\"
+                ^^^^^^
+    did you mean `leaf`?
+pool.toml:5:21: no number of them
+    sessions-per-user = 0
+                        ^
+    write a number from 1 on, without quotes
+pool.toml:10:10: no role
     roles = [\"sever\"]
              ^^^^^^^
     did you mean `server`?
-pool.toml:9:12: no domain, and no end of one
+pool.toml:11:12: no domain, and no end of one
     show-to = [\"*.example\"]
                ^^^^^^^^^^^
     write `host.example`, `.example` for all below it, `.` for all, each with `user@` or `@` before \
 it where users are meant
-pool.toml:10:33: no such number
+pool.toml:12:33: no such number
     users = [\"nobody-of-this-name\", -1]
                                     ^^
     numbers of users and groups are below 4294967295"

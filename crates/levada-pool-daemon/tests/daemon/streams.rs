@@ -3,8 +3,8 @@
 use std::net::TcpStream;
 
 use levada::{
-    Address, AlertDescription, CertificateFault, Ended, Ending, Event, Fault, Mode, Options,
-    PoolTls, Socket, State, Verification,
+    Address, AlertDescription, CertificateFault, ChannelBinding, Ended, Ending, Event,
+    ExporterError, Fault, KeyingMaterial, Mode, Options, PoolTls, Socket, State, Verification,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -149,6 +149,47 @@ async fn a_listener_on_the_pool_is_reached_by_its_name() {
     assert_eq!(accepted.closed().await.ending, Ending::Finished);
     let ended = client.await.unwrap();
     assert_eq!(ended.ending, Ending::Finished);
+}
+
+/// What a stream derives: the same on both ends.
+fn derived(stream: &Socket) -> impl Future<Output = Vec<KeyingMaterial>> + Send + use<> {
+    let keys = stream.export_keying_material("EXPORTER-levada", Some(b"context"), 64);
+    let bindings = [ChannelBinding::TlsExporter, ChannelBinding::TlsServerEndPoint]
+        .map(|binding| stream.channel_binding(binding));
+    async move {
+        let mut all = vec![keys.await.unwrap()];
+        for binding in bindings {
+            all.push(binding.await.unwrap());
+        }
+        all
+    }
+}
+
+#[tokio::test]
+async fn keys_and_bindings_are_those_of_the_peer() {
+    let daemon = Daemon::start();
+    let (mut stream, far) = dial(&daemon, "server.example");
+    let none = stream.channel_binding(ChannelBinding::TlsExporter).await.unwrap_err();
+    assert_eq!(none, ExporterError::NoSession, "not yet");
+    let identity = daemon.pki.host("server.example");
+    let peer = Peer::server(far, &identity, None).spawn(async |mut peer| {
+        peer.established().await.unwrap();
+        let keys = derived(&peer).await;
+        peer.read_to_end(&mut Vec::new()).await.unwrap();
+        peer.shutdown().await.unwrap();
+        keys
+    });
+    stream.established().await.unwrap();
+    let ours = derived(&stream).await;
+    let long = stream.export_keying_material("EXPORTER-levada", None, 351).await.unwrap_err();
+    assert!(matches!(long, ExporterError::Pool(_)), "{long:?}");
+    let secret = stream.export_keying_material("key expansion", None, 32).await.unwrap_err();
+    assert!(secret.to_string().contains("cannot derive key material"), "{secret}");
+    stream.shutdown().await.unwrap();
+    assert!(stream.closed().await.is_clean());
+    assert_eq!(ours, peer.await.unwrap());
+    let over = stream.export_keying_material("EXPORTER-levada", None, 32).await.unwrap_err();
+    assert_eq!(over, ExporterError::NoSession, "no more");
 }
 
 #[tokio::test]

@@ -14,8 +14,8 @@ use core::net::IpAddr;
 
 use levada_core::{
     AlertDescription, CertificateFacts, CertificateFault, Checks, ConnectFailure, Deadline, Ending,
-    Fault, OsError, OsErrorKind, Outcome, Party, Rule, ShownCertificate, Staple, StapleStatus,
-    SubjectName, TlsFacts, Verification,
+    Fault, OsError, OsErrorKind, Outcome, Party, ProxyFault, Rule, ShownCertificate, Staple,
+    StapleStatus, SubjectName, TlsFacts, Verification,
 };
 
 use self::codec::{Input, Value};
@@ -178,7 +178,9 @@ enums! {
         12 = Internal(what);
         13 = HelloRefused(name);
         14 = Undecided(what);
+        15 = Proxy(fault);
     }
+    ProxyFault { 1 = Status(status); 2 = NotHttp; 3 = Truncated; }
     CertificateFault {
         1 = UnknownIssuer;
         2 = WrongName { wanted, presented };

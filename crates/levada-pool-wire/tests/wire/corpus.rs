@@ -1,46 +1,113 @@
-//! The committed corpus of the fuzz target: it is what it says, and it passes.
+//! The committed corpora of the fuzz targets: they are what they say, and they pass.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
+use std::sync::Arc;
 use std::{env, fs};
+
+use levada_core::{
+    CertificateFault, Ending, Fault, OsError, OsErrorKind, ShownCertificate, TlsFacts,
+};
 
 use levada_pool_wire::body::{
     Control, Fact, Failure, Info, InfoKind, Lidentry, Pin, PinEntry, Ping, Prng, PrngRequest,
     StartTls,
 };
 use levada_pool_wire::{
-    CallbackId, ControlKey, ErrorCode, Facilities, Identity, LidentryFlags, LocalCommand, Message,
-    PACKET_SIZE, Packet, RequestId, Secret, StartTlsFlags, Text,
+    CallbackId, ControlKey, Cut, Document, ErrorCode, Facilities, Identity, LidentryFlags,
+    LocalCommand, Message, Offer, PACKET_SIZE, Packet, Page, Report, RequestId, Secret,
+    StartTlsFlags, Text,
 };
 use levada_testkit::docs::workspace_root;
 
-use crate::round_trip;
+use crate::{any_body, any_report, round_trip};
 
-const CORPUS: &str = "fuzz/corpus/pool_packet";
-
-#[test]
-fn the_corpus_passes_the_fuzz_target() {
-    let folder = workspace_root().join(CORPUS);
-    let mut count = 0;
-    for entry in fs::read_dir(&folder).expect("the corpus is committed") {
-        let data = fs::read(entry.expect("the folder can be read").path()).expect("a file");
-        round_trip::check(&data);
-        count += 1;
-    }
-    assert!(count >= samples().len(), "{count} files in {}", folder.display());
-}
-
-/// `LEVADA_BLESS=1` writes the files anew.
-#[test]
-fn every_sample_is_in_the_corpus() {
-    for (name, bytes) in samples() {
-        let path = workspace_root().join(CORPUS).join(name);
+/// Runs `check` over the corpus of a fuzz target, of which `samples` are a part. `LEVADA_BLESS=1` writes
+/// them anew.
+fn replay<T: AsRef<[u8]>>(target: &str, samples: &BTreeMap<&'static str, T>, check: fn(&[u8])) {
+    let folder = workspace_root().join("fuzz/corpus").join(target);
+    for (name, bytes) in samples {
+        let path = folder.join(name);
         if env::var_os("LEVADA_BLESS").is_some() {
-            fs::write(&path, bytes).expect("the corpus is writable when blessing");
+            fs::create_dir_all(&folder).expect("the corpora are writable when blessing");
+            fs::write(&path, bytes).expect("the corpora are writable when blessing");
         }
         let committed = fs::read(&path).unwrap_or_default();
-        assert!(committed == bytes, "{name} differs; run the tests with LEVADA_BLESS=1");
+        assert!(committed == bytes.as_ref(), "{name} differs: run with LEVADA_BLESS=1");
     }
+    for entry in fs::read_dir(&folder).expect("the corpus is committed") {
+        check(&fs::read(entry.expect("the folder can be read").path()).expect("a file"));
+    }
+}
+
+#[test]
+fn packets() {
+    replay("pool_packet", &samples(), round_trip::check);
+}
+
+#[test]
+fn bodies_of_private_commands() {
+    let control_key = ControlKey::new(*b"0123456789abcdef");
+    let body = |message: Message| match message {
+        Message::Local(_, body) => *body.expose(),
+        other => panic!("no private command: {other:?}"),
+    };
+    let offer = |alpn: &[&[u8]]| {
+        let alpn = alpn.iter().map(|name| name.to_vec()).collect();
+        body(Offer { control_key: control_key.clone(), alpn }.to_message().unwrap())
+    };
+    let page = Page::request(Document::Report, control_key.clone(), 350);
+    let mut long = body(page.clone().into());
+    long[28..30].copy_from_slice(&351_u16.to_le_bytes());
+    let mut odd = offer(&[b"h2"]);
+    odd[16] += 1;
+    let samples = BTreeMap::from([
+        ("offer", offer(&[b"h2", b"http/1.1"])),
+        ("offer-empty", offer(&[])),
+        ("offer-full", offer(&[&[b'x'; 255], &[b'y'; 105]])),
+        ("offer-odd", odd),
+        ("page-asked", body(page.clone().into())),
+        ("page", body(page.reply(&[b'x'; 1000]).into())),
+        ("page-too-long", long),
+        ("cut", body(Cut { control_key }.into())),
+        ("all-ones", [0xff; 380]),
+    ]);
+    replay("pool_body", &samples, any_body::check);
+}
+
+#[test]
+fn reports() {
+    let tls = TlsFacts {
+        version: Some("1.3"),
+        suite: Some("TLS_AES_128_GCM_SHA256".to_owned()),
+        alpn: Some("h2".to_owned()),
+        sni: Some("orvelte.nep".to_owned()),
+        peer_certificates: 1,
+        peer_chain: Arc::from([ShownCertificate::Unreadable { bytes: 9 }]),
+        ..TlsFacts::default()
+    };
+    let report = |tls: Option<TlsFacts>, ending: Option<Ending>| {
+        Report { tls, peer_goodbye: ending == Some(Ending::Finished), ending }.encode()
+    };
+    let certificate = CertificateFault::WrongName {
+        wanted: "orvelte.nep".to_owned(),
+        presented: vec!["other.nep".to_owned()],
+    };
+    let refused = Ending::FatalError { alert: None, cause: Fault::Certificate(certificate) };
+    let reset = OsError { code: Some(104), kind: OsErrorKind::Other, text: "x".repeat(5000) };
+    let mut cut = report(Some(tls.clone()), None);
+    cut.truncate(20);
+    let samples = BTreeMap::from([
+        ("living", report(Some(tls.clone()), None)),
+        ("finished", report(Some(tls), Some(Ending::Finished))),
+        ("refused", report(None, Some(refused.before_established()))),
+        ("reset", report(None, Some(Ending::SocketError(reset)))),
+        ("silent", report(None, None)),
+        ("cut", cut),
+        // In the layout of a later version.
+        ("later", vec![2, 0, 0, 0]),
+    ]);
+    replay("pool_report", &samples, any_report::check);
 }
 
 /// One packet of each kind, and some that are none.

@@ -5,6 +5,8 @@
     reason = "a test that cannot go on fails; clippy knows so inside #[test] functions only"
 )]
 
+mod any_body;
+mod any_report;
 mod books;
 mod clients;
 mod corpus;

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use levada_pool_wire::body::Control as ControlBody;
+use levada_pool_wire::body::{Control as ControlBody, InfoKind};
 use levada_pool_wire::{ControlKey, Document, Facilities, Identity, Message, Report};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -143,6 +143,39 @@ impl Client {
     pub fn report(&mut self, control_key: ControlKey) -> Result<Report, PoolError> {
         let bytes = self.read(Document::Report, control_key)?;
         Report::decode(&bytes).map_err(|error| PoolError::Protocol(error.to_string()))
+    }
+
+    /// Derives `len` bytes (1 to 350) from a session's keys (RFC 5705, RFC 8446 section 7.5).
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`]; a label that the pool does not allow is refused.
+    pub fn export(
+        &mut self,
+        control_key: ControlKey,
+        label: &[u8],
+        context: Option<&[u8]>,
+        len: usize,
+    ) -> Result<Vec<u8>, PoolError> {
+        let asked = request::export(control_key, label, context, len)?;
+        request::exported(&self.exchange(asked)?)
+    }
+
+    /// A fact about a session, in DER for what is in a certificate. With `fact` of up to 334 bytes it is
+    /// compared, which is all that can be done with a subjectAltName.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`]; a fact that is not there, or is another one, is refused with
+    /// [`ErrorCode::InfoNotFound`](levada_pool_wire::ErrorCode::InfoNotFound).
+    pub fn info(
+        &mut self,
+        control_key: ControlKey,
+        kind: InfoKind,
+        fact: Option<&[u8]>,
+    ) -> Result<Vec<u8>, PoolError> {
+        let asked = request::info(control_key, kind, fact)?;
+        request::fact(self.exchange(asked)?)
     }
 
     /// Every session of the pool that we may see, one JSON object a line.

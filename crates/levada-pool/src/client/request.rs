@@ -4,10 +4,10 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use levada_pool_wire::body::{Failure, Ping, StartTls};
+use levada_pool_wire::body::{Fact, Failure, Info, InfoKind, Ping, Prng, PrngRequest, StartTls};
 use levada_pool_wire::{
-    ControlKey, Facilities, HandshakeTimeout, Identity, Message, Offer, Role, StartTlsFlags, Text,
-    TextError,
+    ControlKey, ErrorCode, Facilities, HandshakeTimeout, Identity, Message, Offer, Role,
+    StartTlsFlags, Text, TextError,
 };
 
 use crate::client::error::PoolError;
@@ -186,6 +186,40 @@ pub(crate) fn ping(facilities: Facilities) -> Message {
     // The text is short enough.
     let producer = Text::new(Ping::V2).unwrap_or_default();
     Message::Ping(Ping { producer, facilities })
+}
+
+/// PRNG, which asks for derived keys.
+pub(crate) fn export(
+    control_key: ControlKey,
+    label: &[u8],
+    context: Option<&[u8]>,
+    output_len: usize,
+) -> Result<Message, PoolError> {
+    let prng = Prng::from_request(&PrngRequest { control_key, label, context, output_len });
+    prng.map(Message::Prng).map_err(|fault| PoolError::AgainstTheRules(fault.code()))
+}
+
+/// The keys in the reply.
+pub(crate) fn exported(reply: &Message) -> Result<Vec<u8>, PoolError> {
+    let Message::Prng(reply) = reply else { return Err(out_of_place()) };
+    reply.output().map(<[u8]>::to_vec).map_err(|fault| PoolError::Protocol(fault.to_string()))
+}
+
+/// INFO, which asks for a fact, or whether it is `fact`.
+pub(crate) fn info(
+    control_key: ControlKey,
+    kind: InfoKind,
+    fact: Option<&[u8]>,
+) -> Result<Message, PoolError> {
+    let fact = fact.map(Fact::new).transpose();
+    let fact = fact.map_err(|_| PoolError::AgainstTheRules(ErrorCode::NotImplemented))?;
+    Ok(Message::Info(Info { control_key, kind, fact }))
+}
+
+/// The fact in the reply.
+pub(crate) fn fact(reply: Message) -> Result<Vec<u8>, PoolError> {
+    let Message::Info(Info { fact: Some(fact), .. }) = reply else { return Err(out_of_place()) };
+    Ok(fact.as_bytes().to_vec())
 }
 
 /// The answer of a client that does not want to.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use levada_pool_wire::body::{Control as ControlBody, Ping, Prng, PrngRequest};
+use levada_pool_wire::body::{Control as ControlBody, InfoKind, Ping};
 use levada_pool_wire::{
     ControlKey, Cut, Document, ErrorCode, Facilities, Identity, Message, Report,
 };
@@ -280,15 +280,20 @@ impl SessionHandle {
         context: Option<&[u8]>,
         len: usize,
     ) -> Result<Vec<u8>, PoolError> {
-        let control_key = self.control_key.clone();
-        let request = PrngRequest { control_key, label, context, output_len: len };
-        let body = Prng::from_request(&request)
-            .map_err(|fault| PoolError::AgainstTheRules(fault.code()))?;
-        let Message::Prng(reply) = soon(self.connection.exchange(Message::Prng(body))).await?
-        else {
-            return Err(request::out_of_place());
-        };
-        reply.output().map(<[u8]>::to_vec).map_err(|fault| PoolError::Protocol(fault.to_string()))
+        let asked = request::export(self.control_key.clone(), label, context, len)?;
+        request::exported(&soon(self.connection.exchange(asked)).await?)
+    }
+
+    /// A fact about the session, in DER for what is in a certificate. With `fact` of up to 334 bytes it
+    /// is compared, which is all that can be done with a subjectAltName.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`]; a fact that is not there, or is another one, is refused with
+    /// [`ErrorCode::InfoNotFound`](levada_pool_wire::ErrorCode::InfoNotFound).
+    pub async fn info(&self, kind: InfoKind, fact: Option<&[u8]>) -> Result<Vec<u8>, PoolError> {
+        let asked = request::info(self.control_key.clone(), kind, fact)?;
+        request::fact(soon(self.connection.exchange(asked)).await?)
     }
 }
 

@@ -7,6 +7,7 @@ use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::process::{
     DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
 };
+use rustix::thread::{CapabilitySet, capabilities};
 
 /// Keeps this process's memory from core files, and from every debugger that is not root's.
 ///
@@ -49,25 +50,28 @@ impl fmt::Display for LockedMemory {
     }
 }
 
-/// Keeps this process's memory from swap, if no limit stands in the way. It holds for all memory to
-/// come, whatever user the process becomes.
-pub fn lock_memory() -> LockedMemory {
+/// Keeps this process's memory from swap, all that there is and all that will be, if no limit stands in
+/// the way. `stays` tells that the process goes on with the rights that it has now: whoever may lock
+/// memory without limit (CAP_IPC_LOCK) is bound by it again as another user.
+pub fn lock_memory(stays: bool) -> LockedMemory {
     let unlimited = Rlimit { current: None, maximum: None };
-    // Who may raise it is not bound by it now, but is once it has become another user.
-    let limit = match setrlimit(Resource::Memlock, unlimited) {
-        Ok(()) => None,
-        Err(_) => getrlimit(Resource::Memlock).maximum,
-    };
-    if let Some(limit) = limit {
+    if setrlimit(Resource::Memlock, unlimited).is_err()
+        && let Some(limit) = getrlimit(Resource::Memlock).maximum
+        && !(stays && is_beyond_the_limit())
+    {
         // Locking a part would make allocations fail once the limit is reached.
         return LockedMemory::Limited { limit };
     }
-    let raised = setrlimit(Resource::Memlock, unlimited);
     let flags = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
-    match raised.and_then(|()| mlockall(flags)) {
+    match mlockall(flags) {
         Ok(()) => LockedMemory::All,
         Err(error) => LockedMemory::Refused { why: io::Error::from(error).to_string() },
     }
+}
+
+/// Whether the limit does not bind this process (capabilities(7), CAP_IPC_LOCK).
+fn is_beyond_the_limit() -> bool {
+    capabilities(None).is_ok_and(|has| has.effective.contains(CapabilitySet::IPC_LOCK))
 }
 
 #[cfg(test)]
@@ -91,7 +95,7 @@ mod tests {
         in_a_process_of_its_own(
             "harden::memory::tests::memory_is_locked_or_the_limit_is_told",
             || {
-                let got = lock_memory();
+                let got = lock_memory(true);
                 let status = std::fs::read_to_string("/proc/self/status").unwrap();
                 let locked = status.lines().find_map(|line| line.strip_prefix("VmLck:")).unwrap();
                 let locked = locked.trim().trim_end_matches(" kB").parse::<u64>().unwrap();

@@ -66,20 +66,30 @@ impl Authority {
 
     /// A revocation list with these serial numbers, good until the year `until`.
     pub fn crl(&self, revoked: &[u64], until: i32) -> rcgen::CertificateRevocationList {
+        self.crl_with(revoked, |params| params.next_update = date_time_ymd(until, 1, 1))
+    }
+
+    /// A revocation list with these serial numbers.
+    pub fn crl_with(
+        &self,
+        revoked: &[u64],
+        change: impl FnOnce(&mut rcgen::CertificateRevocationListParams),
+    ) -> rcgen::CertificateRevocationList {
         let entry = |serial: &u64| rcgen::RevokedCertParams {
             serial_number: (*serial).into(),
             revocation_time: date_time_ymd(2020, 1, 1),
             reason_code: None,
             invalidity_date: None,
         };
-        let params = rcgen::CertificateRevocationListParams {
+        let mut params = rcgen::CertificateRevocationListParams {
             this_update: date_time_ymd(2020, 1, 1),
-            next_update: date_time_ymd(until, 1, 1),
+            next_update: date_time_ymd(2100, 1, 1),
             crl_number: 1_u64.into(),
             issuing_distribution_point: None,
             revoked_certs: revoked.iter().map(entry).collect(),
             key_identifier_method: rcgen::KeyIdMethod::Sha256,
         };
+        change(&mut params);
         params.signed_by(&self.issuer).unwrap()
     }
 

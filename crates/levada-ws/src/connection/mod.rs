@@ -349,6 +349,12 @@ impl Connection {
         Received { consumed: decoded.consumed, event }
     }
 
+    /// The decoder, for what only whole messages have.
+    #[cfg(feature = "deflate")]
+    pub(crate) fn decoder(&mut self) -> &mut Decoder {
+        &mut self.decoder
+    }
+
     pub(crate) fn encoder(&self) -> Encoder {
         self.encoder
     }

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::{ControlPayload, DataKind, Expect, Header, MAX_HEADER, Mask, Opcode};
+use super::{COMPRESSED, ControlPayload, DataKind, Expect, Header, MAX_HEADER, Mask, Opcode};
 use crate::{CloseFrame, Role, Violation};
 
 /// Where in the stream of frames the next byte stands.
@@ -95,6 +95,9 @@ pub struct Decoder {
     stashed: u8,
     control: ControlPayload,
     data_frames: u64,
+    /// Whether a message may be compressed, and whether the last one that began is.
+    takes_compressed: bool,
+    is_compressed: bool,
 }
 
 impl Decoder {
@@ -109,7 +112,22 @@ impl Decoder {
             stashed: 0,
             control: ControlPayload::EMPTY,
             data_frames: 0,
+            takes_compressed: false,
+            is_compressed: false,
         }
+    }
+
+    /// Takes messages whose first reserved bit is set, which says that they are compressed (RFC 7692
+    /// section 6).
+    #[cfg(feature = "deflate")]
+    pub fn take_compressed(&mut self) {
+        self.takes_compressed = true;
+    }
+
+    /// Whether the message that began last is compressed.
+    #[cfg(feature = "deflate")]
+    pub fn is_compressed(&self) -> bool {
+        self.is_compressed
     }
 
     /// Decodes up to and including the next item. To be called again with the bytes behind
@@ -188,14 +206,14 @@ impl Decoder {
 
     /// Reads a header from the stash and `wire`; gives how many bytes of `wire` it took.
     fn take_header(&mut self, wire: &[u8]) -> Result<Option<usize>, Violation> {
-        let expect = Expect { masked: self.masked, in_message: self.message.is_some() };
         let stashed = usize::from(self.stashed);
         let parsed = if stashed == 0 {
-            Header::parse(wire, expect)?
+            self.parse(wire)?
         } else {
             let more = wire.len().min(MAX_HEADER - stashed);
             self.stash[stashed..stashed + more].copy_from_slice(&wire[..more]);
-            Header::parse(&self.stash[..stashed + more], expect)?
+            let whole = self.stash;
+            self.parse(&whole[..stashed + more])?
         };
         let Some((header, len)) = parsed else {
             // Fewer than 14 bytes in all, or the header would be complete.
@@ -206,6 +224,26 @@ impl Decoder {
         self.stashed = 0;
         self.begin(&header)?;
         Ok(Some(len - stashed))
+    }
+
+    fn parse(&mut self, bytes: &[u8]) -> Result<Option<(Header, usize)>, Violation> {
+        let expect = Expect { masked: self.masked, in_message: self.message.is_some() };
+        let opens = |first: u8| matches!(first & 0x0f, 1 | 2);
+        match bytes.first() {
+            Some(&first) if self.takes_compressed && opens(first) => {
+                // Without the bit it is a header like any other.
+                let mut plain = [0; MAX_HEADER];
+                let len = bytes.len().min(MAX_HEADER);
+                plain[..len].copy_from_slice(&bytes[..len]);
+                plain[0] &= !COMPRESSED;
+                let parsed = Header::parse(&plain[..len], expect)?;
+                if parsed.is_some() {
+                    self.is_compressed = first & COMPRESSED != 0;
+                }
+                Ok(parsed)
+            }
+            _ => Header::parse(bytes, expect),
+        }
     }
 
     fn begin(&mut self, header: &Header) -> Result<(), Violation> {

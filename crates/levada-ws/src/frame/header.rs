@@ -8,6 +8,9 @@ use crate::Violation;
 /// The longest header: two bytes, eight of length, four of masking key.
 pub const MAX_HEADER: usize = 14;
 
+/// In the first byte of a message's first frame: the message is compressed (RFC 7692 section 6).
+pub(crate) const COMPRESSED: u8 = 0x40;
+
 /// In the place of a length: two bytes of length follow.
 const TWO_BYTES: u8 = 0x7e;
 /// In the place of a length: eight bytes of length follow.

@@ -7,6 +7,8 @@ use alloc::vec::Vec;
 use super::field::{Field, Fields};
 use super::head::{Head, HeadError};
 use super::{Limits, Offer, Progress, Rejection, accept_of, key_of};
+#[cfg(feature = "deflate")]
+use crate::deflate::Params;
 
 /// Renders the request and reads the server's response as it arrives. Holds at most
 /// [`Limits::bytes`] of the latter.
@@ -22,6 +24,8 @@ pub struct ClientHandshake {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     subprotocol: Option<String>,
+    #[cfg(feature = "deflate")]
+    deflate: Option<Params>,
     fields: Fields,
 }
 
@@ -83,9 +87,19 @@ impl ClientHandshake {
         if accept.ok_or(Rejection::AcceptMissing)? != accept_of(&self.key) {
             return Err(Rejection::AcceptWrong);
         }
-        if let Some(extension) = fields.list("sec-websocket-extensions").next() {
+        let mut extensions = fields.list("sec-websocket-extensions");
+        #[cfg(feature = "deflate")]
+        let deflate = match extensions.next() {
+            Some(extension) => {
+                let unasked = || Rejection::Extension(extension.to_owned());
+                Some(self.offer.agreed(extension).ok_or_else(unasked)?)
+            }
+            None => None,
+        };
+        if let Some(extension) = extensions.next() {
             return Err(Rejection::Extension(extension.to_owned()));
         }
+        drop(extensions);
         let mut chosen = fields.list("sec-websocket-protocol");
         let subprotocol = chosen.next().map(ToOwned::to_owned);
         let unasked = subprotocol.as_deref().filter(|name| !self.offer.offers(name));
@@ -93,7 +107,12 @@ impl ClientHandshake {
             return Err(Rejection::Subprotocol(name.to_owned()));
         }
         drop(chosen);
-        Ok(Response { subprotocol, fields })
+        Ok(Response {
+            subprotocol,
+            #[cfg(feature = "deflate")]
+            deflate,
+            fields,
+        })
     }
 }
 
@@ -101,6 +120,12 @@ impl Response {
     /// The subprotocol that the server chose; `None` when it speaks none of those offered.
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
+    }
+
+    /// How messages are compressed from now on; `None` when they are not.
+    #[cfg(feature = "deflate")]
+    pub fn deflate(&self) -> Option<Params> {
+        self.deflate
     }
 
     /// All header fields, in their order.

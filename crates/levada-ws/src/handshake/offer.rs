@@ -7,6 +7,8 @@ use core::fmt;
 
 use super::Field;
 use super::field::{is_token, is_value};
+#[cfg(feature = "deflate")]
+use crate::deflate::Params;
 
 /// A client's request, checked: whatever it holds can be sent (RFC 6455 §4.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub struct Offer {
     target: String,
     origin: Option<String>,
     subprotocols: Vec<String>,
+    #[cfg(feature = "deflate")]
+    deflate: Option<Params>,
     fields: Vec<Field>,
 }
 
@@ -69,6 +73,8 @@ impl Offer {
             target: target.to_owned(),
             origin: None,
             subprotocols: Vec::new(),
+            #[cfg(feature = "deflate")]
+            deflate: None,
             fields: Vec::new(),
         })
     }
@@ -100,6 +106,20 @@ impl Offer {
         }
         self.subprotocols.push(subprotocol.to_owned());
         Ok(self)
+    }
+
+    /// Offers to compress messages.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn with_deflate(mut self, wanted: Params) -> Self {
+        self.deflate = Some(wanted);
+        self
+    }
+
+    /// What a server has made of our offer to compress; `None` where it is none that it could make.
+    #[cfg(feature = "deflate")]
+    pub(super) fn agreed(&self, extension: &str) -> Option<Params> {
+        self.deflate?.agreed(extension)
     }
 
     /// Adds a header field.
@@ -134,6 +154,10 @@ impl Offer {
         }
         if !self.subprotocols.is_empty() {
             line(&["Sec-WebSocket-Protocol: ", &self.subprotocols.join(", ")]);
+        }
+        #[cfg(feature = "deflate")]
+        if let Some(wanted) = &self.deflate {
+            line(&["Sec-WebSocket-Extensions: ", &wanted.offer()]);
         }
         for field in &self.fields {
             field.render(&mut head);

@@ -4,6 +4,7 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use core::net::{Ipv4Addr, Ipv6Addr};
 
 /// Which Origin a request may have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +33,42 @@ impl Origins {
             }
         }
     }
+}
+
+/// Whether pages of the very server that is asked may connect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OwnOrigin {
+    /// Not by that alone.
+    #[default]
+    Unknown,
+    /// Those of `http://` and the Host of the request, where that is `localhost` or an IP address: under
+    /// a name of its own any site can be brought to our address (DNS rebinding), and be its own Host.
+    Plain,
+    /// Those of `https://` and the Host of the request: TLS has verified that name.
+    Tls,
+}
+
+impl OwnOrigin {
+    /// Whether a request to `host` with this Origin may pass.
+    pub(super) fn allows(self, origin: Option<&str>, host: &str) -> bool {
+        let scheme = match self {
+            Self::Unknown => return false,
+            Self::Plain => "http://",
+            Self::Tls => "https://",
+        };
+        let Some((of, authority)) = origin.and_then(split) else { return false };
+        // Split as an origin, it loses the default port as that does.
+        let own = split(&[scheme, host].concat()).is_some_and(|own| own == (of, authority));
+        own && (self == Self::Tls || is_address_or_localhost(host))
+    }
+}
+
+fn is_address_or_localhost(host: &str) -> bool {
+    if let Some((address, _)) = host.strip_prefix('[').and_then(|host| host.split_once(']')) {
+        return address.parse::<Ipv6Addr>().is_ok();
+    }
+    let name = host.split(':').next().unwrap_or_default();
+    name.eq_ignore_ascii_case("localhost") || name.parse::<Ipv4Addr>().is_ok()
 }
 
 /// An origin such as `https://example.org` or `http://localhost:8080`, or all hosts below one, such
@@ -146,6 +183,26 @@ mod tests {
         assert!(!allows("https://*.example.org", "https://user@.example.org"));
         assert!(!allows("https://*.example.org", "https://a.example.org:8443"));
         assert!(allows("https://*.example.org:8443", "https://a.example.org:8443"));
+    }
+
+    #[test]
+    fn an_own_page_is_known_by_a_host_that_nobody_can_feign() {
+        let plain = |origin, host| OwnOrigin::Plain.allows(Some(origin), host);
+        assert!(plain("http://127.0.0.1:8080", "127.0.0.1:8080"));
+        assert!(plain("http://localhost:8080", "Localhost:8080"));
+        assert!(plain("http://192.168.1.5", "192.168.1.5:80"));
+        assert!(plain("http://[fe80::1]:8080", "[fe80::1]:8080"));
+        assert!(!plain("http://127.0.0.1:8080", "127.0.0.1:8081"));
+        assert!(!plain("https://127.0.0.1:8080", "127.0.0.1:8080"));
+        assert!(!plain("http://evil.example:8080", "evil.example:8080"), "it may be rebound");
+        assert!(!plain("http://127.0.0.1.evil.example", "127.0.0.1.evil.example"));
+        assert!(!plain("null", "null"));
+        assert!(!OwnOrigin::Plain.allows(None, "127.0.0.1"));
+        let tls = |origin, host| OwnOrigin::Tls.allows(Some(origin), host);
+        assert!(tls("https://vnc.example", "vnc.example:443"));
+        assert!(!tls("https://evil.example", "vnc.example"));
+        assert!(!tls("http://vnc.example", "vnc.example"));
+        assert!(!OwnOrigin::Unknown.allows(Some("http://localhost"), "localhost"));
     }
 
     #[test]

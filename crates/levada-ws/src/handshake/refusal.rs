@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::Field;
+use super::{Field, Page};
 
 /// A server's reason to refuse. Each has one HTTP status.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub enum Refusal {
     OriginForbidden,
     /// 400: none of the subprotocols that we ask for is offered.
     NoCommonSubprotocol,
+    /// 200: no WebSocket was asked for, and this page is shown instead.
+    Page(Page),
     /// The application's own refusal.
     Application {
         /// The HTTP status: 300 to 599, or 500 is sent.
@@ -66,6 +68,7 @@ impl Refusal {
             | Self::Subprotocol
             | Self::NoCommonSubprotocol
             | Self::Truncated => 400,
+            Self::Page(_) => 200,
             Self::OriginForbidden => 403,
             Self::Path => 404,
             Self::Method => 405,
@@ -83,6 +86,9 @@ impl Refusal {
 
     /// The whole response, after which the connection is to be ended.
     pub fn to_response(&self) -> Vec<u8> {
+        if let Self::Page(page) = self {
+            return page.response().to_vec();
+        }
         let status = self.status();
         let body = match self {
             Self::Application { .. } => format!("{}\n", phrase(status)),
@@ -149,6 +155,7 @@ impl fmt::Display for Refusal {
             Self::Path => "nothing is served at this path",
             Self::OriginForbidden => "this Origin may not connect",
             Self::NoCommonSubprotocol => "no offered subprotocol is spoken here",
+            Self::Page(page) => return write!(f, "the page {} was shown", page.path()),
             Self::Application { status, .. } => return write!(f, "refused with status {status}"),
             Self::Truncated => "the carrier ended inside the request",
         })

@@ -7,6 +7,8 @@ use core::fmt;
 
 use super::field::{Fields, is_token};
 use super::{Field, Limits, Refusal, accept_of, is_key};
+#[cfg(feature = "deflate")]
+use crate::deflate::Params;
 
 /// A request to open a WebSocket, correct in form (RFC 6455 §4.2.1). Whether it is welcome is for
 /// [`Rules`](super::Rules) or the application to say.
@@ -114,6 +116,34 @@ impl Request {
     /// All header fields, in their order.
     pub fn fields(&self) -> &[Field] {
         &self.fields.0
+    }
+
+    /// What a server that wants this makes of the client's offers to compress messages: the first that can
+    /// be kept (RFC 7692 section 7.1); `None` where there is none. It is to be answered by
+    /// [`accept_with_deflate`](Self::accept_with_deflate).
+    #[cfg(feature = "deflate")]
+    pub fn deflate(&self, wanted: Params) -> Option<Params> {
+        self.fields.list("sec-websocket-extensions").find_map(|offer| wanted.accept(offer))
+    }
+
+    /// As [`accept`](Self::accept), with messages compressed from now on.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](Self::accept).
+    #[cfg(feature = "deflate")]
+    pub fn accept_with_deflate(
+        &self,
+        answer: &Answer,
+        agreed: Params,
+    ) -> Result<Vec<u8>, AnswerError> {
+        let mut head = self.accept(answer)?;
+        // Before the empty line.
+        head.truncate(head.len() - 2);
+        for part in ["Sec-WebSocket-Extensions: ", &agreed.answer(), "\r\n\r\n"] {
+            head.extend_from_slice(part.as_bytes());
+        }
+        Ok(head)
     }
 
     /// The response that opens the WebSocket. What the client sends from its first byte on belongs

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::{Answer, Field, Origins, Refusal, Request};
+use super::{Answer, Field, Origins, OwnOrigin, Page, Refusal, Request};
 
 /// Which paths are served.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +15,16 @@ pub enum Paths {
     Listed(Vec<String>),
 }
 
+impl Paths {
+    /// Whether this path, which has no query, is served.
+    pub fn contains(&self, path: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Listed(paths) => paths.iter().any(|served| served == path),
+        }
+    }
+}
+
 /// Who is welcome, and what the answer says. The default welcomes everybody.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -23,6 +33,8 @@ pub struct Rules {
     pub paths: Paths,
     /// The Origins that are welcome; others get 403.
     pub origins: Origins,
+    /// Whether a page of this very server is welcome too, whatever `origins` says.
+    pub own_origin: OwnOrigin,
     /// The subprotocols that are spoken, most wanted first. Ours is the order that counts.
     pub subprotocols: Vec<String>,
     /// Whether a client that offers none of them is refused with 400, rather than accepted without
@@ -30,6 +42,11 @@ pub struct Rules {
     pub require_subprotocol: bool,
     /// Header fields of every acceptance.
     pub fields: Vec<Field>,
+    /// What is shown to those who ask for no WebSocket, by path. Elsewhere they get 426.
+    pub pages: Vec<Page>,
+    /// The rules of other paths: of a request whose path is not among ours, the first of these judges
+    /// that serves it.
+    pub others: Vec<Self>,
 }
 
 impl Rules {
@@ -39,12 +56,13 @@ impl Rules {
     ///
     /// The first rule that it fails: path, Origin, subprotocol.
     pub fn judge(&self, request: &Request) -> Result<Answer, Refusal> {
-        if let Paths::Listed(paths) = &self.paths
-            && !paths.iter().any(|path| path == request.path())
-        {
-            return Err(Refusal::Path);
+        if !self.paths.contains(request.path()) {
+            let mut others = self.others.iter();
+            let other = others.find(|other| other.paths.contains(request.path()));
+            return other.ok_or(Refusal::Path)?.judge(request);
         }
-        if !self.origins.allow(request.origin()) {
+        let is_own = || self.own_origin.allows(request.origin(), request.host());
+        if !self.origins.allow(request.origin()) && !is_own() {
             return Err(Refusal::OriginForbidden);
         }
         let chosen = self.subprotocols.iter().find(|ours| request.subprotocols().contains(ours));

@@ -1,7 +1,7 @@
 //! The server's side: reads one request.
 
 use super::head::{Head, HeadError};
-use super::{Limits, Progress, Refusal, Request};
+use super::{Limits, Page, Progress, Refusal, Request, Rules};
 
 /// Reads a client's request as it arrives. Holds at most [`Limits::bytes`].
 ///
@@ -31,6 +31,18 @@ impl ServerHandshake {
         })?;
         let head = complete.then(|| Request::parse(self.head.bytes(), self.limits)).transpose()?;
         Ok(Progress { consumed, head })
+    }
+
+    /// The page of `rules` that is shown to this client instead of `refusal`, if it asks for one of them
+    /// and for no WebSocket.
+    pub fn page(&self, refusal: &Refusal, rules: &Rules) -> Option<Page> {
+        if *refusal != Refusal::NotAnUpgrade {
+            return None;
+        }
+        // A request that was read as far as that has a path.
+        let target = self.head.bytes().split(|&byte| byte == b' ').nth(1)?;
+        let path = target.split(|&byte| byte == b'?').next()?;
+        rules.pages.iter().find(|page| page.path().as_bytes() == path).cloned()
     }
 
     /// The carrier's end before the request's.

@@ -1,5 +1,7 @@
 //! Whole messages with their borders, on top of the byte stream's connection.
 
+#[cfg(feature = "deflate")]
+mod compression;
 mod text;
 
 use alloc::string::String;
@@ -7,11 +9,15 @@ use alloc::vec::Vec;
 use core::mem;
 use core::time::Duration;
 
+#[cfg(feature = "deflate")]
+use compression::Compression;
 use text::Text;
 
 use crate::connection::{
     Config, Connection, Event, MAX_CONTROL_BURST, Received, TextPolicy, WriteError,
 };
+#[cfg(feature = "deflate")]
+use crate::frame::COMPRESSED;
 use crate::frame::{Chunk, DataKind, MaskKeys, Shape};
 use crate::{Role, Violation};
 
@@ -47,11 +53,13 @@ pub struct ReceivedMessage {
 /// It holds one message of at most the limit given, and never more of it than has arrived. Text is
 /// checked as it comes, so that bad UTF-8 ends the connection with 1007 before its message does; a
 /// message beyond the limit ends it with 1009 at the header that claims too much.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct MessageConnection {
     connection: Connection,
     text: Text,
     binary: Vec<u8>,
+    #[cfg(feature = "deflate")]
+    compression: Option<Compression>,
 }
 
 impl MessageConnection {
@@ -64,7 +72,25 @@ impl MessageConnection {
             connection: Connection::new(role, config, now),
             text: Text::default(),
             binary: Vec::new(),
+            #[cfg(feature = "deflate")]
+            compression: None,
         }
+    }
+
+    /// As [`new`](Self::new), with messages compressed as both ends have agreed. The limit is for what
+    /// they become: no more of a message than that is ever decompressed.
+    #[cfg(feature = "deflate")]
+    pub fn with_deflate(
+        role: Role,
+        config: Config,
+        limit: u64,
+        agreed: crate::deflate::Params,
+        now: Duration,
+    ) -> Self {
+        let mut messages = Self::new(role, config, limit, now);
+        messages.connection.decoder().take_compressed();
+        messages.compression = Some(Compression::new(role, agreed, limit));
+        messages
     }
 
     /// Takes bytes of the carrier, up to and including the next event; see
@@ -130,6 +156,25 @@ impl MessageConnection {
     }
 
     fn take(&mut self, chunk: &Chunk, payload: &[u8]) -> Result<Option<Message>, Violation> {
+        #[cfg(feature = "deflate")]
+        if let Some(compression) = &mut self.compression
+            && self.connection.decoder().is_compressed()
+        {
+            let (text, binary) = (&mut self.text, &mut self.binary);
+            compression.inflate(payload, chunk.ends_message, |piece| match chunk.kind {
+                DataKind::Text => text.push(piece),
+                DataKind::Binary => {
+                    binary.extend_from_slice(piece);
+                    Ok(())
+                }
+            })?;
+            // What it became has been taken, and only its end is left to tell.
+            return self.take_plain(chunk, &[]);
+        }
+        self.take_plain(chunk, payload)
+    }
+
+    fn take_plain(&mut self, chunk: &Chunk, payload: &[u8]) -> Result<Option<Message>, Violation> {
         match chunk.kind {
             DataKind::Text => {
                 self.text.push(payload)?;
@@ -144,6 +189,29 @@ impl MessageConnection {
     }
 
     fn encode(
+        &mut self,
+        kind: DataKind,
+        data: &[u8],
+        out: &mut Vec<u8>,
+        keys: &mut MaskKeys<'_>,
+    ) -> Result<(), WriteError> {
+        #[cfg(feature = "deflate")]
+        if let Some(compression) = &mut self.compression
+            && self.connection.can_write()
+        {
+            let compressed = compression.deflate(data);
+            let start = out.len();
+            out.resize(start + MAX_CONTROL_BURST, 0);
+            let control = self.connection.poll_transmit(&mut out[start..], keys);
+            out.truncate(start + control);
+            self.encode_plain(kind, &compressed, out, keys)?;
+            out[start + control] |= COMPRESSED;
+            return Ok(());
+        }
+        self.encode_plain(kind, data, out, keys)
+    }
+
+    fn encode_plain(
         &mut self,
         kind: DataKind,
         data: &[u8],

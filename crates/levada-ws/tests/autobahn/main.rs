@@ -1,8 +1,9 @@
-//! The Autobahn|Testsuite, every case but those of compression, in both roles: our example `echo`
-//! gives back what the suite sends to it.
+//! The Autobahn|Testsuite, every case, in both roles: our example `echo` gives back what the suite sends
+//! to it.
 //!
 //! `server.txt` and `client.txt` hold what the suite says of each case: its behavior, and that of
-//! its closing. `LEVADA_BLESS=1` writes them anew.
+//! its closing; `…-compression.txt` the same of those of compression, which take minutes.
+//! `LEVADA_BLESS=1` writes them anew.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 #[expect(dead_code, reason = "its `main` and what only that needs")]
@@ -20,8 +21,9 @@ use echo::Peer;
 use levada_testkit::{peers, skip};
 use levada_ws::message::Message;
 
-/// How many cases there are.
+/// How many cases there are: those of compression apart.
 const CASES: usize = 301;
+const COMPRESSION: usize = 216;
 
 /// The suite as a process that goes with the test.
 struct Suite {
@@ -58,7 +60,7 @@ impl Suite {
     }
 
     /// Everything that it says of cases, to its end, is what the file says.
-    fn results(mut self, file: &str) {
+    fn results(mut self, file: &str, count: usize) {
         let mut cases = BTreeMap::new();
         while let Some(line) = self.line("case") {
             let id = line.split(' ').next().unwrap();
@@ -75,7 +77,7 @@ impl Suite {
         let pairs = said.lines().zip(expected.lines());
         let differing: Vec<_> = pairs.filter(|(said, expected)| said != expected).collect();
         assert!(differing.is_empty(), "as it is, and as it is expected: {differing:#?}");
-        assert_eq!(said.lines().count(), CASES, "the suite has not come to its end");
+        assert_eq!(said.lines().count(), count, "the suite has not come to its end");
     }
 }
 
@@ -86,46 +88,76 @@ impl Drop for Suite {
     }
 }
 
-#[test]
-fn our_server_passes() {
+fn serve(test: &str, cases: &str, file: &str, count: usize) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}", listener.local_addr().unwrap());
     thread::spawn(move || echo::serve(&listener));
-    if let Some(suite) = Suite::start("our_server_passes", &["client", &url]) {
-        suite.results("server.txt");
+    if let Some(suite) = Suite::start(test, &[cases, "client", &url]) {
+        suite.results(file, count);
     }
 }
 
-#[test]
-fn our_client_passes() {
-    let Some(mut suite) = Suite::start("our_client_passes", &["server"]) else { return };
+fn connect(test: &str, cases: &str, file: &str, count: usize) {
+    let Some(mut suite) = Suite::start(test, &[cases, "server"]) else { return };
     let port = suite.line("port").unwrap();
     let host = format!("127.0.0.1:{port}");
     let connect = |target: &str| Peer::connect(TcpStream::connect(&host)?, &host, target);
-    let count = connect("/getCaseCount").unwrap().next().unwrap();
-    let Some(Message::Text(count)) = count else { panic!("{count:?}") };
-    for case in 1..=count.parse().unwrap() {
+    let count_of = connect("/getCaseCount").unwrap().next().unwrap();
+    let Some(Message::Text(total)) = count_of else { panic!("{count_of:?}") };
+    for case in 1..=total.parse().unwrap() {
         // It may cut the connection; whether that is well is for the suite to say.
         let _ = connect(&format!("/runCase?case={case}&agent=levada")).and_then(Peer::echo);
     }
     // It goes without an answer.
     let _ = connect("/updateReports?agent=levada&shutdownOnComplete=true");
-    suite.results("client.txt");
+    suite.results(file, count);
+}
+
+#[test]
+fn our_server_passes() {
+    serve("our_server_passes", "plain", "server.txt", CASES);
+}
+
+#[test]
+fn our_client_passes() {
+    connect("our_client_passes", "plain", "client.txt", CASES);
+}
+
+/// Both modes of context takeover, and windows of 9 to 15 bits.
+#[test]
+#[cfg(feature = "deflate")]
+fn our_server_passes_with_compression() {
+    let test = "our_server_passes_with_compression";
+    if skip::slow_runs(test) {
+        serve(test, "compression", "server-compression.txt", COMPRESSION);
+    }
+}
+
+#[test]
+#[cfg(feature = "deflate")]
+fn our_client_passes_with_compression() {
+    let test = "our_client_passes_with_compression";
+    if skip::slow_runs(test) {
+        connect(test, "compression", "client-compression.txt", COMPRESSION);
+    }
 }
 
 /// Nothing worse is ever written down as expected: no case that is only nearly right, none that the
 /// suite cannot judge.
 #[test]
 fn every_case_is_expected_to_pass() {
-    for file in ["server.txt", "client.txt"] {
-        let text = fs::read_to_string(Path::new("tests/autobahn").join(file)).unwrap();
-        assert_eq!(text.lines().count(), CASES);
-        for line in text.lines() {
-            let [_, behavior, close] = line.split(' ').collect::<Vec<_>>()[..] else {
-                panic!("{file}: {line}")
-            };
-            for word in [behavior, close] {
-                assert!(matches!(word, "OK" | "INFORMATIONAL"), "{file}: {line}");
+    let parts = [("", CASES), ("-compression", COMPRESSION)];
+    for (part, count) in parts {
+        for file in ["server", "client"].map(|role| format!("{role}{part}.txt")) {
+            let text = fs::read_to_string(Path::new("tests/autobahn").join(&file)).unwrap();
+            assert_eq!(text.lines().count(), count, "{file}");
+            for line in text.lines() {
+                let [_, behavior, close] = line.split(' ').collect::<Vec<_>>()[..] else {
+                    panic!("{file}: {line}")
+                };
+                for word in [behavior, close] {
+                    assert!(matches!(word, "OK" | "INFORMATIONAL"), "{file}: {line}");
+                }
             }
         }
     }

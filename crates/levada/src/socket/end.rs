@@ -22,7 +22,8 @@ impl Socket {
             }
             _ => {}
         }
-        self.watch.facts = self.facts();
+        let facts = std::mem::take(&mut self.watch.facts);
+        self.watch.facts = self.complete(facts);
         self.release(&ending);
         self.watch.end(ending);
         self.alarm = None;
@@ -46,8 +47,10 @@ impl Socket {
                 if cuts {
                     carrier.reset();
                 }
-                self.transport = Transport::Gone;
+                self.let_go();
             }
+            // Its goodbye was the end of file, which is sent once.
+            _ if self.session.is_none() && self.goodbyes.ours() == Ours::Sent => {}
             // Where a write waits, a FIN could be taken for the end of what we had to say.
             Ending::TimedOut(_)
                 if self.watch.life.mode() == Mode::Plain && self.watch.write_waits => {}
@@ -73,12 +76,23 @@ impl Socket {
         }
     }
 
+    /// Drops the transport.
+    fn let_go(&mut self) {
+        if let Transport::Up(carrier) = &self.transport
+            && self.options.hang_up
+            && self.session.is_some()
+        {
+            carrier.hang_up();
+        }
+        self.transport = Transport::Gone;
+    }
+
     /// The transport failed, in either direction.
     pub(super) fn transport_failed(&mut self, error: &io::Error) {
         if let Some(ending) = carried_ending(error) {
             return self.end(ending);
         }
-        let error = self.write_error.take().unwrap_or_else(|| OsError::from(error));
+        let error = self.write_error.take().map_or_else(|| OsError::from(error), |error| *error);
         match self.goodbyes.transport_failed(error) {
             Ok(ending) => self.end(ending),
             Err(error) => self.watch.tell(|| Event::TransportFailed(error)),
@@ -97,7 +111,7 @@ impl Socket {
     /// The ending is certain, but an alert about it is still to be sent.
     pub(super) fn die(&mut self, ending: Ending) {
         if self.dying.is_none() && self.watch.ended().is_none() {
-            self.dying = Some(ending);
+            self.dying = Some(Box::new(ending));
             self.set_alarm(Deadline::Close);
         }
     }
@@ -115,7 +129,7 @@ impl Socket {
             return Poll::Pending;
         }
         if let Some(ending) = self.dying.take() {
-            self.end(ending);
+            self.end(*ending);
         }
         Poll::Ready(())
     }
@@ -126,7 +140,7 @@ impl Socket {
         let Some(alarm) = &mut self.alarm else { return };
         let Poll::Ready(deadline) = alarm.poll(cx, moved) else { return };
         self.alarm = None;
-        match self.dying.take() {
+        match self.dying.take().map(|ending| *ending) {
             // The peer does not take our alert: the ending stays what it is, but for that.
             Some(Ending::FatalError { cause, .. }) => {
                 self.end(Ending::FatalError { alert: None, cause });
@@ -157,5 +171,6 @@ impl Drop for Socket {
         {
             carrier.reset();
         }
+        self.let_go();
     }
 }

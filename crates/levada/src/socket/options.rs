@@ -21,6 +21,9 @@ pub struct Options {
     /// is refused otherwise. Never after anything else of TLS has failed. What was written before is
     /// sent in plaintext then: write only when [`Facts::plain`](crate::Facts::plain) says what you can say.
     pub danger_allow_plaintext: bool,
+    /// Whether the end of a stream under TLS ends its connection for everybody, also where another
+    /// process holds the socket as well. Off by default: our descriptor is closed, and theirs is theirs.
+    pub hang_up: bool,
     /// How long an external [`Signer`](crate::Signer) may take for a signature; 5 s by default. The
     /// deadline of the whole handshake runs meanwhile.
     pub signer_deadline: Duration,
@@ -33,6 +36,7 @@ impl Default for Options {
             close: ClosePolicy::default(),
             tcp: TcpOptions::default(),
             danger_allow_plaintext: false,
+            hang_up: false,
             signer_deadline: Duration::from_secs(5),
         }
     }

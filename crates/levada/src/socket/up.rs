@@ -2,12 +2,12 @@
 
 use std::task::{Context, Poll, ready};
 
-use levada_core::{Deadline, Ending, Event, Fault, Mode, Ours, State, Step};
+use levada_core::{Deadline, Ending, Event, Ours, State, Step};
 use levada_tls::Engine;
 use tokio::time::Instant;
 
 use super::{Socket, Transport};
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, Ends};
 use crate::dial::News;
 use crate::pool::PoolSession;
 
@@ -34,9 +34,9 @@ impl Socket {
             self.take_news(at, news);
         }
         match ready!(outcome) {
-            Ok(carrier) => {
+            Ok((carrier, ends)) => {
                 self.watch.facts.times.connect = Some(self.watch.end_of_phase(Instant::now()));
-                self.carried(carrier);
+                self.carried(carrier, ends);
             }
             Err(ending) => self.end(ending),
         }
@@ -69,15 +69,15 @@ impl Socket {
     }
 
     /// The transport is up: a plain stream is established by that.
-    pub(super) fn carried(&mut self, carrier: Carrier) {
-        self.watch.facts.local = carrier.local();
-        self.watch.facts.peer = carrier.peer();
+    pub(super) fn carried(&mut self, carrier: Carrier, ends: Ends) {
+        self.watch.facts.local = ends.local;
+        self.watch.facts.peer = ends.peer;
         self.transport = Transport::Up(carrier);
         self.watch.end_of_phase(Instant::now());
         self.watch.step(Step::Carry);
         match (&self.session, self.pool.take()) {
             (Some(_), _) => self.begin_handshake(),
-            (None, Some(pool)) => self.entrust(pool),
+            (None, Some(pool)) => self.entrust(*pool),
             (None, None) => self.establish(),
         }
     }
@@ -103,12 +103,12 @@ impl Socket {
         match ready!(entrusting.poll(cx)) {
             Ok((carrier, tls)) => {
                 self.transport = Transport::Up(carrier);
-                self.watch.facts.tls = Some(tls);
+                self.watch.facts.tls = Some(Box::new(tls));
                 self.watch.facts.times.handshake = Some(self.watch.end_of_phase(Instant::now()));
                 self.establish();
             }
             Err((ending, tls)) => {
-                self.watch.facts.tls = tls;
+                self.watch.facts.tls = tls.map(Box::new);
                 self.end(ending);
             }
         }
@@ -119,8 +119,8 @@ impl Socket {
         loop {
             // Our flight may have to wait, but the peer may have something to say about it meanwhile.
             let _ = self.poll_write_wire(cx);
-            if let Some(ending) = &self.dying {
-                if self.may_fall_back(ending) {
+            if self.dying.is_some() {
+                if ready!(self.poll_may_fall_back(cx)) {
                     self.fall_back();
                     return Poll::Ready(());
                 }
@@ -138,7 +138,7 @@ impl Socket {
             if session.peer_has_closed() {
                 session.close();
                 let unsent = self.queue.len() as u64;
-                self.dying = Some(Ending::CloseNotify { unsent });
+                self.dying = Some(Box::new(Ending::CloseNotify { unsent }));
                 continue;
             }
             if session.awaits().is_some() {
@@ -150,13 +150,6 @@ impl Socket {
             }
             ready!(self.poll_take_in(cx, &mut []));
         }
-    }
-
-    /// Whether the handshake failed at the client's first byte, and plaintext is allowed then.
-    fn may_fall_back(&self, ending: &Ending) -> bool {
-        self.options.danger_allow_plaintext
-            && self.mode() == Mode::TlsServer
-            && matches!(ending, Ending::FatalError { cause: Fault::NotTls { .. }, .. })
     }
 
     pub(super) fn establish(&mut self) {

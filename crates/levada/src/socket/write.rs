@@ -90,6 +90,11 @@ impl Socket {
         Poll::Ready(Ok(self.gave(count)))
     }
 
+    /// Whether something that was accepted waits for the transport.
+    pub(crate) fn has_unsent(&self) -> bool {
+        !self.below.is_empty() || self.session.as_ref().is_some_and(Engine::wants_write)
+    }
+
     fn gave(&mut self, count: usize) -> usize {
         self.watch.facts.bytes.written += count as u64;
         count
@@ -210,7 +215,9 @@ impl Socket {
             if !session.wants_write() || self.write_error.is_some() {
                 return Poll::Ready(());
             }
-            match session.write_wire(&mut Writer { carrier, cx }) {
+            // Behind our goodbye, where the peer has said its own, comes the end of the transport.
+            let more_follows = self.goodbyes.theirs() && self.goodbyes.ours() == Ours::Asked;
+            match session.write_wire(&mut Writer { carrier, cx, more_follows }) {
                 Ok(0) => {
                     self.write_failed(cx, io::ErrorKind::WriteZero.into());
                     return Poll::Ready(());
@@ -238,11 +245,11 @@ impl Socket {
         {
             error = reason;
         }
-        self.write_error = Some(OsError::from(&error));
+        self.write_error = Some(Box::new(OsError::from(&error)));
         if self.session.is_some() && self.dying.is_none() {
             self.read_ahead(cx);
         }
-        match self.dying.take() {
+        match self.dying.take().map(|ending| *ending) {
             // No alert of ours can go out.
             Some(Ending::FatalError { cause, .. }) => {
                 self.end(Ending::FatalError { alert: None, cause });

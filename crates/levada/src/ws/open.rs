@@ -12,6 +12,7 @@ use levada_ws::handshake::{
     ServerHandshake,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::keys::nonce;
@@ -37,6 +38,8 @@ pub(super) struct Opening {
     alarm: Option<Alarm>,
     /// What happens below, until the carrier is up.
     below: Option<Events>,
+    /// The room among those that are on their way up.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Debug)]
@@ -89,7 +92,7 @@ impl Opening {
     }
 
     const fn new(phase: Phase) -> Self {
-        Self { phase, head: Vec::new(), dirty: false, alarm: None, below: None }
+        Self { phase, head: Vec::new(), dirty: false, alarm: None, below: None, permit: None }
     }
 
     /// Goes on. Ready with what was said, and with what was read behind it.
@@ -121,7 +124,11 @@ impl Opening {
                                 None => {}
                             }
                         }
-                        Err(Stop::Refused(refusal)) => self.refuse(refusal),
+                        Err(Stop::Refused(refusal)) => {
+                            let rules = rules.as_ref();
+                            let page = rules.and_then(|rules| handshake.page(&refusal, rules));
+                            self.refuse(page.map_or(refusal, Refusal::Page));
+                        }
                         Err(stop) => return Poll::Ready(Err(stop)),
                     }
                 }
@@ -190,8 +197,11 @@ impl Opening {
 
     fn refuse(&mut self, refusal: Refusal) {
         self.send(refusal.to_response());
+        // A page is large: it has the time that is left for the handshake.
+        if !matches!(refusal, Refusal::Page(_)) {
+            self.alarm = Some(Alarm::set(Deadline::Handshake, LINGER, 0));
+        }
         self.phase = Phase::Refusing(refusal);
-        self.alarm = Some(Alarm::set(Deadline::Handshake, LINGER, 0));
     }
 
     fn send(&mut self, head: Vec<u8>) {
@@ -261,6 +271,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
             self.watch.wrap(mode);
             self.watch.step(Step::Handshake);
         }
+    }
+
+    pub(crate) fn holding_until_established(
+        mut self,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        if let Some(opening) = &mut self.opening {
+            opening.permit = permit;
+        }
+        self
     }
 
     /// Ready when the stream is established, or has ended before it was.

@@ -1,43 +1,29 @@
-//! Time: one timer for all deadlines of a stream, touched only when it fires or comes too late.
+//! Time: all deadlines of a stream, by one timer.
 
-use std::pin::Pin;
 use std::task::Context;
 use std::time::Duration;
 
 use levada_core::{Deadline, Deadlines, Ending, State};
 use levada_ws::CloseCode;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 use super::{WsEnding, WsStream};
+use crate::alarm::{Silence, Timer};
 
 /// The clock of one stream, and its timer.
 #[derive(Debug)]
 pub(super) struct Ticker {
     origin: Instant,
     deadlines: Deadlines,
-    sleep: Option<Pin<Box<Sleep>>>,
-    idle: Option<Idle>,
-}
-
-/// The deadline of silence, which begins anew with every byte.
-#[derive(Debug)]
-struct Idle {
-    time: Duration,
-    since: Instant,
-    moved: u64,
+    timer: Timer,
+    idle: Option<Silence>,
 }
 
 impl Ticker {
     pub(super) fn new(deadlines: Deadlines) -> Self {
-        let origin = Instant::now();
-        let idle = deadlines.of(Deadline::Idle);
-        Self {
-            origin,
-            deadlines,
-            sleep: None,
-            idle: idle.map(|time| Idle { time, since: origin, moved: 0 }),
-        }
+        let idle = deadlines.of(Deadline::Idle).map(|time| Silence::since_now(time, 0));
+        Self { origin: Instant::now(), deadlines, timer: Timer::default(), idle }
     }
 
     /// How long each phase may last.
@@ -49,24 +35,6 @@ impl Ticker {
     pub(super) fn now(&self) -> Duration {
         self.origin.elapsed()
     }
-
-    /// Whether `at` has come; if not, the task is woken then, or before.
-    fn poll_at(&mut self, cx: &mut Context<'_>, at: Instant) -> bool {
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(at)));
-        if sleep.deadline() > at {
-            sleep.as_mut().reset(at);
-        }
-        loop {
-            if sleep.as_mut().poll(cx).is_pending() {
-                return false;
-            }
-            // It is not moved with every byte: when it fires it learns how long it still has.
-            if at <= Instant::now() {
-                return true;
-            }
-            sleep.as_mut().reset(at);
-        }
-    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
@@ -75,10 +43,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
     pub(super) fn tick(&mut self, cx: &mut Context<'_>) {
         while self.watch.ended().is_none() {
             let Some(at) = self.next_deadline() else {
-                self.ticker.sleep = None;
-                return;
+                return self.ticker.timer.stop();
             };
-            if !self.ticker.poll_at(cx, at) {
+            if self.ticker.timer.poll_until(cx, at).is_pending() {
                 return;
             }
             if self.farewell.is_some() {
@@ -118,13 +85,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
 
     /// When silence has lasted too long, on a stream that nobody closes yet.
     fn idle_at(&mut self) -> Option<Instant> {
-        let moved = self.watch.moved();
-        let idle = self.ticker.idle.as_mut()?;
-        if idle.moved != moved {
-            idle.moved = moved;
-            idle.since = Instant::now();
-        }
-        (self.watch.state() == State::Established).then_some(idle.since + idle.time)
+        let end = self.ticker.idle.as_mut()?.end(self.watch.moved());
+        (self.watch.state() == State::Established).then_some(end)
     }
 
     /// A deadline has passed: a Close frame goes if it can go without waiting.

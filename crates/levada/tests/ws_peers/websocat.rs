@@ -84,6 +84,8 @@ async fn websocat_is_understood_as_server() {
     let mut stream = reader.unsplit(writer);
     stream.shutdown().await.unwrap();
     let ended = timeout(PATIENCE, stream.closed()).await.unwrap();
-    assert_eq!(ended.ending, closed(1000, "", Party::Local));
+    // It may be gone before it has answered.
+    let answered = closed(1000, "", Party::Local);
+    assert!([answered, Ending::SocketClose].contains(&ended.ending), "{ended}");
     child.wait().unwrap();
 }

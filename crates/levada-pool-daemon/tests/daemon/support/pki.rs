@@ -25,17 +25,28 @@ pub(crate) struct Spec<'a> {
     pub(crate) serial: Option<u64>,
 }
 
+fn authority() -> (CertificateParams, KeyPair) {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let name = format!("Test Authority {}", NUMBER.fetch_add(1, Ordering::Relaxed));
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    (params, KeyPair::generate().unwrap())
+}
+
 impl Pki {
     /// An authority by a name that no other has.
     pub(crate) fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let name = format!("Test Authority {}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let key = KeyPair::generate().unwrap();
+        let (params, key) = authority();
         let ca = params.self_signed(&key).unwrap().pem();
+        Self { issuer: Issuer::new(params, key), ca }
+    }
+
+    /// An authority that this one vouches for.
+    pub(crate) fn below(&self) -> Self {
+        let (params, key) = authority();
+        let ca = params.signed_by(&key, &self.issuer).unwrap().pem();
         Self { issuer: Issuer::new(params, key), ca }
     }
 

@@ -2,17 +2,17 @@
 //!
 //! Nothing of another connection is in here, so that no reply can go to another client.
 
+mod requests;
+
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use levada_pool_wire::body::{Ping, StartTls};
 use levada_pool_wire::diagram::Party;
 use levada_pool_wire::{
-    ConnectionKey, ControlKey, Cut, Envelope, ErrorCode, ExchangeKey, Exchanges, Facilities, Full,
-    Gone, Identity, Incoming, Limits, Message, Moment, Offer, Packet, PacketBytes, Reassembler,
-    Report, StartTlsFlags, Text,
+    ConnectionKey, ControlKey, Envelope, ErrorCode, ExchangeKey, Exchanges, Full, Gone, Identity,
+    Incoming, Limits, Message, Moment, Offer, Packet, PacketBytes, Page, Reassembler, Report,
 };
 use levada_sys::{PeerCredentials, descriptors};
 use tokio::io::Interest;
@@ -25,9 +25,8 @@ use crate::notice::Notice;
 use crate::ownership::ClientId;
 use crate::pages::Pages;
 use crate::pool::Shared;
-use crate::registry::Begun;
-use crate::session::{Inquiry, given_up, report};
-use crate::starttls::{Answer, Asks, Failed, Handshake, Protected};
+use crate::session::{given_up, report};
+use crate::starttls::{Answer, Failed, Protected};
 
 /// Packets that wait for a client who does not read. Beyond them nothing is read from it.
 const BACKLOG: usize = 64;
@@ -38,6 +37,8 @@ pub(crate) enum Event {
     Ask { exchange: ExchangeKey, question: Message, answer: oneshot::Sender<Answer> },
     /// It has a reply.
     Reply { exchange: ExchangeKey, message: Message },
+    /// A session has told of itself for a page, or is no more.
+    Report { exchange: ExchangeKey, page: Box<Page>, report: Option<Vec<u8>> },
     /// A handshake is over.
     Over { exchange: ExchangeKey, outcome: Result<Box<Protected>, Failed> },
 }
@@ -78,7 +79,7 @@ impl Drop for Work {
 /// Also where the task is aborted: what the client owned has to learn of it.
 impl Drop for Control {
     fn drop(&mut self) {
-        self.pool.registry.disconnect(self.client);
+        self.pool.registry.disconnect(self.client, self.credentials.uid);
     }
 }
 
@@ -108,6 +109,12 @@ impl Control {
         let connection = exchanges.connect().map_err(|full: Full| io::Error::other(full))?;
         // An exchange has one event on its way at a time.
         let (events, mut heard) = mpsc::channel(pool.limits.exchanges.max(1));
+        let most = pool.policy.now().clients_per_user();
+        if !pool.registry.connect(credentials.uid, most) {
+            pool.tell(&Notice::TooMany { uid: credentials.uid, clients: most.unwrap_or_default() });
+            return Ok(());
+        }
+        // From here on its drop leaves the registry again.
         let mut control = Self {
             pool,
             stream,
@@ -199,131 +206,6 @@ impl Control {
         Ok(())
     }
 
-    fn request(&mut self, exchange: ExchangeKey, message: Message, descriptor: Option<OwnedFd>) {
-        let reply = match message {
-            Message::Ping(ping) => self.ping(&ping),
-            Message::StartTls(request) => match self.starttls(exchange, request, descriptor) {
-                Ok(()) => return,
-                Err(code) => code.into(),
-            },
-            Message::Prng(_) | Message::Info(_) | Message::Local(..) => {
-                return self.ask_session(exchange, message);
-            }
-            Message::ControlDetach(control) => {
-                done(self.pool.registry.detach(self.client, &control.control_key))
-            }
-            Message::ControlReattach(control) => {
-                let uid = self.credentials.uid;
-                done(self.pool.registry.reattach(self.client, uid, &control.control_key))
-            }
-            // The pool's policy enters PINs and chooses identities: there is no vacancy.
-            Message::PinEntry(_) => ErrorCode::PinEntryNotVacant.into(),
-            Message::LidentryRegister(_) => ErrorCode::LidentryNotVacant.into(),
-            // The rules let no other message open an exchange.
-            _ => ErrorCode::UnknownCommand.into(),
-        };
-        self.reply(exchange, reply);
-    }
-
-    fn ping(&self, ping: &Ping) -> Message {
-        let producer = Text::new(Ping::V2).unwrap_or_default();
-        let facilities = ping.facilities.and(self.pool.policy.now().facilities());
-        Message::Ping(Ping { producer, facilities })
-    }
-
-    fn starttls(
-        &mut self,
-        exchange: ExchangeKey,
-        request: StartTls,
-        network: Option<OwnedFd>,
-    ) -> Result<(), ErrorCode> {
-        let flags = request.flags;
-        if flags.contains(StartTlsFlags::RENEGOTIATE) {
-            // TLS 1.3 has none, and that of TLS 1.2 is no longer thought of as safe.
-            let session = self.pool.registry.session(self.client, &request.control_key);
-            let known = session.map_err(|_| ErrorCode::RenegotiateNotFound);
-            return known.and(Err(ErrorCode::WouldBeInsecure));
-        }
-        let network = network.ok_or(ErrorCode::CipherSocketNeeded)?;
-        let role = flags.role()?;
-        if flags.contains(StartTlsFlags::DTLS) || flags.contains(StartTlsFlags::LOCALID_ONTHEFLY) {
-            return Err(ErrorCode::NotImplemented);
-        }
-        let policy = self.pool.policy.now();
-        if !policy.facilities().contains(Facilities::STARTTLS) {
-            return Err(ErrorCode::StartTlsExcluded);
-        }
-        if self.pool.is_draining() {
-            return Err(ErrorCode::HandlerSetup);
-        }
-        let permit = self.pool.session_permit().ok_or(ErrorCode::OutOfMemory)?;
-        let begun = Begun {
-            key: &request.control_key,
-            flags,
-            role,
-            service: request.service,
-            local_id: request.local_id,
-            remote_id: request.remote_id,
-        };
-        let place = self.pool.registry.enter(self.client, &self.credentials, &begun)?;
-        let deadline = request.timeout.deadline(self.now(), self.pool.limits.handshake);
-        // The exchange was opened a moment ago.
-        let _ = self.exchanges.set_deadline(exchange, deadline);
-        let offer = self.offer.take_if(|offer| offer.control_key == request.control_key);
-        let session = (place.number(), place.key());
-        let handshake = Handshake {
-            policy,
-            credentials: self.credentials.clone(),
-            request,
-            role,
-            alpn: offer.map(|offer| offer.alpn).unwrap_or_default(),
-            place,
-            permit,
-            asks: Asks { exchange, events: self.events.clone() },
-        };
-        let events = self.events.clone();
-        let task = tokio::spawn(async move {
-            let outcome = handshake.run(network).await;
-            // Who is not heard any more has lost its client.
-            let _ = events.send(Event::Over { exchange, outcome }).await;
-        });
-        let work = Work { task: task.abort_handle(), answer: None, session: Some(session) };
-        self.work.insert(exchange, work);
-        Ok(())
-    }
-
-    /// Replies to what has to be asked of a session, or of all.
-    fn ask_session(&mut self, exchange: ExchangeKey, message: Message) {
-        if let Message::Local(Offer::COMMAND, body) = &message {
-            let reply = match Offer::from_body(body) {
-                Ok(offer) => {
-                    self.offer = Some(offer);
-                    Message::Success
-                }
-                Err(_) => ErrorCode::NotImplemented.into(),
-            };
-            return self.reply(exchange, reply);
-        }
-        if let Message::Local(Cut::COMMAND, body) = &message {
-            let session =
-                self.pool.registry.session(self.client, &Cut::from_body(body).control_key);
-            let reply = session.map_or_else(Message::from, |session| {
-                session.tell(Inquiry::Cut);
-                Message::Success
-            });
-            return self.reply(exchange, reply);
-        }
-        let (pool, client, events) = (self.pool.clone(), self.client, self.events.clone());
-        let (credentials, pages) = (self.credentials.clone(), self.pages.clone());
-        let task = tokio::spawn(async move {
-            let asked = crate::inquiries::reply(&pool, client, &credentials, &pages, message);
-            let message = asked.await.unwrap_or_else(Message::from);
-            let _ = events.send(Event::Reply { exchange, message }).await;
-        });
-        let work = Work { task: task.abort_handle(), answer: None, session: None };
-        self.work.insert(exchange, work);
-    }
-
     fn answered(&mut self, exchange: ExchangeKey, message: Message, descriptor: Option<OwnedFd>) {
         let answer = self.work.get_mut(&exchange).and_then(|work| work.answer.take());
         if let Some(answer) = answer
@@ -341,6 +223,7 @@ impl Control {
                 self.work.remove(&exchange);
                 self.reply(exchange, message);
             }
+            Event::Report { exchange, page, report } => self.report(exchange, &page, report),
             Event::Over { exchange, outcome } => match outcome {
                 Ok(protected) => self.protected(exchange, *protected),
                 Err(failed) => self.failed(exchange, failed),
@@ -467,10 +350,6 @@ impl Control {
         }
         Ok(())
     }
-}
-
-fn done(result: Result<(), ErrorCode>) -> Message {
-    result.map_or_else(Message::from, |()| Message::Success)
 }
 
 async fn until(due: Option<Instant>) {

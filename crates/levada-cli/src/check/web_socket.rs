@@ -1,0 +1,61 @@
+//! What the plan says of a WebSocket.
+
+use levada_address::{ConnectWebSocket, ListenWebSocket, Side};
+use serde::Serialize;
+
+use super::millis;
+
+/// How a WebSocket is opened.
+#[derive(Debug, Serialize)]
+pub(super) struct WebSocket {
+    #[serde(skip)]
+    side: Side,
+    /// `None` for every one that no route before it has.
+    path: Option<String>,
+    /// Those that may come, or the one that is named; `None` for every one.
+    origins: Option<Vec<String>>,
+    /// The preferred one first.
+    subprotocols: Vec<String>,
+    text_as_bytes: bool,
+    #[serde(rename = "ping_ms")]
+    ping: Option<u64>,
+}
+
+impl WebSocket {
+    pub(super) fn accepted(listen: ListenWebSocket) -> Self {
+        let ListenWebSocket { path, origins, subprotocols, text_as_bytes, ping } = listen;
+        let ping = ping.map(|time| time.as_millis() as u64);
+        Self { side: Side::Listen, path, origins, subprotocols, text_as_bytes, ping }
+    }
+
+    pub(super) fn asked_for(to: ConnectWebSocket) -> Self {
+        let ConnectWebSocket { path, origin, subprotocols, text_as_bytes, ping, .. } = to;
+        let (path, origins) = (Some(path), Some(origin.into_iter().collect()));
+        let ping = ping.map(|time| time.as_millis() as u64);
+        Self { side: Side::Connect, path, origins, subprotocols, text_as_bytes, ping }
+    }
+
+    pub(super) fn text(&self, lines: &mut Vec<String>) {
+        let of_listening = self.side == Side::Listen;
+        lines.push(match &self.path {
+            Some(path) => format!("    path {path}"),
+            None => "    every path that no route before it has".to_owned(),
+        });
+        lines.extend(match (self.origins.as_deref(), of_listening) {
+            (None, _) => Some("    web pages of every site may connect".to_owned()),
+            (Some([]), true) => Some("    no web page may connect".to_owned()),
+            (Some([]), false) => None,
+            (Some(origins), true) => {
+                Some(format!("    web pages of {} may connect", origins.join(" or ")))
+            }
+            (Some(origins), false) => Some(format!("    as a web page of {}", origins.concat())),
+        });
+        if !self.subprotocols.is_empty() {
+            lines.push(format!("    subprotocol {}", self.subprotocols.join(",")));
+        }
+        if self.text_as_bytes {
+            lines.push("    text is taken as bytes".to_owned());
+        }
+        lines.extend(self.ping.map(|time| format!("    ping after {}", millis(time))));
+    }
+}

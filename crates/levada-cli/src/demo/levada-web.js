@@ -1,0 +1,1 @@
+../../../../bindings/web/index.js

@@ -1,0 +1,210 @@
+//! What a client may ask for, and who answers it.
+
+use std::os::fd::OwnedFd;
+
+use levada_pool_wire::body::{Ping, StartTls};
+use levada_pool_wire::{
+    Cut, Document, ErrorCode, ExchangeKey, Facilities, Message, Offer, Page, StartTlsFlags, Text,
+};
+
+use super::{Control, Event, Work};
+use crate::inquiries::{self, ReportAsked};
+use crate::registry::Begun;
+use crate::session::Inquiry;
+use crate::starttls::{Asks, Handshake};
+
+impl Control {
+    /// Answers a request, or has it worked out.
+    pub(super) fn request(
+        &mut self,
+        exchange: ExchangeKey,
+        message: Message,
+        descriptor: Option<OwnedFd>,
+    ) {
+        let reply = match message {
+            Message::Ping(ping) => self.ping(&ping),
+            Message::StartTls(request) => match self.starttls(exchange, request, descriptor) {
+                Ok(()) => return,
+                Err(code) => code.into(),
+            },
+            Message::Prng(_) | Message::Info(_) => return self.ask_session(exchange, message),
+            Message::Local(..) => return self.private(exchange, &message),
+            Message::ControlDetach(control) => {
+                done(self.pool.registry.detach(self.client, &control.control_key))
+            }
+            Message::ControlReattach(control) => {
+                let uid = self.credentials.uid;
+                done(self.pool.registry.reattach(self.client, uid, &control.control_key))
+            }
+            // The pool's policy enters PINs and chooses identities: there is no vacancy.
+            Message::PinEntry(_) => ErrorCode::PinEntryNotVacant.into(),
+            Message::LidentryRegister(_) => ErrorCode::LidentryNotVacant.into(),
+            // The rules let no other message open an exchange.
+            _ => ErrorCode::UnknownCommand.into(),
+        };
+        self.reply(exchange, reply);
+    }
+
+    fn ping(&self, ping: &Ping) -> Message {
+        let producer = Text::new(Ping::V2).unwrap_or_default();
+        let facilities = ping.facilities.and(self.pool.policy.now().facilities());
+        Message::Ping(Ping { producer, facilities })
+    }
+
+    fn starttls(
+        &mut self,
+        exchange: ExchangeKey,
+        request: StartTls,
+        network: Option<OwnedFd>,
+    ) -> Result<(), ErrorCode> {
+        let flags = request.flags;
+        if flags.contains(StartTlsFlags::RENEGOTIATE) {
+            // TLS 1.3 has none, and that of TLS 1.2 is no longer thought of as safe.
+            let session = self.pool.registry.session(self.client, &request.control_key);
+            let known = session.map_err(|_| ErrorCode::RenegotiateNotFound);
+            return known.and(Err(ErrorCode::WouldBeInsecure));
+        }
+        let network = network.ok_or(ErrorCode::CipherSocketNeeded)?;
+        let role = flags.role()?;
+        if flags.contains(StartTlsFlags::DTLS) || flags.contains(StartTlsFlags::LOCALID_ONTHEFLY) {
+            return Err(ErrorCode::NotImplemented);
+        }
+        let policy = self.pool.policy.now();
+        if !policy.facilities().contains(Facilities::STARTTLS) {
+            return Err(ErrorCode::StartTlsExcluded);
+        }
+        if self.pool.is_draining() {
+            return Err(ErrorCode::HandlerSetup);
+        }
+        let permit = self.pool.session_permit().ok_or(ErrorCode::OutOfMemory)?;
+        let begun = Begun {
+            key: &request.control_key,
+            flags,
+            role,
+            service: request.service,
+            local_id: request.local_id,
+            remote_id: request.remote_id,
+        };
+        let most = policy.sessions_per_user();
+        let place = self.pool.registry.enter(self.client, &self.credentials, most, &begun)?;
+        let deadline = request.timeout.deadline(self.now(), self.pool.limits.handshake);
+        // The exchange was opened a moment ago.
+        let _ = self.exchanges.set_deadline(exchange, deadline);
+        let offer = self.offer.take_if(|offer| offer.control_key == request.control_key);
+        let session = (place.number(), place.key());
+        let handshake = Handshake {
+            policy,
+            credentials: self.credentials.clone(),
+            request,
+            role,
+            alpn: offer.map(|offer| offer.alpn).unwrap_or_default(),
+            place,
+            permit,
+            asks: Asks { exchange, events: self.events.clone() },
+        };
+        let events = self.events.clone();
+        let task = tokio::spawn(async move {
+            let outcome = handshake.run(network).await;
+            // Who is not heard any more has lost its client.
+            let _ = events.send(Event::Over { exchange, outcome }).await;
+        });
+        let work = Work { task: task.abort_handle(), answer: None, session: Some(session) };
+        self.work.insert(exchange, work);
+        Ok(())
+    }
+
+    /// Replies to what has to be asked of a session.
+    fn ask_session(&mut self, exchange: ExchangeKey, message: Message) {
+        let (pool, client) = (self.pool.clone(), self.client);
+        self.work_out(exchange, async move {
+            let reply = inquiries::reply(&pool, client, message).await;
+            reply.unwrap_or_else(Message::from)
+        });
+    }
+
+    /// Replies to a private command.
+    fn private(&mut self, exchange: ExchangeKey, message: &Message) {
+        let reply = match message {
+            Message::Local(Offer::COMMAND, body) => Offer::from_body(body)
+                .map(|offer| self.offer = Some(offer))
+                .map_err(|_| ErrorCode::NotImplemented),
+            Message::Local(Cut::COMMAND, body) => self
+                .pool
+                .registry
+                .session(self.client, &Cut::from_body(body).control_key)
+                .map(|session| session.tell(Inquiry::Cut)),
+            other => match Page::of(other) {
+                Some(Ok(page)) => return self.page(exchange, page),
+                Some(Err(_)) => Err(ErrorCode::NotImplemented),
+                None => Err(ErrorCode::UnknownCommand),
+            },
+        };
+        self.reply(exchange, done(reply));
+    }
+
+    /// Replies with a page of a text, which has to be put together where it begins.
+    fn page(&mut self, exchange: ExchangeKey, asked: Page) {
+        let reply = match asked.document {
+            _ if asked.offset > 0 => self.pages.next(&asked).ok_or(ErrorCode::InfoNotFound),
+            Document::Report => match self.pool.registry.session(self.client, &asked.control_key) {
+                // It tells of itself as long as it lives. A task that waits for it would cost more.
+                Ok(session) => {
+                    let asked = ReportAsked::new(exchange, asked, self.events.clone());
+                    return session.show(|session| asked.answer(&session.report()));
+                }
+                Err(_) => self.kept_report(&asked),
+            },
+            Document::Sessions => {
+                let (pool, credentials) = (self.pool.clone(), self.credentials.clone());
+                let pages = self.pages.clone();
+                return self.work_out(exchange, async move {
+                    let text = inquiries::sessions(&pool, &credentials).await;
+                    pages.begin(&asked, text).into()
+                });
+            }
+            Document::Unknown(_) => Err(ErrorCode::InfoKindUnknown),
+        };
+        self.turn_to(exchange, reply);
+    }
+
+    /// Replies with this page.
+    fn turn_to(&mut self, exchange: ExchangeKey, page: Result<Page, ErrorCode>) {
+        self.reply(exchange, page.map_or_else(Message::from, Message::from));
+    }
+
+    /// Replies with the first page of a session's report: as it told of itself, or as it was left.
+    pub(super) fn report(&mut self, exchange: ExchangeKey, asked: &Page, report: Option<Vec<u8>>) {
+        let page = match report {
+            Some(report) => Ok(self.pages.begin(asked, report)),
+            // What it has left was there before it was gone.
+            None => self.kept_report(asked),
+        };
+        self.turn_to(exchange, page);
+    }
+
+    /// The first page of what a session has left behind.
+    fn kept_report(&self, asked: &Page) -> Result<Page, ErrorCode> {
+        let kept = self.pool.registry.report(self.client, &asked.control_key);
+        let kept = kept.ok_or(ErrorCode::ControlKeyNotFound)?;
+        Ok(self.pages.begin(asked, kept.encode()))
+    }
+
+    /// Has a task work out the reply.
+    fn work_out(
+        &mut self,
+        exchange: ExchangeKey,
+        reply: impl Future<Output = Message> + Send + 'static,
+    ) {
+        let events = self.events.clone();
+        let task = tokio::spawn(async move {
+            let message = reply.await;
+            let _ = events.send(Event::Reply { exchange, message }).await;
+        });
+        let work = Work { task: task.abort_handle(), answer: None, session: None };
+        self.work.insert(exchange, work);
+    }
+}
+
+fn done(result: Result<(), ErrorCode>) -> Message {
+    result.map_or_else(Message::from, |()| Message::Success)
+}
