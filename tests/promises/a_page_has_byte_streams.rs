@@ -117,6 +117,7 @@ fn that_carry_every_byte_and_tell_their_life() {
             { "state": "established" },
             { "state": "closing" },
             { "goodbye": "local" },
+            // Answered in kind, though for a bridge a code of its own is no clean end.
             { "close_frame": { "code": 4000, "reason": "" } },
             { "goodbye": "peer" },
         ]);

@@ -95,9 +95,15 @@ impl Teller {
     }
 }
 
+/// Bytes that are received at once, at most.
+const RECEIVED: usize = 64 * 1024;
+
+/// Bytes that small pieces are joined to, at most.
+const JOINED: usize = 64 * 1024;
+
 thread_local! {
     /// What has come is read here first: an idle connection owns no buffer.
-    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; 64 * 1024]);
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; RECEIVED]);
 }
 
 /// What is still to be sent, in order.
@@ -185,13 +191,19 @@ impl Life {
 
     fn take(&mut self, order: Order) {
         match order {
-            Order::Write(bytes) => self.sending.push_back(Sending::Bytes(bytes, 0)),
+            Order::Write(bytes) => match self.sending.back_mut() {
+                // What is written in small pieces leaves in one.
+                Some(Sending::Bytes(last, _)) if last.len() + bytes.len() <= JOINED => {
+                    last.extend_from_slice(&bytes);
+                }
+                _ => self.sending.push_back(Sending::Bytes(bytes, 0)),
+            },
             Order::Encrypt(encryption, seen) => {
                 if seen == self.delivered {
                     self.sending.push_back(Sending::Encrypt(encryption));
                 } else {
                     let bytes = usize::try_from(self.delivered - seen).unwrap_or(usize::MAX);
-                    self.refuse_encryption(&UpgradeError::Injection { bytes }.to_string());
+                    self.refuse_encryption(&UpgradeError::Injection { bytes });
                 }
             }
             Order::GoOn => self.holds = false,
@@ -222,8 +234,8 @@ impl Life {
         }
     }
 
-    fn refuse_encryption(&mut self, why: &str) {
-        self.teller.tell(News::NotEncrypted(why.to_owned()));
+    fn refuse_encryption(&mut self, why: &UpgradeError) {
+        self.teller.tell(News::NotEncrypted(why.to_string()));
         // In plaintext it must not go on: the script may not look, and write its secrets.
         self.socket.abort();
     }
@@ -264,13 +276,10 @@ impl Life {
                         Encryption::Server(tls) => self.socket.start_server_encryption(tls),
                     };
                     self.sending.pop_front();
-                    match begun {
-                        Ok(true) => {}
-                        // The script has not heard yet.
-                        Ok(false) => self.refuse_encryption(
-                            "TLS was to begin, but the peer had closed the connection",
-                        ),
-                        Err(error) => self.refuse_encryption(&error.to_string()),
+                    // Where the peer has closed meanwhile it has no effect: our own goodbye is on its way
+                    // then, and nothing leaves behind that.
+                    if let Err(error) = begun {
+                        self.refuse_encryption(&error);
                     }
                     moved = true;
                 }

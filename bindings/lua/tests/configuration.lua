@@ -181,6 +181,23 @@ test("L27 a change is for the next handshake", function(test)
   equal(shake_hands(test, ours, theirs), false)
 end)
 
+test("L27 sockets with one configuration resume each other's sessions", function(test)
+  local server = test:server(net.SslServer)
+  local configuration = pki.trusting()
+  local resumed = {}
+  for number = 1, 2 do
+    local socket = test:socket(SslSocket)
+    socket.ssl_configuration = configuration
+    socket:connect_encrypted("localhost", server.port)
+    local far = test:accept(server)
+    assert(socket:wait_for_encrypted())
+    far:write_string("the ticket comes before this")
+    assert(socket:wait_for_ready_read())
+    resumed[number] = tostring(socket.facts.tls.resumed)
+  end
+  equal(resumed, { "false", "true" })
+end)
+
 test("L27 a chain and protocols are told to the peer", function(test)
   local theirs = pki.configuration()
   theirs.local_certificate_chain = { pki.certificate "localhost", pki.certificate "ca" }
