@@ -181,30 +181,35 @@ fn that_end_as_the_other_side_does() {
 fn that_a_page_can_drop() {
     let site = Site::new(FILES);
     let backend = Backend::new();
-    let mut serve = serve(&site, &backend.url());
-    let task = |task: &str, carrier: &str, half: &str| json!({ "task": task, "url": url(&serve), "half": half, "options": { "carrier": carrier } });
+    let task = |task: &str, carrier: &str, half: &str| {
+        let (url, options) = (format!("ws://{}/", backend.address), json!({ "carrier": carrier }));
+        json!({ "task": task, "url": url, "half": half, "options": options })
+    };
     let of = |carrier| {
         let drop = |half| task("drop", carrier, half);
         [task("abort", carrier, ""), drop("readable"), drop("writable")]
     };
     let page = Page::open(site, &CARRIERS.map(of).concat().into());
     for _ in CARRIERS {
-        let mut target = backend.accept();
-        target.read_exact(&mut [0; 5]).unwrap();
+        let mut client = opened_by_hand(&backend);
+        // A masked message of five bytes.
+        client.read_exact(&mut [0; 11]).unwrap();
         assert_eq!(page.said(), "open");
         page.site.next("go");
         let said = page.said();
         assert_eq!(said["got"]["end"], "aborted");
         assert_ended(&said, Ending::Aborted, State::Established);
-        assert_eq!(serve.next("ended")["client"]["ending"]["ws_close"]["code"], 4001);
+        assert_eq!(close_code(&mut client), 4001);
 
         for _ in ["readable", "writable"] {
-            let _target = backend.accept();
+            let mut client = opened_by_hand(&backend);
+            assert_eq!(close_code(&mut client), 4011);
+            client.write_all(b"\x88\x02\x0f\xab").unwrap();
+            drop(client);
             let said = page.said();
             assert_ended(&said, closed(4011, "", Party::Local), State::Closing);
             let late = said["late"].as_str().unwrap_or_else(|| panic!("{said}"));
             assert!(late.starts_with("Error: "), "{late}");
-            assert_eq!(serve.next("ended")["client"]["ending"]["ws_close"]["code"], 4011);
         }
     }
 }
@@ -281,23 +286,23 @@ fn whose_slow_reader_holds_the_server_back() {
 fn whose_slow_reader_meets_a_limit_over_a_websocket() {
     let site = Site::new(FILES);
     let backend = Backend::new();
-    let mut serve = serve(&site, &backend.url());
     let options = json!({ "carrier": "WebSocket", "unread": MIB });
-    let page =
-        Page::open(site, &json!([{ "task": "stall", "url": url(&serve), "options": options }]));
+    let url = format!("ws://{}/", backend.address);
+    let page = Page::open(site, &json!([{ "task": "stall", "url": url, "options": options }]));
+    let mut client = opened_by_hand(&backend);
     assert_eq!(page.said(), "open");
-    let mut target = backend.accept();
-    // It is cut off somewhere on the way.
-    let _ = target.write_all(&digits(64 * MIB));
-    let ended = serve.next("ended");
-    assert_eq!(ended["client"]["ending"]["ws_close"]["code"], 4008, "{ended}");
+    let message = [&[0x82, 126, 0xff, 0xff][..], &digits(0xffff)].concat();
+    for _ in 0..64 {
+        client.write_all(&message).unwrap();
+    }
+    assert_eq!(close_code(&mut client), 4008);
     page.site.next("go");
     let said = page.said();
     assert_eq!(said["ended"]["code"], "refused_limit");
     assert_eq!(said["ended"]["ending"], json!({ "refused": "limit" }));
     assert_eq!(said["got"]["end"], "refused_limit");
-    let count = said["got"]["count"].as_u64().unwrap();
-    assert!(count > 0 && count <= MIB as u64, "{count}");
+    // Each message costs 256 bytes more.
+    assert_eq!(said["got"]["count"], MIB / (0xffff + 256) * 0xffff);
 }
 
 /// A server that opens a WebSocket and then speaks in frames by hand.

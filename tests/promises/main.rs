@@ -55,6 +55,7 @@ mod no_data_goes_before_a_handshake;
 mod no_fallback_behind_a_byte_of_tls;
 mod no_record_is_longer_than_asked_for;
 mod no_tail_lost_on_half_close;
+mod novnc_shows_a_desktop;
 mod old_tls_is_refused_in_words;
 mod queued_writes_never_leave_in_plaintext;
 mod secrets_never_in_logs;

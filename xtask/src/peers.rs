@@ -73,6 +73,11 @@ const PEERS: &[Peer] = &[
         package: "mosquitto",
         purpose: "an MQTT broker, as the devices that Telsa is for talk to",
     },
+    Peer {
+        program: "Xtigervnc",
+        package: "tigervnc-standalone-server",
+        purpose: "a VNC server with a desktop of its own, for a browser to see",
+    },
     Peer { program: "python3", package: "python3-venv", purpose: "runs peers out of PyPI" },
     Peer { program: "node", package: "nodejs", purpose: "runs peers out of npm's registry" },
     Peer { program: "npm", package: "npm", purpose: "installs peers out of npm's registry" },

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -123,6 +123,15 @@ impl Site {
     ///
     /// When this machine has no port for it.
     pub fn new(files: &'static [File]) -> Self {
+        Self::with_scripts(files, PathBuf::new())
+    }
+
+    /// A site with these files, and with the scripts in and below `folder`.
+    ///
+    /// # Panics
+    ///
+    /// When this machine has no port for it.
+    pub fn with_scripts(files: &'static [File], folder: PathBuf) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
         let address = listener.local_addr().expect("it listens");
         let (say, said) = channel();
@@ -130,9 +139,9 @@ impl Site {
         let orders = Arc::new(Mutex::new(orders));
         thread::spawn(move || {
             for page in listener.incoming().flatten() {
-                let (say, orders) = (say.clone(), Arc::clone(&orders));
+                let (say, orders, folder) = (say.clone(), Arc::clone(&orders), folder.clone());
                 // A page that has gone needs no answer.
-                thread::spawn(move || answer(page, files, &say, &orders).ok());
+                thread::spawn(move || answer(page, files, &folder, &say, &orders).ok());
             }
         });
         Self { address, said, next }
@@ -158,6 +167,7 @@ impl Site {
 fn answer(
     page: TcpStream,
     files: &[File],
+    folder: &Path,
     say: &Sender<String>,
     orders: &Mutex<Receiver<String>>,
 ) -> io::Result<()> {
@@ -189,7 +199,10 @@ fn answer(
             let orders = orders.lock().map_err(|_| io::ErrorKind::Other)?;
             ("200 OK", "text/plain", orders.recv().unwrap_or_default())
         }
-        _ => ("404 Not Found", "text/plain", String::new()),
+        _ => match fs::read_to_string(folder.join(name.trim_start_matches('/'))) {
+            Ok(script) if !folder.as_os_str().is_empty() => ("200 OK", "text/javascript", script),
+            _ => ("404 Not Found", "text/plain", String::new()),
+        },
     };
     let response = format!(
         "HTTP/1.1 {status}\r\nContent-Type: {kind}; charset=utf-8\r\nCache-Control: no-store\r\n\

@@ -186,6 +186,8 @@ async fn ask_plain(mut tcp: TcpStream, request: &[u8]) -> Result<TcpStream, Endi
 async fn take(tcp: &TcpStream, mut seen: &mut [u8]) -> io::Result<()> {
     while !seen.is_empty() {
         match tcp.try_read(seen) {
+            // It was there.
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(count) => seen = &mut seen[count..],
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => tcp.readable().await?,
             Err(error) => return Err(error),
