@@ -1,6 +1,8 @@
 //! A private key may stay with another program, as the book shows one: OpenSSL and GnuTLS believe in
 //! what it signs, for a server and for a client. One that fails or is away ends handshakes, in words.
 
+use std::os::unix::net::UnixListener;
+
 use levada_testkit::docs::workspace_root;
 
 use crate::harness::{Caller, Command, Foreign, Host, Pki, Running, Serve, connect, levada};
@@ -88,6 +90,23 @@ fn and_one_that_does_not_sign_is_told() {
             let told = serve.next("ended")["client"]["message"].to_string();
             assert!(told.contains(words), "{told}");
         }
+    }
+}
+
+#[test]
+fn and_one_that_never_answers_is_not_waited_for_without_end() {
+    let pki = Pki::new();
+    let socket = pki.folder.path().join("silent.sock").to_str().unwrap().to_owned();
+    // Whoever connects waits here for ever.
+    let _silent = UnixListener::bind(&socket).unwrap();
+    let listen = ["--listen", "tls://127.0.0.1:0", "--to", "echo:", "--cert", &pki.localhost];
+    let words = ["--signer", &socket, "--deadline-handshake", "300ms"];
+    let mut serve = Serve::start(listen.iter().chain(&words));
+    for (program, version) in Foreign::EACH {
+        let visitor = program.client(&pki, serve.address(), version, Caller::default());
+        assert_eq!(visitor.alert(), 80, "{program:?} {version}");
+        let told = serve.next("ended")["client"]["message"].to_string();
+        assert!(told.contains("no signature in time"), "{told}");
     }
 }
 

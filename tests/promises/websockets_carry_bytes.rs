@@ -3,6 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
+use std::time::Duration;
 
 use crate::harness::{
     Backend, Client, Pki, Serve, TEXT, WebSocket, assert_same, connect, digits, request, reset,
@@ -118,6 +119,21 @@ fn and_a_target_that_breaks_off_is_no_clean_close() {
     assert_eq!((client.code(), &ended["code"]), (3, &"ws_close".into()), "{ended}");
     assert_eq!(ended["ending"]["ws_close"]["code"], 1011, "{ended}");
     assert_eq!(serve.next("ended")["target"]["code"], "ECONNRESET");
+}
+
+/// Whoever breaks off while it reads nothing has no room for an answer, and is the reason all the same.
+#[test]
+fn and_a_close_is_told_though_its_answer_cannot_go() {
+    let backend = Backend::new();
+    let mut serve = Serve::start(["--listen", "ws://127.0.0.1:0", "--to", &backend.url()]);
+    let mut client = WebSocket::open(serve.address(), "/");
+    let mut target = backend.accept();
+    target.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+    while target.write(&[0; 16 << 10]).is_ok() {}
+    client.close(4008);
+    let record = serve.next("ended");
+    assert_eq!(record["client"]["ending"]["ws_close"]["code"], 4008, "{record}");
+    assert!(target.read(&mut [0]).is_err(), "a reset");
 }
 
 /// E10 and X1 on the wire: 1003, and for the target no clean end.

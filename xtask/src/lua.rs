@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::peers::find;
 use crate::steps::{Done, Outcome, Report, cargo, run as run_command};
 use crate::tally::Tally;
-use crate::test::{counted, target_folder};
+use crate::test::{build_apart, counted, target_folder};
 
 pub(crate) const MANIFEST: &str = "bindings/lua/Cargo.toml";
 
@@ -49,7 +49,7 @@ pub(crate) fn test(report: &mut Report) {
             suite.arg("bindings/lua/tests/all.lua").env("IOMODULES_LUA", lua.interpreter);
             // The two at the end stand for where it looks otherwise.
             suite.env("LUA_CPATH", format!("{}/?.so;;", folder.display()));
-            let outcome = counted(&mut suite, &mut tally);
+            let outcome = counted(&mut suite, &mut tally, Tally::read);
             outcome.map(|()| Done::Ran(tally.to_string()))
         });
         report.count(tally);
@@ -71,16 +71,9 @@ pub(crate) fn install(report: &mut Report, folder: &Path) {
 }
 
 impl Lua {
-    /// Builds the module, where the main workspace is built: both stand on the same crates.
     fn build(&self, profile: &str) -> Result<PathBuf, String> {
-        let target = target_folder()?;
-        let mut build = cargo(["build", "--locked", "--manifest-path", MANIFEST]);
-        build.args(["--features", self.feature]).arg("--target-dir").arg(&target);
-        if profile == "release" {
-            build.arg("--release");
-        }
-        run_command(&mut build)?;
-        Ok(target.join(profile).join("libiomodules.so"))
+        let built = build_apart(MANIFEST, &["--features", self.feature], profile)?;
+        Ok(built.join("libiomodules.so"))
     }
 
     fn install(&self, module: &Path, folder: &Path) -> Outcome {

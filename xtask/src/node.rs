@@ -2,14 +2,13 @@
 //! lies among the sources.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::registries;
-use crate::steps::{Done, Outcome, Report, cargo, run as run_command, shown};
+use crate::steps::{Done, Outcome, Report, run as run_command};
 use crate::tally::Tally;
-use crate::test::{Extent, build_the_command, target_folder};
+use crate::test::{Extent, build_apart, build_the_command, counted, target_folder};
 
 /// The workspace of its native half.
 pub(crate) const MANIFEST: &str = "bindings/node/Cargo.toml";
@@ -43,14 +42,9 @@ fn folder() -> Result<PathBuf, String> {
 
 /// Puts the package together with a native half of this profile; where it is then.
 pub(crate) fn stage(profile: &str, parts: &[&str]) -> Result<PathBuf, String> {
-    let (target, folder) = (target_folder()?, folder()?);
+    let folder = folder()?;
     let in_folder = |error| format!("{}: {error}", folder.display());
-    let mut build = cargo(["build", "--locked", "--manifest-path", MANIFEST, "--target-dir"]);
-    build.arg(&target);
-    if profile == "release" {
-        build.arg("--release");
-    }
-    run_command(&mut build)?;
+    let built = build_apart(MANIFEST, &[], profile)?;
 
     if folder.exists() {
         fs::remove_dir_all(&folder).map_err(in_folder)?;
@@ -59,7 +53,7 @@ pub(crate) fn stage(profile: &str, parts: &[&str]) -> Result<PathBuf, String> {
     let mut copy = Command::new("cp");
     copy.arg("-R").args(parts.iter().map(|part| Path::new(PACKAGE).join(part)));
     run_command(copy.arg(&folder))?;
-    let library = target.join(profile).join("liblevada_node.so");
+    let library = built.join("liblevada_node.so");
     fs::copy(&library, folder.join("levada.node"))
         .map_err(|error| format!("{}: {error}", library.display()))?;
     let modules = registries::node_package(Path::new(PACKAGE))?;
@@ -83,21 +77,6 @@ fn run_tests(tally: &mut Tally, extent: Extent) -> Outcome {
     if let Some(binary) = build_the_command(extent)? {
         node.env("LEVADA_BIN", binary);
     }
-    println!("$ {}", shown(&node));
-    let in_node = |error| format!("node: {error}");
-    let mut child = node.stdout(Stdio::piped()).spawn().map_err(in_node)?;
-    if let Some(output) = child.stdout.take() {
-        for line in BufReader::new(output).split(b'\n') {
-            let line = line.map_err(in_node)?;
-            let line = String::from_utf8_lossy(&line);
-            println!("{line}");
-            tally.read_tap(&line);
-        }
-    }
-    let status = child.wait().map_err(in_node)?;
-    if status.success() {
-        Ok(Done::Ran(tally.to_string()))
-    } else {
-        Err(format!("{tally}: {status}"))
-    }
+    let outcome = counted(&mut node, tally, Tally::read_tap);
+    outcome.map(|()| Done::Ran(tally.to_string()))
 }

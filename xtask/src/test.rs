@@ -63,7 +63,7 @@ fn suite(report: &mut Report, extent: Extent) -> Tally {
         if let Some(binary) = build_the_command(extent)? {
             command.env("LEVADA_BIN", binary);
         }
-        let outcome = counted(&mut command, &mut tally);
+        let outcome = counted(&mut command, &mut tally, Tally::read);
         outcome.map(|()| Done::Ran(tally.to_string()))
     });
     tally
@@ -85,8 +85,12 @@ pub(crate) fn build_the_command(extent: Extent) -> Result<Option<PathBuf>, Strin
     Ok(Some(target_folder()?.join(folder).join("levada")))
 }
 
-/// Runs the tests, passes their output on, and counts what it says.
-pub(crate) fn counted(command: &mut Command, tally: &mut Tally) -> Result<(), String> {
+/// Runs the tests, passes their output on, and counts what it says, as this reads it.
+pub(crate) fn counted(
+    command: &mut Command,
+    tally: &mut Tally,
+    read: fn(&mut Tally, &str),
+) -> Result<(), String> {
     let skips = target_folder()?.join("skips");
     let in_file = |error| format!("{}: {error}", skips.display());
     fs::write(&skips, "").map_err(in_file)?;
@@ -102,12 +106,29 @@ pub(crate) fn counted(command: &mut Command, tally: &mut Tally) -> Result<(), St
             let line = line.map_err(in_command)?;
             let line = String::from_utf8_lossy(&line);
             println!("{line}");
-            tally.read(&line);
+            read(tally, &line);
         }
     }
     let status = child.wait().map_err(in_command)?;
     tally.skips(&fs::read_to_string(&skips).map_err(in_file)?);
     if status.success() { Ok(()) } else { Err(format!("{tally}: {status}")) }
+}
+
+/// Builds what has a workspace of its own, with these flags, where the main one is built: both stand on
+/// the same crates. Where the results are then.
+pub(crate) fn build_apart(
+    manifest: &str,
+    flags: &[&str],
+    profile: &str,
+) -> Result<PathBuf, String> {
+    let target = target_folder()?;
+    let mut build = cargo(["build", "--locked", "--manifest-path", manifest, "--target-dir"]);
+    build.arg(&target).args(flags);
+    if profile == "release" {
+        build.arg("--release");
+    }
+    run_command(&mut build)?;
+    Ok(target.join(profile))
 }
 
 /// Where Cargo builds: this program lies in `TARGET/debug`.

@@ -31,8 +31,8 @@ function fromJson(text) {
 
 /** An ending, and whether its own error is what the writes of the stream are told. */
 function readEnding(json) {
-  const { pendingWriteIsTold, laterWriteIsTold, ...ending } = fromJson(json);
-  return { ending, pendingWriteIsTold, laterWriteIsTold };
+  const { tellsPendingWrite, tellsLaterWrite, ...ending } = fromJson(json);
+  return { ending, tellsPendingWrite, tellsLaterWrite };
 }
 
 /** An event: its type, and what comes with it. */

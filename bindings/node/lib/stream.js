@@ -183,7 +183,7 @@ class LevadaStream extends Duplex {
 
   #laterWriteError() {
     const fault = this.#fault ?? this._errorOf(this.#end.ending);
-    return this.#end.laterWriteIsTold ? fault : brokenPipe(fault);
+    return this.#end.tellsLaterWrite ? fault : brokenPipe(fault);
   }
 
   [on.up]() {
@@ -244,7 +244,7 @@ class LevadaStream extends Duplex {
     const written = this.#takeWritten();
     if (!written) return void this.destroy(this.#fault);
     // All writes that wait get this; the stream is destroyed behind them, with its own error.
-    written(this.#end.pendingWriteIsTold ? this.#fault : brokenPipe(this.#fault));
+    written(this.#end.tellsPendingWrite ? this.#fault : brokenPipe(this.#fault));
   }
 }
 

@@ -64,13 +64,19 @@ pub(crate) struct Shared {
 
 /// A stream, and then its ending as JSON.
 pub(crate) enum Life {
-    Live(Stream, Progress),
+    Live(Box<Live>),
     Over(String),
+}
+
+/// A stream that lives.
+pub(crate) struct Live {
+    pub(crate) stream: Stream,
+    progress: Progress,
 }
 
 /// How far a stream has come in JavaScript's eyes.
 #[derive(Default)]
-pub(crate) struct Progress {
+struct Progress {
     /// Orders that are not done.
     orders: VecDeque<Order>,
     /// Whether JavaScript was told that every asked-for layer is up.
@@ -80,9 +86,9 @@ pub(crate) struct Progress {
 impl Life {
     /// Ends it at once, if it has not ended.
     fn abort(&mut self) {
-        if let Self::Live(stream, _) = self {
-            stream.abort();
-            let ending = stream.ended().map(report::of_ended);
+        if let Self::Live(live) = self {
+            live.stream.abort();
+            let ending = live.stream.ended().map(report::of_ended);
             *self = Self::Over(ending.unwrap_or_default());
         }
     }
@@ -90,10 +96,8 @@ impl Life {
 
 impl Shared {
     pub(crate) fn new(stream: Stream) -> Arc<Self> {
-        Arc::new(Self {
-            inbox: Mutex::default(),
-            life: Mutex::new(Life::Live(stream, Progress::default())),
-        })
+        let live = Box::new(Live { stream, progress: Progress::default() });
+        Arc::new(Self { inbox: Mutex::default(), life: Mutex::new(Life::Live(live)) })
     }
 
     pub(crate) fn order(&self, orders: impl IntoIterator<Item = Order>) {
@@ -105,7 +109,8 @@ impl Shared {
     pub(crate) fn write_now(&self, chunks: &[&[u8]]) -> (usize, bool) {
         const NOTHING: (usize, bool) = (0, false);
         let Ok(mut life) = self.life.try_lock() else { return NOTHING };
-        let Life::Live(stream, progress) = &mut *life else { return NOTHING };
+        let Life::Live(alive) = &mut *life else { return NOTHING };
+        let Live { stream, progress } = &mut **alive;
         if !progress.told_up || !progress.orders.is_empty() {
             return NOTHING;
         }
@@ -176,8 +181,6 @@ pub(crate) struct Pump {
     events: Option<Events>,
     room: usize,
     discards: bool,
-    /// Whether JavaScript was told of the peer's goodbye.
-    told_eof: bool,
     /// Whether nothing more can be read.
     read_all: bool,
     /// Whether there is nobody to tell any more.
@@ -193,7 +196,6 @@ impl Pump {
             events,
             room: 0,
             discards: false,
-            told_eof: false,
             read_all: false,
             deserted: false,
         }
@@ -207,7 +209,8 @@ impl Pump {
         let shared = self.shared.clone();
         let mut life = shared.life();
         // JavaScript may have ended it.
-        let Life::Live(stream, progress) = &mut *life else { return Poll::Ready(()) };
+        let Life::Live(alive) = &mut *life else { return Poll::Ready(()) };
+        let Live { stream, progress } = &mut **alive;
         self.look_into_inbox(cx, progress);
         // A stream that is given up is given up, whatever it is about to come to.
         self.carry_out(cx, stream, progress);
@@ -301,8 +304,7 @@ impl Pump {
                 }
                 Poll::Ready(goodbye_or_error) => {
                     self.read_all = true;
-                    if goodbye_or_error.is_ok() && !self.told_eof {
-                        self.told_eof = true;
+                    if goodbye_or_error.is_ok() {
                         self.tell(Notice::Eof(self.id));
                     }
                 }

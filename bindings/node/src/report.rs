@@ -7,21 +7,21 @@ use serde::Serialize;
 
 /// An ending, with what its stream's writes are told.
 #[derive(Serialize)]
-struct Told<'a> {
+struct EndedWithWrites<'a> {
     #[serde(flatten)]
     ended: &'a Ended,
-    /// Whether a write that was pending fails by the ending's own error, else by EPIPE.
-    pending_write_is_told: bool,
+    /// Whether a write that was pending is told the ending's own error, else EPIPE.
+    tells_pending_write: bool,
     /// The same for the writes that come later.
-    later_write_is_told: bool,
+    tells_later_write: bool,
 }
 
 pub(crate) fn of_ended(ended: &Ended) -> String {
     let is_told = |error: &io::Error| error.kind() != io::ErrorKind::BrokenPipe;
-    json(&Told {
+    json(&EndedWithWrites {
         ended,
-        pending_write_is_told: is_told(&ended.pending_write_error()),
-        later_write_is_told: is_told(&ended.later_write_error()),
+        tells_pending_write: is_told(&ended.pending_write_error()),
+        tells_later_write: is_told(&ended.later_write_error()),
     })
 }
 

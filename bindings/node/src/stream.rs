@@ -142,7 +142,7 @@ impl Stream {
     pub fn begin(&mut self, id: u32, watches: bool) -> Result<(), Refusal> {
         self.unseen = None;
         let events = match &mut *self.shared.life() {
-            Life::Live(stream, _) if watches => Some(stream.events()),
+            Life::Live(live) if watches => Some(live.stream.events()),
             _ => None,
         };
         let pump = Pump::new(self.shared.clone(), id, self.door.clone(), events);
@@ -230,7 +230,7 @@ impl Stream {
 
     fn live<R>(&self, look: impl FnOnce(&levada::Stream) -> R) -> Option<R> {
         match &*self.shared.life() {
-            Life::Live(stream, _) => Some(look(stream)),
+            Life::Live(live) => Some(look(&live.stream)),
             Life::Over(_) => None,
         }
     }

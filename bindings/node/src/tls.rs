@@ -27,16 +27,12 @@ pub struct IdentityOptions {
 
 impl IdentityOptions {
     fn read(&self, door: &Door) -> Result<Identity, Refusal> {
-        let identity = match self.signer {
-            Some(id) => {
-                let key = KeyOfJavaScript { door: door.clone(), id };
-                Identity::with_signer(&self.cert, key)
-            }
-            None => {
-                let passphrase =
-                    self.passphrase.as_ref().map(|bytes| Passphrase::new(bytes.to_vec()));
-                Identity::from_pem(&self.cert, self.key.as_deref(), passphrase.as_ref())
-            }
+        let identity = if let Some(id) = self.signer {
+            let key = KeyOfJavaScript { door: door.clone(), id };
+            Identity::with_signer(&self.cert, key)
+        } else {
+            let passphrase = self.passphrase.as_ref().map(|bytes| Passphrase::new(bytes.to_vec()));
+            Identity::from_pem(&self.cert, self.key.as_deref(), passphrase.as_ref())
         };
         identity.map_err(|error| refuse(of_identity(&error))(&error))
     }

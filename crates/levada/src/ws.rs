@@ -94,8 +94,9 @@ use tick::Ticker;
 ///
 /// Exactly one [`Ended`] tells how: inside the error of the call that meets it ([`Ended::of`]), as the
 /// last of its [events](WsStream::events), and from [`WsStream::closed`]. `read` gives end of file
-/// only after a closing handshake; an end of the carrier without one is `UnexpectedEof`, a breach of
-/// the protocol `InvalidData`. Once either side has closed, writes fail with `NotConnected`.
+/// only after a closing handshake; an end of the carrier without one, or before it has taken all that
+/// was written, is `UnexpectedEof`, a breach of the protocol `InvalidData`. Once either side has
+/// closed, writes fail with `NotConnected`; one that was waiting fails with `BrokenPipe`.
 ///
 /// **Read on until the end of file, also after [`shutdown`](WsStream::close)**: a reader alone drives
 /// the closing handshake, answers pings and watches the deadlines. A client's end of file comes when
@@ -122,8 +123,8 @@ pub struct WsStream<S = Socket> {
     dirty: bool,
     /// The carrier's failure on writing, while what came before it is read.
     write_error: Option<Ending>,
-    /// The code of the peer's Close frame, where it tells of something missing.
-    broken_off: Option<CloseCode>,
+    /// The peer's Close frame, where its code tells of something missing.
+    broken_off: Option<Box<CloseFrame>>,
     /// What is left to do for the carrier before the ending that is certain is told.
     farewell: Option<Farewell>,
     /// Whether our Close frame has left, and that is told.

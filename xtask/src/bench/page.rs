@@ -1,12 +1,16 @@
 //! The results as the block of a page: tables of medians, spread and ratios.
 
 use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use crate::bench::chart;
 use crate::bench::figures::{Figure, GROUPS, Group};
 use crate::bench::machine::{Machine, Versions};
 use crate::bench::results::{Results, Series, median, ratio, spread, values};
 use crate::bench::terminators::{self, OURS};
+use crate::steps::{Done, Outcome, shown};
 
 /// The page, in the documentation.
 pub(crate) const FILE: &str = "benchmarks.md";
@@ -30,6 +34,25 @@ pub(crate) fn with_block(page: &str, name: &str, block: &str) -> Result<String, 
         Some(format!("{head}{begin}{block}{end}{tail}"))
     };
     parts().ok_or_else(|| format!("{FILE} lacks the marker lines of the block '{name}'"))
+}
+
+/// Runs a program that measures in so many rounds and prints tables, and puts them into this block of the
+/// page, with where and when it was.
+pub(crate) fn measure(program: &mut Command, rounds: usize, block: &str) -> Outcome {
+    println!("$ {}", shown(program));
+    let output = program.output().map_err(|error| format!("{}: {error}", shown(program)))?;
+    if !output.status.success() {
+        return Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr)));
+    }
+    let tables = String::from_utf8_lossy(&output.stdout);
+    let text = format!("{}\n{}\n", Machine::look()?.measured(rounds), tables.trim_end());
+    println!("\n{text}");
+
+    let path = Path::new("docs").join(FILE);
+    let in_page = |error| format!("{}: {error}", path.display());
+    let page = fs::read_to_string(&path).map_err(in_page)?;
+    fs::write(&path, with_block(&page, block, &text)?).map_err(in_page)?;
+    Ok(Done::Ran(path.display().to_string()))
 }
 
 pub(crate) fn render(results: &Results, machine: &Machine, versions: &Versions) -> String {

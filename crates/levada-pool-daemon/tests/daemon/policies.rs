@@ -176,7 +176,7 @@ fn b1_a_list_tells_of_all_below_the_anchor_or_of_the_peer_alone() {
     assert!(matches!(reply(), Message::PlaintextConnect(_)));
     reload("list.pem", &below.crl(&[7]));
     assert_eq!(code_of(&reply()), 24);
-    assert!(daemon.notices.lines().last().unwrap().contains("revoked"));
+    assert!(daemon.notices.last_failure().contains("revoked"));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use levada_pool_daemon::PoolLimits;
+use levada_pool_daemon::{Notice, PoolLimits};
 use levada_pool_wire::body::{Failure, Ping, StartTls};
 use levada_pool_wire::{HandshakeTimeout, Identity, Message, Packet, StartTlsFlags};
 
@@ -97,6 +97,38 @@ fn a7_a_silent_peer_fails_in_time() {
     assert_eq!(code_of(&client.call(Message::StartTls(request), Some(near.as_fd()))), 24);
     let why = daemon.notices.lines().join("\n");
     assert!(why.contains("took too long"), "{why}");
+}
+
+#[test]
+fn a_peer_that_goes_in_the_handshake_or_while_the_application_is_asked_is_told() {
+    let daemon = Daemon::start();
+    let mut client = daemon.client();
+    let request = || Message::StartTls(as_client("peer.example"));
+    let (near, mut far) = tcp_pair();
+    client.request(request(), Some(near.as_fd()));
+    far.read_exact(&mut [0; 5]).unwrap();
+    drop(far);
+    assert_eq!(code_of(&client.receive().message), 24);
+    let why = daemon.notices.last_failure();
+    assert!(why.contains("never established"), "{why}");
+
+    let (near, far) = tcp_pair();
+    let peer = Peer::server(far, &daemon.pki.host("peer.example"), None);
+    let gone = peer.spawn(|mut peer| async move {
+        peer.established().await.unwrap();
+        peer.abort();
+    });
+    client.request(request(), Some(near.as_fd()));
+    let asked = client.receive();
+    wait(gone);
+    let mut plain = client.give_plain(&asked);
+    starttls_of(client.receive().message);
+    assert_eq!(plain.read(&mut [0]).unwrap(), 0);
+    let ending = daemon.notices.wait(|notice| match notice {
+        Notice::Ended { tls, .. } => Some(tls.ending.clone()),
+        _ => None,
+    });
+    assert!(!ending.is_clean(), "{ending}");
 }
 
 #[test]

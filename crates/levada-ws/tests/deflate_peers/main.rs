@@ -36,7 +36,7 @@ fn node(modules: &Path) -> Command {
 #[test]
 fn a_browser_compresses_and_understands() {
     let site = Site::new(FILES);
-    let _browser = Browser::open(&format!("{}/?ws={}", site.origin(), server()));
+    let _browser = Browser::open(&format!("{}/?ws={}", site.origin(), server()), &[]);
     let said = site.said(Duration::from_secs(60)).expect("the page says something");
     assert_eq!(said, "permessage-deflate, 5 of 5");
 }

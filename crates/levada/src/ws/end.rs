@@ -5,8 +5,8 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use levada_core::{Deadline, Ended, Ending, Event, OsError, Party, State, Step};
+use levada_ws::CloseCode;
 use levada_ws::connection::{Cut, Ending as WsEnding, Event as WsEvent, Side};
-use levada_ws::{CloseCode, CloseFrame};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
@@ -77,8 +77,8 @@ impl<S> WsStream<S> {
             WsEvent::CloseFrame(frame) => {
                 self.watch.facts.first_goodbye.get_or_insert(Party::Peer);
                 let clean = [CloseCode::NORMAL, CloseCode::GOING_AWAY];
-                let code = frame.as_ref().map(CloseFrame::code);
-                self.broken_off = code.filter(|code| !clean.contains(code));
+                self.broken_off =
+                    frame.clone().filter(|frame| !clean.contains(&frame.code())).map(Box::new);
                 self.watch.tell(|| Event::CloseFrame {
                     code: frame.as_ref().map(|frame| frame.code().number()),
                     reason: frame.as_ref().map_or("", |frame| frame.reason()).to_owned(),
@@ -237,19 +237,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
 
     /// Ends the life now because what stands behind the stream ended badly, and says so with a Close
     /// frame 1011 if that can go without waiting. A peer that has broken off by itself is answered with
-    /// its own code.
+    /// its own code, and is the reason, whether or not the answer could go.
     pub(crate) fn break_off(&mut self) {
+        let theirs = self.broken_off.clone();
         if self.watch.ended().is_none() && self.opening.is_none() && self.io.is_some() {
             self.seal();
-            let code = self.broken_off.unwrap_or(CloseCode::INTERNAL);
+            let code = theirs.as_ref().map_or(CloseCode::INTERNAL, |frame| frame.code());
             self.connection.close(self.ticker.now(), code.into());
             let _ = self.poll_send(&mut Context::from_waker(Waker::noop()));
         }
-        self.leave();
+        let theirs = theirs.map(|frame| WsEnding::Close { frame: Some(*frame), by: Side::Peer });
+        self.leave_because(theirs.map(Self::ending_of));
     }
 
     /// Ends the life now: what was written and a Close frame go only if they can without waiting.
     pub(super) fn leave(&mut self) {
+        self.leave_because(None);
+    }
+
+    /// As [`leave`](Self::leave); what has happened before may be the reason.
+    fn leave_because(&mut self, reason: Option<Ending>) {
         if self.watch.ended().is_some() || self.io.is_none() {
             return;
         }
@@ -264,9 +271,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
             return;
         }
         self.seal();
-        let ending = match self.connection.abort() {
-            Some(WsEvent::Closed(ending)) => Self::ending_of(ending),
-            _ => Ending::Aborted,
+        let ending = match (self.connection.abort(), reason) {
+            (_, Some(reason)) => reason,
+            (Some(WsEvent::Closed(ending)), None) => Self::ending_of(ending),
+            (_, None) => Ending::Aborted,
         };
         if self.poll_send(&mut cx).is_ready() && self.write_error.is_none() {
             // Behind the Close frame the carrier's end is no lost connection.

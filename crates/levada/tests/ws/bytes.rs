@@ -307,7 +307,8 @@ async fn b9_small_writes_are_gathered_and_leave() {
     }
 }
 
-/// A large write is sent in frames of at most 64 KiB, so that pings get through.
+/// A large write is sent in frames of at most 64 KiB, so that pings get through; they are counted
+/// (§1.8).
 #[tokio::test]
 async fn b1_frames_have_at_most_64_kib() {
     for role in ROLES {
@@ -334,7 +335,7 @@ async fn b1_frames_have_at_most_64_kib() {
     }
 }
 
-/// The buffered reader shows what has come, piece by piece.
+/// §1.7: the buffered reader shows what has come, piece by piece.
 #[tokio::test]
 async fn b3_a_buffered_reader_works() {
     for over in Over::ALL {

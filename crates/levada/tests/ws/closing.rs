@@ -129,7 +129,7 @@ async fn c4_an_end_without_a_close_frame_is_truncation() {
     }
 }
 
-/// C6: the code and the reason of our choice, the reason cut between characters.
+/// C6, §1.8: the code and the reason of our choice, the reason cut between characters.
 #[tokio::test]
 async fn c6_code_and_reason_are_ours_to_choose() {
     for role in ROLES {
@@ -318,7 +318,7 @@ async fn c13_what_still_comes_is_taken_in_before_the_carrier_ends() {
     assert_eq!(serving.await.unwrap(), ("ws_protocol", 300_000));
 }
 
-/// C14: the carrier comes back with every byte that was read ahead.
+/// C14, §1.8: the carrier comes back with every byte that was read ahead.
 #[tokio::test]
 async fn c14_the_carrier_is_given_back_with_what_was_read_ahead() {
     for role in ROLES {

@@ -7,7 +7,7 @@ use tokio_util::codec::{Framed, LengthDelimitedCodec, LinesCodec};
 
 use crate::support::{Over, pair};
 
-/// Half a line first, then the rest; closed by either side.
+/// §1.7: half a line first, then the rest; closed by either side.
 #[tokio::test]
 async fn b1_lines_of_tokio_util_come_whole() {
     for over in Over::ALL {
@@ -37,6 +37,7 @@ async fn b1_lines_of_tokio_util_come_whole() {
     }
 }
 
+/// §1.7: what is delimited by its length.
 #[tokio::test]
 async fn b1_length_delimited_frames_come_whole() {
     for over in Over::ALL {
@@ -62,7 +63,7 @@ async fn b1_length_delimited_frames_come_whole() {
     }
 }
 
-/// The stream goes through tokio's copy in both directions.
+/// §1.7: the stream goes through tokio's copy in both directions.
 #[tokio::test]
 async fn b1_copy_bidirectional_passes_everything() {
     let [mut client, mut left] = pair(Over::Memory);
@@ -89,7 +90,7 @@ async fn b1_copy_bidirectional_passes_everything() {
     let _ = relay.await.unwrap();
 }
 
-/// The other family of traits, with its codecs.
+/// §1.7: the other family of traits, with its codecs.
 #[cfg(feature = "futures-io")]
 #[tokio::test]
 async fn b1_asynchronous_codec_works() {
@@ -115,7 +116,7 @@ async fn b1_asynchronous_codec_works() {
     }
 }
 
-/// The buffered reader of that family, and its vectored write.
+/// §1.7: the buffered reader of that family, and its vectored write.
 #[cfg(feature = "futures-io")]
 #[tokio::test]
 async fn b3_b7_the_futures_traits_are_the_same_stream() {

@@ -72,7 +72,7 @@ async fn c5_a_close_frame_that_cannot_leave_ends() {
     }
 }
 
-/// Keepalive: silence is met with a ping, and silence after it ends the stream.
+/// §1.8: silence is met with a ping, and silence after it ends the stream.
 #[tokio::test(start_paused = true)]
 async fn e3_keepalive_pings_and_gives_up() {
     for role in ROLES {
@@ -98,7 +98,7 @@ async fn e3_keepalive_pings_and_gives_up() {
     }
 }
 
-/// The idle deadline counts silence both ways.
+/// §1.8: the idle deadline counts silence both ways.
 #[tokio::test(start_paused = true)]
 async fn c5_an_idle_stream_ends_when_that_is_asked_for() {
     for role in ROLES {

@@ -125,7 +125,7 @@ async fn e10_text_is_refused_and_the_rest_is_read() {
     }
 }
 
-/// E10: by option text is bytes.
+/// E10, §1.8: by option text is bytes.
 #[tokio::test]
 async fn e10_text_may_be_taken_as_bytes() {
     for role in ROLES {

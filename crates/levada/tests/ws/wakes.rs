@@ -195,7 +195,7 @@ async fn e9_a_writer_alone_answers_a_ping() {
     }
 }
 
-/// B10: two tasks on the halves move much both ways, over every carrier.
+/// B10, §1.7: two tasks on the halves move much both ways, over every carrier.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn b10_two_tasks_on_the_halves_finish() {
     for over in Over::ALL {

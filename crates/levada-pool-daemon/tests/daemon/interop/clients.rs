@@ -41,7 +41,7 @@ fn serve(
     }
     if let Message::Error(_) = asked.message {
         // Shown where the test fails.
-        println!("{:?}", daemon.notices.lines().last());
+        println!("{}", daemon.notices.last_failure());
         return Err(code_of(&asked.message));
     }
     let mut plain = client.give_plain(&asked);
@@ -98,8 +98,8 @@ fn b1_a_client_certificate_is_required_requested_or_ignored() {
         for (bad, why) in [(&expired, "has expired"), (&stranger, "no trusted authority")] {
             for flags in [none, ask] {
                 assert_eq!(result(&shows(bad), flags), Err(24), "what is shown has to be good");
-                let told = daemon.notices.lines();
-                assert!(told.last().unwrap().contains(why), "{told:#?}");
+                let told = daemon.notices.last_failure();
+                assert!(told.contains(why), "{told}");
             }
             assert_eq!(result(&shows(bad), ignore).as_deref(), Ok(""));
         }
@@ -135,7 +135,7 @@ fn b1_a_revoked_client_is_refused_once_the_list_says_so() {
     for maker in MAKERS {
         for flags in [StartTlsFlags::NONE, StartTlsFlags::REQUEST_REMOTEID] {
             assert_eq!(serve(&daemon, maker, &shows(&own), wanting(flags)).err(), Some(24));
-            assert!(daemon.notices.lines().last().unwrap().contains("revoked"));
+            assert!(daemon.notices.last_failure().contains("revoked"));
         }
     }
 }

@@ -44,8 +44,8 @@ fn spoken(daemon: &Daemon, port: u16, request: StartTls) -> Result<String, u8> {
 
 #[track_caller]
 fn assert_told(daemon: &Daemon, what: &str) {
-    let told = daemon.notices.lines();
-    assert!(told.last().is_some_and(|line| line.contains(what)), "{what}: {told:#?}");
+    let told = daemon.notices.last_failure();
+    assert!(told.contains(what), "{what}: {told}");
 }
 
 #[test]

@@ -46,6 +46,14 @@ impl Notices {
         found(&told).unwrap_or_else(|| panic!("no such notice among {lines:#?}"))
     }
 
+    /// What was told of the connection that was the last not to be protected: it is told before the client
+    /// is.
+    pub(crate) fn last_failure(&self) -> String {
+        let told = self.told.lock().unwrap();
+        let failed = |notice: &&Notice| matches!(notice, Notice::Failed { .. });
+        told.iter().rev().find(failed).map(ToString::to_string).unwrap_or_default()
+    }
+
     pub(crate) fn lines(&self) -> Vec<String> {
         self.told.lock().unwrap().iter().map(ToString::to_string).collect()
     }
