@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -226,19 +225,19 @@ impl EventLoop {
 
     /// Does what waits now; what comes of it waits for the next turn.
     fn work(&self, lua: &Lua) -> mlua::Result<bool> {
-        let (tasks, letters) = (self.tasks.borrow().len(), self.inbox.len());
+        let (tasks, mail) = (self.tasks.borrow().len(), self.inbox.len());
         for _ in 0..tasks {
             // A handler that waits turns the loop itself.
             let Some(task) = self.tasks.borrow_mut().pop_front() else { break };
             task(lua)?;
             self.flush();
         }
-        for _ in 0..letters {
-            let Some(mail) = self.inbox.pop() else { break };
-            self.deliver(lua, mail)?;
+        for _ in 0..mail {
+            let Some(next) = self.inbox.pop() else { break };
+            self.deliver(lua, next)?;
             self.flush();
         }
-        Ok(tasks + letters > 0)
+        Ok(tasks + mail > 0)
     }
 
     fn flush(&self) {
@@ -267,9 +266,7 @@ impl EventLoop {
 /// For a number that is no time.
 pub(crate) fn milliseconds(number: f64) -> mlua::Result<Duration> {
     Duration::try_from_secs_f64(number / 1000.0).map_err(|_| {
-        mlua::Error::external(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("{number} is no time: milliseconds from 0 on are expected"),
-        ))
+        let text = format!("{number} is no time: milliseconds from 0 on are expected");
+        mlua::Error::runtime(text)
     })
 }
