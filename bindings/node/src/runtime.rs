@@ -9,18 +9,11 @@ use tokio::runtime::{Builder, EnterGuard, Runtime};
 /// Threads at most: JavaScript has one, and no more than a few can keep it busy.
 const THREADS: usize = 4;
 
-/// Bytes of free memory that the allocator may keep, as far as it can be told.
-const KEPT: usize = 16 * 1024 * 1024;
-
 /// The one runtime of this process, for all of Node's threads. Nobody waits for its threads: a process
 /// ends when Node does.
 fn runtime() -> Result<&'static Runtime> {
     static RUNTIME: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
     let begun = RUNTIME.get_or_init(|| {
-        // Chunks are made on these threads, and the garbage collector frees many of them at once: glibc
-        // would give their pages back each time, and take them anew. It learns from the first large
-        // block that is freed how much to keep (mallopt(3), M_MMAP_THRESHOLD).
-        drop(std::hint::black_box(Vec::<u8>::with_capacity(KEPT)));
         let threads =
             std::thread::available_parallelism().map_or(1, |count| count.get().min(THREADS));
         Builder::new_multi_thread()
