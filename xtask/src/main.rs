@@ -24,6 +24,7 @@ usage: cargo xtask COMMAND
 
   test [--all]    install the peers that tests talk to, then run every test;
                   --all adds the slow suites, optimized, and the fuzz targets
+  node            the part of that which is the Node package's
   peers [--all]   install those peers, and no more
   ci              format, clippy, rustdoc, cargo-deny, then `test`
   bench           the microbenchmarks of the crates
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
     match words[..] {
         ["test"] => test::run(&mut report, test::Extent::Fast),
         ["test", "--all"] => test::run(&mut report, test::Extent::All),
+        ["node"] => node::test(&mut report, test::Extent::Fast),
         ["peers"] => test::peers(&mut report, test::Extent::Fast),
         ["peers", "--all"] => test::peers(&mut report, test::Extent::All),
         ["ci"] => ci::run(&mut report),

@@ -106,6 +106,8 @@ class Connection extends Endpoint {
   /** Whether TLS is wanted, and whether it is up. */
   #wantsTls;
   #isTurning = false;
+  /** Whether an order of this turn of the loop changes TLS. */
+  #turns = false;
   #secure = false;
   #closing = false;
   #ending = null;
@@ -202,7 +204,7 @@ class Connection extends Endpoint {
       return void this._call('error', ERRORS.GENERIC, error);
     }
     const bytes = bytesOf(message);
-    this.#order((handle) => handle.write([bytes]));
+    this.#order((handle, together) => handle.write([bytes], together));
   }
 
   /** Sends what is still to be sent, and closes; nothing more is received. */
@@ -250,7 +252,9 @@ class Connection extends Endpoint {
   #go() {
     this.#going = false;
     if (this.#ending) return;
-    for (const order of this.#orders.splice(0)) order(this.#handle);
+    const together = this.#turns;
+    this.#turns = false;
+    for (const order of this.#orders.splice(0)) order(this.#handle, together);
     this.#handle.go();
     if (this.#reading || this.#closing) return;
     this.#reading = true;
@@ -258,6 +262,7 @@ class Connection extends Endpoint {
   }
 
   #turn() {
+    this.#turns = true;
     if (!this.#wantsTls) {
       this.#secure = false;
       return this.#order((handle) => handle.endTls());

@@ -169,7 +169,7 @@ class LevadaStream extends Duplex {
   /** Writes pieces until enough are open, or tells that all have left. */
   #writeOn() {
     while (this.#openPieces < OPEN_PIECES && this.#pieces.length > 0) {
-      if (!this.#handle.write(this.#pieces.shift())) this.#openPieces += 1;
+      if (!this.#handle.write(this.#pieces.shift(), false)) this.#openPieces += 1;
     }
     if (this.#openPieces > 0) this.#handle.go();
     else this.#takeWritten()?.();

@@ -157,15 +157,16 @@ impl Stream {
 
     /// Writes these bytes: at once, as far as the transport takes them, and what is left as an order,
     /// which waits for [`go`](Self::go). `true` where all has left; else a notice tells when it has.
+    /// `together` with other orders, nothing is written before those go.
     ///
     /// # Errors
     ///
     /// When there are no threads for streams.
     #[napi]
-    pub fn write(&mut self, chunks: Vec<&[u8]>) -> Result<bool, Refusal> {
+    pub fn write(&mut self, chunks: Vec<&[u8]>, together: bool) -> Result<bool, Refusal> {
         let _at_hand = runtime::enter().map_err(internal)?;
-        let now = if self.staged.is_empty() { self.shared.write_now(&chunks) } else { (0, false) };
-        let (written, left) = now;
+        let waits = together || !self.staged.is_empty();
+        let (written, left) = if waits { (0, false) } else { self.shared.write_now(&chunks) };
         if !left {
             self.staged.push(Order::Write(Batch::behind(written, &chunks)));
         }
