@@ -36,9 +36,8 @@ pub(crate) fn run(report: &mut Report) {
     report.step("cargo-deny", || tools::DENY.ensure().map(|()| Done::Ran(String::new())));
     report.step("dependencies", || {
         let checks = ["--locked", "check", "bans", "licenses", "sources"];
-        let config = ["--config", "deny.toml"];
         for manifest in [lua::MANIFEST, node::MANIFEST] {
-            run_command(cargo(["deny", "--manifest-path", manifest]).args(checks).args(config))?;
+            run_command(cargo(["deny", "--manifest-path", manifest]).args(checks))?;
         }
         ran(cargo(["deny"]).args(checks))
     });
