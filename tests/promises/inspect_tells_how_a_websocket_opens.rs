@@ -45,9 +45,11 @@ fn of_a_server_of_our_own() {
     for step in ["connect_ms", "handshake_ms", "websocket_ms"] {
         assert!(place[step].as_f64().is_some_and(|time| time > 0.0), "{step}: {place}");
     }
-    // It is a visitor who takes its leave.
-    let ended = serve.next("ended");
-    assert_eq!(ended["client"]["ending"]["ws_close"]["code"], 1000, "{ended}");
+    // It is a visitor who takes its leave; what came to try old versions may be told later.
+    let close = std::iter::repeat_with(|| serve.next("ended"))
+        .find_map(|ended| ended["client"]["ending"].get("ws_close").cloned())
+        .expect("it goes on until there is one");
+    assert_eq!(close["code"], 1000, "{close}");
 
     let strange = ["--ca", &pki.ca, "--brief", "--origin", "https://b.example"];
     let (code, report) = inspect(&address, &strange);

@@ -17,14 +17,22 @@ test('a Telsa by a pool is established, ends as any other, and shows the pool’
   const folder = mkdtempSync(join(tmpdir(), 'levada-pool-'));
   writeFileSync(join(folder, 'anchors.pem'), pki.ca);
   writeFileSync(join(folder, 'client.pem'), pki.client.cert + pki.client.key, { mode: 0o600 });
+  const policy = join(folder, 'policy.toml');
+  writeFileSync(policy, [
+    'anchors = "anchors.pem"',
+    '[[identity]]', 'name = "client"', 'cert = "client.pem"', 'roles = ["client"]', 'show-to = ["."]', '',
+  ].join('\n'));
   const socket = join(folder, 'pool.sock');
-  const pool = spawn(command, ['pool', '--config', folder, '--socket', socket], { stdio: 'ignore' });
+  const pool = spawn(command, ['pool', '--config', policy, '--socket', socket], { stdio: 'ignore' });
   t.after(async () => {
-    pool.kill('SIGKILL');
-    await once(pool, 'close');
+    if (pool.exitCode === null) {
+      pool.kill('SIGKILL');
+      await once(pool, 'close');
+    }
     rmSync(folder, { recursive: true });
   });
   await until(() => existsSync(socket) || pool.exitCode !== null);
+  assert.equal(pool.exitCode, null, 'the pool runs');
   let shown;
   const server = await tlsServer(t, { ALPNProtocols: ['mqtt'] }, (peer) => {
     shown = [peer.getPeerCertificate().subject?.CN, peer.alpnProtocol];
