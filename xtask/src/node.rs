@@ -68,7 +68,8 @@ pub(crate) fn stage(profile: &str, parts: &[&str]) -> Result<PathBuf, String> {
 }
 
 fn run_tests(tally: &mut Tally, extent: Extent) -> Outcome {
-    let tests = folder()?.join("test");
+    let folder = folder()?;
+    let tests = folder.join("test");
     let in_tests = |error| format!("{}: {error}", tests.display());
     let mut files: Vec<PathBuf> = fs::read_dir(&tests)
         .map_err(in_tests)?
@@ -80,6 +81,8 @@ fn run_tests(tally: &mut Tally, extent: Extent) -> Outcome {
 
     let mut node = Command::new("node");
     node.args(["--test", "--test-reporter=tap", "--test-timeout=120000"]).args(files);
+    // Where programs that are no file find the package.
+    node.current_dir(&folder);
     if let Some(binary) = build_the_command(extent)? {
         node.env("LEVADA_BIN", binary);
     }
