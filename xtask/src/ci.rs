@@ -34,8 +34,7 @@ pub(crate) fn run(report: &mut Report) {
     report.step("cargo-deny", || tools::DENY.ensure().map(|()| Done::Ran(String::new())));
     report.step("dependencies", || {
         let checks = ["--locked", "check", "bans", "licenses", "sources"];
-        let config = ["--config", "deny.toml"];
-        ran(cargo(["deny", "--manifest-path", node::MANIFEST]).args(checks).args(config))?;
+        ran(cargo(["deny", "--manifest-path", node::MANIFEST]).args(checks))?;
         ran(cargo(["deny"]).args(checks))
     });
     report.step("advisories", advisories);
