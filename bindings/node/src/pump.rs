@@ -316,8 +316,11 @@ impl Pump {
     fn has_room(&mut self) -> bool {
         if self.room == 0 {
             let mut inbox = lock(&self.shared.inbox);
-            self.room = std::mem::take(&mut inbox.room);
-            inbox.is_starved = self.room == 0;
+            // Orders that have come meanwhile, and have woken the pump, come before what is read.
+            if inbox.orders.is_empty() {
+                self.room = std::mem::take(&mut inbox.room);
+                inbox.is_starved = self.room == 0;
+            }
         }
         self.room > 0
     }
