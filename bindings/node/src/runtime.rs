@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use napi::bindgen_prelude::{Error, Result};
 use tokio::runtime::{Builder, EnterGuard, Runtime};
 
-/// Threads at most: JavaScript has one, and no more than a few can keep it busy.
+/// Threads at most, beside JavaScript's own: no more than a few can keep that busy.
 const THREADS: usize = 4;
 
 /// The one runtime of this process, for all of Node's threads. Nobody waits for its threads: a process
@@ -14,8 +14,8 @@ const THREADS: usize = 4;
 fn runtime() -> Result<&'static Runtime> {
     static RUNTIME: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
     let begun = RUNTIME.get_or_init(|| {
-        let threads =
-            std::thread::available_parallelism().map_or(1, |count| count.get().min(THREADS));
+        let threads = std::thread::available_parallelism()
+            .map_or(1, |count| (count.get() - 1).clamp(1, THREADS));
         Builder::new_multi_thread()
             .worker_threads(threads)
             .thread_name("levada")
