@@ -1,14 +1,17 @@
 //! A stream of an HTTP/2 connection as a carrier: what DATA frames hold, both ways.
 
-use std::future::Future as _;
+use std::future::{Future as _, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use hyper::rt::Executor as _;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::timeout;
 
+use super::LINGER;
 use super::link::Entry;
 use super::server::Seat;
 use crate::pool::as_error;
@@ -21,13 +24,22 @@ const WRITE: usize = 64 * 1024;
 /// The peer's END_STREAM is its end of file, and ours goes with `shutdown`. A reset by the peer with
 /// NO_ERROR or CANCEL is an end of file too, for hyper makes no difference: without a Close frame before
 /// it, either is truncation. With another code it is `ConnectionReset`. Dropping the stream before its
-/// shutdown ends it, and resets what the peer still sends.
+/// shutdown ends it, behind what was written and the peer takes in time, and resets what that still sends.
 pub(super) struct Exchange {
     phase: Phase,
     entry: Entry,
-    /// The turn of the connection's driver that our end of the stream waits for.
-    turn: Option<u64>,
+    ending: Ending,
     _room: Option<Seat>,
+}
+
+/// How far our end of the stream is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// It has not ended, or waits behind what was written.
+    Open,
+    /// It has been handed over, and leaves with this turn of the driver; `None` before that is known.
+    Leaving(Option<u64>),
+    Left,
 }
 
 enum Phase {
@@ -40,23 +52,19 @@ enum Phase {
 
 impl Exchange {
     /// A stream that was asked for; it is open when the request is accepted.
-    pub(super) const fn asked(
-        upgrade: OnUpgrade,
-        entry: Entry,
-        room: Option<Seat>,
-    ) -> Self {
-        Self { phase: Phase::Asked(upgrade), entry, turn: None, _room: room }
+    pub(super) const fn asked(upgrade: OnUpgrade, entry: Entry, room: Option<Seat>) -> Self {
+        Self { phase: Phase::Asked(upgrade), entry, ending: Ending::Open, _room: room }
     }
 
     /// A stream that is open.
     pub(super) fn open(upgraded: Upgraded, entry: Entry) -> Self {
         let phase = Phase::Open(TokioIo::new(upgraded));
-        Self { phase, entry, turn: None, _room: None }
+        Self { phase, entry, ending: Ending::Open, _room: None }
     }
 
     /// A stream that the server has refused.
     pub(super) const fn refused(entry: Entry) -> Self {
-        Self { phase: Phase::Refused, entry, turn: None, _room: None }
+        Self { phase: Phase::Refused, entry, ending: Ending::Open, _room: None }
     }
 
     /// The open stream; `None` where none will be.
@@ -92,10 +100,7 @@ pub(super) fn cause(error: &(dyn std::error::Error + 'static)) -> String {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    inner.map_or_else(|| cause.to_string(), |inner| {
-        inner.source().map_or_else(|| inner.to_string(), cause)
-    })
+    cause.to_string()
 }
 
 impl AsyncRead for Exchange {
@@ -134,13 +139,41 @@ impl AsyncWrite for Exchange {
 
     /// Ready when all that was written, and END_STREAM behind it, has left for the kernel.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.turn.is_none()
-            && let Some(io) = ready!(self.poll_open(cx))
-            && let Err(error) = ready!(io.poll_shutdown(cx))
-        {
-            return Poll::Ready(Err(self.error(&error)));
+        if self.ending == Ending::Open {
+            if let Some(io) = ready!(self.poll_open(cx))
+                && let Err(error) = ready!(io.poll_shutdown(cx))
+            {
+                self.ending = Ending::Left;
+                return Poll::Ready(Err(self.error(&error)));
+            }
+            self.ending = Ending::Leaving(None);
         }
-        let Self { entry, turn, .. } = &mut *self;
-        entry.link().poll_sent(cx, turn).map(Ok)
+        let Self { entry, ending, .. } = &mut *self;
+        if let Ending::Leaving(turn) = ending {
+            ready!(entry.link().poll_sent(cx, turn));
+        }
+        *ending = Ending::Left;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if self.ending != Ending::Open {
+            return;
+        }
+        let Phase::Open(mut io) = std::mem::replace(&mut self.phase, Phase::Refused) else {
+            return;
+        };
+        let link = self.entry.link().clone();
+        self.entry.link().execute(async move {
+            let leave = async {
+                // Where it fails there is nobody to leave it to.
+                let _ = poll_fn(|cx| Pin::new(&mut io).poll_shutdown(cx)).await;
+                let mut turn = None;
+                poll_fn(|cx| link.poll_sent(cx, &mut turn)).await;
+            };
+            let _ = timeout(LINGER, leave).await;
+        });
     }
 }

@@ -66,13 +66,16 @@ impl Link {
     /// the caller's, `None` at first.
     pub(super) fn poll_sent(&self, cx: &mut Context<'_>, turn: &mut Option<u64>) -> Poll<()> {
         let mut state = self.lock();
+        let is_new = turn.is_none();
         // The turn that runs may have looked already.
         let turn = *turn.get_or_insert(state.begun + 1);
         if state.gone || state.sent >= turn {
             return Poll::Ready(());
         }
-        state.waiting.push(cx.waker().clone());
-        let driver = state.driver.take();
+        if !state.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            state.waiting.push(cx.waker().clone());
+        }
+        let driver = state.driver.take_if(|_| is_new);
         drop(state);
         driver.into_iter().for_each(Waker::wake);
         Poll::Pending
@@ -186,10 +189,10 @@ impl<C: Future> Driver<C> {
         let mut state = self.link.lock();
         if !state.holds_back {
             state.sent = turn;
+            let waiting = std::mem::take(&mut state.waiting);
+            drop(state);
+            waiting.into_iter().for_each(Waker::wake);
         }
-        let waiting = std::mem::take(&mut state.waiting);
-        drop(state);
-        waiting.into_iter().for_each(Waker::wake);
         if self.connection.is_none() && self.work.is_empty() {
             return Poll::Ready(());
         }
@@ -201,8 +204,7 @@ impl<C> Drop for Driver<C> {
     fn drop(&mut self) {
         let mut state = self.link.lock();
         state.gone = true;
-        let (work, waiting) =
-            (std::mem::take(&mut state.work), std::mem::take(&mut state.waiting));
+        let (work, waiting) = (std::mem::take(&mut state.work), std::mem::take(&mut state.waiting));
         drop(state);
         drop(work);
         waiting.into_iter().for_each(Waker::wake);
