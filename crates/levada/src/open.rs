@@ -10,8 +10,8 @@ use std::time::Duration;
 use levada_address::{
     Address, AddressError, CertificateRules, ClientAuth as Wanted, ClientCheck, ConnectAddress,
     ConnectEndpoint, ConnectPool, ConnectProxy, ConnectTls, ConnectWebSocket, Host, Http,
-    IdentityFiles,
-    ListenAddress, ListenEndpoint, ListenPool, ListenTls, ListenWebSocket, SessionOptions,
+    IdentityFiles, ListenAddress, ListenEndpoint, ListenPool, ListenTls, ListenWebSocket,
+    SessionOptions,
 };
 use levada_core::{ClosePolicy, Deadlines};
 use levada_pool::TlsRequest;
