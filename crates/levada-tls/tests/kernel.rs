@@ -74,10 +74,7 @@ fn said(peer: &mut Connection) -> Vec<Vec<u8>> {
 fn records(wire: &[u8]) -> Vec<Vec<u8>> {
     let (mut rest, mut all) = (wire, Vec::new());
     while !rest.is_empty() {
-        let mut end = 0;
-        while levada_tls::Session::lacks(&rest[..end]) > 0 {
-            end += levada_tls::Session::lacks(&rest[..end]);
-        }
+        let end = 5 + usize::from(u16::from_be_bytes([rest[3], rest[4]]));
         all.push(rest[..end].to_vec());
         rest = &rest[end..];
     }
