@@ -18,7 +18,8 @@ fn peer(test: &str, words: &[&str]) -> Option<Command> {
         skip::cannot_run(test, peers::MISSING);
         return None;
     };
-    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/promises/http2/peer.py");
+    let script =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/promises/http2/peer.py");
     Some(Command::new(python).args([script]).args(words))
 }
 
@@ -131,7 +132,10 @@ fn with_servers_of_others() {
             assert_eq!(said(&mut peer), json!({ "alpn": "h2" }));
         }
         let asked = said(&mut peer);
-        assert_eq!((&asked[":method"], &asked[":protocol"]), (&json!("CONNECT"), &json!("websocket")));
+        assert_eq!(
+            (&asked[":method"], &asked[":protocol"]),
+            (&json!("CONNECT"), &json!("websocket"))
+        );
         assert_eq!(asked[":path"], "/echo");
         assert_eq!(said(&mut peer), json!({ "closed": 1000 }));
         for (path, code) in [
