@@ -319,11 +319,11 @@ impl fmt::Display for Carried {
 
 impl std::error::Error for Carried {}
 
-fn as_error(ending: Ending) -> io::Error {
+pub(crate) fn as_error(ending: Ending) -> io::Error {
     io::Error::other(Carried(ending))
 }
 
-/// The ending that a pooled transport's error is, if it is one.
+/// The ending that a transport's error is, if it is one.
 pub(crate) fn carried_ending(error: &io::Error) -> Option<Ending> {
     let carried = error.get_ref()?.downcast_ref::<Carried>()?;
     Some(carried.0.clone())

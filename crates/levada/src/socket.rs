@@ -1,6 +1,7 @@
 //! The stream: one duplex byte stream whose whole life can be watched.
 
 mod end;
+mod kernel;
 mod options;
 mod pass;
 mod plaintext;
@@ -10,6 +11,7 @@ mod upgrade;
 mod wait;
 mod write;
 
+pub use kernel::KernelHandover;
 pub use options::{Options, TcpOptions};
 pub use upgrade::UpgradeError;
 
@@ -230,7 +232,12 @@ impl Socket {
     fn new(transport: Transport, layer: Layer, options: Arc<Options>) -> Self {
         let (session, pool) = match layer.0 {
             Wrapping::None => (None, None),
-            Wrapping::Session(session) => (Some(session), None),
+            Wrapping::Session(mut session) => {
+                if options.kernel_tls {
+                    session.for_kernel();
+                }
+                (Some(session), None)
+            }
             Wrapping::Pool(pool) => (None, Some(Box::new(pool))),
         };
         let bare = session.is_none() && pool.is_none();
@@ -293,7 +300,7 @@ impl Socket {
     }
 
     fn tls_facts(&self) -> Option<Box<TlsFacts>> {
-        self.session.as_ref().map(|session| Box::new(session.facts()))
+        self.tls_session().map(|session| Box::new(session.facts()))
     }
 
     /// Derives `length` bytes that both ends of the TLS session have, and nobody else (RFC 5705, RFC
@@ -316,8 +323,9 @@ impl Socket {
         context: Option<&[u8]>,
         length: usize,
     ) -> impl Future<Output = Derived> + Send + use<> {
-        let session = self.session.as_ref();
-        let here = session.map(|session| session.export_keying_material(label, context, length));
+        let here = self
+            .tls_session()
+            .map(|session| session.export_keying_material(label, context, length));
         let by_pool = self.pooled().map(|pooled| pooled.export(label, context, length));
         derived(here, by_pool)
     }
@@ -336,7 +344,7 @@ impl Socket {
         &self,
         binding: ChannelBinding,
     ) -> impl Future<Output = Derived> + Send + use<> {
-        let here = self.session.as_ref().map(|session| session.channel_binding(binding));
+        let here = self.tls_session().map(|session| session.channel_binding(binding));
         let by_pool = self.pooled().map(|pooled| pooled.channel_binding(binding));
         derived(here, by_pool)
     }
@@ -344,7 +352,7 @@ impl Socket {
     /// The peer's own certificate in DER, verified or not; `None` before it was shown, behind the end of
     /// TLS, and where there is none.
     pub fn peer_certificate(&self) -> Option<&[u8]> {
-        self.session.as_ref()?.peer_certificate()
+        self.tls_session()?.peer_certificate()
     }
 
     /// The descriptor of a TCP or Unix transport that is up: to look at it, or to set what
@@ -446,7 +454,8 @@ impl Socket {
         work: impl FnOnce(&mut Self, &mut Context<'_>) -> Poll<R>,
     ) -> Poll<R> {
         // On a plain transport that is up each half waits for its own direction alone.
-        if self.session.is_none() && !self.watch.state().is_before_established() {
+        let is_bare = self.session.is_none() && self.kernel().is_none();
+        if is_bare && !self.watch.state().is_before_established() {
             let result = work(self, cx);
             // But the end is for both: the other half may meet it, or the alarm wake that one alone.
             if result.is_pending() {

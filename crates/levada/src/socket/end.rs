@@ -80,7 +80,7 @@ impl Socket {
     fn let_go(&mut self) {
         if let Transport::Up(carrier) = &self.transport
             && self.options.hang_up
-            && self.session.is_some()
+            && (self.session.is_some() || self.kernel().is_some())
         {
             carrier.hang_up();
         }

@@ -131,6 +131,14 @@ impl Socket {
                 return Poll::Ready(());
             }
             if !session.is_handshaking() {
+                if self.options.kernel_tls {
+                    // The kernel goes on behind our last record.
+                    ready!(self.poll_write_wire(cx));
+                    self.leave_to_kernel();
+                    if self.watch.ended().is_some() {
+                        return Poll::Ready(());
+                    }
+                }
                 self.watch.facts.times.handshake = Some(self.watch.end_of_phase(Instant::now()));
                 self.establish();
                 return Poll::Ready(());
