@@ -32,6 +32,7 @@
 
 mod control;
 mod desk;
+mod hand_backs;
 mod inquiries;
 mod names;
 mod notice;
