@@ -84,8 +84,9 @@ impl Image {
             let words = program.words.iter().map(|word| quoted(word));
             let words = words.collect::<Vec<_>>().join(" ");
             let _ = writeln!(script, "echo \"> {} {words}\"", program.path.display());
-            let _ = writeln!(script, "/programs/{number} {words} </dev/null 2>&1");
-            let _ = writeln!(script, "echo; echo \"{} $?\"", ended(number));
+            let _ = writeln!(script, "/programs/{number} {words} </dev/null 2>&1; status=$?");
+            // What it has printed may not have ended its line.
+            let _ = writeln!(script, "echo; echo \"{} $status\"", ended(number));
         }
         let _ = writeln!(script, "echo {ENDED}\nbusybox poweroff -f");
         self.write("/init", &script)?;
