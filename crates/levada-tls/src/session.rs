@@ -42,6 +42,9 @@ pub(crate) enum Stage {
     PassedOn(Vec<u8>),
 }
 
+/// Bytes of what is no TLS that are told.
+pub(crate) const FIRST_BYTES: usize = 16;
+
 /// Who does the records behind the handshake.
 pub(crate) enum Records {
     Ours,
@@ -422,7 +425,7 @@ impl Engine for Session {
                 return Ok(opened);
             }
             if self.is_fresh && rest.first().is_some_and(|&first| !record::can_be_first(first)) {
-                let first = rest[..rest.len().min(16)].to_vec();
+                let first = rest[..rest.len().min(FIRST_BYTES)].to_vec();
                 // An alert would be noise to who does not speak TLS.
                 let ending = Ending::FatalError { alert: None, cause: Fault::NotTls { first } };
                 self.end(ending, &[]);

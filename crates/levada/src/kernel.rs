@@ -248,6 +248,9 @@ impl KernelTls {
         if offered == 0 {
             return Poll::Ready(Ok(0));
         }
+        if let Reading::Failed(ending) = &self.reading {
+            return Poll::Ready(Err(as_error(ending.clone())));
+        }
         let permitted = loop {
             ready!(self.poll_outgoing(cx))?;
             match self.duties.permit(offered) {
@@ -296,6 +299,11 @@ impl KernelTls {
         Poll::Ready(Ok(()))
     }
 
+    /// Whether something that is owed waits for the transport.
+    pub(crate) fn has_outgoing(&self) -> bool {
+        self.duties.outgoing().is_some()
+    }
+
     /// Says our goodbye, behind what is owed; behind a failure it ends the transport.
     pub(crate) fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.duties.has_failed() {
@@ -319,11 +327,10 @@ impl KernelTls {
         keys.is_some_and(|keys| set(&self.tcp, direction, &keys).is_ok())
     }
 
-    /// Ends it: with the alert about it, if that can go without waiting.
+    /// Ends it. The alert about it may still [wait](Self::has_outgoing).
     fn fail(&mut self, cx: &mut Context<'_>, mut ending: Ending) -> io::Error {
-        let is_said = matches!(self.poll_outgoing(cx), Poll::Ready(Ok(())));
         if let Ending::FatalError { alert, .. } = &mut ending
-            && !is_said
+            && matches!(self.poll_outgoing(cx), Poll::Ready(Err(_)))
         {
             *alert = None;
         }

@@ -11,7 +11,7 @@ use crate::reader::Reader;
 use crate::record::{self, HANDSHAKE};
 use crate::record_keys::{RecordKeys, Tls12Secrets, tls13_keys};
 use crate::running::Processed;
-use crate::session::{Records, Session, Stage};
+use crate::session::{FIRST_BYTES, Records, Session, Stage};
 use crate::version::TlsVersion;
 
 /// What the kernel, and whoever reads and writes through it, take over.
@@ -73,9 +73,14 @@ impl Session {
         true
     }
 
-    /// How many bytes the record at the front of `wire` lacks: at first those of its header alone.
-    pub fn lacks(wire: &[u8]) -> usize {
-        record::lacks(wire)
+    /// How many bytes to read behind `wire`, in front of which a record begins, to have no more than that
+    /// record: at first those of its header alone. Of the first record, enough to tell what it is if it is
+    /// none: no handshake is that short.
+    pub fn lacks(&self, wire: &[u8]) -> usize {
+        match FIRST_BYTES.checked_sub(wire.len()) {
+            Some(first @ 1..) if self.is_fresh => first,
+            _ => record::lacks(wire),
+        }
     }
 
     /// What the kernel takes over: only right behind the handshake, once all that waited is

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use levada_core::{
     Ending, Fault, KernelTls as Outcome, Mode, NoKernelTls, Ours, Role, State, Step,
@@ -128,6 +129,17 @@ impl Socket {
                 Err(Box::new(self))
             }
         }
+    }
+
+    /// Sends the alert of a stream that is about to end, where the kernel does the records.
+    pub(super) fn poll_last_words(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Transport::Up(Carrier(Kind::Kernel(kernel))) = &mut self.transport else {
+            return Poll::Ready(());
+        };
+        if let Err(error) = ready!(kernel.poll_outgoing(cx)) {
+            self.write_failed(cx, error);
+        }
+        Poll::Ready(())
     }
 
     /// The session that answers for the handshake, where it is in this process.

@@ -28,8 +28,7 @@ pub struct Options {
     /// (CONFIG_TLS, over TCP); off by default. TLS goes on in this process where it cannot, and
     /// [`Facts::kernel_tls`](crate::Facts::kernel_tls) says why.
     ///
-    /// The stream behaves as ever, but for four things: the counters of wire bytes count plaintext, an
-    /// alert of ours is only sent where that needs no waiting, and
+    /// The stream behaves as ever, but for three things: the counters of wire bytes count plaintext, and
     /// [`end_tls`](crate::Socket::end_tls) and
     /// [`keep_records_apart`](crate::Socket::keep_records_apart) have no effect. The handshake takes two
     /// reads for each record.

@@ -4,7 +4,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use levada_core::{Ended, Event, Ours, Party};
-use levada_tls::{Engine, Opened, Session};
+use levada_tls::{Engine, Opened};
 use tokio::io::ReadBuf;
 
 use super::{Socket, Transport};
@@ -74,7 +74,7 @@ impl Socket {
                 }
             } else {
                 ready!(self.poll_take_plain(cx, buf));
-                if self.watch.ended().is_none() {
+                if self.watch.ended().is_none() && self.dying.is_none() {
                     return Poll::Ready(Ok(()));
                 }
             }
@@ -154,7 +154,7 @@ impl Socket {
             }
             let end = if self.options.kernel_tls && session.is_handshaking() {
                 // What comes behind the handshake is for the kernel.
-                held + Session::lacks(&self.wire).max(1)
+                held + session.lacks(&self.wire).max(1)
             } else {
                 (held + plain.len() + RECORD_ROOM).min(SCRATCH)
             };
