@@ -91,8 +91,11 @@ impl Control {
         let deadline = request.timeout.deadline(self.now(), self.pool.limits.handshake);
         // The exchange was opened a moment ago.
         let _ = self.exchanges.set_deadline(exchange, deadline);
-        let offer = self.offer.take_if(|offer| offer.control_key == request.control_key);
         let hand_back = self.hand_backs.take_wish(&request.control_key);
+        if hand_back {
+            let _ = self.exchanges.may_hand_back(exchange);
+        }
+        let offer = self.offer.take_if(|offer| offer.control_key == request.control_key);
         let session = (place.number(), place.key());
         let handshake = Handshake {
             policy,

@@ -96,6 +96,9 @@ impl Client {
             kept = Some(socket.try_clone().map_err(|error| PoolError::local(&error))?);
         }
         let call = self.0.call(Message::StartTls(body), Some(socket))?;
+        if kept.is_some() {
+            self.0.may_be_handed_back(call);
+        }
         let mut plain = None;
         loop {
             let (answer, descriptor) = match self.wait()? {

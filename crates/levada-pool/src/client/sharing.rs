@@ -110,7 +110,8 @@ impl Client {
                 kept = Some(socket.try_clone().map_err(|error| PoolError::local(&error))?);
             }
         }
-        let mut call = connection.call(Message::StartTls(body), Some(socket)).await?;
+        let mut call =
+            connection.call(Message::StartTls(body), Some(socket), kept.is_some()).await?;
         let mut plain = None;
         let reply = loop {
             match call.next().await {
