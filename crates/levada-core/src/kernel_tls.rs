@@ -32,6 +32,8 @@ pub enum NoKernelTls {
     Suite,
     /// Bytes from behind the handshake were read already.
     ReadAhead,
+    /// The application has passed a plain socket of its own to the pool.
+    PlainSide,
     /// It is not allowed.
     Forbidden,
     /// Another reason of the system's.
@@ -47,6 +49,7 @@ impl NoKernelTls {
             Self::NotConnected => "not_connected",
             Self::Suite => "suite",
             Self::ReadAhead => "read_ahead",
+            Self::PlainSide => "plain_side",
             Self::Forbidden => "forbidden",
             Self::System(_) => "system",
         }
@@ -61,6 +64,7 @@ impl fmt::Display for NoKernelTls {
             Self::NotConnected => "the connection has begun to end",
             Self::Suite => "this kernel does not have the cipher suite that was agreed on",
             Self::ReadAhead => "bytes from behind the handshake were read already",
+            Self::PlainSide => "the application has passed a plain socket of its own",
             Self::Forbidden => "it is not allowed",
             Self::System(error) => return write!(f, "the kernel refuses: {error}"),
         })

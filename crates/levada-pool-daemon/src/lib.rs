@@ -33,6 +33,7 @@
 mod chooser;
 mod control;
 mod desk;
+mod hand_backs;
 mod import;
 mod inquiries;
 mod names;

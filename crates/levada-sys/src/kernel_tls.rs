@@ -6,7 +6,9 @@ use std::fmt;
 use std::io;
 use std::mem::{offset_of, size_of};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::OnceLock;
 
+use rustix::net::{AddressFamily, SocketType};
 use zeroize::Zeroize;
 
 /// The content type of a record that carries data (RFC 8446 section 5.1).
@@ -104,6 +106,17 @@ impl fmt::Display for AttachError {
 }
 
 impl std::error::Error for AttachError {}
+
+/// Whether this kernel has TLS, or can load it. The answer is kept: a module that is loaded later is found by
+/// the next process, and asking costs nothing.
+pub fn is_supported() -> bool {
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| {
+        // A socket that is not connected tells, too, and is refused for that then.
+        let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None);
+        socket.is_ok_and(|socket| !matches!(attach(socket), Err(AttachError::NoKernelTls)))
+    })
+}
 
 /// Prepares a connected TCP socket: nothing changes on it until keys are [installed](install). A socket
 /// that is prepared already stays so.

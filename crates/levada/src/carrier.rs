@@ -6,14 +6,15 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use levada_core::Endpoint;
+use levada_core::{Ending, Endpoint};
+use levada_pool::SessionHandle;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, sendmsg};
 use socket2::{Domain, SockRef};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::kernel::KernelTls;
+use crate::kernel::{Keeper, KernelTls};
 use crate::memory;
 use crate::pool::Pooled;
 use crate::splice::Pipe;
@@ -271,11 +272,22 @@ impl Carrier {
         }
     }
 
-    /// The session of a pool that it comes from.
-    pub(crate) fn pooled(&self) -> Option<&Pooled> {
+    /// The pool's session, where a pool has run the handshake.
+    pub(crate) fn pool_session(&self) -> Option<&SessionHandle> {
         match &self.0 {
-            Kind::Pooled(pooled) => Some(pooled),
+            Kind::Pooled(pooled) => Some(pooled.handle()),
+            Kind::Kernel(kernel) => match kernel.keeper() {
+                Keeper::Pool(handle) => Some(handle),
+                Keeper::Here(_) => None,
+            },
             _ => None,
+        }
+    }
+
+    /// The stream has ended: tells it to who could not know.
+    pub(crate) fn tell_end(&self, ending: &Ending, peer_goodbye: bool) {
+        if let Kind::Kernel(kernel) = &self.0 {
+            kernel.keeper().tell_end(ending, peer_goodbye);
         }
     }
 

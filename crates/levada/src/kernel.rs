@@ -7,6 +7,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use levada_core::{Ending, NoKernelTls};
+use levada_pool::SessionHandle;
+use levada_pool::wire::Report;
 use levada_sys::kernel_tls::{
     self, APPLICATION_DATA, AttachError, Cipher, Keys, Received, Version, attach, install,
 };
@@ -54,6 +56,8 @@ enum Reading {
 pub(crate) enum Keeper {
     /// The session, in this process.
     Here(Box<Session>),
+    /// A pool, which has handed the connection back to us.
+    Pool(Box<SessionHandle>),
 }
 
 impl KernelTls {
@@ -349,7 +353,30 @@ impl Keeper {
     fn keep(&mut self, ticket: &[u8]) -> Result<(), Ending> {
         match self {
             Self::Here(session) => session.take_ticket(ticket),
+            Self::Pool(handle) => {
+                let (handle, ticket) = (handle.clone(), ticket.to_vec());
+                // A lost one costs a resumption, and that it was faulty nothing else.
+                in_background(async move { drop(handle.ticket(&ticket).await) });
+                Ok(())
+            }
         }
+    }
+
+    /// Tells how it ended, where nobody else can.
+    pub(crate) fn tell_end(&self, ending: &Ending, peer_goodbye: bool) {
+        if let Self::Pool(handle) = self {
+            let report = Report { tls: None, peer_goodbye, ending: Some(ending.clone()) };
+            let handle = handle.clone();
+            in_background(async move { drop(handle.farewell(&report).await) });
+        }
+    }
+}
+
+/// Has the runtime do what nobody waits for. Without one the process is about to end, and its control
+/// connection with it.
+fn in_background(work: impl Future<Output = ()> + Send + 'static) {
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        runtime.spawn(work);
     }
 }
 

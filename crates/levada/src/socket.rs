@@ -29,6 +29,7 @@ use levada_core::{
     Deadline, Ended, Ending, Endpoint, Facts, Goodbyes, Mode, OsError, Ours, Role, Rule, State,
     TlsFacts, WhyPlain,
 };
+use levada_pool::SessionHandle;
 use levada_tls::{ChannelBinding, Engine, ExporterError, KeyingMaterial, Session};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
@@ -39,7 +40,7 @@ use crate::carrier::{Carrier, Ends};
 use crate::dial::Dialing;
 use crate::events::Events;
 use crate::per_address::AddressPermit;
-use crate::pool::{Entrusting, Layer, PoolSession, Pooled, Wrapping};
+use crate::pool::{self, Entrusting, Layer, PoolSession, Wrapping};
 use crate::proxy::Proxy;
 use crate::resolve::{Resolve, SystemResolver};
 use crate::wakers::Half;
@@ -334,7 +335,8 @@ impl Socket {
         let here = self
             .tls_session()
             .map(|session| session.export_keying_material(label, context, length));
-        let by_pool = self.pooled().map(|pooled| pooled.export(label, context, length));
+        let by_pool =
+            self.pool_session().map(|handle| pool::export(handle, label, context, length));
         derived(here, by_pool)
     }
 
@@ -353,7 +355,7 @@ impl Socket {
         binding: ChannelBinding,
     ) -> impl Future<Output = Derived> + Send + use<> {
         let here = self.tls_session().map(|session| session.channel_binding(binding));
-        let by_pool = self.pooled().map(|pooled| pooled.channel_binding(binding));
+        let by_pool = self.pool_session().map(|handle| pool::channel_binding(handle, binding));
         derived(here, by_pool)
     }
 
@@ -487,10 +489,10 @@ impl Socket {
         self.alarm = time.map(|time| Box::new(Alarm::set(deadline, time, self.watch.moved())));
     }
 
-    /// The session of a pool that the transport comes from.
-    fn pooled(&self) -> Option<&Pooled> {
+    /// The pool's session, where a pool has run the handshake.
+    fn pool_session(&self) -> Option<&SessionHandle> {
         match &self.transport {
-            Transport::Up(carrier) => carrier.pooled(),
+            Transport::Up(carrier) => carrier.pool_session(),
             Transport::Dialing(_) | Transport::Entrusted(_) | Transport::Gone => None,
         }
     }

@@ -6,6 +6,7 @@ mod endings;
 mod exchange;
 mod facts;
 mod fire;
+mod hand_back;
 mod interop;
 mod lidentry;
 mod on_the_fly;

@@ -146,6 +146,7 @@ impl Socket {
     pub(super) fn tls_session(&self) -> Option<&Session> {
         self.session.as_ref().or_else(|| match self.kernel()?.keeper() {
             Keeper::Here(session) => Some(session),
+            Keeper::Pool(_) => None,
         })
     }
 
