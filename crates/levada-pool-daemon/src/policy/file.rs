@@ -47,6 +47,8 @@ pub(crate) struct IdentityEntry {
     pub(crate) cert: Placed<PathBuf>,
     pub(crate) key: Option<Placed<PathBuf>>,
     pub(crate) passphrase_file: Option<Placed<PathBuf>>,
+    /// What the authority says of the certificate.
+    pub(crate) ocsp: Option<Placed<PathBuf>>,
     pub(crate) roles: Roles,
     /// Selectors, normalized.
     pub(crate) show_to: Vec<String>,
@@ -128,6 +130,7 @@ pub const IDENTITY_KEYS: &[PolicyKey] = &[
     key("cert", "\"FILE\"", "needed", "PEM of the certificate, its issuers behind it"),
     key("key", "\"FILE\"", "in the file `cert`", "PEM of the private key"),
     key("key-pass-file", "\"FILE\"", "the key is not encrypted", "its first line decrypts the key"),
+    key("ocsp", "\"FILE\"", "none", "DER of the OCSP response that is stapled to the certificate"),
     key("roles", "[\"client\", \"server\"]", "both", "where it may be used"),
     key(
         "show-to",
@@ -241,6 +244,7 @@ impl Reader<'_> {
         let cert = self.path(table, "cert");
         let key = self.path(table, "key");
         let passphrase_file = self.path(table, "key-pass-file");
+        let ocsp = self.path(table, "ocsp");
         let roles = self.roles(table.get("roles"));
         let show_to = self.selectors(table.get("show-to"));
         let services = table.get("services").map(|value| self.services(value));
@@ -252,6 +256,7 @@ impl Reader<'_> {
             cert: cert?,
             key,
             passphrase_file,
+            ocsp,
             roles,
             show_to,
             services,

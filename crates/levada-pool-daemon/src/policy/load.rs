@@ -4,9 +4,10 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use levada_config::{Fault, Faults};
-use levada_tls::{Anchors, CrlScope, Crls, Identity, Passphrase, PeerRules};
+use levada_tls::{Anchors, CrlScope, Crls, Identity, Passphrase, PeerRules, TicketKeys};
 
 use super::file::{Account, IdentityEntry, Placed, PolicyFile, Roles};
 use super::users::Accounts;
@@ -15,7 +16,8 @@ use super::{Local, Policy, Trust};
 /// Where a policy comes from: a TOML file, or a folder of PEM files.
 ///
 /// In a folder each `NAME.pem` holds the certificate and the key of the identity `NAME`, which every
-/// service of everybody who reaches the socket may use; `anchors.pem` and `client-anchors.pem` are
+/// service of everybody who reaches the socket may use, and `NAME.ocsp` the response that is stapled to
+/// it, if there is one; `anchors.pem` and `client-anchors.pem` are
 /// whom to trust as server and who vouches for clients, `crl.pem` and `client-crl.pem` who of them is
 /// revoked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,10 +137,32 @@ impl Opener<'_> {
                 return None;
             }
         };
+        let identity = match &entry.ocsp {
+            Some(path) => self.stapled(path, &identity)?,
+            None => identity,
+        };
         self.certificate_is_for(entry, &identity);
         let users = self.numbers(entry.users.as_deref(), "user", Accounts::uid);
         let groups = self.numbers(entry.groups.as_deref(), "group", Accounts::gid);
-        Some(Local::new(entry, identity, users, groups))
+        match TicketKeys::rotating(TicketKeys::PERIOD, SystemTime::now) {
+            Ok(tickets) => Some(Local::new(entry, identity, users, groups, tickets)),
+            Err(error) => {
+                self.fault(&entry.name, error.to_string(), None);
+                None
+            }
+        }
+    }
+
+    /// The identity with the OCSP response of this file.
+    fn stapled(&mut self, path: &Placed<PathBuf>, identity: &Identity) -> Option<Identity> {
+        let response = self.read(path)?;
+        match identity.with_staple(&response) {
+            Ok(identity) => Some(identity),
+            Err(error) => {
+                self.fault(path, format!("{}: {error}", path.value.display()), None);
+                None
+            }
+        }
     }
 
     /// A server whose certificate is for somebody else fails with every client.
@@ -256,6 +280,7 @@ fn folder(path: &Path) -> io::Result<PolicyFile> {
         file.text.extend([name.as_str(), ".pem\n"]);
         let place = start..start + name.len() + 4;
         let pem = Placed { value: path.join(format!("{name}.pem")), place: place.clone() };
+        let ocsp = Placed { value: path.join(format!("{name}.ocsp")), place: place.clone() };
         match name.as_str() {
             "anchors" => file.anchors = Some(pem),
             "crl" => file.crls.push(pem),
@@ -266,6 +291,7 @@ fn folder(path: &Path) -> io::Result<PolicyFile> {
                 cert: pem,
                 key: None,
                 passphrase_file: None,
+                ocsp: Some(ocsp).filter(|ocsp| ocsp.value.exists()),
                 // Who names a user can be no host.
                 roles: Roles { client: true, server: !name.contains('@') },
                 show_to: Vec::new(),

@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use levada_pool_wire::Facilities;
 use levada_sys::PeerCredentials;
 use levada_tls::{
-    Anchors, ClientAuth, Identities, Identity, PeerRules, TlsClient, TlsConfigError, TlsServer,
+    Anchors, ClientAuth, Identities, Identity, PeerRules, TicketKeys, TlsClient, TlsConfigError,
+    TlsServer,
 };
 
 pub use file::{IDENTITY_KEYS, POLICY_KEYS, PolicyFile, PolicyKey};
@@ -60,6 +61,8 @@ pub(crate) struct Local {
     services: Option<Vec<String>>,
     users: Option<Vec<u32>>,
     groups: Option<Vec<u32>>,
+    /// What tickets are sealed with for its clients: of all applications, and from one policy to the next.
+    tickets: TicketKeys,
     clients: Kept<Wishes, TlsClient>,
     servers: Kept<(ClientCertificate, Wishes), TlsServer>,
 }
@@ -222,22 +225,28 @@ impl Policy {
                 (ClientAuth::Requested(anchors), rules)
             }
         };
-        let server = local.servers.get_or_make(&(certificate, wishes.clone()), || {
-            let builder = TlsServer::builder(Identities::one(&local.identity));
-            let builder = builder.client_auth(auth).client_rules(rules);
-            let builder = builder.alpn(wishes.alpn.clone());
-            if wishes.forgets { builder.without_tickets() } else { builder }.build()
-        });
+        let server = local.server(certificate, auth, rules, wishes);
         Ok((server.map_err(Denied::Tls)?, local))
     }
 
     /// A server for a client of whom nothing is known yet; its identity is decided on later.
     pub(crate) fn undecided(&self) -> Option<TlsServer> {
         let local = self.locals.iter().find(|local| local.roles.server)?;
-        let key = (ClientCertificate::Ignored, Wishes::default());
-        let identities = || Identities::one(&local.identity);
-        let made = local.servers.get_or_make(&key, || TlsServer::builder(identities()).build());
-        made.ok()
+        let (auth, rules) = (ClientAuth::None, PeerRules::new());
+        local.server(ClientCertificate::Ignored, auth, rules, &Wishes::default()).ok()
+    }
+
+    /// Goes on from the policy `before`: tickets that were given out for an identity with the same
+    /// certificate are good under this one, too, for whoever is judged as then.
+    pub(crate) fn inherit(&mut self, before: &Self) {
+        for local in &mut self.locals {
+            let same = before.by_name.get(&local.name).map(|&index| &before.locals[index]);
+            let is_same =
+                |old: &&Local| old.identity.certificate_der() == local.identity.certificate_der();
+            if let Some(old) = same.filter(is_same) {
+                local.tickets = old.tickets.clone();
+            }
+        }
     }
 
     /// The identity that this asker shows to `remote` without being told to. The first selector that
@@ -288,10 +297,12 @@ impl Local {
         identity: Identity,
         users: Option<Vec<u32>>,
         groups: Option<Vec<u32>>,
+        tickets: TicketKeys,
     ) -> Self {
         Self {
             name: entry.name.value.clone(),
             identity,
+            tickets,
             roles: entry.roles,
             services: entry.services.clone(),
             users,
@@ -309,6 +320,28 @@ impl Local {
         &self.identity
     }
 
+    /// The server that it is with these wishes. Keys of tickets are its own: no other identity takes
+    /// them, and they are bound to the rules about clients.
+    fn server(
+        &self,
+        certificate: ClientCertificate,
+        auth: ClientAuth,
+        rules: PeerRules,
+        wishes: &Wishes,
+    ) -> Result<TlsServer, TlsConfigError> {
+        self.servers.get_or_make(&(certificate, wishes.clone()), || {
+            let builder = TlsServer::builder(Identities::one(&self.identity));
+            let builder = builder.client_auth(auth).client_rules(rules);
+            let builder = builder.alpn(wishes.alpn.clone());
+            if wishes.forgets {
+                builder.without_tickets()
+            } else {
+                builder.tickets(self.tickets.clone())
+            }
+            .build()
+        })
+    }
+
     fn is_for(&self, Asker { credentials, service }: Asker<'_>) -> bool {
         let by_service =
             self.services.as_ref().is_none_or(|services| services.iter().any(|own| own == service));
@@ -320,7 +353,7 @@ impl Local {
     }
 }
 
-/// Settings of TLS by what they differ in: what sessions have in common, tickets too, lies in them.
+/// Settings of TLS by what they differ in: what a client's sessions have in common lies in them.
 #[derive(Debug)]
 struct Kept<K, T>(Mutex<HashMap<K, T>>);
 
@@ -359,7 +392,9 @@ impl InForce {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(crate) fn replace(&self, policy: Policy) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
+    pub(crate) fn replace(&self, mut policy: Policy) {
+        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        policy.inherit(&now);
+        *now = Arc::new(policy);
     }
 }
