@@ -35,6 +35,7 @@ mod desk;
 mod inquiries;
 mod names;
 mod notice;
+mod offers;
 mod ownership;
 mod pages;
 mod per_user;

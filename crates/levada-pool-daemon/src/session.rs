@@ -6,7 +6,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use levada::{Deadline, Ended, Ending, Facts, Identity, Party, Relay, Socket};
-use levada_pool_wire::{ErrorCode, Report};
+use levada_pool_wire::{Chain, ErrorCode, Report};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Sleep, sleep};
 
@@ -62,6 +63,8 @@ pub(crate) struct Session {
     /// Who we are to the peer, where we have shown it.
     own: Option<Identity>,
     plain: Plain,
+    /// SHA-256 of the chain that the peer has shown.
+    peer_chain_sha256: Option<[u8; 32]>,
     relay: Relay,
     inbox: mpsc::UnboundedReceiver<Inquiry>,
     handle: SessionHandle,
@@ -72,8 +75,10 @@ impl Session {
     pub(crate) fn new(tls: Socket, own: Option<Identity>, plain: Plain) -> Self {
         let (sender, inbox) = mpsc::unbounded_channel();
         let handle = SessionHandle(sender);
+        let chain = Chain::encode(tls.peer_chain());
+        let peer_chain_sha256 = (!chain.is_empty()).then(|| Sha256::digest(chain).into());
         let relay = Relay::default();
-        Self { tls, own, plain, relay, inbox, handle, grace: None }
+        Self { tls, own, plain, peer_chain_sha256, relay, inbox, handle, grace: None }
     }
 
     pub(crate) fn handle(&self) -> SessionHandle {
@@ -82,7 +87,12 @@ impl Session {
 
     /// What is known about it.
     pub(crate) fn report(&self) -> Report {
-        report(&self.tls.facts(), self.tls.ended())
+        self.reported(&self.tls.facts(), self.tls.ended())
+    }
+
+    /// The same from what is left of its stream.
+    pub(crate) fn reported(&self, facts: &Facts, ended: Option<&Ended>) -> Report {
+        Report { peer_chain_sha256: self.peer_chain_sha256, ..report(facts, ended) }
     }
 
     pub(crate) const fn tls(&self) -> &Socket {
@@ -143,7 +153,8 @@ pub(crate) fn report(facts: &Facts, ended: Option<&Ended>) -> Report {
     let ending = ended.map(|ended| ended.ending.clone());
     let by_peer = facts.first_goodbye == Some(Party::Peer);
     let peer_goodbye = by_peer || ending == Some(Ending::Finished);
-    Report { tls: facts.tls.as_deref().cloned(), peer_goodbye, ending }
+    let tls = facts.tls.as_deref().cloned();
+    Report { tls, peer_goodbye, ending, ..Report::default() }
 }
 
 /// The report of a handshake that was given up from outside.

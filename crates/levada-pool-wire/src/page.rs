@@ -40,6 +40,9 @@ pub enum Document {
     /// [`Report`](crate::Report). A pool keeps it after the session's end, and after a handshake
     /// that failed, until the control connection closes or 64 newer ones have ended there.
     Report,
+    /// The certificates that the peer of a session of the asking connection has shown: a
+    /// [`Chain`](crate::Chain), empty where it has shown none. A pool has it while the session lives.
+    PeerChain,
     /// Another number.
     Unknown(u32),
 }
@@ -49,6 +52,7 @@ impl Document {
         match number {
             1 => Self::Sessions,
             2 => Self::Report,
+            3 => Self::PeerChain,
             _ => Self::Unknown(number),
         }
     }
@@ -57,6 +61,7 @@ impl Document {
         match self {
             Self::Sessions => 1,
             Self::Report => 2,
+            Self::PeerChain => 3,
             Self::Unknown(number) => number,
         }
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use levada_pool_wire::diagram::Party;
 use levada_pool_wire::{
     ConnectionKey, ControlKey, Envelope, ErrorCode, ExchangeKey, Exchanges, Full, Gone, Identity,
-    Incoming, Limits, Message, Moment, Offer, Packet, PacketBytes, Page, Reassembler, Report,
+    Incoming, Limits, Message, Moment, Packet, PacketBytes, Page, Reassembler, Report,
 };
 use levada_sys::{PeerCredentials, descriptors};
 use tokio::io::Interest;
@@ -22,10 +22,11 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
 use crate::notice::Notice;
+use crate::offers::Offers;
 use crate::ownership::ClientId;
 use crate::pages::Pages;
 use crate::pool::Shared;
-use crate::session::{given_up, report};
+use crate::session::given_up;
 use crate::starttls::{Answer, Failed, Protected};
 
 /// Packets that wait for a client who does not read. Beyond them nothing is read from it.
@@ -38,7 +39,7 @@ pub(crate) enum Event {
     /// It has a reply.
     Reply { exchange: ExchangeKey, message: Message },
     /// A session has told of itself for a page, or is no more.
-    Report { exchange: ExchangeKey, page: Box<Page>, report: Option<Vec<u8>> },
+    Told { exchange: ExchangeKey, page: Box<Page>, text: Option<Vec<u8>> },
     /// A handshake is over.
     Over { exchange: ExchangeKey, outcome: Result<Box<Protected>, Failed> },
 }
@@ -56,8 +57,7 @@ pub(crate) struct Control {
     outgoing: VecDeque<PacketBytes>,
     work: HashMap<ExchangeKey, Work>,
     events: mpsc::Sender<Event>,
-    /// What goes with the next STARTTLS that has its key.
-    offer: Option<Offer>,
+    offers: Offers,
     pages: Pages,
 }
 
@@ -127,7 +127,7 @@ impl Control {
             outgoing: VecDeque::new(),
             work: HashMap::new(),
             events,
-            offer: None,
+            offers: Offers::default(),
             pages: Pages::default(),
         };
         while control.turn(&mut heard).await.is_ok() {}
@@ -223,7 +223,7 @@ impl Control {
                 self.work.remove(&exchange);
                 self.reply(exchange, message);
             }
-            Event::Report { exchange, page, report } => self.report(exchange, &page, report),
+            Event::Told { exchange, page, text } => self.told(exchange, &page, text),
             Event::Over { exchange, outcome } => match outcome {
                 Ok(protected) => self.protected(exchange, *protected),
                 Err(failed) => self.failed(exchange, failed),
@@ -267,7 +267,7 @@ impl Control {
         tokio::spawn(async move {
             let (tls, plain) = session.run().await;
             let number = place.number();
-            place.end(report(&tls.facts, Some(&tls)));
+            place.end(session.reported(&tls.facts, Some(&tls)));
             // Not before that: whoever asks a session that is no more looks for what it has left.
             drop(session);
             pool.tell(&Notice::Ended { session: number, tls, plain });

@@ -6,17 +6,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use levada_pool_wire::body::{Control as ControlBody, InfoKind};
-use levada_pool_wire::{ControlKey, Document, Facilities, Identity, Message, Report};
+use levada_pool_wire::{Chain, ControlKey, Document, Facilities, Identity, Message, Report};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::client::control::{Control, Event};
 use crate::client::error::PoolError;
 use crate::client::pages::Pages;
-use crate::client::request::{self, LocalIdQuestion, PoolIdentity, Protected, TlsRequest};
+use crate::client::request::{self, LocalIdQuestion, PoolIdentity, Protected, SILENCE, TlsRequest};
 use crate::client::sharing::pool_identity;
-
-/// How long a pool may be silent, unless a request allows more.
-const SILENCE: Duration = Duration::from_secs(60);
 
 /// A client of a pool: one exchange at a time, and each call waits for its end.
 ///
@@ -92,7 +89,7 @@ impl Client {
         let call = self.0.call(Message::StartTls(body), Some(socket.into()))?;
         let mut plain = None;
         loop {
-            let (answer, descriptor) = match self.wait()? {
+            let (answer, descriptor) = match self.wait(request.patience())? {
                 Event::Reply { call: of, reply } if of == call => {
                     return request::protected(reply?, plain);
                 }
@@ -141,8 +138,16 @@ impl Client {
     ///
     /// [`PoolError`].
     pub fn report(&mut self, control_key: ControlKey) -> Result<Report, PoolError> {
-        let bytes = self.read(Document::Report, control_key)?;
-        Report::decode(&bytes).map_err(|error| PoolError::Protocol(error.to_string()))
+        self.read(Document::Report, control_key)?.report()
+    }
+
+    /// The certificates that the peer of a session has shown.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`]; of a session that has ended they are not kept.
+    pub fn peer_chain(&mut self, control_key: ControlKey) -> Result<Chain, PoolError> {
+        self.read(Document::PeerChain, control_key)?.chain()
     }
 
     /// Derives `len` bytes (1 to 350) from a session's keys (RFC 5705, RFC 8446 section 7.5).
@@ -184,44 +189,45 @@ impl Client {
     ///
     /// [`PoolError`].
     pub fn sessions(&mut self) -> Result<String, PoolError> {
-        let bytes = self.read(Document::Sessions, ControlKey::default())?;
-        String::from_utf8(bytes).map_err(|_| PoolError::Protocol("a text is no UTF-8".to_owned()))
+        self.read(Document::Sessions, ControlKey::default())?.text()
     }
 
     /// Reads a whole document, page by page.
-    fn read(&mut self, document: Document, key: ControlKey) -> Result<Vec<u8>, PoolError> {
+    fn read(&mut self, document: Document, key: ControlKey) -> Result<Pages, PoolError> {
         let mut pages = Pages::new(document, key);
         while let Some(asked) = pages.next_request() {
             let reply = self.exchange(asked)?;
             pages.take(&reply)?;
         }
-        Ok(pages.into_bytes())
+        Ok(pages)
     }
 
     /// Makes a request that the pool asks nothing about, and waits for the reply.
     fn exchange(&mut self, message: Message) -> Result<Message, PoolError> {
         let asked = self.0.call(message, None)?;
         loop {
-            match self.wait()? {
+            match self.wait(Some(SILENCE))? {
                 Event::Reply { call, reply } if call == asked => return reply,
                 _ => {}
             }
         }
     }
 
-    /// Waits for what comes next.
-    fn wait(&mut self) -> Result<Event, PoolError> {
+    /// Waits for what comes next, for so long.
+    fn wait(&mut self, limit: Option<Duration>) -> Result<Event, PoolError> {
+        let limit = limit.map(|limit| Timespec {
+            tv_sec: limit.as_secs().try_into().unwrap_or(i64::MAX),
+            tv_nsec: limit.subsec_nanos().into(),
+        });
         loop {
             if let Some(event) = self.0.next_event() {
                 return Ok(event);
             }
             let mut flags = PollFlags::IN;
             flags.set(PollFlags::OUT, self.0.wants_write());
-            let seconds = SILENCE.as_secs().cast_signed();
-            let limit = Timespec { tv_sec: seconds, tv_nsec: 0 };
             let ready = {
                 let mut watched = [PollFd::from_borrowed_fd(self.0.as_fd(), flags)];
-                rustix::io::retry_on_intr(|| poll(&mut watched, Some(&limit)))
+                rustix::io::retry_on_intr(|| poll(&mut watched, limit.as_ref()))
             };
             match ready.map_err(|error| PoolError::local(&error.into()))? {
                 0 => return Err(PoolError::TimedOut),
