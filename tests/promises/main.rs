@@ -39,6 +39,7 @@ mod a_websocket_goes_where_its_path_leads;
 mod a_wrong_passphrase_is_told_from_a_missing_one;
 mod an_identity_swap_touches_no_running_stream;
 mod an_injection_before_an_upgrade_is_refused;
+mod c_programs_have_the_pool;
 mod certificate_rules_hold_against_foreign_peers;
 mod connect_exit_codes;
 mod descriptors_never_leak;
