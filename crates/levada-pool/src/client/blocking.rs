@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use levada_pool_wire::body::{Control as ControlBody, InfoKind};
+use levada_pool_wire::body::{Control as ControlBody, InfoKind, Pin};
 use levada_pool_wire::{Chain, ControlKey, Document, Facilities, Identity, Message, Report};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -13,6 +13,9 @@ use crate::client::control::{Control, Event};
 use crate::client::error::PoolError;
 use crate::client::pages::Pages;
 use crate::client::request::{self, LocalIdQuestion, PoolIdentity, Protected, SILENCE, TlsRequest};
+use crate::client::services::{
+    Choice, Chooser, Identities, IdentityQuestion, PinQuestion, Pins, Service,
+};
 use crate::client::sharing::pool_identity;
 
 /// A client of a pool: one exchange at a time, and each call waits for its end.
@@ -89,7 +92,7 @@ impl Client {
         let call = self.0.call(Message::StartTls(body), Some(socket.into()))?;
         let mut plain = None;
         loop {
-            let (answer, descriptor) = match self.wait(request.patience())? {
+            let (answer, descriptor) = match self.wait_for(request.patience())? {
                 Event::Reply { call: of, reply } if of == call => {
                     return request::protected(reply?, plain);
                 }
@@ -192,6 +195,59 @@ impl Client {
         self.read(Document::Sessions, ControlKey::default())?.text()
     }
 
+    /// Enters PINs for the pool: `pin` is asked for each, `None` declines, and an answer may take `time`
+    /// (up to 71 minutes; 0 has the pool say). Returns when the pool lets us go, for an answer that came
+    /// too late too, or is gone.
+    pub fn serve_pins(
+        &mut self,
+        time: Duration,
+        pin: impl FnMut(&PinQuestion) -> Option<Pin>,
+    ) -> PoolError {
+        self.serve(Pins { time }, pin)
+    }
+
+    /// Chooses for the pool which identity its TLS clients show: `choose` is asked about each server,
+    /// and `None` refuses the connection. Returns as [`serve_pins`](Self::serve_pins).
+    pub fn serve_identities(
+        &mut self,
+        chooser: Chooser,
+        choose: impl FnMut(&IdentityQuestion) -> Option<Choice>,
+    ) -> PoolError {
+        self.serve(Identities::new(chooser), choose)
+    }
+
+    fn serve<S: Service>(
+        &mut self,
+        mut service: S,
+        mut ask: impl FnMut(&S::Question) -> Option<S::Answer>,
+    ) -> PoolError {
+        let call = match self.0.call(service.registration(), None) {
+            Ok(call) => call,
+            Err(error) => return error,
+        };
+        loop {
+            let message = match self.wait_for(None) {
+                Ok(Event::Question { call: of, question }) if of == call => question,
+                Ok(Event::Reply { call: of, reply }) if of == call => {
+                    return reply.map_or_else(|error| error, |_| request::out_of_place());
+                }
+                Ok(_) => continue,
+                Err(error) => return error,
+            };
+            let answer = match service.question(message) {
+                Ok(question) => {
+                    let said = ask(&question);
+                    service.answer(said)
+                }
+                Err(answer) => *answer,
+            };
+            // That it comes too late shows in the reply.
+            if let Err(error) = self.0.answer(call, answer, None) {
+                return error;
+            }
+        }
+    }
+
     /// Reads a whole document, page by page.
     fn read(&mut self, document: Document, key: ControlKey) -> Result<Pages, PoolError> {
         let mut pages = Pages::new(document, key);
@@ -206,15 +262,20 @@ impl Client {
     fn exchange(&mut self, message: Message) -> Result<Message, PoolError> {
         let asked = self.0.call(message, None)?;
         loop {
-            match self.wait(Some(SILENCE))? {
+            match self.wait()? {
                 Event::Reply { call, reply } if call == asked => return reply,
                 _ => {}
             }
         }
     }
 
-    /// Waits for what comes next, for so long.
-    fn wait(&mut self, limit: Option<Duration>) -> Result<Event, PoolError> {
+    /// Waits for what comes next.
+    fn wait(&mut self) -> Result<Event, PoolError> {
+        self.wait_for(Some(SILENCE))
+    }
+
+    /// Waits for what comes next, as long as that may take.
+    fn wait_for(&mut self, limit: Option<Duration>) -> Result<Event, PoolError> {
         let limit = limit.map(|limit| Timespec {
             tv_sec: limit.as_secs().try_into().unwrap_or(i64::MAX),
             tv_nsec: limit.subsec_nanos().into(),
