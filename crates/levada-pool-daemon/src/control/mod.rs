@@ -208,7 +208,13 @@ impl Control {
             Incoming::Ended { exchange, refusal } => {
                 let why = "the application declined a question, or answered what is no answer";
                 self.leave(exchange, refusal.code(), why);
-                self.vacate(exchange, NoAnswer::Declined);
+                self.vacate(
+                    exchange,
+                    match refusal.code() {
+                        ErrorCode::ClientRefusesCallback => NoAnswer::Declined,
+                        _ => NoAnswer::Unusable,
+                    },
+                );
                 self.send(&refusal.envelope());
             }
             // Dealt with above; bytes that are no packet open and answer nothing.

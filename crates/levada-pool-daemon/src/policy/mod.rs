@@ -22,7 +22,7 @@ use levada_tls::{
 pub use file::{IDENTITY_KEYS, LOCAL_CA_KEYS, POLICY_KEYS, PolicyFile, PolicyKey};
 pub(crate) use held::Held;
 pub use load::{PolicyError, PolicySource};
-pub(crate) use selector::selectors;
+pub(crate) use selector::{normalize, selectors};
 
 use crate::notice::ServiceKind;
 use crate::pin::PinDesk;
