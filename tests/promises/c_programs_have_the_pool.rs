@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use levada::{Anchors, Carrier, Options, SessionName, Socket, TlsClient};
+use levada_testkit::docs::workspace_root;
 use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::task::JoinSet;
@@ -82,6 +83,17 @@ fn use_all(command: &[&str]) {
     let words = command[1..].iter().copied();
     let done = Command::new(command[0]).args(words).args([&pool.socket, &port]).run(b"");
     assert_eq!((done.code(), &done.stdout[..]), (0, &b"all of it\n"[..]), "{}", done.stderr);
+}
+
+#[test]
+fn there_are_fewer_than_fifteen_functions() {
+    let header = workspace_root().join("bindings/c/include/levada_pool.h");
+    let header = std::fs::read_to_string(header).unwrap();
+    let is_function = |line: &&str| {
+        let code = line.split('(').next().unwrap_or_default();
+        !line.starts_with([' ', '#', '/']) && line.contains('(') && code.contains("levada_pool_")
+    };
+    assert_eq!(header.lines().filter(is_function).count(), 14);
 }
 
 #[test]

@@ -181,3 +181,50 @@ unsafe fn texts<'a>(mut texts: *const *const c_char) -> Vec<&'a [u8]> {
     }
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the last failure in this thread was.
+    fn told(error: levada_pool_error) -> String {
+        // SAFETY: a message is a text, and nothing has failed since.
+        let words = unsafe { text(message(error as c_int)) };
+        String::from_utf8(words.unwrap().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn no_panic_leaves_it_and_the_thread_goes_on() {
+        let internal = levada_pool_error::LEVADA_POOL_INTERNAL;
+        assert_eq!(guarded(|| panic!("on purpose")), internal);
+        assert_eq!(told(internal), "a flaw of the library; please report it");
+        assert_eq!(guarded(|| Ok(())), levada_pool_error::LEVADA_POOL_OK);
+    }
+
+    #[test]
+    fn every_error_has_words_of_its_own_and_the_last_one_has_its_story() {
+        let gone = levada_pool_error::LEVADA_POOL_GONE;
+        let words: Vec<_> = (0..=11).map(levada_pool_error::words).collect();
+        for (number, own) in words.iter().enumerate() {
+            assert!(!words[..number].contains(own), "{own:?}");
+        }
+        assert_eq!(guarded(|| Err(Failed::new(gone, "it\0went"))), gone);
+        assert_eq!(told(gone), "it\u{2400}went");
+        assert_eq!(
+            told(levada_pool_error::LEVADA_POOL_BUSY),
+            "the handle waits for something else"
+        );
+        std::thread::spawn(move || assert!(told(gone).starts_with("the TLS pool went")))
+            .join()
+            .unwrap();
+    }
+
+    #[test]
+    fn protocols_end_with_null() {
+        let all = [c"h2".as_ptr(), c"imap".as_ptr(), std::ptr::null(), c"x".as_ptr()];
+        // SAFETY: it has NULL behind the last that counts.
+        assert_eq!(unsafe { texts(all.as_ptr()) }, [&b"h2"[..], b"imap"]);
+        // SAFETY: NULL is none.
+        assert!(unsafe { texts(std::ptr::null()) }.is_empty());
+    }
+}
