@@ -365,7 +365,7 @@ impl Keeper {
     /// Tells how it ended, where nobody else can.
     pub(crate) fn tell_end(&self, ending: &Ending, peer_goodbye: bool) {
         if let Self::Pool(handle) = self {
-            let report = Report { tls: None, peer_goodbye, ending: Some(ending.clone()) };
+            let report = Report { peer_goodbye, ending: Some(ending.clone()), ..Report::default() };
             let handle = handle.clone();
             in_background(async move { drop(handle.farewell(&report).await) });
         }

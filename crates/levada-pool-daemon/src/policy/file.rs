@@ -53,6 +53,8 @@ pub(crate) struct IdentityEntry {
     pub(crate) cert: Placed<PathBuf>,
     pub(crate) key: Option<Placed<PathBuf>>,
     pub(crate) passphrase_file: Option<Placed<PathBuf>>,
+    /// What the authority says of the certificate.
+    pub(crate) ocsp: Option<Placed<PathBuf>>,
     /// Whether a person is asked for what decrypts the key.
     pub(crate) asks: bool,
     pub(crate) rights: RightsEntry,
@@ -183,6 +185,7 @@ pub const IDENTITY_KEYS: &[PolicyKey] = &[
         "the key is not encrypted",
         "a person is asked for what decrypts it",
     ),
+    key("ocsp", "\"FILE\"", "none", "DER of the OCSP response that is stapled to the certificate"),
     key("roles", "[\"client\", \"server\"]", "both", "where it may be used"),
     key(
         "show-to",
@@ -311,6 +314,7 @@ impl Reader<'_> {
         let cert = self.path(table, "cert");
         let key = self.path(table, "key");
         let passphrase_file = self.path(table, "key-pass-file");
+        let ocsp = self.path(table, "ocsp");
         let asks = self.asks(table);
         let rights = self.rights(table);
         let show_to = self.selectors(table.get("show-to"));
@@ -320,6 +324,7 @@ impl Reader<'_> {
             cert: cert?,
             key,
             passphrase_file,
+            ocsp,
             asks,
             rights,
             show_to,

@@ -47,7 +47,7 @@ pub(crate) trait Service {
     fn registration(&mut self) -> Message;
 
     /// What is asked. `Err` is the answer where nobody has to be.
-    fn question(&mut self, message: Message) -> Result<Self::Question, Message>;
+    fn question(&mut self, message: Message) -> Result<Self::Question, Box<Message>>;
 
     /// The answer, which registers anew. `None` declines.
     fn answer(&mut self, said: Option<Self::Answer>) -> Message;
@@ -73,9 +73,9 @@ impl Service for Pins {
         self.entry(Pin::default())
     }
 
-    fn question(&mut self, message: Message) -> Result<PinQuestion, Message> {
+    fn question(&mut self, message: Message) -> Result<PinQuestion, Box<Message>> {
         // The protocol's rules let no other question be asked.
-        let Message::PinEntry(asked) = message else { return Err(self.registration()) };
+        let Message::PinEntry(asked) = message else { return Err(self.registration().into()) };
         Ok(PinQuestion {
             prompt: words(&asked.prompt),
             attempt: asked.attempt,
@@ -209,11 +209,13 @@ impl Service for Identities {
         Message::LidentryRegister(self.body())
     }
 
-    fn question(&mut self, message: Message) -> Result<IdentityQuestion, Message> {
-        let Message::LidentryCallback(asked) = message else { return Err(self.answer(None)) };
+    fn question(&mut self, message: Message) -> Result<IdentityQuestion, Box<Message>> {
+        let Message::LidentryCallback(asked) = message else {
+            return Err(self.answer(None).into());
+        };
         if asked.flags.contains(LidentryFlags::DBENTRY) {
             self.disclosed.push((asked.local_id, asked.remote_id));
-            return Err(self.answer(None));
+            return Err(self.answer(None).into());
         }
         Ok(IdentityQuestion {
             remote_id: asked.remote_id,
@@ -272,7 +274,9 @@ mod tests {
             })
         };
         let entry = asked(flags.with(LidentryFlags::DBENTRY), "u@a.b", ".c");
-        let Err(Message::LidentryCallback(answer)) = service.question(entry) else { panic!() };
+        let Message::LidentryCallback(answer) = *service.question(entry).unwrap_err() else {
+            panic!()
+        };
         assert_eq!((answer.flags, answer.timeout_s), (flags, 9));
         let question = service.question(asked(flags, "u@a.b", "x.c")).unwrap();
         assert_eq!(question.disclosed, [(id("u@a.b"), id(".c"))]);

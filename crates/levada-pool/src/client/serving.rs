@@ -105,7 +105,7 @@ async fn answer_one<S: Service>(
     let question = service.question(next(call).await?);
     *was_asked = true;
     let answer = match question {
-        Err(answer) => answer,
+        Err(answer) => *answer,
         Ok(question) => tokio::select! {
             said = ask(&question) => service.answer(said),
             // The pool asks nothing else before it has an answer: it has given up.
