@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 
-use levada_pool::wire::StartTlsFlags;
+use levada_pool::wire::{ErrorCode, StartTlsFlags};
 use levada_pool::{TlsRequest, blocking};
 use rustix::process::Signal;
 
@@ -154,6 +154,33 @@ fn d5_no_other_rules_take_a_ticket() {
             let again = sharing.openssl(version, &[AGAIN, &shown].concat(), after);
             assert_eq!(again, resumed, "{version}: {before:?} {after:?}");
         }
+    }
+}
+
+#[test]
+fn d5_who_is_revoked_is_not_let_in_by_a_ticket() {
+    let mut sharing = Sharing::start();
+    let list = sharing.pki.crl("list.pem", &[]);
+    sharing.policy = format!("client-crl = [\"{list}\"]\n{}", sharing.policy);
+    let own = sharing.pki.client.clone();
+    let shown = ["-cert", &own, "-key", &own];
+    let required = TlsRequest::server().without(StartTlsFlags::IGNORE_REMOTEID);
+    for version in VERSIONS {
+        sharing.pki.crl("list.pem", &[]);
+        sharing.renew(&format!("other{version}.pem"));
+        assert!(!sharing.openssl(version, &[FIRST, &shown].concat(), &required), "{version}");
+        assert!(sharing.openssl(version, &[AGAIN, &shown].concat(), &required), "{version}");
+        assert!(!sharing.openssl(version, &[FIRST, &shown].concat(), &required), "{version}");
+        sharing.pki.crl("list.pem", &[Pki::CLIENT]);
+        sharing.reload();
+        let backend = Backend::new();
+        let session = sharing.pki.folder.path().join("session.pem").to_str().unwrap().to_owned();
+        let words = [&["-sess_in", &session][..], &shown].concat();
+        let _peer = Client::start(&sharing.pki, backend.address, version, &words);
+        let mut application = blocking::Client::connect(&sharing.pool.socket).unwrap();
+        let refused = application.start_tls(backend.accept(), &required).unwrap_err();
+        assert_eq!(refused.code(), Some(ErrorCode::HandshakeFailed), "{version}");
+        sharing.pool.hear("revoked");
     }
 }
 

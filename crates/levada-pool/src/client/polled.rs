@@ -410,7 +410,10 @@ impl Client {
             let call = self.control.call(step.message, step.descriptor)?;
             self.under_way.insert(call, (asked, step.then));
         }
-        self.arm()?;
+        if let Err(error) = self.arm() {
+            self.abandon(asked);
+            return Err(error);
+        }
         Ok(asked)
     }
 
