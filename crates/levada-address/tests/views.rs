@@ -229,7 +229,7 @@ fn what_is_too_long_is_refused_at_its_limit() {
 #[test]
 fn every_word_of_the_table_reaches_the_view() {
     let sample = |kind: ValueKind| match kind {
-        ValueKind::Path => "some.file",
+        ValueKind::Path | ValueKind::Key => "some.file",
         ValueKind::PeerName | ValueKind::DnsName => "other.example",
         ValueKind::Alpn => "h2",
         ValueKind::ClientAuth => "requested",

@@ -3,12 +3,15 @@
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use levada_address::KeyPlace;
 use levada_config::{Fault, Faults};
-use levada_tls::{Anchors, CrlScope, Crls, Identity, Passphrase, PeerRules};
+use levada_tls::{Anchors, CrlScope, Crls, Identity, IdentityError, Passphrase, PeerRules};
 
 use super::file::{Account, IdentityEntry, Placed, PolicyFile, Roles};
+use super::on_token::{NoTokenKey, Trials};
 use super::users::Accounts;
 use super::{Local, Policy, Trust};
 
@@ -38,6 +41,11 @@ impl PolicySource {
     ///
     /// [`PolicyError`], with everything that is wrong.
     pub fn load(&self) -> Result<Policy, PolicyError> {
+        self.try_out(self.read()?)
+    }
+
+    /// The same, before any token is asked for anything: whether its content has changed is known then.
+    pub(crate) fn read(&self) -> Result<Policy, PolicyError> {
         let mut files = Files::default();
         if self.0.is_dir() {
             let file = folder(&self.0).map_err(|error| PolicyError::read(&self.0, error))?;
@@ -45,7 +53,7 @@ impl PolicySource {
                 .map_err(|faults| PolicyError::Folder { path: self.0.clone(), faults });
         }
         let text = files.read(&self.0).map_err(|error| PolicyError::read(&self.0, error))?;
-        let wrong = |faults| PolicyError::Policy { path: self.0.clone(), faults };
+        let wrong = |faults| self.wrong(faults);
         let text = String::from_utf8(text).map_err(|error| {
             let text = String::from_utf8_lossy(error.as_bytes());
             let at = error.utf8_error().valid_up_to();
@@ -56,6 +64,16 @@ impl PolicySource {
         let file = PolicyFile::parse(&text, folder).map_err(wrong)?;
         open(&file, &mut files).map_err(wrong)
     }
+
+    /// Has the tokens of a policy that was read sign, each with every key.
+    pub(crate) fn try_out(&self, policy: Policy) -> Result<Policy, PolicyError> {
+        policy.trials.run().map_err(|faults| self.wrong(faults))?;
+        Ok(policy)
+    }
+
+    fn wrong(&self, faults: Faults) -> PolicyError {
+        PolicyError::Policy { path: self.0.clone(), faults }
+    }
 }
 
 impl Policy {
@@ -65,7 +83,9 @@ impl Policy {
     ///
     /// Everything that is wrong, at its place in the text that `file` was read from.
     pub fn open(file: &PolicyFile) -> Result<Self, Faults> {
-        open(file, &mut Files::default())
+        let policy = open(file, &mut Files::default())?;
+        policy.trials.run()?;
+        Ok(policy)
     }
 }
 
@@ -84,7 +104,8 @@ impl Files {
 }
 
 fn open(file: &PolicyFile, files: &mut Files) -> Result<Policy, Faults> {
-    let mut opener = Opener { files, accounts: None, faults: Vec::new() };
+    let trials = Trials::of(&file.text);
+    let mut opener = Opener { files, accounts: None, trials, faults: Vec::new() };
     let anchors = file.anchors.as_ref().and_then(|path| opener.anchors(path)).unwrap_or_default();
     let servers = Trust { anchors, rules: opener.rules(&file.crls, file.crl_scope) };
     let client_anchors = file.client_anchors.as_ref().and_then(|path| opener.anchors(path));
@@ -101,6 +122,7 @@ fn open(file: &PolicyFile, files: &mut Files) -> Result<Policy, Faults> {
     }
     let digest = opener.files.hasher.finish();
     let mut policy = Policy::new(servers, clients, locals, digest);
+    policy.trials = opener.trials;
     policy.closed = file.closed;
     policy.clients_per_user = file.clients_per_user;
     policy.sessions_per_user = file.sessions_per_user;
@@ -110,35 +132,67 @@ fn open(file: &PolicyFile, files: &mut Files) -> Result<Policy, Faults> {
 struct Opener<'f> {
     files: &'f mut Files,
     accounts: Option<Accounts>,
+    trials: Trials,
     faults: Vec<Fault>,
 }
 
 impl Opener<'_> {
     fn local(&mut self, entry: &IdentityEntry) -> Option<Local> {
-        let passphrase = match &entry.passphrase_file {
-            Some(path) => Some(self.passphrase(path)?),
-            None => None,
-        };
-        let chain = self.read(&entry.cert)?;
-        let key = match &entry.key {
-            Some(path) => Some(zeroize::Zeroizing::new(self.read(path)?)),
-            None => None,
-        };
-        let read =
-            Identity::from_pem(&chain, key.as_deref().map(Vec::as_slice), passphrase.as_ref());
-        drop(zeroize::Zeroizing::new(chain));
-        let identity = match read {
-            Ok(identity) => identity,
-            Err(error) => {
-                let path = entry.cert.value.display();
-                self.fault(&entry.cert, format!("{path}: {error}"), None);
-                return None;
+        let chain = zeroize::Zeroizing::new(self.read(&entry.cert)?);
+        let key = entry.key.as_ref().map(|Placed { value, place }| (value, place.clone()));
+        let identity = match key {
+            Some((KeyPlace::Pkcs11(uri), place)) => self.on_token(entry, &chain, uri, place)?,
+            Some((KeyPlace::File(path), place)) => {
+                let key = self.read(&Placed { value: path.clone(), place })?;
+                self.in_files(entry, &chain, Some(&zeroize::Zeroizing::new(key)))?
             }
+            None => self.in_files(entry, &chain, None)?,
         };
         self.certificate_is_for(entry, &identity);
         let users = self.numbers(entry.users.as_deref(), "user", Accounts::uid);
         let groups = self.numbers(entry.groups.as_deref(), "group", Accounts::gid);
         Some(Local::new(entry, identity, users, groups))
+    }
+
+    fn in_files(
+        &mut self,
+        entry: &IdentityEntry,
+        chain: &[u8],
+        key: Option<&[u8]>,
+    ) -> Option<Identity> {
+        let passphrase = match &entry.passphrase_file {
+            Some(path) => Some(self.passphrase(path)?),
+            None => None,
+        };
+        let read = Identity::from_pem(chain, key, passphrase.as_ref());
+        read.map_err(|error| self.wrong_identity(entry, &error)).ok()
+    }
+
+    /// The identity whose private key is where `uri` says. Its token is tried out later.
+    fn on_token(
+        &mut self,
+        entry: &IdentityEntry,
+        chain: &[u8],
+        uri: &str,
+        place: Range<usize>,
+    ) -> Option<Identity> {
+        let pin_file = entry.passphrase_file.as_ref().map(|file| &*file.value);
+        match self.trials.identity(chain, uri, place, pin_file) {
+            Ok(identity) => Some(identity),
+            Err(NoTokenKey::Fault(fault)) => {
+                self.faults.push(fault);
+                None
+            }
+            Err(NoTokenKey::Identity(error)) => {
+                self.wrong_identity(entry, &error);
+                None
+            }
+        }
+    }
+
+    fn wrong_identity(&mut self, entry: &IdentityEntry, error: &IdentityError) {
+        let path = entry.cert.value.display();
+        self.fault(&entry.cert, format!("{path}: {error}"), None);
     }
 
     /// A server whose certificate is for somebody else fails with every client.

@@ -2,6 +2,7 @@
 
 mod file;
 mod load;
+mod on_token;
 mod selector;
 mod users;
 
@@ -18,6 +19,7 @@ pub use file::{IDENTITY_KEYS, POLICY_KEYS, PolicyFile, PolicyKey};
 pub use load::{PolicyError, PolicySource};
 
 use file::{IdentityEntry, Roles};
+use on_token::Trials;
 use selector::selectors;
 
 /// Settings of TLS that are kept for the next session; as many for each identity.
@@ -42,6 +44,8 @@ pub struct Policy {
     clients_per_user: Option<usize>,
     sessions_per_user: Option<usize>,
     digest: u64,
+    /// The keys on tokens.
+    trials: Trials,
 }
 
 /// Who vouches for peers, and who of them is revoked.
@@ -131,6 +135,7 @@ impl Policy {
             clients_per_user: None,
             sessions_per_user: None,
             digest,
+            trials: Trials::default(),
         };
         for (index, (entry, local)) in locals.into_iter().enumerate() {
             policy.by_name.insert(local.name.clone(), index);
