@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use cryptoki::error::Error;
 use levada_tls::SignatureScheme;
 
 use crate::token::TokenFacts;
@@ -199,3 +200,30 @@ impl fmt::Display for KeyError {
 }
 
 impl std::error::Error for KeyError {}
+
+/// What a module answered, by the names of PKCS#11: `C_OpenSession: CKR_TOKEN_NOT_PRESENT`.
+pub(crate) fn in_words(error: &Error) -> String {
+    let Error::Pkcs11(answer, function) = error else { return error.to_string() };
+    let mut text = format!("C_{function:?}: CKR");
+    for letter in format!("{answer:?}").chars() {
+        if letter.is_ascii_uppercase() {
+            text.push('_');
+        }
+        text.push(letter.to_ascii_uppercase());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use cryptoki::context::Function;
+    use cryptoki::error::RvError;
+
+    use super::*;
+
+    #[test]
+    fn answers_have_their_names_in_pkcs11() {
+        let error = Error::Pkcs11(RvError::SlotIdInvalid, Function::GetTokenInfo);
+        assert_eq!(in_words(&error), "C_GetTokenInfo: CKR_SLOT_ID_INVALID");
+    }
+}

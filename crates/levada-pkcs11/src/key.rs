@@ -12,7 +12,7 @@ use cryptoki::slot::{Slot, TokenInfo};
 use cryptoki::types::RawAuthPin;
 use levada_tls::{Passphrase, SignatureScheme, Signer, Signing};
 
-use crate::error::KeyError;
+use crate::error::{KeyError, in_words};
 use crate::mechanism::{self, Order};
 use crate::module::Module;
 use crate::pin::StoredPin;
@@ -141,25 +141,19 @@ impl TokenKey {
         work: impl Fn(&Session, &Found, ObjectHandle) -> Result<Result<T, KeyError>, Error>,
     ) -> Result<T, Trouble> {
         let (pkcs11, _running) = module.running();
-        let mut found = self.found(module, pkcs11)?;
-        let trouble = |error: Error| trouble(&found.facts, error);
+        let found = self.found(module, pkcs11)?;
         let session = match found.token.session() {
             Some(session) => session,
             None => self.open(pkcs11, &found, pin)?,
         };
-        let object = match found.object {
-            Some(object) => object,
-            None => self.object(&session, &found.facts)?,
-        };
-        let done = work(&session, &found, object).map_err(trouble)?;
-        if found.epoch == module.epoch() {
+        let done = self.object(&session, &found).and_then(|object| {
+            let done = work(&session, &found, object);
+            done.map_err(|error| trouble(&found.facts, error))?.map_err(Trouble::Final)
+        });
+        if !matches!(done, Err(Trouble::Lost(_))) && found.epoch == module.epoch() {
             found.token.keep(session);
-            if found.object.is_none() {
-                found.object = Some(object);
-                *lock(&self.0.found) = Some(found);
-            }
         }
-        done.map_err(Trouble::Final)
+        done
     }
 
     /// The token, as it was found before or is now.
@@ -171,7 +165,7 @@ impl TokenKey {
         let uri = &self.0.uri;
         let failed = |error: Error| {
             let module = module.path().to_owned();
-            Trouble::Lost(KeyError::ModuleFailed { module, why: error.to_string() })
+            Trouble::Lost(KeyError::ModuleFailed { module, why: in_words(&error) })
         };
         let slots = pkcs11.get_slots_with_token().map_err(failed)?;
         // A slot may be emptied, and its token not be initialized yet.
@@ -273,8 +267,21 @@ impl TokenKey {
         }
     }
 
-    /// The key itself.
-    fn object(&self, session: &Session, facts: &TokenFacts) -> Result<ObjectHandle, Trouble> {
+    /// The key itself, as it was found before or is now.
+    fn object(&self, session: &Session, found: &Found) -> Result<ObjectHandle, Trouble> {
+        if let Some(object) = found.object {
+            return Ok(object);
+        }
+        let object = self.find_object(session, &found.facts)?;
+        *lock(&self.0.found) = Some(Found { object: Some(object), ..found.clone() });
+        Ok(object)
+    }
+
+    fn find_object(
+        &self,
+        session: &Session,
+        facts: &TokenFacts,
+    ) -> Result<ObjectHandle, Trouble> {
         let uri = &self.0.uri;
         let mut template = vec![Attribute::Class(ObjectClass::PRIVATE_KEY)];
         template.extend(uri.object.clone().map(|label| Attribute::Label(label.into_bytes())));
@@ -308,7 +315,7 @@ fn busy(module: &Module) -> KeyError {
 
 /// What a token's error means: most of them go away with what is void, but those about the request.
 fn trouble(token: &TokenFacts, error: Error) -> Trouble {
-    let failed = KeyError::TokenFailed { token: token.clone(), why: error.to_string() };
+    let failed = KeyError::TokenFailed { token: token.clone(), why: in_words(&error) };
     match error {
         Error::Pkcs11(
             RvError::MechanismInvalid

@@ -11,7 +11,7 @@ use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
 use tokio::sync::Semaphore;
 
-use crate::error::KeyError;
+use crate::error::{KeyError, in_words};
 use crate::token::{Token, TokenFacts, lock};
 
 /// Calls at once into one module: sessions with its tokens, and threads that it can keep where it
@@ -29,8 +29,8 @@ const REST: Duration = Duration::from_secs(1);
 pub(crate) struct Module {
     path: PathBuf,
     pkcs11: Pkcs11,
-    /// Read by who calls into the module, written by who begins it anew; since when it runs.
-    since: RwLock<Instant>,
+    /// Read by who calls into the module, written by who begins it anew; when that was last.
+    begun: RwLock<Option<Instant>>,
     /// Counts what makes slots and handles from before void.
     epoch: AtomicU64,
     pub(crate) line: Semaphore,
@@ -53,11 +53,11 @@ impl Module {
             Error::LibraryLoading(why) => {
                 KeyError::ModuleMissing { module: path.clone(), why: why.to_string() }
             }
-            other => KeyError::ModuleFailed { module: path.clone(), why: other.to_string() },
+            other => KeyError::ModuleFailed { module: path.clone(), why: in_words(&other) },
         })?;
         let module = Self {
             pkcs11,
-            since: RwLock::new(Instant::now()),
+            begun: RwLock::new(None),
             epoch: AtomicU64::new(0),
             line: Semaphore::new(LINE),
             calls: Semaphore::new(CALLS),
@@ -76,7 +76,7 @@ impl Module {
             // Somebody else in this process uses it, too.
             Ok(()) | Err(Error::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => Ok(()),
             Err(error) => {
-                Err(KeyError::ModuleFailed { module: self.path.clone(), why: error.to_string() })
+                Err(KeyError::ModuleFailed { module: self.path.clone(), why: in_words(&error) })
             }
         }
     }
@@ -86,8 +86,8 @@ impl Module {
     }
 
     /// The module, to be called for as long as the guard is held.
-    pub(crate) fn running(&self) -> (&Pkcs11, RwLockReadGuard<'_, Instant>) {
-        (&self.pkcs11, self.since.read().unwrap_or_else(PoisonError::into_inner))
+    pub(crate) fn running(&self) -> (&Pkcs11, RwLockReadGuard<'_, Option<Instant>>) {
+        (&self.pkcs11, self.begun.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Slots and handles are good for as long as this number stays.
@@ -110,16 +110,17 @@ impl Module {
     /// Begins the module anew, since many see what has come back only then; whether it was. It is not
     /// where a call is on its way, or where a person would have to be asked for a PIN again.
     pub(crate) fn restart(&self) -> bool {
-        let Ok(mut since) = self.since.try_write() else { return false };
+        let Ok(mut begun) = self.begun.try_write() else { return false };
         let tokens = lock(&self.tokens);
-        if since.elapsed() < REST || tokens.values().any(|token| token.is_held_by_a_person()) {
+        if begun.is_some_and(|begun| begun.elapsed() < REST)
+            || tokens.values().any(|token| token.is_held_by_a_person()) {
             return false;
         }
         tokens.values().for_each(|token| token.close());
         self.epoch.fetch_add(1, Ordering::Relaxed);
         // What is wrong with it shows when it is begun.
         let _ = self.pkcs11.clone().finalize();
-        *since = Instant::now();
+        *begun = Some(Instant::now());
         self.begin().is_ok()
     }
 }
