@@ -3,7 +3,9 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
-use levada_address::{AddressError, Endpoint, KeyPlace, OPTIONS, OptionSpec, Repeat, Side, Value, ValueKind};
+use levada_address::{
+    AddressError, Endpoint, KeyPlace, OPTIONS, OptionSpec, Repeat, Side, Value, ValueKind,
+};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 

@@ -64,6 +64,15 @@ pub enum KeyError {
         /// How many they fit.
         count: usize,
     },
+    /// The key is of another kind than the certificate's.
+    KeyOfOtherKind {
+        /// The attributes that name it.
+        wanted: String,
+        /// The token.
+        token: TokenFacts,
+        /// How it was to sign.
+        scheme: SignatureScheme,
+    },
     /// The key wants the PIN for each signature.
     KeyAsksEachTime {
         /// The attributes that name it.
@@ -141,7 +150,9 @@ impl fmt::Display for KeyError {
                 let wanted = if wanted.is_empty() { "" } else { wanted };
                 write!(f, "the module {} has no token {wanted}: ", module.display())?;
                 match &there[..] {
-                    [] => f.write_str("it has none at all; is it plugged in, and may this user use it?"),
+                    [] => f.write_str(
+                        "it has none at all; is it plugged in, and may this user use it?",
+                    ),
                     there => write!(f, "it has {}", there.join(", ")),
                 }
             }
@@ -161,6 +172,11 @@ impl fmt::Display for KeyError {
             Self::KeyAmbiguous { wanted, token, count } => write!(
                 f,
                 "the token {token} has {count} private keys that fit ({wanted}): add `object=` or `id=`"
+            ),
+            Self::KeyOfOtherKind { wanted, token, scheme } => write!(
+                f,
+                "the key {wanted} of the token {token} is of another kind than the certificate's, \
+                 which signs by {scheme}: name the right one"
             ),
             Self::KeyAsksEachTime { wanted, token } => write!(
                 f,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use cryptoki::context::Pkcs11;
 use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::MechanismType;
-use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
 use cryptoki::slot::{Slot, TokenInfo};
 use cryptoki::types::RawAuthPin;
@@ -41,7 +41,15 @@ struct Found {
     facts: TokenFacts,
     token: Arc<Token>,
     mechanisms: Arc<[MechanismType]>,
-    object: Option<ObjectHandle>,
+    object: Option<Object>,
+}
+
+/// The key as the token has it.
+#[derive(Clone, Copy)]
+struct Object {
+    handle: ObjectHandle,
+    /// RSA, EC or EC_EDWARDS; `None` where the token does not tell.
+    kind: Option<KeyType>,
 }
 
 /// Why a call came to nothing.
@@ -101,11 +109,16 @@ impl TokenKey {
         let _line = module.line.try_acquire().map_err(|_| busy(&module))?;
         let _call = module.calls.acquire().await.map_err(|_| busy(&module))?;
         self.call(&module, None, |session, found, object| {
+            // Some modules crash where they are asked for what the key cannot do.
+            if object.kind.is_some_and(|kind| kind != mechanism::kind(scheme)) {
+                let (wanted, token) = (self.0.uri.wanted_key(), found.facts.clone());
+                return Ok(Err(KeyError::KeyOfOtherKind { wanted, token, scheme }));
+            }
             let Some(order) = Order::new(scheme, message, &found.mechanisms) else {
                 let (token, mechanism) = (found.facts.clone(), mechanism::needed(scheme));
                 return Ok(Err(KeyError::NoMechanism { token, scheme, mechanism }));
             };
-            let signature = session.sign(&order.mechanism(), object, order.data())?;
+            let signature = session.sign(&order.mechanism(), object.handle, order.data())?;
             Ok(Ok(order.encoded(signature)))
         })
     }
@@ -115,7 +128,7 @@ impl TokenKey {
         &self,
         module: &Module,
         pin: Option<&Passphrase>,
-        work: impl Fn(&Session, &Found, ObjectHandle) -> Result<Result<T, KeyError>, Error>,
+        work: impl Fn(&Session, &Found, Object) -> Result<Result<T, KeyError>, Error>,
     ) -> Result<T, KeyError> {
         let mut tries = 0;
         loop {
@@ -138,7 +151,7 @@ impl TokenKey {
         &self,
         module: &Module,
         pin: Option<&Passphrase>,
-        work: impl Fn(&Session, &Found, ObjectHandle) -> Result<Result<T, KeyError>, Error>,
+        work: impl Fn(&Session, &Found, Object) -> Result<Result<T, KeyError>, Error>,
     ) -> Result<T, Trouble> {
         let (pkcs11, _running) = module.running();
         let found = self.found(module, pkcs11)?;
@@ -241,9 +254,8 @@ impl TokenKey {
             return Err(Trouble::Final(KeyError::PinLastTry { token }));
         }
         let login = match &pin {
-            Some(pin) => {
-                session.login_with_raw(UserType::User, &RawAuthPin::new(Box::new(pin.bytes().to_vec())))
-            }
+            Some(pin) => session
+                .login_with_raw(UserType::User, &RawAuthPin::new(Box::new(pin.bytes().to_vec()))),
             None => session.login(UserType::User, None),
         };
         match login {
@@ -268,7 +280,7 @@ impl TokenKey {
     }
 
     /// The key itself, as it was found before or is now.
-    fn object(&self, session: &Session, found: &Found) -> Result<ObjectHandle, Trouble> {
+    fn object(&self, session: &Session, found: &Found) -> Result<Object, Trouble> {
         if let Some(object) = found.object {
             return Ok(object);
         }
@@ -277,11 +289,7 @@ impl TokenKey {
         Ok(object)
     }
 
-    fn find_object(
-        &self,
-        session: &Session,
-        facts: &TokenFacts,
-    ) -> Result<ObjectHandle, Trouble> {
+    fn find_object(&self, session: &Session, facts: &TokenFacts) -> Result<Object, Trouble> {
         let uri = &self.0.uri;
         let mut template = vec![Attribute::Class(ObjectClass::PRIVATE_KEY)];
         template.extend(uri.object.clone().map(|label| Attribute::Label(label.into_bytes())));
@@ -294,12 +302,17 @@ impl TokenKey {
                 count => KeyError::KeyAmbiguous { wanted, token, count },
             }));
         };
-        // Tokens that do not know the attribute do not ask.
-        let asks = session.get_attributes(key, &[AttributeType::AlwaysAuthenticate]);
-        if asks.is_ok_and(|found| found.contains(&Attribute::AlwaysAuthenticate(true))) {
+        // What a token does not know is left out.
+        let wanted_facts = [AttributeType::AlwaysAuthenticate, AttributeType::KeyType];
+        let told = session.get_attributes(key, &wanted_facts).unwrap_or_default();
+        if told.contains(&Attribute::AlwaysAuthenticate(true)) {
             return Err(Trouble::Final(KeyError::KeyAsksEachTime { wanted, token }));
         }
-        Ok(key)
+        let kind = told.iter().find_map(|fact| match fact {
+            Attribute::KeyType(kind) => Some(*kind),
+            _ => None,
+        });
+        Ok(Object { handle: key, kind })
     }
 }
 

@@ -3,6 +3,7 @@
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
 use cryptoki::mechanism::{Mechanism, MechanismType};
+use cryptoki::object::KeyType;
 use levada_tls::SignatureScheme;
 use pkcs8::der::Encode as _;
 use pkcs8::der::asn1::UintRef;
@@ -57,6 +58,15 @@ fn ways(scheme: SignatureScheme) -> &'static [Way] {
 /// Whether a token with these mechanisms can sign by `scheme`.
 pub(crate) fn can(scheme: SignatureScheme, mechanisms: &[MechanismType]) -> bool {
     ways(scheme).iter().any(|way| mechanisms.contains(&way.mechanism()))
+}
+
+/// Of which kind a key is that signs by `scheme`.
+pub(crate) fn kind(scheme: SignatureScheme) -> KeyType {
+    match ways(scheme).first() {
+        Some(Way::Ecdsa(_)) => KeyType::EC,
+        Some(Way::Ed25519) => KeyType::EC_EDWARDS,
+        _ => KeyType::RSA,
+    }
 }
 
 /// What PKCS#11 calls what is needed for `scheme`.

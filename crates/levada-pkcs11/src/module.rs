@@ -113,7 +113,8 @@ impl Module {
         let Ok(mut begun) = self.begun.try_write() else { return false };
         let tokens = lock(&self.tokens);
         if begun.is_some_and(|begun| begun.elapsed() < REST)
-            || tokens.values().any(|token| token.is_held_by_a_person()) {
+            || tokens.values().any(|token| token.is_held_by_a_person())
+        {
             return false;
         }
         tokens.values().for_each(|token| token.close());

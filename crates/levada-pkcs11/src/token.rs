@@ -38,7 +38,11 @@ impl TokenFacts {
 impl fmt::Display for TokenFacts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.label)?;
-        if self.serial.is_empty() { Ok(()) } else { write!(f, " (serial {})", self.serial.escape_debug()) }
+        if self.serial.is_empty() {
+            Ok(())
+        } else {
+            write!(f, " (serial {})", self.serial.escape_debug())
+        }
     }
 }
 

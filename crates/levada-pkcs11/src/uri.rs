@@ -86,9 +86,10 @@ impl KeyUri {
 
     /// What of it finds the key, in words.
     pub(crate) fn wanted_key(&self) -> String {
-        let id = self.id.as_ref().map(|id| {
-            id.iter().fold(String::new(), |text, byte| text + &format!("%{byte:02x}"))
-        });
+        let id = self
+            .id
+            .as_ref()
+            .map(|id| id.iter().fold(String::new(), |text, byte| text + &format!("%{byte:02x}")));
         in_words(&[("object", self.object.as_deref()), ("id", id.as_deref())])
     }
 }
@@ -326,7 +327,10 @@ mod tests {
         let uri = uri.unwrap();
         assert!(uri.fits(&token("site"), 7));
         assert!(!uri.fits(&token("other"), 7));
-        assert_eq!((uri.object.as_deref(), uri.id.as_deref()), (Some("www"), Some(&[0, 1, 255][..])));
+        assert_eq!(
+            (uri.object.as_deref(), uri.id.as_deref()),
+            (Some("www"), Some(&[0, 1, 255][..]))
+        );
         assert_eq!(uri.wanted_key(), "object=www;id=%00%01%ff");
         assert_eq!(uri.module(), Path::new("p11-kit-proxy.so"));
     }

@@ -145,9 +145,8 @@ fn schemes_of(
 
 impl SigningKey for ExternalKey {
     fn choose_scheme(&self, offered: &[Rustls]) -> Option<Box<dyn rustls::sign::Signer>> {
-        let fits = |scheme: &Rustls| {
-            offered.contains(scheme) && self.0.signer.supports((*scheme).into())
-        };
+        let fits =
+            |scheme: &Rustls| offered.contains(scheme) && self.0.signer.supports((*scheme).into());
         let scheme = *self.0.schemes.iter().find(|scheme| fits(scheme))?;
         Some(Box::new(Order { key: self.0.clone(), scheme }))
     }

@@ -17,9 +17,8 @@ pub(crate) fn identity(
     use levada_address::PassphraseSource;
     use levada_pkcs11::{KeyUri, StoredPin, TokenKey};
 
-    let parsed: KeyUri = uri
-        .parse()
-        .map_err(|error| SetupError::KeyUri { uri: uri.to_owned(), error })?;
+    let parsed: KeyUri =
+        uri.parse().map_err(|error| SetupError::KeyUri { uri: uri.to_owned(), error })?;
     let pin = match &files.passphrase {
         // The PIN that the URI names is this token's own.
         _ if parsed.pin_file().is_some() => None,

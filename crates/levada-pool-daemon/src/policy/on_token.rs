@@ -52,8 +52,7 @@ impl Trials {
             return Err(fault("two files have the PIN".to_owned(), hint));
         }
         let key = TokenKey::new(uri, pin_file.map(StoredPin::in_file));
-        let identity =
-            Identity::with_signer(chain, key.clone()).map_err(NoTokenKey::Identity)?;
+        let identity = Identity::with_signer(chain, key.clone()).map_err(NoTokenKey::Identity)?;
         self.keys.push((place, key, identity.clone()));
         Ok(identity)
     }
