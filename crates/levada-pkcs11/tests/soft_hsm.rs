@@ -393,3 +393,14 @@ fn somebody_is_asked_for_a_pin_that_is_kept_nowhere() {
         assert_eq!(world.calls("C_Login"), 2);
     });
 }
+
+#[test]
+fn p11_kit_knows_the_modules_of_this_machine() {
+    let test = "p11_kit_knows_the_modules_of_this_machine";
+    with_token(test, "EC:prime256v1", |world| {
+        let pin = Some(StoredPin::of(Passphrase::new(PIN.into())));
+        let key = TokenKey::new("pkcs11:token=site;object=key".parse().unwrap(), pin);
+        let signature = sign(&key, P256).unwrap();
+        assert!(world.verifies(&signature, &["-digest", "sha256"]));
+    });
+}
