@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use cryptoki::error::Error;
 use levada_tls::SignatureScheme;
@@ -46,21 +47,21 @@ pub enum KeyError {
         /// The attributes that name it.
         wanted: String,
         /// Those that they fit.
-        there: Vec<TokenFacts>,
+        there: Vec<Arc<TokenFacts>>,
     },
     /// The token has no such private key.
     KeyMissing {
         /// The attributes that name it.
         wanted: String,
         /// The token.
-        token: TokenFacts,
+        token: Arc<TokenFacts>,
     },
     /// Several private keys of the token are meant.
     KeyAmbiguous {
         /// The attributes that name it.
         wanted: String,
         /// The token.
-        token: TokenFacts,
+        token: Arc<TokenFacts>,
         /// How many they fit.
         count: usize,
     },
@@ -69,7 +70,7 @@ pub enum KeyError {
         /// The attributes that name it.
         wanted: String,
         /// The token.
-        token: TokenFacts,
+        token: Arc<TokenFacts>,
         /// How it was to sign.
         scheme: SignatureScheme,
     },
@@ -78,12 +79,12 @@ pub enum KeyError {
         /// The attributes that name it.
         wanted: String,
         /// The token.
-        token: TokenFacts,
+        token: Arc<TokenFacts>,
     },
     /// The token wants a PIN, and none is kept anywhere: somebody has to be asked.
     PinMissing {
         /// The token.
-        token: TokenFacts,
+        token: Arc<TokenFacts>,
     },
     /// The file with the PIN cannot be read.
     PinUnread {
@@ -95,22 +96,22 @@ pub enum KeyError {
     /// The token does not take the PIN. It is not shown the same one again.
     PinRefused {
         /// The token.
-        token: TokenFacts,
+        token: Arc<TokenFacts>,
     },
     /// One more wrong PIN would lock the token: none is tried.
     PinLastTry {
         /// The token.
-        token: TokenFacts,
+        token: Arc<TokenFacts>,
     },
     /// The token has locked itself after too many wrong PINs.
     PinLocked {
         /// The token.
-        token: TokenFacts,
+        token: Arc<TokenFacts>,
     },
     /// The token cannot sign so.
     NoMechanism {
         /// The token.
-        token: TokenFacts,
+        token: Arc<TokenFacts>,
         /// How it is to sign.
         scheme: SignatureScheme,
         /// By what of PKCS#11.
@@ -119,7 +120,7 @@ pub enum KeyError {
     /// The token failed.
     TokenFailed {
         /// The token.
-        token: TokenFacts,
+        token: Arc<TokenFacts>,
         /// Its reason, with the function of PKCS#11 that gave it.
         why: String,
     },

@@ -38,7 +38,7 @@ struct Inner {
 struct Found {
     epoch: u64,
     slot: Slot,
-    facts: TokenFacts,
+    facts: Arc<TokenFacts>,
     token: Arc<Token>,
     mechanisms: Arc<[MechanismType]>,
     object: Option<Object>,
@@ -92,6 +92,17 @@ impl TokenKey {
     /// [`KeyError`]; [`KeyError::PinRefused`] where the PIN is wrong.
     pub fn log_in(&self, pin: &Passphrase) -> Result<(), KeyError> {
         self.log_in_with(Some(pin))
+    }
+
+    /// Whether somebody has to be asked for the PIN: there is none, and the token has shut itself since
+    /// somebody was asked last.
+    pub fn wants_pin(&self) -> bool {
+        lock(&self.0.found).as_ref().is_some_and(|found| found.token.wants_pin())
+    }
+
+    /// The token, where it was found.
+    pub fn token(&self) -> Option<Arc<TokenFacts>> {
+        lock(&self.0.found).as_ref().map(|found| found.facts.clone())
     }
 
     fn log_in_with(&self, pin: Option<&Passphrase>) -> Result<(), KeyError> {
@@ -161,7 +172,7 @@ impl TokenKey {
         };
         let done = self.object(&session, &found).and_then(|object| {
             let done = work(&session, &found, object);
-            done.map_err(|error| trouble(&found.facts, error))?.map_err(Trouble::Final)
+            done.map_err(|error| trouble(&found.facts, &error))?.map_err(Trouble::Final)
         });
         if !matches!(done, Err(Trouble::Lost(_))) && found.epoch == module.epoch() {
             found.token.keep(session);
@@ -184,7 +195,7 @@ impl TokenKey {
         // A slot may be emptied, and its token not be initialized yet.
         let tokens = slots.into_iter().filter_map(|slot| {
             let info = pkcs11.get_token_info(slot).ok().filter(TokenInfo::token_initialized)?;
-            Some((slot, TokenFacts::of(&info)))
+            Some((slot, Arc::new(TokenFacts::of(&info))))
         });
         let tokens: Vec<_> = tokens.collect();
         let mut fitting: Vec<_> =
@@ -204,7 +215,7 @@ impl TokenKey {
             }));
         }
         let mechanisms = pkcs11.get_mechanism_list(slot);
-        let mechanisms = mechanisms.map_err(|error| trouble(&facts, error))?.into();
+        let mechanisms = mechanisms.map_err(|error| trouble(&facts, &error))?.into();
         let token = module.token(&facts);
         let found = Found { epoch, slot, facts, token, mechanisms, object: None };
         *lock(&self.0.found) = Some(found.clone());
@@ -218,7 +229,7 @@ impl TokenKey {
         found: &Found,
         pin: Option<&Passphrase>,
     ) -> Result<Session, Trouble> {
-        let trouble = |error: Error| trouble(&found.facts, error);
+        let trouble = |error| trouble(&found.facts, &error);
         let session = pkcs11.open_ro_session(found.slot).map_err(trouble)?;
         let _one_at_a_time = lock(&found.token.login);
         // Another session may have logged in, and that one for all.
@@ -245,7 +256,10 @@ impl TokenKey {
             (None, Some(stored)) => Some(stored.fetch().map_err(Trouble::Final)?),
             // It asks by itself: at a reader with keys, or by a finger.
             (None, None) if info.protected_authentication_path() => None,
-            (None, None) => return Err(Trouble::Final(KeyError::PinMissing { token })),
+            (None, None) => {
+                found.token.note_wanted();
+                return Err(Trouble::Final(KeyError::PinMissing { token }));
+            }
         };
         if pin.as_ref().is_some_and(|pin| found.token.has_refused(pin)) {
             return Err(Trouble::Final(KeyError::PinRefused { token }));
@@ -275,7 +289,7 @@ impl TokenKey {
                 }
                 Err(Trouble::Final(KeyError::PinRefused { token }))
             }
-            Err(error) => Err(trouble(&token, error)),
+            Err(error) => Err(trouble(&token, &error)),
         }
     }
 
@@ -289,12 +303,12 @@ impl TokenKey {
         Ok(object)
     }
 
-    fn find_object(&self, session: &Session, facts: &TokenFacts) -> Result<Object, Trouble> {
+    fn find_object(&self, session: &Session, facts: &Arc<TokenFacts>) -> Result<Object, Trouble> {
         let uri = &self.0.uri;
         let mut template = vec![Attribute::Class(ObjectClass::PRIVATE_KEY)];
         template.extend(uri.object.clone().map(|label| Attribute::Label(label.into_bytes())));
         template.extend(uri.id.clone().map(Attribute::Id));
-        let keys = session.find_objects(&template).map_err(|error| trouble(facts, error))?;
+        let keys = session.find_objects(&template).map_err(|error| trouble(facts, &error))?;
         let (wanted, token) = (uri.wanted_key(), facts.clone());
         let [key] = keys[..] else {
             return Err(Trouble::Final(match keys.len() {
@@ -327,8 +341,8 @@ fn busy(module: &Module) -> KeyError {
 }
 
 /// What a token's error means: most of them go away with what is void, but those about the request.
-fn trouble(token: &TokenFacts, error: Error) -> Trouble {
-    let failed = KeyError::TokenFailed { token: token.clone(), why: in_words(&error) };
+fn trouble(token: &Arc<TokenFacts>, error: &Error) -> Trouble {
+    let failed = KeyError::TokenFailed { token: token.clone(), why: in_words(error) };
     match error {
         Error::Pkcs11(
             RvError::MechanismInvalid

@@ -57,6 +57,8 @@ pub(crate) struct Token {
     refused: Mutex<Option<Passphrase>>,
     /// Whether somebody was asked for the PIN.
     asked: AtomicBool,
+    /// Whether somebody has to be.
+    wants_pin: AtomicBool,
 }
 
 impl Token {
@@ -89,6 +91,15 @@ impl Token {
     pub(crate) fn note_login(&self, asked: bool) {
         *lock(&self.refused) = None;
         self.asked.store(asked, Ordering::Relaxed);
+        self.wants_pin.store(false, Ordering::Relaxed);
+    }
+
+    pub(crate) fn note_wanted(&self) {
+        self.wants_pin.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn wants_pin(&self) -> bool {
+        self.wants_pin.load(Ordering::Relaxed)
     }
 
     /// Whether somebody would have to be asked again if its sessions were closed.

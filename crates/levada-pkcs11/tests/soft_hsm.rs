@@ -15,6 +15,8 @@ use rcgen::{CertificateParams, KeyPair, PublicKeyData};
 /// The folder of the test, in the process that has it.
 const FOLDER: &str = "LEVADA_SOFT_HSM";
 
+static NUMBER: AtomicU32 = AtomicU32::new(0);
+
 /// A token `site` for this test, with the key `key` (id 01) of this kind, in a process of its own: where
 /// its tokens are the module reads from the environment, once.
 fn with_token(test: &str, kind: &str, body: impl FnOnce(&World)) {
@@ -23,7 +25,6 @@ fn with_token(test: &str, kind: &str, body: impl FnOnce(&World)) {
         let public = Public(hsm.public_key(), algorithm(kind));
         return body(&World { hsm, folder: folder.into(), public });
     }
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let name = format!("levada-pkcs11-{}-{number}", std::process::id());
     let folder = std::env::temp_dir().join(name);
@@ -87,18 +88,7 @@ fn algorithm(kind: &str) -> &'static rcgen::SignatureAlgorithm {
 impl World {
     /// The key by `attributes`, with the right PIN.
     fn key(&self, attributes: &str) -> TokenKey {
-        self.key_with(attributes, &self.file("pin", &format!("{PIN}\n")))
-    }
-
-    fn key_with(&self, attributes: &str, pin: &Path) -> TokenKey {
-        let uri = format!("pkcs11:{attributes}?module-path={}", SoftHsm::module());
-        TokenKey::new(uri.parse().unwrap(), Some(StoredPin::in_file(pin)))
-    }
-
-    /// The same without a PIN, by way of a spy.
-    fn spied(&self, attributes: &str, pin: Option<StoredPin>) -> TokenKey {
-        let uri = format!("pkcs11:{attributes}?module-path={}", SoftHsm::spy().display());
-        TokenKey::new(uri.parse().unwrap(), pin)
+        key_with(attributes, &self.file("pin", &format!("{PIN}\n")))
     }
 
     /// How often the spy has seen this function called.
@@ -134,6 +124,18 @@ impl World {
         let words = [&key[..], &files, options].concat();
         Command::new("openssl").args(words).output().unwrap().status.success()
     }
+}
+
+/// The key by `attributes`, with the PIN in this file.
+fn key_with(attributes: &str, pin: &Path) -> TokenKey {
+    let uri = format!("pkcs11:{attributes}?module-path={}", SoftHsm::module());
+    TokenKey::new(uri.parse().unwrap(), Some(StoredPin::in_file(pin)))
+}
+
+/// The same by way of a spy.
+fn spied(attributes: &str, pin: Option<StoredPin>) -> TokenKey {
+    let uri = format!("pkcs11:{attributes}?module-path={}", SoftHsm::spy().display());
+    TokenKey::new(uri.parse().unwrap(), pin)
 }
 
 fn openssl(words: &[&str]) {
@@ -240,7 +242,7 @@ fn what_is_wrong_is_told_and_how_to_mend_it() {
         let error = told(&world.key("token=site"));
         assert!(error.contains("2 private keys that fit"), "{error}");
 
-        let unread = world.key_with("token=site;object=key", Path::new("/nowhere/pin"));
+        let unread = key_with("token=site;object=key", Path::new("/nowhere/pin"));
         assert_eq!(unread.prepare(), Ok(()), "somebody has logged in already");
         // The certificate is that of the other key.
         let second = world.key("token=site;object=second");
@@ -273,14 +275,14 @@ fn a_token_that_cannot_sign_so_is_told() {
 fn a_wrong_pin_is_tried_once() {
     with_token("a_wrong_pin_is_tried_once", "EC:prime256v1", |world| {
         let pin = world.file("pin", "wrong");
-        let key = world.spied("object=key", Some(StoredPin::in_file(&pin)));
+        let key = spied("object=key", Some(StoredPin::in_file(&pin)));
         for _ in 0..5 {
             let error = key.prepare().unwrap_err();
             assert!(matches!(error, KeyError::PinRefused { .. }), "{error}");
             assert!(matches!(sign(&key, P256), Err(KeyError::PinRefused { .. })));
         }
         // Another identity of the same token has the same file.
-        let other = world.spied("id=%01", Some(StoredPin::in_file(&pin)));
+        let other = spied("id=%01", Some(StoredPin::in_file(&pin)));
         assert!(matches!(other.prepare(), Err(KeyError::PinRefused { .. })));
         assert_eq!(world.calls("C_Login"), 1);
         // The file is mended, and nothing has to be begun anew.
@@ -296,7 +298,7 @@ fn a_wrong_pin_is_tried_once() {
 #[test]
 fn sessions_are_used_again_and_there_are_few() {
     with_token("sessions_are_used_again_and_there_are_few", "EC:prime256v1", |world| {
-        let key = world.spied("object=key", Some(StoredPin::of(Passphrase::new(PIN.into()))));
+        let key = spied("object=key", Some(StoredPin::of(Passphrase::new(PIN.into()))));
         for _ in 0..50 {
             sign(&key, P256).unwrap();
         }
@@ -379,7 +381,7 @@ fn a_token_that_was_away_signs_again() {
 fn somebody_is_asked_for_a_pin_that_is_kept_nowhere() {
     let test = "somebody_is_asked_for_a_pin_that_is_kept_nowhere";
     with_token(test, "EC:prime256v1", |world| {
-        let key = world.spied("object=key", None);
+        let key = spied("object=key", None);
         let error = key.prepare().unwrap_err();
         let KeyError::PinMissing { token } = &error else { panic!("{error}") };
         assert_eq!((&*token.label, &*token.model), ("site", "SoftHSM v2"));
@@ -387,10 +389,12 @@ fn somebody_is_asked_for_a_pin_that_is_kept_nowhere() {
         let refused = key.log_in(&Passphrase::new(b"wrong".to_vec())).unwrap_err();
         assert!(matches!(refused, KeyError::PinRefused { .. }), "{refused}");
         assert_eq!(world.calls("C_Login"), 1);
+        assert!(key.wants_pin());
         key.log_in(&Passphrase::new(PIN.into())).unwrap();
         sign(&key, P256).unwrap();
         key.prepare().unwrap();
         assert_eq!(world.calls("C_Login"), 2);
+        assert!(!key.wants_pin());
     });
 }
 

@@ -30,6 +30,7 @@
 //! on `levada`'s sockets, so one crate of both would depend on itself.
 #![forbid(unsafe_code)]
 
+mod chooser;
 mod control;
 mod desk;
 mod inquiries;
@@ -38,15 +39,18 @@ mod notice;
 mod ownership;
 mod pages;
 mod per_user;
+mod pin;
 mod plain;
 mod policy;
 mod pool;
 mod registry;
+mod service;
 mod session;
 mod starttls;
 
-pub use notice::{Log, Notice};
+pub use notice::{Log, Notice, ServiceKind};
 pub use policy::{
-    IDENTITY_KEYS, POLICY_KEYS, Policy, PolicyError, PolicyFile, PolicyKey, PolicySource,
+    IDENTITY_KEYS, LOCAL_CA_KEYS, POLICY_KEYS, Policy, PolicyError, PolicyFile, PolicyKey,
+    PolicySource,
 };
 pub use pool::{Pool, PoolLimits};

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use levada_core::{Ending, Fault, Mode, OsError, OsErrorKind, TlsFacts, Verification};
+use levada_core::{Ended, Ending, Fault, Mode, OsError, OsErrorKind, TlsFacts, Verification};
 use levada_pool::wire::body::InfoKind;
 use levada_pool::wire::{ErrorCode, Report, Role as PoolRole, StartTlsFlags, TextError};
 use levada_pool::{Client, PoolError, SessionHandle, TlsRequest};
@@ -96,7 +96,7 @@ impl PoolSession {
     /// Hands the transport to the pool. `handshake` is how long that may take.
     pub(crate) fn entrust(self, carrier: Carrier, handshake: Option<Duration>) -> Entrusting {
         let Self { client, request } = self;
-        Entrusting(Box::pin(async move {
+        Entrusting::new(async move {
             let network = carrier.into_fd().map_err(|error| (ending_of_io(&error), None))?;
             let request = request.timeout(handshake);
             let session = client.start_tls(network, &request).await.map_err(ending_of)?;
@@ -110,8 +110,9 @@ impl PoolSession {
                 Err(error) if error.code() == Some(ErrorCode::UnknownCommand) => named(&handle),
                 Err(error) => return Err(ending_of(error)),
             };
-            Ok((Carrier::from(Pooled { stream, handle, story: None, told: None }), tls))
-        }))
+            let carrier = Carrier::from(Pooled { stream, handle, story: None, told: None });
+            Ok((carrier, Some(Box::new(tls))))
+        })
     }
 }
 
@@ -124,12 +125,17 @@ fn named(handle: &SessionHandle) -> TlsFacts {
     }
 }
 
-type Outcome = Result<(Carrier, TlsFacts), (Ending, Option<TlsFacts>)>;
+/// What comes back of a transport that was entrusted to somebody, and what is known of TLS since.
+pub(crate) type Outcome = Result<(Carrier, Option<Box<TlsFacts>>), (Ending, Option<Box<TlsFacts>>)>;
 
-/// A transport that is in the pool's hands, until it comes back as plaintext.
+/// A transport that is in somebody's hands, until it comes back as plaintext.
 pub(crate) struct Entrusting(Pin<Box<dyn Future<Output = Outcome> + Send>>);
 
 impl Entrusting {
+    pub(crate) fn new(work: impl Future<Output = Outcome> + Send + 'static) -> Self {
+        Self(Box::pin(work))
+    }
+
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         self.0.as_mut().poll(cx)
     }
@@ -319,21 +325,23 @@ impl fmt::Display for Carried {
 
 impl std::error::Error for Carried {}
 
-fn as_error(ending: Ending) -> io::Error {
+pub(crate) fn as_error(ending: Ending) -> io::Error {
     io::Error::other(Carried(ending))
 }
 
-/// The ending that a pooled transport's error is, if it is one.
+/// The ending that a transport's error is, if it is one: a pool's, or that of a stream of ours below.
 pub(crate) fn carried_ending(error: &io::Error) -> Option<Ending> {
-    let carried = error.get_ref()?.downcast_ref::<Carried>()?;
-    Some(carried.0.clone())
+    match error.get_ref()?.downcast_ref::<Carried>() {
+        Some(carried) => Some(carried.0.clone()),
+        None => Ended::of(error).map(|below| below.ending.clone()),
+    }
 }
 
-fn ending_of(error: PoolError) -> (Ending, Option<TlsFacts>) {
+fn ending_of(error: PoolError) -> (Ending, Option<Box<TlsFacts>>) {
     let text = error.to_string();
     let system = |kind| Ending::SocketError(OsError { code: None, kind, text: text.clone() });
     let ending = match error {
-        PoolError::Handshake { ending, tls } => return (*ending, tls.map(|tls| *tls)),
+        PoolError::Handshake { ending, tls } => return (*ending, tls),
         PoolError::Unreachable { kind, .. } | PoolError::Local { kind, .. } => system(kind.into()),
         PoolError::Refused(_) => system(OsErrorKind::PermissionDenied),
         PoolError::Gone | PoolError::Busy | PoolError::TimedOut => system(OsErrorKind::Other),

@@ -55,10 +55,7 @@ pub struct Reach {
 /// The system's, where it has Landlock and yet refuses.
 pub fn restrict_files(reach: &Reach) -> io::Result<FileAccess> {
     let abi = ABI::V6;
-    let net = match reach.connects {
-        true => AccessNet::BindTcp.into(),
-        false => AccessNet::from_all(abi),
-    };
+    let net = if reach.connects { AccessNet::BindTcp.into() } else { AccessNet::from_all(abi) };
     let write = AccessFs::WriteFile
         | AccessFs::Truncate
         | AccessFs::MakeReg
