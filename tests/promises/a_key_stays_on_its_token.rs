@@ -4,6 +4,8 @@
 
 use std::ffi::OsStr;
 
+use levada_pool::wire::body::{Pin, PinEntry};
+use levada_pool::wire::{Message, Packet};
 use levada_testkit::soft_hsm::{PIN, SoftHsm};
 use rcgen::{PublicKeyData, SignatureAlgorithm};
 
@@ -59,14 +61,18 @@ impl Token {
         Serve::with_variable(("SOFTHSM2_CONF", config.as_os_str()), words)
     }
 
-    /// A hardened pool with the key on the token.
+    /// A hardened pool with the key on the token, and the PIN in a file.
     #[track_caller]
     fn pool(&self) -> Pool {
-        let Self { pki, key, pin, cert, .. } = self;
+        self.pool_with(&format!("key-pass-file = {:?}", self.pin))
+    }
+
+    #[track_caller]
+    fn pool_with(&self, pin: &str) -> Pool {
+        let Self { pki, key, cert, .. } = self;
         let policy = format!(
             "anchors = {ca:?}\nclient-anchors = {ca:?}\n[[identity]]\nname = \"localhost\"\n\
-             cert = {cert:?}\nkey = {key:?}\nkey-pass-file = {pin:?}\ndefault = true\n\
-             show-to = [\".\"]\n",
+             cert = {cert:?}\nkey = {key:?}\n{pin}\ndefault = true\nshow-to = [\".\"]\n",
             ca = pki.ca
         );
         let policy = pki.folder.write("token.toml", &policy);
@@ -151,6 +157,55 @@ fn and_a_token_that_was_away_is_found_again() {
         token.hsm.set_away(false);
         while !is_let_in(&serve) {}
     }
+}
+
+#[test]
+fn and_a_person_is_asked_for_its_pin() {
+    let token = Token::new(EC);
+    let pool = token.pool_with("key-pass = \"ask\"");
+    let serve = Serve::start(["--listen", &pool.url("127.0.0.1:0"), "--to", "echo:"]);
+    let address = format!("tls://{}", serve.address());
+    let visit = || connect(&address, ["--ca", &token.pki.ca]).run(b"hello\n");
+    assert_ne!(visit().code(), 0, "nobody can be asked");
+
+    let mut person = pool.speaker();
+    let minute = PinEntry { timeout_us: 60_000_000, ..PinEntry::default() };
+    person.ask(Message::PinEntry(minute.clone()), None);
+    let mut answer = |attempt: u32, pin: &str| {
+        let asked = person.hear();
+        let Message::PinEntry(question) = &asked.message else { panic!("{asked:?}") };
+        let told = (question.label.as_str(), question.model.as_str(), question.attempt);
+        assert_eq!(told, (Some("site"), Some("SoftHSM v2"), attempt));
+        let pin = Pin::new(pin.as_bytes()).unwrap();
+        let message = Message::PinEntry(PinEntry { pin, ..minute.clone() });
+        person.send(&Packet { message, ..asked }, None);
+    };
+    let visitors: Vec<_> = (0..3)
+        .map(|_| {
+            let mut visitor = connect(&address, ["--ca", &token.pki.ca]).start();
+            visitor.write(b"hello\n");
+            visitor
+        })
+        .collect();
+    answer(0, "wrong");
+    answer(1, PIN);
+    for mut visitor in visitors {
+        assert_eq!(visitor.stdout.line().as_deref(), Some("hello"), "one login is for all");
+        assert_eq!(visitor.finish().code(), 0);
+    }
+    assert_eq!(visit().code(), 0, "nobody is asked again");
+
+    // Away and back: its login is gone with it.
+    token.hsm.set_away(true);
+    while visit().code() == 0 {}
+    token.hsm.set_away(false);
+    let mut visitor = connect(&address, ["--ca", &token.pki.ca]).start();
+    visitor.write(b"hello\n");
+    answer(0, PIN);
+    assert_eq!(visitor.stdout.line().as_deref(), Some("hello"));
+    assert_eq!(visitor.finish().code(), 0);
+    let told = pool.stop().join("\n");
+    assert!(!told.contains(PIN) && !told.contains("wrong\""), "{told}");
 }
 
 #[test]

@@ -94,8 +94,8 @@ impl TokenKey {
         self.log_in_with(Some(pin))
     }
 
-    /// Whether somebody has to be asked for the PIN: there is none, and the token has shut itself since
-    /// somebody was asked last.
+    /// Whether somebody may have to be asked for the PIN: there is none, and the token may have shut
+    /// itself since somebody was asked last. [`prepare`](Self::prepare) shows it.
     pub fn wants_pin(&self) -> bool {
         lock(&self.0.found).as_ref().is_some_and(|found| found.token.wants_pin())
     }

@@ -57,7 +57,7 @@ pub(crate) struct Token {
     refused: Mutex<Option<Passphrase>>,
     /// Whether somebody was asked for the PIN.
     asked: AtomicBool,
-    /// Whether somebody has to be.
+    /// Whether somebody may have to be.
     wants_pin: AtomicBool,
 }
 
@@ -66,17 +66,21 @@ impl Token {
         lock(&self.idle).pop()
     }
 
-    /// Keeps a session for whoever signs next.
+    /// Keeps a session, which is logged in, for whoever signs next.
     pub(crate) fn keep(&self, session: Session) {
+        self.wants_pin.store(false, Ordering::Relaxed);
         let mut idle = lock(&self.idle);
         if idle.len() < CALLS {
             idle.push(session);
         }
     }
 
-    /// Closes what is open and not used.
+    /// Closes what is open and not used: it may be void, and the login of a person with it.
     pub(crate) fn close(&self) {
         lock(&self.idle).clear();
+        if self.asked.load(Ordering::Relaxed) {
+            self.note_wanted();
+        }
     }
 
     /// Whether the token did not take this PIN.
@@ -91,7 +95,6 @@ impl Token {
     pub(crate) fn note_login(&self, asked: bool) {
         *lock(&self.refused) = None;
         self.asked.store(asked, Ordering::Relaxed);
-        self.wants_pin.store(false, Ordering::Relaxed);
     }
 
     pub(crate) fn note_wanted(&self) {

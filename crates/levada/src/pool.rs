@@ -126,7 +126,8 @@ fn named(handle: &SessionHandle) -> TlsFacts {
 }
 
 /// What comes back of a transport that was entrusted to somebody, and what is known of TLS since.
-pub(crate) type Outcome = Result<(Carrier, Option<Box<TlsFacts>>), (Ending, Option<Box<TlsFacts>>)>;
+pub(crate) type Outcome =
+    Result<(Carrier, Option<Box<TlsFacts>>), (Ending, Option<Box<TlsFacts>>)>;
 
 /// A transport that is in somebody's hands, until it comes back as plaintext.
 pub(crate) struct Entrusting(Pin<Box<dyn Future<Output = Outcome> + Send>>);

@@ -110,6 +110,28 @@ fn f_one_record_is_one_datagram_by_udp() {
 }
 
 #[test]
+fn f_a_datagram_for_an_application_that_is_gone_ends_the_session() {
+    let daemon = Daemon::start();
+    let (near, far) = tcp_pair();
+    let peer = Peer::server(far, &daemon.pki.host("peer.example"), None);
+    let (gone, is_gone) = tokio::sync::oneshot::channel();
+    let peer = peer.spawn(|mut socket| async move {
+        socket.established().await.unwrap();
+        is_gone.await.unwrap();
+        socket.write_all(b"anybody?").await.unwrap();
+        let _ = socket.read_to_end(&mut Vec::new()).await;
+        socket.closed().await
+    });
+    let mut client = daemon.client();
+    let (ours, theirs) = pair(SocketType::DGRAM);
+    protect(&mut client, &near, &theirs);
+    drop((ours, theirs));
+    gone.send(()).unwrap();
+    assert_eq!(symbol(&plain_ending(&daemon)), "ECONNREFUSED");
+    assert!(!wait(peer).is_clean(), "no bad end becomes a good one");
+}
+
+#[test]
 fn f_a_datagram_socket_that_hears_anybody_is_refused() {
     let daemon = Daemon::start();
     for open in [AddressFamily::INET, AddressFamily::UNIX] {

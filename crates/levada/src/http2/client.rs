@@ -65,7 +65,10 @@ impl Call {
 
     /// The call on a stream that is to be dialled, and where its answer comes. `again` is the stream to
     /// dial where the server speaks HTTP/2 but opens no WebSockets by it.
-    pub(crate) fn begin(&self, again: Option<Socket>) -> (Box<Calling>, oneshot::Receiver<Answer>) {
+    pub(crate) fn begin(
+        &self,
+        again: Option<Socket>,
+    ) -> (Box<Calling>, oneshot::Receiver<Answer>) {
         let (answer, answered) = oneshot::channel();
         (Box::new(Calling { call: self.clone(), again, answer }), answered)
     }

@@ -40,7 +40,11 @@ enum Phase {
 
 impl Exchange {
     /// A stream that was asked for; it is open when the request is accepted.
-    pub(super) const fn asked(upgrade: OnUpgrade, entry: Entry, room: Option<Seat>) -> Self {
+    pub(super) const fn asked(
+        upgrade: OnUpgrade,
+        entry: Entry,
+        room: Option<Seat>,
+    ) -> Self {
         Self { phase: Phase::Asked(upgrade), entry, turn: None, _room: room }
     }
 
@@ -89,10 +93,9 @@ pub(super) fn cause(error: &(dyn std::error::Error + 'static)) -> String {
         cause = inner;
     }
     let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    inner.map_or_else(
-        || cause.to_string(),
-        |inner| inner.source().map_or_else(|| inner.to_string(), cause),
-    )
+    inner.map_or_else(|| cause.to_string(), |inner| {
+        inner.source().map_or_else(|| inner.to_string(), cause)
+    })
 }
 
 impl AsyncRead for Exchange {

@@ -201,7 +201,8 @@ impl<C> Drop for Driver<C> {
     fn drop(&mut self) {
         let mut state = self.link.lock();
         state.gone = true;
-        let (work, waiting) = (std::mem::take(&mut state.work), std::mem::take(&mut state.waiting));
+        let (work, waiting) =
+            (std::mem::take(&mut state.work), std::mem::take(&mut state.waiting));
         drop(state);
         drop(work);
         waiting.into_iter().for_each(Waker::wake);
