@@ -248,11 +248,13 @@ impl LockedKey {
 
     /// Asks until the PIN is right, or there is none.
     async fn ask(self: &Arc<Self>) -> Result<Identity, NoKey> {
-        // Somebody else may have logged in to the token, or it may be away: then nobody is asked.
-        match self.read(None).await? {
-            Ok(identity) => return Ok(identity),
-            Err(IdentityError::PassphraseMissing) => {}
-            Err(error) => return Err(NoKey::Damaged(error.to_string())),
+        if !matches!(self.lock, Lock::Files(..)) {
+            // Somebody else may have logged in to the token, or it may be away: then nobody is asked.
+            match self.read(None).await? {
+                Ok(identity) => return Ok(identity),
+                Err(IdentityError::PassphraseMissing) => {}
+                Err(error) => return Err(NoKey::Damaged(error.to_string())),
+            }
         }
         let prompt = self.lock.prompt(&self.prompt);
         for attempt in 0..ATTEMPTS {
