@@ -3,6 +3,7 @@
 mod bench;
 mod ci;
 mod fuzz;
+mod guest;
 mod lua;
 mod node;
 mod peers;
@@ -46,6 +47,9 @@ usage: cargo xtask COMMAND
   install-lua [FOLDER]
                   build the Lua module, optimized, for each interpreter that is here, and install it
                   (/usr/local/lib/lua unless told)
+  guest           run the tests of kernel TLS in virtual machines with other kernels
+  guest PROGRAM [WORD...]
+                  run a program of this machine in each of them
   fuzz [SECONDS]  run each fuzz target for that long (60 seconds unless told)
 ";
 
@@ -96,6 +100,10 @@ fn main() -> ExitCode {
         ["lua"] => lua::test(&mut report),
         ["install-lua"] => lua::install(&mut report, Path::new("/usr/local/lib/lua")),
         ["install-lua", folder] => lua::install(&mut report, &begun_in.join(folder)),
+        ["guest"] => guest::test(&mut report, test::Extent::Fast),
+        ["guest", program, ref words @ ..] => {
+            guest::run(&mut report, &begun_in.join(program), words);
+        }
         ["fuzz"] => fuzz::run(&mut report, fuzz::SECONDS),
         ["fuzz", seconds] => match seconds.parse() {
             Ok(seconds) => fuzz::run(&mut report, seconds),

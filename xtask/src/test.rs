@@ -10,14 +10,14 @@ use crate::tally::Tally;
 use crate::{fuzz, lua, node, peers, registries};
 
 /// The profile of the slow suites.
-const SLOW: &str = "slow-tests";
+pub(crate) const SLOW: &str = "slow-tests";
 
 /// How much is asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
     /// What every change has to pass.
     Fast,
-    /// That, and what takes minutes: the slow suites, optimized, and the fuzz targets.
+    /// That, and what takes minutes: the slow suites, optimized, the guests and the fuzz targets.
     All,
 }
 

@@ -33,6 +33,8 @@
 mod chooser;
 mod control;
 mod desk;
+mod hand_backs;
+mod import;
 mod inquiries;
 mod names;
 mod notice;
@@ -48,6 +50,7 @@ mod service;
 mod session;
 mod starttls;
 
+pub use import::{DumpError, Dumps, Import, ImportError, ImportNote};
 pub use notice::{Log, Notice, ServiceKind};
 pub use policy::{
     IDENTITY_KEYS, LOCAL_CA_KEYS, POLICY_KEYS, Policy, PolicyError, PolicyFile, PolicyKey,

@@ -7,6 +7,7 @@
 //! * [`descriptors`]: descriptors that travel over Unix sockets;
 //! * [`PeerCredentials`]: who is at the other end of one;
 //! * [`keep_signals_from_this_thread`]: threads that are guests in somebody else's process;
+//! * [`kernel_tls`]: TLS records that the kernel seals and opens;
 //! * [`harden`]: a process that is hard to read and hard to misuse;
 //! * [`service`]: what a service manager hands over, and is told.
 #![allow(unsafe_code, reason = "this is the crate that may hold it")]
@@ -14,6 +15,7 @@
 
 pub mod descriptors;
 pub mod harden;
+pub mod kernel_tls;
 pub mod service;
 
 mod peer;

@@ -23,12 +23,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
+use crate::hand_backs::HandBacks;
 use crate::notice::Notice;
 use crate::ownership::ClientId;
 use crate::pages::Pages;
 use crate::pool::Shared;
 use crate::service::{Answering, NoAnswer};
-use crate::session::{given_up, report};
+use crate::session::given_up;
 use crate::starttls::{Answer, Failed, Protected};
 use services::Seat;
 
@@ -66,6 +67,7 @@ pub(crate) struct Control {
     events: mpsc::Sender<Event>,
     /// What goes with the next STARTTLS that has its key.
     offer: Option<Offer>,
+    hand_backs: HandBacks,
     pages: Pages,
 }
 
@@ -138,6 +140,7 @@ impl Control {
             seats: HashMap::new(),
             events,
             offer: None,
+            hand_backs: HandBacks::default(),
             pages: Pages::default(),
         };
         while control.turn(&mut heard).await.is_ok() {}
@@ -208,7 +211,13 @@ impl Control {
             Incoming::Ended { exchange, refusal } => {
                 let why = "the application declined a question, or answered what is no answer";
                 self.leave(exchange, refusal.code(), why);
-                self.vacate(exchange, NoAnswer::Declined);
+                self.vacate(
+                    exchange,
+                    match refusal.code() {
+                        ErrorCode::ClientRefusesCallback => NoAnswer::Declined,
+                        _ => NoAnswer::Unusable,
+                    },
+                );
                 self.send(&refusal.envelope());
             }
             // Dealt with above; bytes that are no packet open and answer nothing.
@@ -267,7 +276,8 @@ impl Control {
     fn protected(&mut self, exchange: ExchangeKey, protected: Protected) {
         self.work.remove(&exchange);
         let Ok(envelope) = self.exchanges.reply(exchange, protected.reply) else { return };
-        let Protected { mut session, place, names: (local_id, remote_id), permit, .. } = protected;
+        let Protected { mut session, hand_back, place, names, permit, .. } = protected;
+        let (local_id, remote_id) = names;
         let words = |id: &Identity| String::from_utf8_lossy(id.as_bytes()).into();
         let Message::StartTls(reply) = &envelope.packet.message else { return };
         self.pool.tell(&Notice::Protected {
@@ -275,17 +285,21 @@ impl Control {
             uid: self.credentials.uid,
             names: (words(&local_id), words(&remote_id)),
             service: String::from_utf8_lossy(reply.service.as_bytes()).into(),
+            hand_back: hand_back.clone().map(|outcome| outcome.map(drop)),
         });
-        place.protect(session.handle(), local_id, remote_id);
+        if let Some(outcome) = hand_back {
+            self.hand_backs.settle(place.key(), outcome);
+        }
+        place.protect(&session, local_id, remote_id);
         self.send(&envelope);
         let pool = self.pool.clone();
         tokio::spawn(async move {
-            let (tls, plain) = session.run().await;
+            let over = session.run().await;
             let number = place.number();
-            place.end(report(&tls.facts, Some(&tls)));
+            place.end(over.report());
             // Not before that: whoever asks a session that is no more looks for what it has left.
             drop(session);
-            pool.tell(&Notice::Ended { session: number, tls, plain });
+            pool.tell(&over.notice(number));
             drop(permit);
         });
     }

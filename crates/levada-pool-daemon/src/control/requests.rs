@@ -4,7 +4,8 @@ use std::os::fd::OwnedFd;
 
 use levada_pool_wire::body::{Ping, StartTls};
 use levada_pool_wire::{
-    Cut, Document, ErrorCode, ExchangeKey, Facilities, Message, Offer, Page, StartTlsFlags, Text,
+    ControlKey, Cut, Document, ErrorCode, ExchangeKey, Facilities, HandBack, Message, Offer, Page,
+    Report, StartTlsFlags, Text,
 };
 
 use super::{Control, Event, Work};
@@ -97,6 +98,10 @@ impl Control {
         let deadline = request.timeout.deadline(self.now(), self.pool.limits.handshake);
         // The exchange was opened a moment ago.
         let _ = self.exchanges.set_deadline(exchange, deadline);
+        let hand_back = self.hand_backs.take_wish(&request.control_key);
+        if hand_back {
+            let _ = self.exchanges.may_hand_back(exchange);
+        }
         let offer = self.offer.take_if(|offer| offer.control_key == request.control_key);
         let session = (place.number(), place.key());
         let handshake = Handshake {
@@ -106,6 +111,7 @@ impl Control {
             request,
             role,
             alpn: offer.map(|offer| offer.alpn).unwrap_or_default(),
+            hand_back,
             place,
             permit,
             asks: Asks { exchange, events: self.events.clone() },
@@ -136,6 +142,14 @@ impl Control {
             Message::Local(Offer::COMMAND, body) => Offer::from_body(body)
                 .map(|offer| self.offer = Some(offer))
                 .map_err(|_| ErrorCode::NotImplemented),
+            Message::Local(HandBack::COMMAND, body) => match HandBack::from_body(body) {
+                Ok(HandBack { control_key, outcome: None }) => {
+                    let reply = self.hand_back(control_key);
+                    return self.reply(exchange, reply);
+                }
+                // The application has nothing to tell by it.
+                Ok(_) | Err(_) => Err(ErrorCode::NotImplemented),
+            },
             Message::Local(Cut::COMMAND, body) => self
                 .pool
                 .registry
@@ -150,9 +164,36 @@ impl Control {
         self.reply(exchange, done(reply));
     }
 
+    /// What came of a wish for kernel TLS, or the wish itself.
+    fn hand_back(&mut self, control_key: ControlKey) -> Message {
+        let outcome = self.hand_backs.take_outcome(&control_key);
+        if outcome.is_some() {
+            return HandBack { control_key, outcome }.into();
+        }
+        self.hand_backs.wish(control_key);
+        Message::Success
+    }
+
+    /// Takes in a page of what the application tells of a session that was handed back.
+    fn told(&mut self, page: &Page) -> Result<(), ErrorCode> {
+        let session = self.pool.registry.session(self.client, &page.control_key)?;
+        let Some(text) = self.hand_backs.take_page(page)? else { return Ok(()) };
+        if page.document == Document::Ticket {
+            session.show(move |session| session.take_ticket(&text));
+        } else {
+            let report = Report::decode(&text).map_err(|_| ErrorCode::NotImplemented)?;
+            session.tell(Inquiry::Farewell(Box::new(report)));
+        }
+        Ok(())
+    }
+
     /// Replies with a page of a text, which has to be put together where it begins.
     fn page(&mut self, exchange: ExchangeKey, asked: Page) {
         let reply = match asked.document {
+            Document::Ticket | Document::Farewell => {
+                let told = done(self.told(&asked));
+                return self.reply(exchange, told);
+            }
             _ if asked.offset > 0 => self.pages.next(&asked).ok_or(ErrorCode::InfoNotFound),
             Document::Report => match self.pool.registry.session(self.client, &asked.control_key) {
                 // It tells of itself as long as it lives. A task that waits for it would cost more.

@@ -27,6 +27,8 @@ pub struct PolicyFile {
     pub(crate) client_crl_scope: CrlScope,
     /// Whether connections are not protected at all.
     pub(crate) closed: bool,
+    /// Whether no connection is handed back under kernel TLS.
+    pub(crate) keeps_data: bool,
     pub(crate) clients_per_user: Option<usize>,
     pub(crate) sessions_per_user: Option<usize>,
     /// Who may enter PINs, and who may choose identities.
@@ -146,6 +148,12 @@ pub const POLICY_KEYS: &[PolicyKey] = &[
         "as `crl-check`, of the clients",
     ),
     key("starttls", "false", "`true`", "whether connections are protected; PING tells of it"),
+    key(
+        "kernel-tls",
+        "false",
+        "`true`",
+        "whether the kernel may seal and open records, for programs that ask for it",
+    ),
     key("clients-per-user", "NUMBER", "as many as there may be", "control connections of one user"),
     key("sessions-per-user", "NUMBER", "as many as there may be", "sessions of one user"),
     key(
@@ -280,6 +288,7 @@ impl Reader<'_> {
             client_crls: self.paths(table, "client-crl"),
             client_crl_scope: self.scope(table, "client-crl-check", "client-crl"),
             closed: !self.switch(table.get("starttls"), true),
+            keeps_data: !self.switch(table.get("kernel-tls"), true),
             clients_per_user: self.count(table.get("clients-per-user")),
             sessions_per_user: self.count(table.get("sessions-per-user")),
             pin_entry_users: table.get("pin-entry-users").map(|value| self.accounts(value)),

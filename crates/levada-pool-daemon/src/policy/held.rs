@@ -295,7 +295,7 @@ mod tests {
     use crate::control::Event;
     use crate::service::{Registration, Service, Terms};
 
-    /// The files of `levada-tls`; the passphrase of the key is `secret`.
+    /// The files of `levada-tls`; the passphrase of the key is `correct-horse`.
     fn file(name: &str) -> Zeroizing<Vec<u8>> {
         let root = levada_testkit::docs::workspace_root();
         std::fs::read(root.join("crates/levada-tls/tests/data").join(name)).unwrap().into()
@@ -345,7 +345,7 @@ mod tests {
     #[tokio::test]
     async fn a7_the_third_attempt_opens_the_key_and_nobody_is_asked_again() {
         let service = Service::default();
-        let (_registration, asked) = person(&service, vec![Ok("1"), Ok("2"), Ok("secret")]);
+        let (_registration, asked) = person(&service, vec![Ok("1"), Ok("2"), Ok("correct-horse")]);
         let held = locked(&service);
         assert!(held.shown().names().contains(&"host.example".to_owned()));
         let (first, second) = tokio::join!(held.open(), held.open());
@@ -357,7 +357,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a7_who_was_wrong_too_often_or_declined_is_left_alone_for_a_while() {
         let service = Service::default();
-        let answers = vec![Ok("1"), Ok("2"), Ok("3"), Ok(""), Ok("secret")];
+        let answers = vec![Ok("1"), Ok("2"), Ok("3"), Ok(""), Ok("correct-horse")];
         let (_registration, asked) = person(&service, answers);
         let held = locked(&service);
         assert_eq!(held.open().await.unwrap_err(), NoKey::WrongPin);
@@ -382,7 +382,7 @@ mod tests {
         // Its channel is closed, and it is registered still.
         assert_eq!(held.open().await.unwrap_err(), NoKey::NoPin(NoAnswer::Gone));
         drop(registration);
-        let (_registration, _asked) = person(&service, vec![Ok("secret")]);
+        let (_registration, _asked) = person(&service, vec![Ok("correct-horse")]);
         assert!(held.open().await.is_ok());
     }
 
@@ -408,7 +408,7 @@ mod tests {
         let Some(Event::Consult { answer, .. }) = heard.recv().await else { panic!("no question") };
         waiting.abort();
         assert!(waiting.await.is_err());
-        let pin = Pin::new(b"secret").unwrap();
+        let pin = Pin::new(b"correct-horse").unwrap();
         answer.give(Ok(Message::PinEntry(PinEntry { pin, ..PinEntry::default() })));
         assert!(held.open().await.is_ok(), "without another question");
         assert!(heard.try_recv().is_err());

@@ -132,6 +132,7 @@ fn open(file: &PolicyFile, files: &mut Files) -> Result<Policy, Faults> {
     let mut policy = Policy::new(servers, clients, locals, digest);
     policy.trials = opener.trials;
     policy.closed = file.closed;
+    policy.keeps_data = file.keeps_data;
     policy.clients_per_user = file.clients_per_user;
     policy.sessions_per_user = file.sessions_per_user;
     (policy.pin_entry_users, policy.lidentry_users) = (pin_entry_users, lidentry_users);

@@ -21,7 +21,7 @@ use levada_tls::{
 pub use file::{IDENTITY_KEYS, LOCAL_CA_KEYS, POLICY_KEYS, PolicyFile, PolicyKey};
 pub(crate) use held::Held;
 pub use load::{PolicyError, PolicySource};
-pub(crate) use selector::selectors;
+pub(crate) use selector::{normalize, selectors};
 
 use crate::notice::ServiceKind;
 use crate::pin::PinDesk;
@@ -49,6 +49,8 @@ pub struct Policy {
     anonymous: Kept<Wishes, TlsClient>,
     /// Whether connections are not protected at all.
     closed: bool,
+    /// Whether no connection is handed back under kernel TLS.
+    keeps_data: bool,
     clients_per_user: Option<usize>,
     sessions_per_user: Option<usize>,
     /// Who may enter PINs, and who may choose identities.
@@ -151,6 +153,7 @@ impl Policy {
             trusted_clients,
             anonymous: Kept::default(),
             closed: false,
+            keeps_data: false,
             clients_per_user: None,
             sessions_per_user: None,
             pin_entry_users: None,
@@ -187,6 +190,11 @@ impl Policy {
     /// How many control connections a user may have.
     pub(crate) const fn clients_per_user(&self) -> Option<usize> {
         self.clients_per_user
+    }
+
+    /// Whether connections may be handed back under kernel TLS.
+    pub(crate) const fn allows_kernel_tls(&self) -> bool {
+        !self.keeps_data
     }
 
     /// How many sessions a user may have, handshakes among them.

@@ -2,7 +2,7 @@
 //!
 //! It travels as [`Document::Report`](crate::Document::Report).
 
-mod codec;
+pub(crate) mod codec;
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -14,8 +14,8 @@ use core::net::IpAddr;
 
 use levada_core::{
     AlertDescription, CertificateFacts, CertificateFault, Checks, ConnectFailure, Deadline, Ending,
-    Fault, OsError, OsErrorKind, Outcome, Party, ProxyFault, Rule, ShownCertificate, Staple,
-    StapleStatus, SubjectName, TlsFacts, Verification,
+    Fault, NoKernelTls, OsError, OsErrorKind, Outcome, Party, ProxyFault, Rule, ShownCertificate,
+    Staple, StapleStatus, SubjectName, TlsFacts, Verification,
 };
 
 use self::codec::{Input, Value};
@@ -207,6 +207,16 @@ enums! {
         5 = Other { kind, value };
     }
     Verification { 1 = Verified; 2 = Danger; 3 = Refused; 4 = Anonymous; 5 = Pinned; }
+    NoKernelTls {
+        1 = Unsupported;
+        2 = NotTcp;
+        3 = Suite;
+        4 = ReadAhead;
+        5 = Forbidden;
+        6 = System(error);
+        7 = PlainSide;
+        8 = NotConnected;
+    }
     IpAddr { 4 = V4(address); 6 = V6(address); }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::{env, fs};
 
 use levada_core::{
-    CertificateFault, Ending, Fault, OsError, OsErrorKind, ShownCertificate, TlsFacts,
+    CertificateFault, Ending, Fault, NoKernelTls, OsError, OsErrorKind, ShownCertificate, TlsFacts,
 };
 
 use levada_pool_wire::body::{
@@ -14,9 +14,9 @@ use levada_pool_wire::body::{
     StartTls,
 };
 use levada_pool_wire::{
-    CallbackId, ControlKey, Cut, Document, ErrorCode, Facilities, Identity, LidentryFlags,
-    LocalCommand, Message, Offer, PACKET_SIZE, Packet, Page, Report, RequestId, Secret,
-    StartTlsFlags, Text,
+    CallbackId, ControlKey, Cut, Document, ErrorCode, Facilities, HandBack, Identity, KernelState,
+    LidentryFlags, LocalCommand, Message, Offer, PACKET_SIZE, Packet, Page, Report, RequestId,
+    Secret, StartTlsFlags, Text,
 };
 use levada_testkit::docs::workspace_root;
 
@@ -56,6 +56,7 @@ fn bodies_of_private_commands() {
         let alpn = alpn.iter().map(|name| name.to_vec()).collect();
         body(Offer { control_key: control_key.clone(), alpn }.to_message().unwrap())
     };
+    let hand_back = |outcome| body(HandBack { control_key: control_key.clone(), outcome }.into());
     let page = Page::request(Document::Report, control_key.clone(), 350);
     let mut long = body(page.clone().into());
     long[28..30].copy_from_slice(&351_u16.to_le_bytes());
@@ -69,7 +70,10 @@ fn bodies_of_private_commands() {
         ("page-asked", body(page.clone().into())),
         ("page", body(page.reply(&[b'x'; 1000]).into())),
         ("page-too-long", long),
-        ("cut", body(Cut { control_key }.into())),
+        ("cut", body(Cut { control_key: control_key.clone() }.into())),
+        ("hand-back-asked", hand_back(None)),
+        ("hand-back", hand_back(KernelState::new(&[7; 128]).map(Ok))),
+        ("hand-back-declined", hand_back(Some(Err(NoKernelTls::Suite)))),
         ("all-ones", [0xff; 380]),
     ]);
     replay("pool_body", &samples, any_body::check);

@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::client::control::{Control, Event};
 use crate::client::error::PoolError;
-use crate::client::pages::Pages;
+use crate::client::pages::{self, Pages};
 use crate::client::request::{self, LocalIdQuestion, PoolIdentity, Protected, TlsRequest};
 use crate::client::services::{
     Choice, Chooser, Identities, IdentityQuestion, PinQuestion, Pins, Service,
@@ -92,12 +92,27 @@ impl Client {
         if let Some(offer) = offer {
             self.exchange(offer)?;
         }
-        let call = self.0.call(Message::StartTls(body), Some(socket.into()))?;
+        let socket = socket.into();
+        let control_key = body.control_key.clone();
+        let mut kept = None;
+        if request.hand_back && self.exchange(request::hand_back(control_key.clone())).is_ok() {
+            kept = Some(socket.try_clone().map_err(|error| PoolError::local(&error))?);
+        }
+        let call = self.0.call(Message::StartTls(body), Some(socket))?;
+        if kept.is_some() {
+            self.0.may_be_handed_back(call);
+        }
         let mut plain = None;
         loop {
             let (answer, descriptor) = match self.wait()? {
                 Event::Reply { call: of, reply } if of == call => {
-                    return request::protected(reply?, plain);
+                    let (asked, is_relayed) = (kept.is_some(), plain.is_some());
+                    let mut protected = request::protected(reply?, plain, kept)?;
+                    if asked {
+                        let told = self.exchange(request::hand_back(control_key));
+                        protected.hand_back = request::handed_back(told, is_relayed)?;
+                    }
+                    return Ok(protected);
                 }
                 Event::Question { call: of, question } if of == call => match question {
                     Message::StartTlsLocalId(body) => {
@@ -146,6 +161,26 @@ impl Client {
     pub fn report(&mut self, control_key: ControlKey) -> Result<Report, PoolError> {
         let bytes = self.read(Document::Report, control_key)?;
         Report::decode(&bytes).map_err(|error| PoolError::Protocol(error.to_string()))
+    }
+
+    /// Tells how a session ended that was handed back to us: the pool cannot know, and keeps what it knows
+    /// of the session until then. Behind that nothing can be asked about it.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`].
+    pub fn farewell(&mut self, control_key: &ControlKey, report: &Report) -> Result<(), PoolError> {
+        self.send_pages(Document::Farewell, control_key, &report.encode())
+    }
+
+    /// Passes on a session ticket that came on a connection which was handed back to us: the message
+    /// NewSessionTicket with its header.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`]. A ticket that is lost costs a resumption, and nothing else.
+    pub fn ticket(&mut self, control_key: &ControlKey, message: &[u8]) -> Result<(), PoolError> {
+        self.send_pages(Document::Ticket, control_key, message)
     }
 
     /// Derives `len` bytes (1 to 350) from a session's keys (RFC 5705, RFC 8446 section 7.5).
@@ -252,6 +287,16 @@ impl Client {
             pages.take(&reply)?;
         }
         Ok(pages.into_bytes())
+    }
+
+    /// Sends a whole document, page by page.
+    fn send_pages(
+        &mut self,
+        document: Document,
+        key: &ControlKey,
+        text: &[u8],
+    ) -> Result<(), PoolError> {
+        pages::of_text(document, key, text).try_for_each(|page| self.exchange(page).map(drop))
     }
 
     /// Makes a request that the pool asks nothing about, and waits for the reply.

@@ -119,6 +119,12 @@ impl Control {
         Ok(call)
     }
 
+    /// The connection of this STARTTLS may come back: the pool has answered
+    /// [`HandBack`](levada_pool_wire::HandBack) with SUCCESS, and we kept our copy of the socket.
+    pub fn may_be_handed_back(&mut self, call: CallKey) {
+        self.calls.may_be_handed_back(call);
+    }
+
     /// Answers the question of a request.
     ///
     /// # Errors

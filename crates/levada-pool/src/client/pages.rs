@@ -47,3 +47,15 @@ impl Pages {
         self.bytes
     }
 }
+
+/// The pages of a text that is sent to the pool.
+pub(crate) fn of_text<'a>(
+    document: Document,
+    key: &ControlKey,
+    text: &'a [u8],
+) -> impl Iterator<Item = Message> + use<'a> {
+    let key = key.clone();
+    (0..text.len())
+        .step_by(Page::MAX_LEN)
+        .map(move |offset| Page::request(document, key.clone(), offset as u32).reply(text).into())
+}

@@ -103,7 +103,15 @@ impl Client {
         if let Some(offer) = offer {
             soon(connection.exchange(offer)).await?;
         }
-        let mut call = connection.call(Message::StartTls(body), Some(socket)).await?;
+        let mut kept = None;
+        if request.hand_back {
+            let wish = request::hand_back(control_key.clone());
+            if soon(connection.exchange(wish)).await.is_ok() {
+                kept = Some(socket.try_clone().map_err(|error| PoolError::local(&error))?);
+            }
+        }
+        let mut call =
+            connection.call(Message::StartTls(body), Some(socket), kept.is_some()).await?;
         let mut plain = None;
         let reply = loop {
             match call.next().await {
@@ -127,7 +135,12 @@ impl Client {
         drop(call);
         match reply {
             Ok(message) => {
-                let protected = request::protected(message, plain)?;
+                let (asked, is_relayed) = (kept.is_some(), plain.is_some());
+                let mut protected = request::protected(message, plain, kept)?;
+                if asked {
+                    let told = soon(connection.exchange(request::hand_back(control_key))).await;
+                    protected.hand_back = request::handed_back(told, is_relayed)?;
+                }
                 Ok(Session { protected, connection })
             }
             Err(error) => Err(failure(&connection, control_key, error).await),
@@ -207,8 +220,8 @@ impl Session {
 
     /// The plaintext socket, and what stands for the session: it ends when that is dropped.
     pub fn into_parts(self) -> (OwnedFd, SessionHandle) {
-        let Self { protected: Protected { plain, control_key, local_id, remote_id }, connection } =
-            self;
+        let Self { protected, connection } = self;
+        let Protected { plain, control_key, local_id, remote_id, .. } = protected;
         (plain, SessionHandle { control_key, local_id, remote_id, connection })
     }
 }
@@ -267,6 +280,33 @@ impl SessionHandle {
         soon(self.connection.exchange(Cut { control_key: self.control_key.clone() }.into()))
             .await
             .map(drop)
+    }
+
+    /// Tells how the session ended, where it was handed back: the pool cannot know, and keeps what it
+    /// knows of the session until then. Behind that nothing can be asked about it.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`].
+    pub async fn farewell(&self, report: &Report) -> Result<(), PoolError> {
+        self.send_pages(Document::Farewell, &report.encode()).await
+    }
+
+    /// Passes on a session ticket that came on the connection, where it was handed back: the message
+    /// NewSessionTicket with its header.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`]. A ticket that is lost costs a resumption, and nothing else.
+    pub async fn ticket(&self, message: &[u8]) -> Result<(), PoolError> {
+        self.send_pages(Document::Ticket, message).await
+    }
+
+    async fn send_pages(&self, document: Document, text: &[u8]) -> Result<(), PoolError> {
+        for page in pages::of_text(document, &self.control_key, text) {
+            soon(self.connection.exchange(page)).await?;
+        }
+        Ok(())
     }
 
     /// Derives `len` bytes (1 to 350) from the session's keys (RFC 5705, RFC 8446 section 7.5).

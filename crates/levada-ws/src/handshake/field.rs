@@ -108,9 +108,7 @@ impl Fields {
     }
 
     /// The fields of a head that somebody else has read.
-    pub(super) fn read<'a>(
-        fields: impl IntoIterator<Item = (&'a str, &'a [u8])>,
-    ) -> Self {
+    pub(super) fn read<'a>(fields: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
         Self(fields.into_iter().map(|(name, value)| Field::raw(name, value)).collect())
     }
 

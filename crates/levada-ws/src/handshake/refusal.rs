@@ -120,7 +120,9 @@ impl Refusal {
             field.render(&mut head);
         }
         let connection = match self {
-            Self::NotAnUpgrade | Self::Version => "Upgrade: websocket\r\nConnection: upgrade, close",
+            Self::NotAnUpgrade | Self::Version => {
+                "Upgrade: websocket\r\nConnection: upgrade, close"
+            }
             _ => "Connection: close",
         };
         let end = format!("Content-Length: {}\r\n{connection}\r\n\r\n", body.len());

@@ -65,9 +65,10 @@ impl fmt::Display for Rejection {
             Self::Extension(name) => {
                 return write!(f, "the server chose the extension {name:?}, not on offer");
             }
-            Self::NotHttp2 => "the server did not choose HTTP/2: ask by HTTP/1.1",
+            Self::NotHttp2 => "the server did not choose HTTP/2: ask by `http=1.1` or `http=auto`",
             Self::NoExtendedConnect => {
-                "the server speaks HTTP/2, but opens no WebSockets over it: ask by HTTP/1.1"
+                "the server speaks HTTP/2, but opens no WebSockets over it: ask by `http=1.1` or \
+                 `http=auto`"
             }
             Self::Truncated => "the carrier ended inside the response",
         })

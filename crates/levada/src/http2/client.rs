@@ -20,7 +20,7 @@ use super::exchange::{Exchange, cause};
 use super::link::{Driver, Entry, Link, Wire};
 use super::{ALPN, SEND_BUFFER, STREAM_WINDOW, fields};
 use crate::carrier::Carrier;
-use crate::pool::{Entrusting, Outcome};
+use crate::pool::{Entrusted, Entrusting, Outcome};
 use crate::socket::Socket;
 
 /// A request by HTTP/2, as often as it is wanted.
@@ -65,10 +65,7 @@ impl Call {
 
     /// The call on a stream that is to be dialled, and where its answer comes. `again` is the stream to
     /// dial where the server speaks HTTP/2 but opens no WebSockets by it.
-    pub(crate) fn begin(
-        &self,
-        again: Option<Socket>,
-    ) -> (Box<Calling>, oneshot::Receiver<Answer>) {
+    pub(crate) fn begin(&self, again: Option<Socket>) -> (Box<Calling>, oneshot::Receiver<Answer>) {
         let (answer, answered) = oneshot::channel();
         (Box::new(Calling { call: self.clone(), again, answer }), answered)
     }
@@ -115,14 +112,14 @@ impl Calling {
             let Self { call, again, answer } = *self;
             let (answered, outcome) = match (ask(&call, socket).await, again) {
                 (Ok((exchange, response)), _) => {
-                    (Answer::Open(response), Ok((Carrier::foreign(exchange), None)))
+                    (Answer::Open(response), Ok(Carrier::foreign(exchange).into()))
                 }
                 (Err(Failure::Rejected(Rejection::NoExtendedConnect, _)), Some(again)) => {
                     (Answer::AskByHttp1, dial_again(again).await)
                 }
                 (Err(Failure::Rejected(rejection, entry)), _) => {
                     let carrier = Carrier::foreign(Exchange::refused(entry));
-                    (Answer::Rejected(rejection), Ok((carrier, None)))
+                    (Answer::Rejected(rejection), Ok(carrier.into()))
                 }
                 (Err(Failure::Ended(ending)), _) => return Err((ending, None)),
             };
@@ -136,7 +133,7 @@ async fn dial_again(mut socket: Socket) -> Outcome {
     match socket.established().await {
         Ok(()) => {
             let tls = socket.facts().tls;
-            Ok((Carrier::foreign(socket), tls))
+            Ok(Entrusted { tls, ..Carrier::foreign(socket).into() })
         }
         Err(error) => {
             let ended = Ended::of(&error).map(|ended| ended.ending.clone());

@@ -5,10 +5,13 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use hyper::rt::Executor as _;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf, copy, sink};
+use tokio::time::timeout;
 
+use super::LINGER;
 use super::link::Entry;
 use super::server::Seat;
 use crate::pool::as_error;
@@ -18,16 +21,28 @@ const WRITE: usize = 64 * 1024;
 
 /// One stream.
 ///
-/// The peer's END_STREAM is its end of file, and ours goes with `shutdown`. A reset by the peer with
-/// NO_ERROR or CANCEL is an end of file too, for hyper makes no difference: without a Close frame before
-/// it, either is truncation. With another code it is `ConnectionReset`. Dropping the stream before its
-/// shutdown ends it, and resets what the peer still sends.
+/// The peer's END_STREAM is its end of file, and ours goes with `shutdown`. A reset by the peer is
+/// `ConnectionReset`, unless it says NO_ERROR: then the peer has sent all, and wants no more of us (RFC
+/// 9113 section 8.1). Dropping the stream ends it behind what was written, and waits for the peer's end
+/// in the connection's task, for a short while: a reset would take our last bytes away from it.
 pub(super) struct Exchange {
     phase: Phase,
     entry: Entry,
-    /// The turn of the connection's driver that our end of the stream waits for.
-    turn: Option<u64>,
+    ending: Ending,
+    /// The turn of the driver within which it is known how the peer's direction has ended.
+    peer_ends: Option<u64>,
+    peer_has_ended: bool,
     _room: Option<Seat>,
+}
+
+/// How far our end of the stream is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// It has not ended, or waits behind what was written.
+    Open,
+    /// It has been handed over, and leaves with this turn of the driver; `None` before that is known.
+    Leaving(Option<u64>),
+    Left,
 }
 
 enum Phase {
@@ -40,23 +55,23 @@ enum Phase {
 
 impl Exchange {
     /// A stream that was asked for; it is open when the request is accepted.
-    pub(super) const fn asked(
-        upgrade: OnUpgrade,
-        entry: Entry,
-        room: Option<Seat>,
-    ) -> Self {
-        Self { phase: Phase::Asked(upgrade), entry, turn: None, _room: room }
+    pub(super) const fn asked(upgrade: OnUpgrade, entry: Entry, room: Option<Seat>) -> Self {
+        Self::new(Phase::Asked(upgrade), entry, room)
     }
 
     /// A stream that is open.
     pub(super) fn open(upgraded: Upgraded, entry: Entry) -> Self {
-        let phase = Phase::Open(TokioIo::new(upgraded));
-        Self { phase, entry, turn: None, _room: None }
+        Self::new(Phase::Open(TokioIo::new(upgraded)), entry, None)
     }
 
     /// A stream that the server has refused.
     pub(super) const fn refused(entry: Entry) -> Self {
-        Self { phase: Phase::Refused, entry, turn: None, _room: None }
+        Self::new(Phase::Refused, entry, None)
+    }
+
+    const fn new(phase: Phase, entry: Entry, room: Option<Seat>) -> Self {
+        let ending = Ending::Open;
+        Self { phase, entry, ending, peer_ends: None, peer_has_ended: false, _room: room }
     }
 
     /// The open stream; `None` where none will be.
@@ -74,16 +89,45 @@ impl Exchange {
     }
 
     /// What an error of hyper's means.
-    fn error(&self, error: &io::Error) -> io::Error {
-        if let Some(ending) = self.entry.link().ended() {
-            return as_error(ending);
-        }
-        // A connection that has ended without an error, but before the stream.
-        if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof) {
+    fn error(error: &io::Error) -> io::Error {
+        // The peer wants nothing more, or the connection has ended without an error before the stream.
+        let is_closed =
+            matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof);
+        if is_closed || reason(error) == Some(h2::Reason::NO_ERROR) {
             return io::ErrorKind::BrokenPipe.into();
         }
         io::Error::new(io::ErrorKind::ConnectionReset, format!("HTTP/2: {}", cause(error)))
     }
+
+    /// How the peer's direction has ended: hyper tells a reset from an end of file to whoever writes,
+    /// and that by the connection's next turn.
+    fn poll_peers_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.entry.link().poll_turn(cx, &mut self.peer_ends));
+        self.peer_has_ended = true;
+        if let Some(ending) = self.entry.link().ended() {
+            return Poll::Ready(Err(as_error(ending)));
+        }
+        let Phase::Open(io) = &mut self.phase else { return Poll::Ready(Ok(())) };
+        match Pin::new(io).poll_flush(cx) {
+            Poll::Ready(Err(error)) => match Self::error(&error) {
+                error if error.kind() == io::ErrorKind::BrokenPipe => Poll::Ready(Ok(())),
+                error => Poll::Ready(Err(error)),
+            },
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+/// The code of HTTP/2 that an error has.
+fn reason(error: &(dyn std::error::Error + 'static)) -> Option<h2::Reason> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<h2::Error>() {
+            return error.reason();
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// The innermost of the errors: the others say only that something has failed.
@@ -92,10 +136,7 @@ pub(super) fn cause(error: &(dyn std::error::Error + 'static)) -> String {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    inner.map_or_else(|| cause.to_string(), |inner| {
-        inner.source().map_or_else(|| inner.to_string(), cause)
-    })
+    cause.to_string()
 }
 
 impl AsyncRead for Exchange {
@@ -105,9 +146,14 @@ impl AsyncRead for Exchange {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let Some(io) = ready!(self.poll_open(cx)) else { return Poll::Ready(Ok(())) };
-        match ready!(io.poll_read(cx, buf)).map_err(|error| self.error(&error)) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Poll::Ready(Ok(())),
-            result => Poll::Ready(result),
+        let before = buf.filled().len();
+        match ready!(io.poll_read(cx, buf)).map_err(|error| Self::error(&error)) {
+            Ok(()) if buf.filled().len() > before => Poll::Ready(Ok(())),
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                self.peer_has_ended = true;
+                Poll::Ready(Err(self.entry.link().ended().map_or(error, as_error)))
+            }
+            Ok(()) | Err(_) => self.poll_peers_end(cx),
         }
     }
 }
@@ -122,25 +168,51 @@ impl AsyncWrite for Exchange {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         };
         let result = ready!(io.poll_write(cx, &buf[..buf.len().min(WRITE)]));
-        Poll::Ready(result.map_err(|error| self.error(&error)))
+        Poll::Ready(result.map_err(|error| Self::error(&error)))
     }
 
     /// Ready when the connection has room for more; what it holds back is bounded.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(io) = ready!(self.poll_open(cx)) else { return Poll::Ready(Ok(())) };
         let result = ready!(io.poll_flush(cx));
-        Poll::Ready(result.map_err(|error| self.error(&error)))
+        Poll::Ready(result.map_err(|error| Self::error(&error)))
     }
 
     /// Ready when all that was written, and END_STREAM behind it, has left for the kernel.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.turn.is_none()
-            && let Some(io) = ready!(self.poll_open(cx))
-            && let Err(error) = ready!(io.poll_shutdown(cx))
-        {
-            return Poll::Ready(Err(self.error(&error)));
+        if self.ending == Ending::Open {
+            if let Some(io) = ready!(self.poll_open(cx))
+                && let Err(error) = ready!(io.poll_shutdown(cx))
+            {
+                self.ending = Ending::Left;
+                return Poll::Ready(Err(Self::error(&error)));
+            }
+            self.ending = Ending::Leaving(None);
         }
-        let Self { entry, turn, .. } = &mut *self;
-        entry.link().poll_sent(cx, turn).map(Ok)
+        let Self { entry, ending, .. } = &mut *self;
+        if let Ending::Leaving(turn) = ending {
+            ready!(entry.link().poll_sent(cx, turn));
+        }
+        *ending = Ending::Left;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let Phase::Open(mut io) = std::mem::replace(&mut self.phase, Phase::Refused) else {
+            return;
+        };
+        if self.peer_has_ended && self.ending == Ending::Left {
+            return;
+        }
+        // Where it fails there is nobody to part from.
+        self.entry.link().execute(async move {
+            let parting = async {
+                io.shutdown().await?;
+                copy(&mut io, &mut sink()).await
+            };
+            let _ = timeout(LINGER, parting).await;
+        });
     }
 }

@@ -32,6 +32,8 @@ struct State {
     streams: usize,
     /// Turns of the driver that have begun.
     begun: u64,
+    /// The last of them that is over.
+    over: u64,
     /// The last of them that has sent all there was.
     sent: u64,
     /// Whether the transport holds bytes back.
@@ -65,14 +67,31 @@ impl Link {
     /// Ready when all that was handed to hyper before the first call has left for the kernel. `turn` is
     /// the caller's, `None` at first.
     pub(super) fn poll_sent(&self, cx: &mut Context<'_>, turn: &mut Option<u64>) -> Poll<()> {
+        self.poll_until(cx, turn, |state| state.sent)
+    }
+
+    /// Ready when hyper has had a turn since the first call.
+    pub(super) fn poll_turn(&self, cx: &mut Context<'_>, turn: &mut Option<u64>) -> Poll<()> {
+        self.poll_until(cx, turn, |state| state.over)
+    }
+
+    fn poll_until(
+        &self,
+        cx: &mut Context<'_>,
+        turn: &mut Option<u64>,
+        done: impl Fn(&State) -> u64,
+    ) -> Poll<()> {
         let mut state = self.lock();
+        let is_new = turn.is_none();
         // The turn that runs may have looked already.
         let turn = *turn.get_or_insert(state.begun + 1);
-        if state.gone || state.sent >= turn {
+        if state.gone || done(&state) >= turn {
             return Poll::Ready(());
         }
-        state.waiting.push(cx.waker().clone());
-        let driver = state.driver.take();
+        if !state.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            state.waiting.push(cx.waker().clone());
+        }
+        let driver = state.driver.take_if(|_| is_new);
         drop(state);
         driver.into_iter().for_each(Waker::wake);
         Poll::Pending
@@ -184,6 +203,7 @@ impl<C: Future> Driver<C> {
             }
         }
         let mut state = self.link.lock();
+        state.over = turn;
         if !state.holds_back {
             state.sent = turn;
         }
@@ -201,8 +221,7 @@ impl<C> Drop for Driver<C> {
     fn drop(&mut self) {
         let mut state = self.link.lock();
         state.gone = true;
-        let (work, waiting) =
-            (std::mem::take(&mut state.work), std::mem::take(&mut state.waiting));
+        let (work, waiting) = (std::mem::take(&mut state.work), std::mem::take(&mut state.waiting));
         drop(state);
         drop(work);
         waiting.into_iter().for_each(Waker::wake);

@@ -17,6 +17,17 @@ impl Socket {
         self
     }
 
+    /// As [`calling`](Self::calling), on a transport that is up.
+    #[cfg(test)]
+    pub(crate) fn adopt_calling(carrier: impl Into<Carrier>, calling: Box<Calling>) -> Self {
+        let options = Options::default().into();
+        let mut socket = Self::new(Transport::Gone, Layer::default(), options).calling(calling);
+        let carrier = carrier.into();
+        let ends = carrier.ends();
+        socket.carried(carrier, ends);
+        socket
+    }
+
     /// A stream of a connection that has these facts.
     pub(crate) fn on_connection(
         carrier: Carrier,

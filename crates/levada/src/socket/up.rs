@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{Socket, Transport};
 use crate::carrier::{Carrier, Ends};
 use crate::dial::News;
-use crate::pool::PoolSession;
+use crate::pool::{Entrusted, PoolSession};
 
 impl Socket {
     /// Ready when the socket is established, or has ended before it was.
@@ -101,9 +101,10 @@ impl Socket {
     fn poll_entrusted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Transport::Entrusted(entrusting) = &mut self.transport else { return Poll::Ready(()) };
         match ready!(entrusting.poll(cx)) {
-            Ok((carrier, tls)) => {
+            Ok(Entrusted { carrier, tls, kernel_tls }) => {
                 self.transport = Transport::Up(carrier);
                 self.learn_of_tls(tls);
+                self.watch.facts.kernel_tls = kernel_tls;
                 let took = self.watch.end_of_phase(Instant::now());
                 // What was done here before counts, too.
                 let before = self.watch.facts.times.handshake.unwrap_or_default();
@@ -140,6 +141,14 @@ impl Socket {
                 return Poll::Ready(());
             }
             if !session.is_handshaking() {
+                if self.options.kernel_tls {
+                    // The kernel goes on behind our last record.
+                    ready!(self.poll_write_wire(cx));
+                    self.leave_to_kernel();
+                    if self.watch.ended().is_some() {
+                        return Poll::Ready(());
+                    }
+                }
                 self.watch.facts.times.handshake = Some(self.watch.end_of_phase(Instant::now()));
                 self.establish();
                 return Poll::Ready(());

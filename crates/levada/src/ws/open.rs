@@ -142,7 +142,9 @@ impl Opening {
                 #[cfg(feature = "http2")]
                 Phase::Calling(..) => {
                     if let Some(said) = ready!(self.poll_called(io.as_mut(), cx)) {
-                        return Poll::Ready(said.map(|response| (Said::Response(response), Vec::new())));
+                        return Poll::Ready(
+                            said.map(|response| (Said::Response(response), Vec::new())),
+                        );
                     }
                 }
                 Phase::Server(handshake, rules) => {
@@ -225,7 +227,9 @@ impl Opening {
         let Phase::Asked(request, behind) = &mut self.phase else { return };
         #[cfg(feature = "http2")]
         let accepted = match self.responder {
-            Some(_) => Responder::accept(&mut self.responder, request, &answer).map(|()| Vec::new()),
+            Some(_) => {
+                Responder::accept(&mut self.responder, request, &answer).map(|()| Vec::new())
+            }
             None => request.accept(&answer),
         };
         #[cfg(not(feature = "http2"))]
