@@ -10,7 +10,7 @@ pub(crate) fn check(text: &str) {
             assert_eq!(uri.to_string(), text);
             assert!(!text.contains("pin-value="), "{text:?}");
             assert!(!uri.module().as_os_str().is_empty());
-            assert!(uri.pin_file().is_none_or(|path| path.is_absolute()));
+            assert!(uri.pin_file().is_none_or(std::path::Path::is_absolute));
         }
         Err(error) => {
             assert!(text.get(error.place.clone()).is_some(), "{error:?} of {text:?}");

@@ -51,7 +51,7 @@ fn f_each_datagram_comes_whole_and_an_empty_one_is_nothing() {
     drop(theirs);
     let mut room = vec![0; 100_000];
     send(&ours, b"", SendFlags::empty()).unwrap();
-    for len in [1, 3001, 16_384] {
+    for len in [1_usize, 3001, 16_384] {
         let message: Vec<u8> = (0..len).map(|n| n as u8).collect();
         send(&ours, &message, SendFlags::empty()).unwrap();
         let (count, _) = recv(&ours, &mut room[..], RecvFlags::empty()).unwrap();
