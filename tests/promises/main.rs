@@ -13,6 +13,8 @@ mod a_failing_signer_sends_its_alert;
 mod a_frame_of_64_mib_goes_through_in_less_than_one;
 mod a_hung_lookup_never_delays_exit;
 mod a_key_may_stay_with_a_signer;
+#[cfg(feature = "pkcs11")]
+mod a_key_stays_on_its_token;
 mod a_killed_client_costs_only_itself;
 mod a_killed_peer_is_a_bad_ending;
 mod a_killed_pool_is_a_bad_ending;
