@@ -78,6 +78,22 @@ fn in_plain() {
     share("in_plain", &mut serve, "-");
 }
 
+/// The limit of one client's streams holds on one connection, too.
+#[test]
+fn within_the_limits() {
+    let listen = ["--listen", "ws://127.0.0.1:0/bytes?http=2", "--to", "echo:"];
+    let serve = Serve::start(listen.iter().chain(&["--max-connections-per-address", "2"]));
+    let port = serve.address().port().to_string();
+    for (streams, refused) in [("2", false), ("3", true)] {
+        let words = ["ask", &port, "-", "/bytes", streams, "1000000", "-1"];
+        let Some(peer) = peer("within_the_limits", &words) else { return };
+        let done = peer.run(b"");
+        assert_eq!(done.code(), 0, "{}", done.stderr);
+        let said = String::from_utf8(done.stdout).unwrap();
+        assert_eq!(said.contains(r#"{"refused": "503"}"#), refused, "{said}");
+    }
+}
+
 /// Clients of either version, and of none by ALPN, come in at one listener.
 #[test]
 fn beside_those_of_http_1_1() {
