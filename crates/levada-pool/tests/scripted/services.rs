@@ -40,8 +40,9 @@ impl Pool {
 #[tokio::test]
 async fn a7_pins_are_entered_over_and_over_and_a_pool_that_comes_back_is_served_again() {
     let socket = Socket::new("pins");
-    let pool = socket.run::<fn(Pool)>(vec![
-        |mut pool| {
+    let (tell, told) = std::sync::mpsc::channel();
+    let pool = socket.run::<Box<dyn FnOnce(Pool) + Send>>(vec![
+        Box::new(move |mut pool| {
             let request = pool.registered();
             pool.ask_for_pin(request, 0);
             let (request, pin) = pool.entered();
@@ -50,15 +51,16 @@ async fn a7_pins_are_entered_over_and_over_and_a_pool_that_comes_back_is_served_
             assert_eq!(pool.entered().1, b"pin 1");
             // Nobody answers the next one: it lapses.
             pool.ask_for_pin(request, 2);
+            told.recv().unwrap();
             pool.send(request, None, ErrorCode::ClientRefusesCallback.into());
             let request = pool.registered();
             pool.ask_for_pin(request, 3);
             assert_eq!(pool.entered().1, b"", "an empty PIN declines");
-        },
-        |mut pool| {
+        }),
+        Box::new(|mut pool| {
             let request = pool.registered();
             pool.send(request, None, ErrorCode::PinEntryNotVacant.into());
-        },
+        }),
     ]);
     let mut asked = Vec::new();
     let why = Client::at(&socket.0)
@@ -67,7 +69,10 @@ async fn a7_pins_are_entered_over_and_over_and_a_pool_that_comes_back_is_served_
             assert_eq!(question.time, Duration::from_millis(7));
             asked.push(question.attempt);
             match question.attempt {
-                2 => std::future::pending().await,
+                2 => {
+                    tell.send(()).unwrap();
+                    std::future::pending().await
+                }
                 3 => None,
                 attempt => Pin::new(format!("pin {attempt}").as_bytes()).ok(),
             }
