@@ -168,7 +168,7 @@ fn a_question_that_nobody_answers_harms_nobody_else() {
     assert!(is_echoed(come(&pki, &serve, "open.test")), "others are served");
     // Who was asked is killed: those that waited are refused, and the pool is whole.
     drop(speaker);
-    pool.hear("the key is locked, and who was asked went away");
+    pool.hear("there is no PIN: the service went away");
     drop(waiting);
     assert!(is_echoed(come(&pki, &other, "open.test")));
 }

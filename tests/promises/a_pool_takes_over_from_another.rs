@@ -1,6 +1,8 @@
 //! `levada pool import` makes a policy that a pool runs with, tells what it left out, and never writes
 //! over anything.
 
+use std::fmt::Write as _;
+
 use crate::harness::{Client, Pki, Pool, Serve, levada};
 
 #[test]
@@ -39,12 +41,12 @@ fn pem_files_of_a_folder() {
 fn databases_of_the_original() {
     let pki = Pki::new();
     let der = pem::parse(std::fs::read(&pki.ca).unwrap()).unwrap().into_contents();
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let value = [&0x201_u32.to_be_bytes()[..], b"1\0", &der].concat();
-    let dump = format!(
-        "VERSION=3\nformat=bytevalue\ntype=hash\nHEADER=END\n 01\n {}\nDATA=END\n",
-        hex(&value)
-    );
+    let mut dump = "VERSION=3\nformat=bytevalue\ntype=hash\nHEADER=END\n 01\n ".to_owned();
+    for byte in value {
+        write!(dump, "{byte:02x}").unwrap();
+    }
+    dump.push_str("\nDATA=END\n");
     let trust = pki.folder.write("trust.dump", &dump);
     let into = pki.folder.path().join("into").to_str().unwrap().to_owned();
     let imported = levada(["pool", "import", "--trust", &trust, &into]).run(b"");

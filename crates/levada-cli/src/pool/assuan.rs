@@ -143,24 +143,15 @@ fn escaped(text: &str) -> String {
 
 fn unescape(text: &[u8], to: &mut Vec<u8>) {
     let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
-    let mut rest = text;
-    while let [first, behind @ ..] = rest {
-        rest = match behind {
-            [high, low, behind @ ..] if *first == b'%' => match (digit(*high), digit(*low)) {
-                (Some(high), Some(low)) => {
-                    to.push(high << 4 | low);
-                    behind
-                }
-                _ => {
-                    to.push(*first);
-                    &rest[1..]
-                }
-            },
-            _ => {
-                to.push(*first);
-                behind
-            }
-        };
+    let escape = |text: &[u8]| match *text {
+        [b'%', high, low, ..] => Some(digit(high)? << 4 | digit(low)?),
+        _ => None,
+    };
+    let mut at = 0;
+    while let Some(&byte) = text.get(at) {
+        let escaped = escape(&text[at..]);
+        to.push(escaped.unwrap_or(byte));
+        at += if escaped.is_some() { 3 } else { 1 };
     }
 }
 

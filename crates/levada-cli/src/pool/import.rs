@@ -28,14 +28,13 @@ pub(crate) struct ImportArgs {
 /// When something cannot be read or written; nothing is written over.
 pub(crate) fn run(args: &ImportArgs) -> Result<Exit, Stop> {
     let cannot = |error: levada_pool_daemon::ImportError| fail(error.to_string());
-    let import = match &args.pem {
-        Some(folder) => Import::from_folder(folder),
-        None => {
-            let localid = read(args.localid.as_deref())?;
-            let disclose = read(args.disclose.as_deref())?;
-            let trust = read(args.trust.as_deref())?;
-            Import::from_dumps(Dumps { localid: &localid, disclose: &disclose, trust: &trust })
-        }
+    let import = if let Some(folder) = &args.pem {
+        Import::from_folder(folder)
+    } else {
+        let localid = read(args.localid.as_deref())?;
+        let disclose = read(args.disclose.as_deref())?;
+        let trust = read(args.trust.as_deref())?;
+        Import::from_dumps(Dumps { localid: &localid, disclose: &disclose, trust: &trust })
     };
     let import = import.map_err(cannot)?;
     let policy = import.write(&args.into).map_err(cannot)?;

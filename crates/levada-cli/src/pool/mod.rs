@@ -201,7 +201,7 @@ pub(crate) fn request(
                 "pinentry" => {
                     let time = inner.remove_one::<TimeLimit>("time");
                     let program = inner.remove_one("program");
-                    PoolRequest::PinEntry(socket, program, time.and_then(|time| time.duration()))
+                    PoolRequest::PinEntry(socket, program, time.and_then(TimeLimit::duration))
                 }
                 "import" => PoolRequest::Import(ImportArgs {
                     localid: inner.remove_one("localid"),

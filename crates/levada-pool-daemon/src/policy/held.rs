@@ -31,6 +31,27 @@ pub(crate) enum Held {
 }
 
 impl Held {
+    /// A key that is locked. Makes sure that it is encrypted indeed, and that all but the PIN is there.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError`]; [`IdentityError::PassphraseNotNeeded`] where it is not.
+    pub(crate) fn locked(
+        chain: Zeroizing<Vec<u8>>,
+        key: Option<Zeroizing<Vec<u8>>>,
+        prompt: PinPrompt,
+        pins: PinDesk,
+    ) -> Result<Self, IdentityError> {
+        let locked = LockedKey { chain, key, prompt, pins, state: Mutex::new(State::Locked) };
+        match locked.read(None) {
+            Err(IdentityError::PassphraseMissing) => {}
+            Ok(_) => return Err(IdentityError::PassphraseNotNeeded),
+            Err(error) => return Err(error),
+        }
+        let shown = Identity::with_signer(&locked.chain, |_, _| async { Err("locked".into()) })?;
+        Ok(Self::Locked { shown, key: Arc::new(locked) })
+    }
+
     /// What its certificate says. To sign with it, have it [opened](Self::open).
     pub(crate) const fn shown(&self) -> &Identity {
         match self {
@@ -72,7 +93,7 @@ impl fmt::Display for NoKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the key is locked, and ")?;
         match self {
-            Self::NoPin(why) => why.fmt(f),
+            Self::NoPin(why) => write!(f, "there is no PIN: {why}"),
             Self::WrongPin => write!(f, "{ATTEMPTS} PINs were wrong"),
             Self::Damaged(why) => f.write_str(why),
         }
@@ -105,27 +126,6 @@ impl fmt::Debug for LockedKey {
 }
 
 impl LockedKey {
-    /// Makes sure that the key is encrypted indeed, and that all but the PIN is there.
-    ///
-    /// # Errors
-    ///
-    /// [`IdentityError`]; [`IdentityError::PassphraseNotNeeded`] where it is not.
-    pub(crate) fn new(
-        chain: Zeroizing<Vec<u8>>,
-        key: Option<Zeroizing<Vec<u8>>>,
-        prompt: PinPrompt,
-        pins: PinDesk,
-    ) -> Result<Held, IdentityError> {
-        let locked = Self { chain, key, prompt, pins, state: Mutex::new(State::Locked) };
-        match locked.read(None) {
-            Err(IdentityError::PassphraseMissing) => {}
-            Ok(_) => return Err(IdentityError::PassphraseNotNeeded),
-            Err(error) => return Err(error),
-        }
-        let shown = Identity::with_signer(&locked.chain, |_, _| async { Err("locked".into()) })?;
-        Ok(Held::Locked { shown, key: Arc::new(locked) })
-    }
-
     fn is_same(&self, other: &Self) -> bool {
         self.chain == other.chain && self.key == other.key
     }
@@ -211,7 +211,7 @@ mod tests {
         let pins = PinDesk::default();
         pins.connect(service);
         let key = Some(file("ec-pbkdf2.pem"));
-        LockedKey::new(file("ec-cert.pem"), key, PinPrompt::new("PIN"), pins).unwrap()
+        Held::locked(file("ec-cert.pem"), key, PinPrompt::new("PIN"), pins).unwrap()
     }
 
     /// Who gives these answers, and then no more. The questions that it got come out.
@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_key_that_is_not_encrypted_needs_no_pin() {
-        let open = LockedKey::new(
+        let open = Held::locked(
             file("ec-cert.pem"),
             Some(file("ec-pkcs8.pem")),
             PinPrompt::default(),

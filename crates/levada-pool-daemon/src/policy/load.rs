@@ -11,7 +11,6 @@ use levada_tls::{Anchors, CrlScope, Crls, Identity, IdentityError, Passphrase, P
 use zeroize::Zeroizing;
 
 use super::file::{Account, IdentityEntry, LocalCaEntry, Placed, PolicyFile, RightsEntry, Roles};
-use super::held::LockedKey;
 use super::local_ca::LocalCa;
 use super::users::Accounts;
 use super::{Held, Local, Policy, Rights, Trust};
@@ -140,7 +139,7 @@ impl Opener<'_> {
         };
         let held = if entry.asks {
             let prompt = PinPrompt::new(&format!("Passphrase for the key of {}", entry.name.value));
-            LockedKey::new(chain, key, prompt, self.pins.clone())
+            Held::locked(chain, key, prompt, self.pins.clone())
         } else {
             let key = key.as_deref().map(Vec::as_slice);
             Identity::from_pem(&chain, key, passphrase.as_ref()).map(Held::Open)

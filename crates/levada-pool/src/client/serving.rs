@@ -105,8 +105,8 @@ async fn answer_one<S: Service>(
     let question = service.question(next(call).await?);
     *was_asked = true;
     let answer = match question {
-        Err(answer) => answer,
-        Ok(question) => tokio::select! {
+        None => service.answer(None),
+        Some(question) => tokio::select! {
             biased;
             // The pool asks nothing else before it has an answer: it has given up.
             given_up = next(call) => return given_up.map(drop),
