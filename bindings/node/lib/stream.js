@@ -7,8 +7,8 @@ const {
   brokenPipe, endingError, fromJson, injectionError, readEnding, readEvent, turnError,
 } = require('./errors.js');
 
-/** Chunks, of up to 128 KiB, that may be under way from the native half to us. */
-const UNDER_WAY = 4;
+/** Chunks, of up to 256 KiB, that may be under way from the native half to us. */
+const UNDER_WAY = 3;
 
 /** Bytes that are handed to the native half at once: it copies them. */
 const PIECE = 1024 * 1024;

@@ -9,7 +9,7 @@ use napi::threadsafe_function::{
 use napi::{Env, Status};
 use napi_derive::napi;
 
-use crate::chunk::Chunk;
+use crate::chunk;
 use crate::signer::SignatureRequest;
 use crate::stream::{PlaintextQuestion, Stream};
 
@@ -28,7 +28,7 @@ pub(crate) enum Notice {
     /// Every asked-for layer is up.
     Up(u32),
     /// Plain bytes.
-    Data(u32, Chunk),
+    Data(u32, Vec<u8>),
     /// The peer's goodbye: no data follows.
     Eof(u32),
     /// All of the oldest write that is open has left for the kernel.
@@ -57,7 +57,7 @@ impl Notice {
     fn arguments(self, env: &Env) -> Result<Arguments> {
         let (id, kind, payload) = match self {
             Self::Up(id) => (id, 0, None),
-            Self::Data(id, bytes) => (id, 1, Some(Either5::A(bytes.into_buffer(env)?))),
+            Self::Data(id, bytes) => (id, 1, Some(Either5::A(chunk::into_buffer(bytes, env)?))),
             Self::Eof(id) => (id, 2, None),
             Self::Wrote(id) => (id, 3, None),
             Self::Shut(id) => (id, 4, None),
@@ -92,7 +92,9 @@ impl Door {
             .build_threadsafe_function::<Notice>()
             .callee_handled::<false>()
             .weak::<true>()
-            .build_callback(|call: ThreadsafeCallContext<Notice>| call.value.arguments(&call.env))?;
+            .build_callback(|call: ThreadsafeCallContext<Notice>| {
+                call.value.arguments(&call.env)
+            })?;
         Ok(Self(Arc::new(function)))
     }
 }

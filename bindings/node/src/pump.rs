@@ -13,9 +13,10 @@ use levada::{Events, SessionName, Stream, TlsClient, TlsServer, Watched};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
-use crate::chunk::Chunk;
+use crate::chunk;
 use crate::door::{Door, Notice};
 use crate::report;
+use crate::runtime;
 use crate::stream::PlaintextQuestion;
 
 /// Chunks that one write joins at most.
@@ -145,6 +146,8 @@ impl Shared {
 
     /// Ends the stream at once, if it has not ended; how it ended.
     pub(crate) fn abort(&self) -> String {
+        // A WebSocket still says what can be said without waiting, which sets its alarm.
+        let _at_hand = runtime::enter();
         let mut life = self.life();
         life.abort();
         let Life::Over(ending) = &*life else { return String::new() };
@@ -288,16 +291,16 @@ impl Pump {
             return;
         }
         while !self.read_all && self.has_room() {
-            let read = Chunk::poll_fill(|room| {
+            let read = chunk::poll_fill(|room| {
                 let mut room = ReadBuf::new(room);
                 let read = ready!(Pin::new(&mut *stream).poll_read(cx, &mut room));
                 Poll::Ready(read.map(|()| room.filled().len()))
             });
             match read {
                 Poll::Pending => return,
-                Poll::Ready(Ok(Some(chunk))) => {
+                Poll::Ready(Ok(bytes)) if !bytes.is_empty() => {
                     self.room -= 1;
-                    self.tell(Notice::Data(self.id, chunk));
+                    self.tell(Notice::Data(self.id, bytes));
                 }
                 Poll::Ready(goodbye_or_error) => {
                     self.read_all = true;

@@ -150,6 +150,22 @@ test('bulk through a stream comes out as it went in', async (t) => {
   assert.equal(got, 10 * piece.length);
 });
 
+test('a WebSocket can be destroyed at any time, and its peer is told', async (t) => {
+  const ended = [];
+  const listener = listen('ws://127.0.0.1:0', (stream) => {
+    stream.on('error', (error) => ended.push(error.code)).resume();
+  });
+  t.after(() => listener.close());
+  await once(listener, 'listening');
+  const stream = connect(`ws://${listener.local}`);
+  await once(stream, 'connect');
+  await once(stream.destroy(), 'close');
+  await once(connect(`ws://${listener.local}`).destroy(), 'close');
+  await until(() => ended.length > 0);
+  assert.equal(stream.ending.code, 'aborted');
+  console.log(ended);
+});
+
 test('an abort signal ends a stream', async () => {
   const controller = new AbortController();
   const stream = connect('tcp://never-answers.invalid:1', { signal: controller.signal });
