@@ -137,7 +137,7 @@ class LevadaStream extends ByteStream {
   }
 
   #clientTurn(options, host) {
-    const name = options.servername ?? host;
+    const name = options.servername ?? host ?? this.remoteAddress;
     if (typeof name !== 'string') throw wrong('servername', 'the name that the server has to have');
     const { tls, forget } = setUp(() => tlsClient(options, name));
     this._atEnd(forget);

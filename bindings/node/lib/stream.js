@@ -32,6 +32,8 @@ class ByteStream extends Duplex {
   #plain = false;
   /** Whether it is being put on: nothing in plaintext may come any more. */
   #turning = false;
+  /** Whether something had come in plaintext all the same. */
+  #injected = false;
   /** What is written in this turn of the loop waits for its end. */
   #gathers = false;
   /** Chunks that the native half was let read and has not brought. */
@@ -129,8 +131,7 @@ class ByteStream extends Duplex {
   /** Has `begin` put TLS on, behind all that was written and in front of what will be. */
   _turn(begin) {
     this.#turning = true;
-    // What has come in plaintext and waits may have been put there by somebody on the way.
-    if (this.readableLength > 0) return void this.destroy(injectionError(this.facts));
+    if (this.readableLength > 0) return this.#refuseInjection();
     const mark = Buffer.alloc(0);
     this.#turns.set(mark, begin);
     this.write(mark);
@@ -151,6 +152,8 @@ class ByteStream extends Duplex {
   }
 
   read(size) {
+    // Node's streams give away what they hold also when they are destroyed.
+    if (this.#injected) return null;
     const chunk = super.read(size);
     if (this.#faultWaits && this.readableLength === 0) {
       this.#faultWaits = false;
@@ -210,6 +213,12 @@ class ByteStream extends Duplex {
     });
   }
 
+  /** What waits in plaintext where TLS begins may have been put there by somebody on the way. */
+  #refuseInjection() {
+    this.#injected = true;
+    this.destroy(injectionError(this.facts));
+  }
+
   #start() {
     if (!this.#end) this.#handle.begin(this.#id, this.listenerCount('event') > 0);
   }
@@ -265,7 +274,7 @@ class ByteStream extends Duplex {
 
   [on.data](chunk) {
     this.#underWay -= 1;
-    if (this.#turning) return void this.destroy(injectionError(this.facts));
+    if (this.#turning) return this.#refuseInjection();
     this._moved();
     this.push(chunk);
   }

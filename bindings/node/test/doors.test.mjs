@@ -151,19 +151,18 @@ test('bulk through a stream comes out as it went in', async (t) => {
 });
 
 test('a WebSocket can be destroyed at any time, and its peer is told', async (t) => {
-  const ended = [];
-  const listener = listen('ws://127.0.0.1:0', (stream) => {
-    stream.on('error', (error) => ended.push(error.code)).resume();
-  });
+  const peers = [];
+  const listener = listen('ws://127.0.0.1:0', (peer) => peers.push(peer.resume()));
   t.after(() => listener.close());
   await once(listener, 'listening');
   const stream = connect(`ws://${listener.local}`);
   await once(stream, 'connect');
-  await once(stream.destroy(), 'close');
-  await once(connect(`ws://${listener.local}`).destroy(), 'close');
-  await until(() => ended.length > 0);
-  assert.equal(stream.ending.code, 'aborted');
-  console.log(ended);
+  for (const each of [stream, connect(`ws://${listener.local}`)]) {
+    await once(each.destroy(), 'close');
+    assert.equal(each.ending.code, 'aborted');
+  }
+  await until(() => peers[0]?.closed);
+  assert.match(peers[0].ending.message, /closed the WebSocket with code 1001/);
 });
 
 test('an abort signal ends a stream', async () => {
