@@ -3,12 +3,12 @@
 use std::cell::RefCell;
 use std::io;
 use std::mem;
-use std::task::Poll;
+use std::task::{Poll, ready};
 
 use napi::Env;
 use napi::bindgen_prelude::{BufferSlice, Result};
 
-/// Bytes of a chunk at most.
+/// Bytes of a chunk at most: as many as the crate takes from a transport at once.
 const CHUNK: usize = 256 * 1024;
 
 /// From so many bytes on a chunk is handed on in the buffer it was read into. With less in it, whoever
@@ -18,10 +18,9 @@ const FULL_ENOUGH: usize = CHUNK / 2;
 /// From so many bytes on the memory of a chunk is lent to JavaScript; fewer are copied sooner than lent.
 const WORTH_LENDING: usize = 16 * 1024;
 
-/// Has `poll_read` fill a chunk as far as it can at once. It says how many bytes each call has put there,
-/// and no bytes or an error again when it is called again. An empty chunk is no bytes at all.
+/// Has `poll_read` put bytes into a chunk; it says how many. An empty chunk is no bytes at all.
 pub(crate) fn poll_fill(
-    mut poll_read: impl FnMut(&mut [u8]) -> Poll<io::Result<usize>>,
+    poll_read: impl FnOnce(&mut [u8]) -> Poll<io::Result<usize>>,
 ) -> Poll<io::Result<Vec<u8>>> {
     thread_local! {
         /// Where the streams of this thread read: an idle one holds no buffer.
@@ -31,14 +30,7 @@ pub(crate) fn poll_fill(
         if room.is_empty() {
             *room = vec![0; CHUNK];
         }
-        let mut filled = 0;
-        while filled < CHUNK {
-            match poll_read(&mut room[filled..]) {
-                Poll::Ready(Ok(count @ 1..)) => filled += count,
-                end if filled == 0 => return end.map_ok(|_nothing| Vec::new()),
-                _ => break,
-            }
-        }
+        let filled = ready!(poll_read(room))?;
         Poll::Ready(Ok(if filled < FULL_ENOUGH {
             room[..filled].to_vec()
         } else {
