@@ -73,4 +73,5 @@ mod truncation_is_never_clean;
 mod two_thousand_streams_at_once;
 mod websockets_carry_bytes;
 mod websockets_of_others_are_understood;
+mod websockets_share_a_connection_of_http2;
 mod who_is_asked_decides_on_every_peer;

@@ -59,6 +59,8 @@ pub enum ValueKind {
     Subprotocols,
     /// A [`ProxyAddress`].
     Proxy,
+    /// A version of HTTP.
+    Http,
 }
 
 /// The value of a word.
@@ -105,6 +107,8 @@ pub enum Value {
     Subprotocols(Vec<String>),
     /// Of [`ValueKind::Proxy`].
     Proxy(ProxyAddress),
+    /// Of [`ValueKind::Http`].
+    Http(Http),
 }
 
 /// Whether a listener asks its clients for a certificate.
@@ -138,6 +142,19 @@ pub enum Family {
     Any,
 }
 
+/// The version of HTTP that carries WebSockets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Http {
+    /// HTTP/1.1: each WebSocket is a connection of its own (RFC 6455).
+    #[default]
+    V1,
+    /// HTTP/2: each WebSocket is a stream of a connection (RFC 8441).
+    V2,
+    /// HTTP/2 where both ends speak it, else HTTP/1.1.
+    Auto,
+}
+
+const HTTP: &[(&str, Http)] = &[("1.1", Http::V1), ("2", Http::V2), ("auto", Http::Auto)];
 const CLIENT_AUTH: &[(&str, ClientAuth)] = &[
     ("none", ClientAuth::None),
     ("requested", ClientAuth::Requested),
@@ -191,15 +208,19 @@ impl ValueKind {
             Self::Origin => "ORIGIN",
             Self::Subprotocols => "LIST",
             Self::Proxy => "http[s]://[USER@]HOST:PORT",
+            Self::Http => "1.1|2|auto",
         }
     }
 
     /// The values to choose from; none where there are too many to list.
     pub fn choices(self) -> impl Iterator<Item = &'static str> {
         let chosen = match self {
-            Self::ClientAuth | Self::Family | Self::Switch | Self::CrlCheck | Self::Lapse => {
-                self.placeholder()
-            }
+            Self::ClientAuth
+            | Self::Family
+            | Self::Switch
+            | Self::CrlCheck
+            | Self::Lapse
+            | Self::Http => self.placeholder(),
             _ => "",
         };
         chosen.split('|').filter(|choice| !choice.is_empty())
@@ -239,6 +260,7 @@ impl ValueKind {
             Self::Origin => origin(text()?),
             Self::Subprotocols => subprotocols(text()?),
             Self::Proxy => ProxyAddress::parse(text()?).map(Value::Proxy),
+            Self::Http => choice(text()?, self, HTTP).map(Value::Http),
         }
     }
 }
@@ -411,6 +433,7 @@ impl Value {
             Self::Origin(_) => ValueKind::Origin,
             Self::Subprotocols(_) => ValueKind::Subprotocols,
             Self::Proxy(_) => ValueKind::Proxy,
+            Self::Http(_) => ValueKind::Http,
         }
     }
 
@@ -444,6 +467,7 @@ impl Value {
             Self::Target(text) | Self::Origin(text) => text.as_bytes().into(),
             Self::Subprotocols(names) => names.join(",").into_bytes().into(),
             Self::Proxy(proxy) => proxy.to_string().into_bytes().into(),
+            Self::Http(http) => written(*http, HTTP).into(),
         }
     }
 }
@@ -470,6 +494,7 @@ mod tests {
             (ValueKind::PeerName, &["example.org", "10.0.0.1", "[::1]"]),
             (ValueKind::DnsName, &["example.org"]),
             (ValueKind::Alpn, &["h2", "h2,http/1.1"]),
+            (ValueKind::Http, &["1.1", "2", "auto"]),
             (ValueKind::ClientAuth, &["none", "requested", "required"]),
             (ValueKind::Family, &["4", "6", "any"]),
             (ValueKind::Bind, &["10.0.0.1", "10.0.0.1:65535", "[::1]", "[::1]:1"]),

@@ -33,6 +33,8 @@ pub struct Facts {
     /// What TLS agreed on, from the moment it is known; of the last session, where there was more than
     /// one, and still there when TLS was taken off again (see [`plain`](Self::plain)).
     pub tls: Option<Box<TlsFacts>>,
+    /// The version of HTTP that a WebSocket was asked for by, `1.1` or `2`.
+    pub http: Option<&'static str>,
     /// Whether the kernel does the records of TLS, from the end of the handshake on; `None` where nobody
     /// has asked for it.
     pub kernel_tls: Option<KernelTls>,

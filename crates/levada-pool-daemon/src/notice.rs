@@ -79,6 +79,22 @@ pub enum Notice {
         /// Why, in several lines.
         why: String,
     },
+    /// A client gives a service to the pool from now on, or has left it.
+    Service {
+        /// Which service.
+        kind: ServiceKind,
+        /// Who gives it.
+        uid: u32,
+        /// Why it has left, in words.
+        left: Option<String>,
+    },
+    /// A choice of identity is to hold until the pool stops.
+    Remembered {
+        /// Who is shown.
+        local_id: String,
+        /// To whom.
+        selector: String,
+    },
     /// No clients are accepted any more.
     Draining,
     /// The pool has stopped.
@@ -92,7 +108,11 @@ impl Notice {
     /// Whether somebody should look at it.
     pub fn is_warning(&self) -> bool {
         match self {
-            Self::Protected { .. } | Self::Reloaded { .. } | Self::Draining => false,
+            Self::Protected { .. }
+            | Self::Reloaded { .. }
+            | Self::Service { .. }
+            | Self::Remembered { .. }
+            | Self::Draining => false,
             Self::Ended { tls, plain, .. } => !tls.is_clean() || !plain.is_clean(),
             Self::LetGo { ending, .. } => ending.as_ref().is_some_and(|ending| !ending.is_clean()),
             Self::Stopped { cut } => *cut > 0,
@@ -145,10 +165,35 @@ impl fmt::Display for Notice {
                 write!(f, "the policy was reloaded, with {identities} identities")
             }
             Self::ReloadFailed { why } => write!(f, "the old policy stays in force: {why}"),
+            Self::Service { kind, uid, left: None } => write!(f, "uid {uid} {kind} from now on"),
+            Self::Service { kind, uid, left: Some(why) } => {
+                write!(f, "uid {uid} {kind} no more: {why}")
+            }
+            Self::Remembered { local_id, selector } => {
+                write!(f, "{local_id:?} is shown to {selector:?} until the pool stops")
+            }
             Self::Draining => f.write_str("no clients are accepted any more"),
             Self::Stopped { cut: 0 } => f.write_str("stopped, with all sessions ended"),
             Self::Stopped { cut } => write!(f, "stopped, with {cut} sessions cut"),
         }
+    }
+}
+
+/// What a client may do for the pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceKind {
+    /// It enters PINs.
+    PinEntry,
+    /// It chooses local identities.
+    Lidentry,
+}
+
+impl fmt::Display for ServiceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PinEntry => "enters PINs",
+            Self::Lidentry => "chooses identities",
+        })
     }
 }
 

@@ -13,7 +13,8 @@
 pub mod client;
 
 pub use client::{
-    Client, Control, Event, LocalIdQuestion, PoolError, PoolIdentity, Protected, Session,
-    SessionHandle, TlsRequest, VARIABLE, blocking, standard_path,
+    Choice, Chooser, Client, Control, Event, IdentityQuestion, LocalIdQuestion, PinQuestion,
+    PoolError, PoolIdentity, Protected, Session, SessionHandle, TlsRequest, VARIABLE, blocking,
+    standard_path,
 };
 pub use levada_pool_wire as wire;

@@ -47,6 +47,8 @@ mod events;
 mod files;
 #[cfg(feature = "futures-io")]
 mod futures_io;
+#[cfg(feature = "http2")]
+mod http2;
 mod kernel;
 mod key_log;
 mod listener;
@@ -72,7 +74,7 @@ pub mod ws;
 pub use carrier::Carrier;
 pub use events::Events;
 pub use levada_address::{
-    Address, AddressError, ConnectEndpoint, Family, Host, ListenEndpoint, UnixName,
+    Address, AddressError, ConnectEndpoint, Family, Host, Http, ListenEndpoint, UnixName,
 };
 pub use levada_core::{
     AlertDescription, Blame, Bytes, CertificateFacts, CertificateFault, Check, Checks, ClosePolicy,

@@ -10,7 +10,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use levada_core::{
-    Ending, Fault, KernelTls, Mode, NoKernelTls, OsError, OsErrorKind, TlsFacts, Verification,
+    Ended, Ending, Fault, KernelTls, Mode, NoKernelTls, OsError, OsErrorKind, TlsFacts,
+    Verification,
 };
 use levada_pool::wire::body::InfoKind;
 use levada_pool::wire::{
@@ -113,7 +114,7 @@ impl PoolSession {
     /// Hands the transport to the pool. `handshake` is how long that may take.
     pub(crate) fn entrust(self, carrier: Carrier, handshake: Option<Duration>) -> Entrusting {
         let Self { client, request } = self;
-        Entrusting(Box::pin(async move {
+        Entrusting::new(async move {
             let network = carrier.into_fd().map_err(|error| (ending_of_io(&error), None))?;
             let wanted = request.wants_hand_back();
             let can = wanted && levada_sys::kernel_tls::is_supported();
@@ -137,8 +138,9 @@ impl PoolSession {
                 }
             };
             let (carrier, kernel_tls) = opened.map_err(|error| (ending_of_io(&error), None))?;
-            Ok(Entrusted { carrier, tls, kernel_tls: Some(kernel_tls).filter(|_| wanted) })
-        }))
+            let kernel_tls = Some(kernel_tls).filter(|_| wanted);
+            Ok(Entrusted { carrier, tls: Some(Box::new(tls)), kernel_tls })
+        })
     }
 }
 
@@ -175,23 +177,35 @@ fn named(handle: &SessionHandle) -> TlsFacts {
     }
 }
 
-type Outcome = Result<Entrusted, Failed>;
+pub(crate) type Outcome = Result<Entrusted, Failed>;
 
-/// What comes back from the pool.
+/// What comes back of a transport that was entrusted to somebody.
 pub(crate) struct Entrusted {
     pub(crate) carrier: Carrier,
-    pub(crate) tls: TlsFacts,
+    /// What is known of TLS since.
+    pub(crate) tls: Option<Box<TlsFacts>>,
     /// What came of kernel TLS, unless it was not to be.
     pub(crate) kernel_tls: Option<KernelTls>,
 }
 
-/// How it ended, and what was agreed on until then.
-type Failed = (Ending, Option<TlsFacts>);
+impl From<Carrier> for Entrusted {
+    /// Nothing is new but the carrier.
+    fn from(carrier: Carrier) -> Self {
+        Self { carrier, tls: None, kernel_tls: None }
+    }
+}
 
-/// A transport that is in the pool's hands, until it comes back as plaintext.
+/// How it ended, and what was agreed on until then.
+type Failed = (Ending, Option<Box<TlsFacts>>);
+
+/// A transport that is in somebody's hands, until it comes back as plaintext.
 pub(crate) struct Entrusting(Pin<Box<dyn Future<Output = Outcome> + Send>>);
 
 impl Entrusting {
+    pub(crate) fn new(work: impl Future<Output = Outcome> + Send + 'static) -> Self {
+        Self(Box::pin(work))
+    }
+
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         self.0.as_mut().poll(cx)
     }
@@ -393,17 +407,19 @@ pub(crate) fn as_error(ending: Ending) -> io::Error {
     io::Error::other(Carried(ending))
 }
 
-/// The ending that a transport's error is, if it is one.
+/// The ending that a transport's error is, if it is one: a pool's, or that of a stream of ours below.
 pub(crate) fn carried_ending(error: &io::Error) -> Option<Ending> {
-    let carried = error.get_ref()?.downcast_ref::<Carried>()?;
-    Some(carried.0.clone())
+    match error.get_ref()?.downcast_ref::<Carried>() {
+        Some(carried) => Some(carried.0.clone()),
+        None => Ended::of(error).map(|below| below.ending.clone()),
+    }
 }
 
-fn ending_of(error: PoolError) -> (Ending, Option<TlsFacts>) {
+fn ending_of(error: PoolError) -> (Ending, Option<Box<TlsFacts>>) {
     let text = error.to_string();
     let system = |kind| Ending::SocketError(OsError { code: None, kind, text: text.clone() });
     let ending = match error {
-        PoolError::Handshake { ending, tls } => return (*ending, tls.map(|tls| *tls)),
+        PoolError::Handshake { ending, tls } => return (*ending, tls),
         PoolError::Unreachable { kind, .. } | PoolError::Local { kind, .. } => system(kind.into()),
         PoolError::Refused(_) => system(OsErrorKind::PermissionDenied),
         PoolError::Gone | PoolError::Busy | PoolError::TimedOut => system(OsErrorKind::Other),

@@ -1,6 +1,8 @@
 //! The stream: one duplex byte stream whose whole life can be watched.
 
 mod end;
+#[cfg(feature = "http2")]
+mod http2;
 mod kernel;
 mod options;
 mod pass;
@@ -72,6 +74,9 @@ pub struct Socket {
     session: Option<Session>,
     /// The TLS that a pool is to put around the transport, until the transport is up.
     pool: Option<Box<PoolSession>>,
+    /// The call by HTTP/2, until the transport and its TLS are up.
+    #[cfg(feature = "http2")]
+    calling: Option<Box<crate::http2::client::Calling>>,
     watch: Watch,
     goodbyes: Goodbyes,
     /// The ending that is certain, while its alert goes out.
@@ -105,7 +110,8 @@ pub struct Socket {
 #[derive(Debug)]
 enum Transport {
     Dialing(Dialing),
-    /// With the pool, which runs the handshake.
+    /// With somebody who gives it back in another form: a pool, which runs the handshake, or a
+    /// connection of HTTP/2, which opens a stream.
     Entrusted(Entrusting),
     Up(Carrier),
     Gone,
@@ -248,6 +254,8 @@ impl Socket {
             watch: Watch::new(Facts { plain, ..Facts::default() }),
             session,
             pool,
+            #[cfg(feature = "http2")]
+            calling: None,
             goodbyes: Goodbyes::new(options.close),
             dying: None,
             write_error: None,

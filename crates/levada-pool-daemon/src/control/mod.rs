@@ -3,11 +3,13 @@
 //! Nothing of another connection is in here, so that no reply can go to another client.
 
 mod requests;
+mod services;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use levada_pool_wire::diagram::Party;
 use levada_pool_wire::{
@@ -26,8 +28,10 @@ use crate::notice::Notice;
 use crate::ownership::ClientId;
 use crate::pages::Pages;
 use crate::pool::Shared;
+use crate::service::{Answering, NoAnswer};
 use crate::session::given_up;
 use crate::starttls::{Answer, Failed, Protected};
+use services::Seat;
 
 /// Packets that wait for a client who does not read. Beyond them nothing is read from it.
 const BACKLOG: usize = 64;
@@ -36,6 +40,8 @@ const BACKLOG: usize = 64;
 pub(crate) enum Event {
     /// It asks the application.
     Ask { exchange: ExchangeKey, question: Message, answer: oneshot::Sender<Answer> },
+    /// A service is asked, which the exchange has registered.
+    Consult { exchange: ExchangeKey, question: Message, within: Duration, answer: Answering },
     /// It has a reply.
     Reply { exchange: ExchangeKey, message: Message },
     /// A session has told of itself for a page, or is no more.
@@ -56,6 +62,8 @@ pub(crate) struct Control {
     incoming: Reassembler<OwnedFd>,
     outgoing: VecDeque<PacketBytes>,
     work: HashMap<ExchangeKey, Work>,
+    /// The services that this client gives.
+    seats: HashMap<ExchangeKey, Seat>,
     events: mpsc::Sender<Event>,
     /// What goes with the next STARTTLS that has its key.
     offer: Option<Offer>,
@@ -81,6 +89,7 @@ impl Drop for Work {
 /// Also where the task is aborted: what the client owned has to learn of it.
 impl Drop for Control {
     fn drop(&mut self) {
+        self.vacate_all();
         self.pool.registry.disconnect(self.client, self.credentials.uid);
     }
 }
@@ -128,6 +137,7 @@ impl Control {
             incoming: Reassembler::new(),
             outgoing: VecDeque::new(),
             work: HashMap::new(),
+            seats: HashMap::new(),
             events,
             offer: None,
             hand_backs: HandBacks::default(),
@@ -201,6 +211,13 @@ impl Control {
             Incoming::Ended { exchange, refusal } => {
                 let why = "the application declined a question, or answered what is no answer";
                 self.leave(exchange, refusal.code(), why);
+                self.vacate(
+                    exchange,
+                    match refusal.code() {
+                        ErrorCode::ClientRefusesCallback => NoAnswer::Declined,
+                        _ => NoAnswer::Unusable,
+                    },
+                );
                 self.send(&refusal.envelope());
             }
             // Dealt with above; bytes that are no packet open and answer nothing.
@@ -210,6 +227,7 @@ impl Control {
     }
 
     fn answered(&mut self, exchange: ExchangeKey, message: Message, descriptor: Option<OwnedFd>) {
+        let Some(message) = self.consulted(exchange, message) else { return };
         let answer = self.work.get_mut(&exchange).and_then(|work| work.answer.take());
         if let Some(answer) = answer
             && let Message::StartTlsLocalId(body) | Message::PlaintextConnect(body) = message
@@ -222,6 +240,9 @@ impl Control {
     fn hear(&mut self, event: Event) {
         match event {
             Event::Ask { exchange, question, answer } => self.ask(exchange, question, answer),
+            Event::Consult { exchange, question, within, answer } => {
+                self.consult(exchange, question, within, answer);
+            }
             Event::Reply { exchange, message } => {
                 self.work.remove(&exchange);
                 self.reply(exchange, message);
@@ -284,7 +305,7 @@ impl Control {
     }
 
     fn failed(&mut self, exchange: ExchangeKey, failed: Failed) {
-        let Failed { code, why, report } = failed;
+        let Failed { code, why, report, .. } = failed;
         let report = report.map_or_else(|| given_up(code), |report| *report);
         self.give_up(exchange, code, why, report);
         self.reply(exchange, code.into());
@@ -294,7 +315,10 @@ impl Control {
         while let Some(expired) = self.exchanges.poll_expired(self.now()) {
             let (exchange, code) = (expired.exchange, expired.refusal.code());
             match expired.waited_for {
-                Party::Application => self.leave(exchange, code, "the application did not answer"),
+                Party::Application => {
+                    self.leave(exchange, code, "the application did not answer");
+                    self.vacate(exchange, NoAnswer::Late);
+                }
                 Party::Pool => {
                     self.give_up(exchange, code, "the handshake took too long", given_up(code));
                 }

@@ -37,9 +37,15 @@ impl Control {
                 let uid = self.credentials.uid;
                 done(self.pool.registry.reattach(self.client, uid, &control.control_key))
             }
-            // The pool's policy enters PINs and chooses identities: there is no vacancy.
-            Message::PinEntry(_) => ErrorCode::PinEntryNotVacant.into(),
-            Message::LidentryRegister(_) => ErrorCode::LidentryNotVacant.into(),
+            // A registration has no reply but its questions.
+            Message::PinEntry(entry) => match self.enter_pins(exchange, &entry) {
+                Ok(()) => return,
+                Err(code) => code.into(),
+            },
+            Message::LidentryRegister(body) => match self.choose_identities(exchange, &body) {
+                Ok(()) => return,
+                Err(code) => code.into(),
+            },
             // The rules let no other message open an exchange.
             _ => ErrorCode::UnknownCommand.into(),
         };
@@ -67,10 +73,11 @@ impl Control {
         }
         let network = network.ok_or(ErrorCode::CipherSocketNeeded)?;
         let role = flags.role()?;
-        if flags.contains(StartTlsFlags::DTLS) || flags.contains(StartTlsFlags::LOCALID_ONTHEFLY) {
+        let policy = self.pool.policy.now();
+        let makes = flags.contains(StartTlsFlags::LOCALID_ONTHEFLY);
+        if flags.contains(StartTlsFlags::DTLS) || (makes && policy.local_ca().is_none()) {
             return Err(ErrorCode::NotImplemented);
         }
-        let policy = self.pool.policy.now();
         if !policy.facilities().contains(Facilities::STARTTLS) {
             return Err(ErrorCode::StartTlsExcluded);
         }
@@ -98,6 +105,7 @@ impl Control {
         let offer = self.offer.take_if(|offer| offer.control_key == request.control_key);
         let session = (place.number(), place.key());
         let handshake = Handshake {
+            pool: self.pool.clone(),
             policy,
             credentials: self.credentials.clone(),
             request,

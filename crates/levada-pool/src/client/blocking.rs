@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use levada_pool_wire::body::{Control as ControlBody, InfoKind};
+use levada_pool_wire::body::{Control as ControlBody, InfoKind, Pin};
 use levada_pool_wire::{ControlKey, Document, Facilities, Identity, Message, Report};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -13,6 +13,9 @@ use crate::client::control::{Control, Event};
 use crate::client::error::PoolError;
 use crate::client::pages::{self, Pages};
 use crate::client::request::{self, LocalIdQuestion, PoolIdentity, Protected, TlsRequest};
+use crate::client::services::{
+    Choice, Chooser, Identities, IdentityQuestion, PinQuestion, Pins, Service,
+};
 use crate::client::sharing::pool_identity;
 
 /// How long a pool may be silent, unless a request allows more.
@@ -223,6 +226,59 @@ impl Client {
         String::from_utf8(bytes).map_err(|_| PoolError::Protocol("a text is no UTF-8".to_owned()))
     }
 
+    /// Enters PINs for the pool: `pin` is asked for each, `None` declines, and an answer may take `time`
+    /// (up to 71 minutes; 0 has the pool say). Returns when the pool lets us go, for an answer that came
+    /// too late too, or is gone.
+    pub fn serve_pins(
+        &mut self,
+        time: Duration,
+        pin: impl FnMut(&PinQuestion) -> Option<Pin>,
+    ) -> PoolError {
+        self.serve(Pins { time }, pin)
+    }
+
+    /// Chooses for the pool which identity its TLS clients show: `choose` is asked about each server,
+    /// and `None` refuses the connection. Returns as [`serve_pins`](Self::serve_pins).
+    pub fn serve_identities(
+        &mut self,
+        chooser: Chooser,
+        choose: impl FnMut(&IdentityQuestion) -> Option<Choice>,
+    ) -> PoolError {
+        self.serve(Identities::new(chooser), choose)
+    }
+
+    fn serve<S: Service>(
+        &mut self,
+        mut service: S,
+        mut ask: impl FnMut(&S::Question) -> Option<S::Answer>,
+    ) -> PoolError {
+        let call = match self.0.call(service.registration(), None) {
+            Ok(call) => call,
+            Err(error) => return error,
+        };
+        loop {
+            let message = match self.wait_for(None) {
+                Ok(Event::Question { call: of, question }) if of == call => question,
+                Ok(Event::Reply { call: of, reply }) if of == call => {
+                    return reply.map_or_else(|error| error, |_| request::out_of_place());
+                }
+                Ok(_) => continue,
+                Err(error) => return error,
+            };
+            let answer = match service.question(message) {
+                Ok(question) => {
+                    let said = ask(&question);
+                    service.answer(said)
+                }
+                Err(answer) => answer,
+            };
+            // That it comes too late shows in the reply.
+            if let Err(error) = self.0.answer(call, answer, None) {
+                return error;
+            }
+        }
+    }
+
     /// Reads a whole document, page by page.
     fn read(&mut self, document: Document, key: ControlKey) -> Result<Vec<u8>, PoolError> {
         let mut pages = Pages::new(document, key);
@@ -256,17 +312,22 @@ impl Client {
 
     /// Waits for what comes next.
     fn wait(&mut self) -> Result<Event, PoolError> {
+        self.wait_for(Some(SILENCE))
+    }
+
+    /// Waits for what comes next, as long as that may take.
+    fn wait_for(&mut self, limit: Option<Duration>) -> Result<Event, PoolError> {
+        let limit =
+            limit.map(|limit| Timespec { tv_sec: limit.as_secs().cast_signed(), tv_nsec: 0 });
         loop {
             if let Some(event) = self.0.next_event() {
                 return Ok(event);
             }
             let mut flags = PollFlags::IN;
             flags.set(PollFlags::OUT, self.0.wants_write());
-            let seconds = SILENCE.as_secs().cast_signed();
-            let limit = Timespec { tv_sec: seconds, tv_nsec: 0 };
             let ready = {
                 let mut watched = [PollFd::from_borrowed_fd(self.0.as_fd(), flags)];
-                rustix::io::retry_on_intr(|| poll(&mut watched, Some(&limit)))
+                rustix::io::retry_on_intr(|| poll(&mut watched, limit.as_ref()))
             };
             match ready.map_err(|error| PoolError::local(&error.into()))? {
                 0 => return Err(PoolError::TimedOut),

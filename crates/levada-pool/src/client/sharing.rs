@@ -170,7 +170,7 @@ impl Client {
     }
 
     /// The control connection, opened anew if need be.
-    async fn connected(&self) -> Result<Arc<Connection>, PoolError> {
+    pub(crate) async fn connected(&self) -> Result<Arc<Connection>, PoolError> {
         let mut current = self.connection.lock().await;
         if let Some(connection) = current.as_ref().filter(|connection| !connection.is_gone()) {
             return Ok(Arc::clone(connection));

@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll, ready};
 
-use levada_core::{Deadline, Ending, Event, Ours, State, Step};
+use levada_core::{Deadline, Ending, Event, Ours, State, Step, TlsFacts};
 use levada_tls::Engine;
 use tokio::time::Instant;
 
@@ -103,17 +103,26 @@ impl Socket {
         match ready!(entrusting.poll(cx)) {
             Ok(Entrusted { carrier, tls, kernel_tls }) => {
                 self.transport = Transport::Up(carrier);
-                self.watch.facts.tls = Some(Box::new(tls));
+                self.learn_of_tls(tls);
                 self.watch.facts.kernel_tls = kernel_tls;
-                self.watch.facts.times.handshake = Some(self.watch.end_of_phase(Instant::now()));
+                let took = self.watch.end_of_phase(Instant::now());
+                // What was done here before counts, too.
+                let before = self.watch.facts.times.handshake.unwrap_or_default();
+                self.watch.facts.times.handshake = Some(before + took);
                 self.establish();
             }
             Err((ending, tls)) => {
-                self.watch.facts.tls = tls.map(Box::new);
+                self.learn_of_tls(tls);
                 self.end(ending);
             }
         }
         Poll::Ready(())
+    }
+
+    fn learn_of_tls(&mut self, tls: Option<Box<TlsFacts>>) {
+        if tls.is_some() {
+            self.watch.facts.tls = tls;
+        }
     }
 
     fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -162,6 +171,10 @@ impl Socket {
     }
 
     pub(super) fn establish(&mut self) {
+        #[cfg(feature = "http2")]
+        if self.call() {
+            return;
+        }
         self.watch.step(Step::Establish);
         self.handshake_permit = None;
         self.set_alarm(Deadline::Idle);
