@@ -359,10 +359,10 @@ impl Socket {
         derived(here, by_pool)
     }
 
-    /// The peer's own certificate in DER, verified or not; `None` before it was shown, behind the end of
-    /// TLS, and where there is none.
-    pub fn peer_certificate(&self) -> Option<&[u8]> {
-        self.tls_session()?.peer_certificate()
+    /// The certificates that the peer has shown in DER, its own first, verified or not; none before they
+    /// were shown, behind the end of TLS, and where TLS is by a pool.
+    pub fn peer_chain(&self) -> impl Iterator<Item = &[u8]> {
+        self.tls_session().into_iter().flat_map(Session::peer_chain)
     }
 
     /// The descriptor of a TCP or Unix transport that is up: to look at it, or to set what

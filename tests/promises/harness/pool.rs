@@ -43,6 +43,15 @@ impl Pool {
         Self::listening(Self::command(pki, &socket).args(words), socket)
     }
 
+    /// With this policy alone.
+    #[track_caller]
+    pub(crate) fn start_with(pki: &Pki, policy: &str) -> Self {
+        let policy = pki.folder.write("own.toml", policy);
+        let socket = pki.folder.path().join("pool.sock").to_str().unwrap().to_owned();
+        let words = ["pool", "--config", &policy, "--socket", &socket, "--log", "json"];
+        Self::listening(levada(words), socket)
+    }
+
     /// The same, within this limit, as ulimit of a shell takes it, which nobody may raise.
     #[track_caller]
     pub(crate) fn start_within(pki: &Pki, limit: &str) -> Self {

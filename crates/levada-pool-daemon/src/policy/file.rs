@@ -54,6 +54,8 @@ pub(crate) struct IdentityEntry {
     pub(crate) cert: Placed<PathBuf>,
     pub(crate) key: Option<Placed<KeyPlace>>,
     pub(crate) passphrase_file: Option<Placed<PathBuf>>,
+    /// What the authority says of the certificate.
+    pub(crate) ocsp: Option<Placed<PathBuf>>,
     /// Whether a person is asked for what decrypts the key.
     pub(crate) asks: bool,
     pub(crate) rights: RightsEntry,
@@ -194,6 +196,7 @@ pub const IDENTITY_KEYS: &[PolicyKey] = &[
         "the key is not encrypted",
         "a person is asked for what decrypts it, or for the PIN of its token",
     ),
+    key("ocsp", "\"FILE\"", "none", "DER of the OCSP response that is stapled to the certificate"),
     key("roles", "[\"client\", \"server\"]", "both", "where it may be used"),
     key(
         "show-to",
@@ -322,6 +325,7 @@ impl Reader<'_> {
         let cert = self.path(table, "cert");
         let key = table.get("key").and_then(|value| self.key_place(value));
         let passphrase_file = self.path(table, "key-pass-file");
+        let ocsp = self.path(table, "ocsp");
         let asks = self.asks(table);
         let rights = self.rights(table);
         let show_to = self.selectors(table.get("show-to"));
@@ -331,6 +335,7 @@ impl Reader<'_> {
             cert: cert?,
             key,
             passphrase_file,
+            ocsp,
             asks,
             rights,
             show_to,

@@ -72,7 +72,7 @@ impl fmt::Display for NoKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the key is locked, and ")?;
         match self {
-            Self::NoPin(why) => why.fmt(f),
+            Self::NoPin(why) => write!(f, "there is no PIN: {why}"),
             Self::WrongPin => write!(f, "{ATTEMPTS} PINs were wrong"),
             Self::Damaged(why) => f.write_str(why),
         }

@@ -23,7 +23,8 @@ use crate::pin::{PinDesk, PinPrompt};
 /// Where a policy comes from: a TOML file, or a folder of PEM files.
 ///
 /// In a folder each `NAME.pem` holds the certificate and the key of the identity `NAME`, which every
-/// service of everybody who reaches the socket may use; `anchors.pem` and `client-anchors.pem` are
+/// service of everybody who reaches the socket may use, and `NAME.ocsp` the response that is stapled to
+/// it, if there is one; `anchors.pem` and `client-anchors.pem` are
 /// whom to trust as server and who vouches for clients, `crl.pem` and `client-crl.pem` who of them is
 /// revoked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,8 +166,22 @@ impl Opener<'_> {
             None => self.in_files(entry, chain, None),
         }?;
         self.certificate_is_for(entry, held.shown());
+        let staple = match &entry.ocsp {
+            Some(path) => Some(self.staple(path, held.shown())?),
+            None => None,
+        };
         let rights = self.rights(&entry.rights);
-        Some(Local::new(entry.name.value.clone(), held, rights))
+        Some(Local { staple, ..Local::new(entry.name.value.clone(), held, rights) })
+    }
+
+    /// The OCSP response in this file, which has to be about this certificate.
+    fn staple(&mut self, path: &Placed<PathBuf>, identity: &Identity) -> Option<Vec<u8>> {
+        let response = self.read(path)?;
+        if let Err(error) = identity.with_staple(&response) {
+            self.fault(path, format!("{}: {error}", path.value.display()), None);
+            return None;
+        }
+        Some(response)
     }
 
     fn local_ca(&mut self, entry: &LocalCaEntry) -> Option<LocalCa> {
@@ -362,6 +377,7 @@ fn folder(path: &Path) -> io::Result<PolicyFile> {
         file.text.extend([name.as_str(), ".pem\n"]);
         let place = start..start + name.len() + 4;
         let pem = Placed { value: path.join(format!("{name}.pem")), place: place.clone() };
+        let ocsp = Placed { value: path.join(format!("{name}.ocsp")), place: place.clone() };
         match name.as_str() {
             "anchors" => file.anchors = Some(pem),
             "crl" => file.crls.push(pem),
@@ -372,6 +388,7 @@ fn folder(path: &Path) -> io::Result<PolicyFile> {
                 cert: pem,
                 key: None,
                 passphrase_file: None,
+                ocsp: Some(ocsp).filter(|ocsp| ocsp.value.exists()),
                 asks: false,
                 // Who names a user can be no host.
                 rights: RightsEntry {
