@@ -1,9 +1,9 @@
 //! A stream of an HTTP/2 connection as a carrier: what DATA frames hold, both ways.
 
 use std::future::Future as _;
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::{fmt, io};
 
 use hyper::rt::Executor as _;
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -134,6 +134,12 @@ fn reason(error: &(dyn std::error::Error + 'static)) -> Option<h2::Reason> {
         cause = error.source();
     }
     None
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Exchange")
+    }
 }
 
 impl AsyncRead for Exchange {
