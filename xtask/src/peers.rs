@@ -89,6 +89,16 @@ const PEERS: &[Peer] = &[
         purpose: "accounts for every byte that a program in C uses",
     },
     Peer { program: "pkg-config", package: "pkg-config", purpose: "tells C where a library is" },
+    Peer {
+        program: "softhsm2-util",
+        package: "softhsm2",
+        purpose: "tokens made of files, by PKCS#11",
+    },
+    Peer {
+        program: "pkcs11-tool",
+        package: "opensc",
+        purpose: "makes keys on tokens, with a spy on what is called of them",
+    },
     Peer { program: "python3", package: "python3-venv", purpose: "runs peers out of PyPI" },
     Peer { program: "node", package: "nodejs", purpose: "runs peers out of npm's registry" },
     Peer { program: "npm", package: "npm", purpose: "installs peers out of npm's registry" },

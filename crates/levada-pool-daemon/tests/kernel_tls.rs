@@ -72,11 +72,11 @@ impl OpenSsl {
     /// Reads on until a line that begins so.
     #[track_caller]
     fn line(&mut self, begin: &str) -> String {
+        let stdout = self.stdout.as_mut().unwrap();
         let mut line = String::new();
         loop {
             line.clear();
-            let count = self.stdout.as_mut().unwrap().read_line(&mut line).unwrap();
-            assert!(count > 0, "OpenSSL says {begin:?}");
+            assert!(stdout.read_line(&mut line).unwrap() > 0, "OpenSSL says {begin:?}");
             if let Some(rest) = line.trim_end().strip_prefix(begin) {
                 return rest.to_owned();
             }
@@ -131,6 +131,14 @@ async fn connected(daemon: &Daemon, role: Role, words: &[&str]) -> (Socket, Open
     let kernel_tls = stream.facts().kernel_tls;
     assert!(matches!(kernel_tls, Some(KernelTls::Armed { .. })), "{role:?}: {kernel_tls:?}");
     (stream, peer)
+}
+
+/// Waits until OpenSSL has read what was said to it. A command has to stand alone in what it reads at once; and
+/// it reads that before what comes from the peer later.
+async fn has_read(stream: &mut Socket, peer: &mut OpenSsl) {
+    stream.write_all(b"89\n").await.unwrap();
+    stream.flush().await.unwrap();
+    assert_eq!(peer.line("89"), "");
 }
 
 fn rekeys(stream: &Socket) -> bool {
@@ -205,7 +213,7 @@ async fn a_mebibyte_goes_both_ways_in_both_roles_and_every_suite() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_pool_says_that_it_is_out_of_the_way_and_still_answers() {
     if !kernel_tls("the_pool_says_that_it_is_out_of_the_way_and_still_answers") {
         return;
@@ -239,7 +247,7 @@ async fn levada_pool_list(daemon: &Daemon) -> String {
     tokio::task::spawn_blocking(list).await.unwrap().unwrap()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_peers_goodbye_is_end_of_file_and_its_silence_is_truncation() {
     if !kernel_tls("the_peers_goodbye_is_end_of_file_and_its_silence_is_truncation") {
         return;
@@ -247,9 +255,17 @@ async fn the_peers_goodbye_is_end_of_file_and_its_silence_is_truncation() {
     for role in ROLES {
         for version in ["-tls1_2", "-tls1_3"] {
             let daemon = Daemon::start();
-            let (mut stream, mut peer) = connected(&daemon, role, &[version]).await;
-            peer.say("0123\n");
-            peer.say("Q\n");
+            // By command its server closes the connection, and says goodbye only so.
+            let words = if role == Role::Client { &[version, "-rev"][..] } else { &[version] };
+            let (mut stream, mut peer) = connected(&daemon, role, words).await;
+            if role == Role::Client {
+                stream.write_all(b"3210\nCLOSE\n").await.unwrap();
+                stream.flush().await.unwrap();
+            } else {
+                peer.say("0123\n");
+                has_read(&mut stream, &mut peer).await;
+                peer.say("Q\n");
+            }
             let mut text = String::new();
             stream.read_to_string(&mut text).await.unwrap();
             assert_eq!(text, "0123\n", "{role:?} {version}");
@@ -277,7 +293,7 @@ async fn the_peers_goodbye_is_end_of_file_and_its_silence_is_truncation() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_that_renews_its_keys_is_followed_or_ended_in_words() {
     if !kernel_tls("a_peer_that_renews_its_keys_is_followed_or_ended_in_words") {
         return;
@@ -290,8 +306,7 @@ async fn a_peer_that_renews_its_keys_is_followed_or_ended_in_words() {
         stream.read_exact(&mut room).await.unwrap();
         // Its own keys, and a wish that we renew ours.
         peer.say("K\n");
-        // What is typed at once could be read as one piece, and a command stands alone.
-        peer.line("KEYUPDATE");
+        has_read(&mut stream, &mut peer).await;
         peer.say("4567\n");
         if rekeys(&stream) {
             stream.read_exact(&mut room).await.unwrap();
@@ -310,7 +325,7 @@ async fn a_peer_that_renews_its_keys_is_followed_or_ended_in_words() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_resumes_gets_its_ticket_by_the_pool() {
     if !kernel_tls("a_server_that_resumes_gets_its_ticket_by_the_pool") {
         return;
@@ -344,7 +359,7 @@ async fn a_server_that_resumes_gets_its_ticket_by_the_pool() {
     while dial().await != Some(true) {}
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_policy_and_the_application_can_forbid_it() {
     for (more, forbids) in [("kernel-tls = false\n", true), ("", false)] {
         let daemon = Daemon::with_keys(more, "", PoolLimits::default());

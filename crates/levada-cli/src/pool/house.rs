@@ -44,7 +44,7 @@ pub(crate) fn run(args: &PoolArgs, command: Option<Vec<OsString>>) -> Result<Exi
     // Begun before rights go: a hardened process begins no other. It waits at the socket.
     let child = command.map(|words| begin(&words, &place)).transpose()?;
     hide_memory().map_err(|error| fail(format!("cannot hide the memory: {error}")))?;
-    let got = sandbox::enter(&place, source.path(), args.user.as_deref())?;
+    let got = sandbox::enter(&place, source.path(), args)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| fail(format!("the system gives no threads: {error}")))?;
     let (log, writer) = Log::start(args.format).map_err(|error| fail(format!("log: {error}")))?;

@@ -4,6 +4,7 @@ mod file;
 mod held;
 mod load;
 mod local_ca;
+mod on_token;
 mod rights;
 mod selector;
 mod users;
@@ -28,6 +29,7 @@ use crate::notice::ServiceKind;
 use crate::pin::PinDesk;
 use file::IdentityEntry;
 use local_ca::LocalCa;
+use on_token::Trials;
 use rights::Rights;
 
 /// Settings of TLS that are kept for the next session; as many for each identity.
@@ -60,6 +62,8 @@ pub struct Policy {
     local_ca: Option<Arc<LocalCa>>,
     undecided: OnceLock<TlsServer>,
     digest: u64,
+    /// The keys on tokens.
+    trials: Trials,
 }
 
 /// Who vouches for peers, and who of them is revoked.
@@ -164,6 +168,7 @@ impl Policy {
             local_ca: None,
             undecided: OnceLock::new(),
             digest,
+            trials: Trials::default(),
         };
         for (index, (entry, local)) in locals.into_iter().enumerate() {
             policy.by_name.insert(local.name.clone(), index);

@@ -269,13 +269,8 @@ impl Client {
                 Ok(_) => continue,
                 Err(error) => return error,
             };
-            let answer = match service.question(message) {
-                Ok(question) => {
-                    let said = ask(&question);
-                    service.answer(said)
-                }
-                Err(answer) => *answer,
-            };
+            let said = service.question(message).and_then(|question| ask(&question));
+            let answer = service.answer(said);
             // That it comes too late shows in the reply.
             if let Err(error) = self.0.answer(call, answer, None) {
                 return error;
