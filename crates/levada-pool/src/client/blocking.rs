@@ -1,13 +1,13 @@
 //! The client for programs that wait for one thing at a time.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
 use levada_pool_wire::body::{Control as ControlBody, InfoKind, Pin};
 use levada_pool_wire::{Chain, ControlKey, Document, Facilities, Identity, Message, Report};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 
 use crate::client::control::{Control, Event};
 use crate::client::error::PoolError;
@@ -17,6 +17,7 @@ use crate::client::services::{
     Choice, Chooser, Identities, IdentityQuestion, PinQuestion, Pins, Service,
 };
 use crate::client::sharing::pool_identity;
+use crate::client::waiting::wait;
 
 /// A client of a pool: one exchange at a time, and each call waits for its end.
 ///
@@ -316,25 +317,17 @@ impl Client {
 
     /// Waits for what comes next, as long as that may take.
     fn wait_for(&mut self, limit: Option<Duration>) -> Result<Event, PoolError> {
-        let limit = limit.map(|limit| Timespec {
-            tv_sec: limit.as_secs().try_into().unwrap_or(i64::MAX),
-            tv_nsec: limit.subsec_nanos().into(),
-        });
         loop {
             if let Some(event) = self.0.next_event() {
                 return Ok(event);
             }
             let mut flags = PollFlags::IN;
             flags.set(PollFlags::OUT, self.0.wants_write());
-            let ready = {
-                let mut watched = [PollFd::from_borrowed_fd(self.0.as_fd(), flags)];
-                rustix::io::retry_on_intr(|| poll(&mut watched, limit.as_ref()))
-            };
-            match ready.map_err(|error| PoolError::local(&error.into()))? {
-                0 => return Err(PoolError::TimedOut),
-                // What comes of a loss is among the events.
-                _ => drop(self.0.process()),
+            if !wait(&self.0, flags, limit)? {
+                return Err(PoolError::TimedOut);
             }
+            // What comes of a loss is among the events.
+            drop(self.0.process());
             if self.0.is_gone() {
                 return self.0.next_event().ok_or(PoolError::Gone);
             }

@@ -12,6 +12,7 @@ mod request;
 mod services;
 mod serving;
 mod sharing;
+mod waiting;
 
 pub use control::{Control, Event};
 pub use error::PoolError;

@@ -11,14 +11,15 @@ use levada_pool_wire::body::{Control as ControlBody, InfoKind, StartTls};
 use levada_pool_wire::{
     CallKey, Chain, ControlKey, Cut, Document, ErrorCode, Facilities, Identity, Message, Report,
 };
+use rustix::event::PollFlags;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::client::control::{Control, Event as Heard};
 use crate::client::error::PoolError;
 use crate::client::pages::Pages;
 use crate::client::request::{self, LocalIdQuestion, PoolIdentity, Protected, TlsRequest};
 use crate::client::sharing::pool_identity;
+use crate::client::waiting::wait;
 
 /// A client of a pool that never blocks: for event loops of any kind.
 ///
@@ -358,13 +359,7 @@ impl Client {
     ///
     /// [`PoolError::Local`] when the system cannot wait.
     pub fn wait(&self, limit: Option<Duration>) -> Result<bool, PoolError> {
-        let limit = limit.map(|limit| Timespec {
-            tv_sec: limit.as_secs().try_into().unwrap_or(i64::MAX),
-            tv_nsec: limit.subsec_nanos().into(),
-        });
-        let mut watched = [PollFd::new(&self.epoll, PollFlags::IN)];
-        let ready = rustix::io::retry_on_intr(|| poll(&mut watched, limit.as_ref()));
-        ready.map(|count| count > 0).map_err(|error| PoolError::local(&error.into()))
+        wait(&self.epoll, PollFlags::IN, limit)
     }
 
     /// Makes a request with one reply.
