@@ -29,13 +29,18 @@ const HELLO_REQUEST: &[u8] = &[0, 0, 0, 0];
 const CLIENT_HELLO: &[u8] = &[1, 0, 0, 2, 3, 3];
 
 fn session(role: Role, version: TlsVersion, rekeys: bool) -> KernelSession {
+    session_with(role, version, rekeys, 16_384)
+}
+
+fn session_with(role: Role, version: TlsVersion, rekeys: bool, record_size: u16) -> KernelSession {
     let role = if role == Client { 1 } else { 2 };
     // TLS_AES_128_GCM_SHA256 with its two secrets, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256.
     let (suite, secrets) = match version {
         V1_3 => ([0x13, 0x01], vec![7; 64]),
         V1_2 => ([0xc0, 0x2b], Vec::new()),
     };
-    let front = [1, role, u8::from(rekeys), suite[0], suite[1]];
+    let [size_high, size_low] = record_size.to_be_bytes();
+    let front = [1, role, u8::from(rekeys), suite[0], suite[1], size_high, size_low];
     KernelSession::from_bytes(&[&front[..], &[0; 8], &secrets].concat()).unwrap()
 }
 
@@ -215,6 +220,18 @@ fn our_keys_are_renewed_before_they_are_worn_out() {
             assert_eq!(outbox(&mut ours), [Outgoing::KeyUpdate]);
         }
     }
+}
+
+#[test]
+fn smaller_records_are_sent_one_by_one() {
+    let mut state = session_with(Client, V1_3, true, 100);
+    state.renew_after(2);
+    let mut ours = state.duties();
+    assert_eq!(ours.permit(1000), Permit::Bytes(100));
+    ours.data_sent(100);
+    assert_eq!(ours.permit(30), Permit::Bytes(30));
+    ours.data_sent(30);
+    assert_eq!(ours.permit(1), Permit::Behind);
 }
 
 #[test]
