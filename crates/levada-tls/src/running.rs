@@ -250,6 +250,11 @@ impl Running {
         self.behind == 0 && self.sealed == 0 && !self.wants_write()
     }
 
+    /// The most plain bytes in a record of ours.
+    pub(crate) const fn record_size(&self) -> RecordSize {
+        self.record_size
+    }
+
     /// Our tickets, in records.
     pub(crate) const fn tickets(&self) -> u64 {
         self.tickets

@@ -29,13 +29,18 @@ const HELLO_REQUEST: &[u8] = &[0, 0, 0, 0];
 const CLIENT_HELLO: &[u8] = &[1, 0, 0, 2, 3, 3];
 
 fn session(role: Role, version: TlsVersion, rekeys: bool) -> KernelSession {
+    session_with(role, version, rekeys, 16_384)
+}
+
+fn session_with(role: Role, version: TlsVersion, rekeys: bool, record_size: u16) -> KernelSession {
     let role = if role == Client { 1 } else { 2 };
     // TLS_AES_128_GCM_SHA256 with its two secrets, TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256.
     let (suite, secrets) = match version {
         V1_3 => ([0x13, 0x01], vec![7; 64]),
         V1_2 => ([0xc0, 0x2b], Vec::new()),
     };
-    let front = [1, role, u8::from(rekeys), suite[0], suite[1]];
+    let [size_high, size_low] = record_size.to_be_bytes();
+    let front = [1, role, u8::from(rekeys), suite[0], suite[1], size_high, size_low];
     KernelSession::from_bytes(&[&front[..], &[0; 8], &secrets].concat()).unwrap()
 }
 
@@ -59,7 +64,7 @@ fn outbox(duties: &mut Duties) -> Vec<Outgoing> {
 
 /// How it ends by our finding something wrong, and that the peer is told so.
 #[track_caller]
-fn refused(mut duties: Duties, came: Vec<Duty>, alert: AlertDescription) -> String {
+fn refused(mut duties: Duties, came: &[Duty], alert: AlertDescription) -> String {
     let Some(Duty::End(Ending::FatalError { alert: told, cause })) = came.last() else {
         panic!("{came:?}")
     };
@@ -82,7 +87,7 @@ fn tickets_are_for_clients_of_tls_1_3() {
     for (role, version) in ALL.into_iter().filter(|end| *end != (Client, V1_3)) {
         let mut ours = duties(role, version);
         let came = ours.received(HANDSHAKE, TICKET);
-        let words = refused(ours, came, AlertDescription::UNEXPECTED_MESSAGE);
+        let words = refused(ours, &came, AlertDescription::UNEXPECTED_MESSAGE);
         assert!(words.contains("the handshake message 4"), "{words}");
     }
 }
@@ -99,7 +104,7 @@ fn messages_may_be_cut_anywhere_but_hold_nothing_else_between_their_parts() {
         assert!(ours.received(HANDSHAKE, &TICKET[..cut]).is_empty());
         let ending = ours.received_data(5).unwrap_err();
         let alert = AlertDescription::UNEXPECTED_MESSAGE;
-        refused(ours, vec![Duty::End(ending)], alert);
+        refused(ours, &[Duty::End(ending)], alert);
     }
 }
 
@@ -113,7 +118,7 @@ fn a_long_ticket_is_dropped_and_a_message_that_does_not_end_refused() {
     assert_eq!(ours.received(HANDSHAKE, TICKET), [Duty::Keep(TICKET.to_vec())]);
 
     let came = ours.received(HANDSHAKE, &[4, 1, 0, 0, 0]);
-    let words = refused(ours, came, AlertDescription::DECODE_ERROR);
+    let words = refused(ours, &came, AlertDescription::DECODE_ERROR);
     assert!(words.contains("too long"), "{words}");
 }
 
@@ -148,12 +153,12 @@ fn key_updates_that_cannot_be_are_refused() {
     ] {
         let mut ours = duties(Server, V1_3);
         let came = ours.received(HANDSHAKE, record);
-        refused(ours, came, alert);
+        refused(ours, &came, alert);
     }
     for role in [Client, Server] {
         let mut ours = duties(role, V1_2);
         let came = ours.received(HANDSHAKE, UPDATE);
-        refused(ours, came, Alert::UNEXPECTED_MESSAGE);
+        refused(ours, &came, Alert::UNEXPECTED_MESSAGE);
     }
 }
 
@@ -170,7 +175,7 @@ fn a_peer_that_only_renews_its_keys_is_refused() {
         ours.received(HANDSHAKE, UPDATE);
     }
     let came = ours.received(HANDSHAKE, UPDATE);
-    let words = refused(ours, came, AlertDescription::UNEXPECTED_MESSAGE);
+    let words = refused(ours, &came, AlertDescription::UNEXPECTED_MESSAGE);
     assert!(words.contains("too many key update requests"), "{words}");
 }
 
@@ -178,14 +183,14 @@ fn a_peer_that_only_renews_its_keys_is_refused() {
 fn a_kernel_that_cannot_renew_keys_ends_the_session_in_words() {
     let mut ours = session(Client, V1_3, false).duties();
     let came = ours.received(HANDSHAKE, UPDATE);
-    let words = refused(ours, came, AlertDescription::INTERNAL_ERROR);
+    let words = refused(ours, &came, AlertDescription::INTERNAL_ERROR);
     assert!(words.contains("which this kernel cannot"), "{words}");
 
     // It said that it could.
     let mut ours = duties(Client, V1_3);
     assert_eq!(ours.received(HANDSHAKE, UPDATE), [Duty::RenewReceive]);
     let ending = ours.renewal_failed(Direction::Receive);
-    refused(ours, vec![Duty::End(ending)], AlertDescription::INTERNAL_ERROR);
+    refused(ours, &[Duty::End(ending)], AlertDescription::INTERNAL_ERROR);
 
     // Our KeyUpdate is out: nothing that we seal now would be understood.
     let mut ours = duties(Client, V1_3);
@@ -215,6 +220,18 @@ fn our_keys_are_renewed_before_they_are_worn_out() {
             assert_eq!(outbox(&mut ours), [Outgoing::KeyUpdate]);
         }
     }
+}
+
+#[test]
+fn smaller_records_are_sent_one_by_one() {
+    let mut state = session_with(Client, V1_3, true, 100);
+    state.renew_after(2);
+    let mut ours = state.duties();
+    assert_eq!(ours.permit(1000), Permit::Bytes(100));
+    ours.data_sent(100);
+    assert_eq!(ours.permit(30), Permit::Bytes(30));
+    ours.data_sent(30);
+    assert_eq!(ours.permit(1), Permit::Behind);
 }
 
 #[test]
@@ -297,7 +314,7 @@ fn some_warnings_are_borne() {
             assert!(ours.received(ALERT, &[1, number]).is_empty());
         }
         let came = ours.received(ALERT, &[1, number]);
-        refused(ours, came, AlertDescription::UNEXPECTED_MESSAGE);
+        refused(ours, &came, AlertDescription::UNEXPECTED_MESSAGE);
     }
 }
 
@@ -313,7 +330,7 @@ fn an_alert_that_is_none_is_refused() {
     ] {
         let mut ours = duties(Client, V1_3);
         let came = ours.received(ALERT, record);
-        refused(ours, came, alert);
+        refused(ours, &came, alert);
     }
 }
 
@@ -324,7 +341,7 @@ fn renegotiation_is_declined_once_and_then_refused() {
         assert!(ours.received(HANDSHAKE, request).is_empty());
         assert_eq!(outbox(&mut ours), [Outgoing::NoRenegotiation]);
         let came = ours.received(HANDSHAKE, request);
-        let words = refused(ours, came, AlertDescription::UNEXPECTED_MESSAGE);
+        let words = refused(ours, &came, AlertDescription::UNEXPECTED_MESSAGE);
         assert!(words.contains("too many renegotiation requests"), "{words}");
     }
     for (role, version, request) in [
@@ -337,7 +354,7 @@ fn renegotiation_is_declined_once_and_then_refused() {
     ] {
         let mut ours = duties(role, version);
         let came = ours.received(HANDSHAKE, request);
-        refused(ours, came, AlertDescription::UNEXPECTED_MESSAGE);
+        refused(ours, &came, AlertDescription::UNEXPECTED_MESSAGE);
     }
 }
 
@@ -349,14 +366,14 @@ fn records_of_no_use_are_counted_and_those_of_other_sorts_refused() {
             assert!(ours.received(empty, &[]).is_empty());
         }
         let came = ours.received(empty, &[]);
-        let words = refused(ours, came, AlertDescription::UNEXPECTED_MESSAGE);
+        let words = refused(ours, &came, AlertDescription::UNEXPECTED_MESSAGE);
         assert!(words.contains("too many empty fragments"), "{words}");
     }
     for (role, version) in ALL {
         for other in [CHANGE_CIPHER_SPEC, HEARTBEAT, 0, 255] {
             let mut ours = duties(role, version);
             let came = ours.received(other, &[1]);
-            refused(ours, came, AlertDescription::UNEXPECTED_MESSAGE);
+            refused(ours, &came, AlertDescription::UNEXPECTED_MESSAGE);
         }
     }
 }
@@ -371,7 +388,7 @@ fn records_that_the_kernel_cannot_open_are_refused_by_their_alerts() {
     ] {
         let mut ours = duties(Client, V1_3);
         let ending = ours.bad_record(how);
-        refused(ours, vec![Duty::End(ending)], alert);
+        refused(ours, &[Duty::End(ending)], alert);
 
         // Nothing may follow our goodbye.
         let mut ours = duties(Client, V1_3);

@@ -66,9 +66,6 @@ pub(crate) enum Keeper {
     Pool(Box<SessionHandle>),
 }
 
-/// Plain bytes in a record of the kernel's.
-const RECORD: usize = 16 * 1024;
-
 /// How long until it is worth to look whether TCP has had room.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
@@ -301,7 +298,7 @@ impl KernelTls {
 
     /// So many bytes were taken with one call: the kernel makes as few records of them as it can.
     fn is_due(&mut self, bytes: usize) {
-        let records = bytes.div_ceil(RECORD);
+        let records = bytes.div_ceil(self.session.record_size());
         let wire = bytes + records * self.session.around_a_record();
         self.due = self.due.map(|due| due + wire as u64);
     }

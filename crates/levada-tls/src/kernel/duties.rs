@@ -12,7 +12,7 @@ use std::fmt;
 use levada_core::{AlertDescription, Ending, Fault, Role};
 
 use crate::reader::Reader;
-use crate::record::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE};
+use crate::record::{ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, HANDSHAKE, RecordSize};
 use crate::version::TlsVersion;
 
 /// How far the goodbyes are.
@@ -130,6 +130,8 @@ pub struct Duties {
     /// A handshake message that is not whole yet.
     message: Vec<u8>,
     outbox: VecDeque<Outgoing>,
+    /// The most plain bytes in a record of ours.
+    record_size: usize,
     /// Records sealed under the keys of now, at most.
     sealed: u64,
     /// How many may be.
@@ -176,6 +178,7 @@ impl Duties {
         role: Role,
         version: TlsVersion,
         rekeys: bool,
+        record_size: RecordSize,
         sealed: u64,
         limit: u64,
     ) -> Self {
@@ -186,6 +189,7 @@ impl Duties {
             rekeys,
             message: Vec::new(),
             outbox: VecDeque::new(),
+            record_size: record_size.0,
             sealed,
             limit,
             patience: Patience {
@@ -436,7 +440,10 @@ impl Duties {
         }
         let left = self.limit.saturating_sub(self.sealed).saturating_sub(Self::RESERVE);
         if left > 0 {
-            let most = usize::try_from(left).unwrap_or(usize::MAX).saturating_mul(RECORD);
+            // The kernel makes its records as long as it can of what it is given with one call.
+            let records = if self.record_size < RECORD { 1 } else { left };
+            let most = usize::try_from(records).unwrap_or(usize::MAX);
+            let most = most.saturating_mul(self.record_size);
             return Permit::Bytes(bytes.min(most));
         }
         match self.version {
@@ -454,7 +461,7 @@ impl Duties {
 
     /// So many bytes of data went, with one call.
     pub const fn data_sent(&mut self, bytes: usize) {
-        self.sealed = self.sealed.saturating_add(bytes.div_ceil(RECORD) as u64);
+        self.sealed = self.sealed.saturating_add(bytes.div_ceil(self.record_size) as u64);
     }
 
     /// What is to be sent next, before any data.

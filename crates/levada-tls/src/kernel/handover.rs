@@ -132,7 +132,7 @@ impl Session {
         };
         let (transmit, receive) = keys.ok_or(NotReady::Suite)?;
         Ok(Handover {
-            session: KernelSession::new(role, suite, sealed, secrets),
+            session: KernelSession::new(role, suite, running.record_size(), sealed, secrets),
             transmit,
             receive,
         })

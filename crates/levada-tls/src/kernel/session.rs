@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::kernel::duties::{Direction, Duties};
 use crate::provider::provider;
+use crate::record::RecordSize;
 use crate::record_keys::{RecordKeys, TrafficSecret, next_secret, tls13_keys};
 use crate::version::TlsVersion;
 
@@ -22,6 +23,8 @@ pub struct KernelSession {
     role: Role,
     suite: SupportedCipherSuite,
     rekeys: bool,
+    /// The most plain bytes in a record that is sent.
+    record_size: RecordSize,
     /// Records sealed already under the keys of now.
     sealed: u64,
     /// How many may be sealed under one key.
@@ -44,10 +47,11 @@ impl KernelSession {
     pub(crate) fn new(
         role: Role,
         suite: SupportedCipherSuite,
+        record_size: RecordSize,
         sealed: u64,
         secrets: Option<Secrets>,
     ) -> Self {
-        Self { role, suite, rekeys: false, sealed, limit: limit_of(suite), secrets }
+        Self { role, suite, rekeys: false, record_size, sealed, limit: limit_of(suite), secrets }
     }
 
     /// Which end of the handshake we were.
@@ -79,6 +83,11 @@ impl KernelSession {
         self.limit = self.limit.min(records.saturating_add(Duties::RESERVE));
     }
 
+    /// The most plain bytes in a record that is sent.
+    pub const fn record_size(&self) -> usize {
+        self.record_size.0
+    }
+
     /// How many bytes a record has beside its content: its header, the authentication tag, and the content
     /// type of TLS 1.3 (RFC 8446 section 5.2) or the explicit nonce of AES in 1.2 (RFC 5288 section 3).
     pub fn around_a_record(&self) -> usize {
@@ -93,7 +102,8 @@ impl KernelSession {
 
     /// What is owed to the peer from now on.
     pub fn duties(&self) -> Duties {
-        Duties::new(self.role, self.version(), self.rekeys, self.sealed, self.limit)
+        let (role, version) = (self.role, self.version());
+        Duties::new(role, version, self.rekeys, self.record_size, self.sealed, self.limit)
     }
 
     /// The next keys of a direction, in place of those before (RFC 8446 section 7.2); `None` on TLS 1.2,
@@ -119,6 +129,8 @@ impl KernelSession {
         let mut bytes = Zeroizing::new(Vec::with_capacity(Self::MAX_LEN));
         bytes.extend([Self::LAYOUT, role, u8::from(self.rekeys)]);
         bytes.extend(u16::from(self.suite.suite()).to_be_bytes());
+        // At most 16384.
+        bytes.extend((self.record_size.0 as u16).to_be_bytes());
         bytes.extend(self.sealed.to_be_bytes());
         if let Some(secrets) = &self.secrets {
             bytes.extend_from_slice(&secrets.transmit);
@@ -134,7 +146,7 @@ impl KernelSession {
     /// [`KernelSessionError`] for anything that [`to_bytes`](Self::to_bytes) does not make.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, KernelSessionError> {
         use KernelSessionError as Error;
-        let (&[layout, role, rekeys, suite_high, suite_low], rest) =
+        let (&[layout, role, rekeys, suite_high, suite_low, size_high, size_low], rest) =
             bytes.split_first_chunk().ok_or(Error::Length)?;
         if layout != Self::LAYOUT {
             return Err(Error::Layout(layout));
@@ -151,6 +163,10 @@ impl KernelSession {
         };
         let number = u16::from_be_bytes([suite_high, suite_low]);
         let suite = suite(CipherSuite::from(number)).ok_or(Error::Suite(number))?;
+        let record_size = RecordSize(usize::from(u16::from_be_bytes([size_high, size_low])));
+        if record_size.for_rustls().is_err() {
+            return Err(Error::Value);
+        }
         let (sealed, secrets) = rest.split_first_chunk().ok_or(Error::Length)?;
         let secret_len = tls13(suite).map_or(0, |suite| suite.common.hash_provider.output_len());
         if secrets.len() != 2 * secret_len {
@@ -162,7 +178,7 @@ impl KernelSession {
             receive: Zeroizing::new(receive.to_vec()),
         });
         let sealed = u64::from_be_bytes(*sealed);
-        Ok(Self { rekeys, ..Self::new(role, suite, sealed, secrets) })
+        Ok(Self { rekeys, ..Self::new(role, suite, record_size, sealed, secrets) })
     }
 }
 

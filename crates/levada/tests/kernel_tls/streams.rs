@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use tokio_rustls::TlsStream;
 
 use crate::kernel::{ROLES, SUITES, has_kernel_tls, must, pair, tcp_pair};
-use crate::world::patient;
+use crate::world::{KNOWN, patient};
 
 const LABEL: &str = "EXPORTER-levada-test";
 
@@ -191,4 +191,40 @@ async fn what_is_written_before_the_handshake_leaves_through_the_kernel() {
     read.unwrap();
     assert_eq!(&heard, b"early");
     assert!(matches!(ours.facts().kernel_tls, Some(KernelTls::Armed { .. })));
+}
+
+#[tokio::test]
+async fn records_are_no_longer_than_asked_for() {
+    if !has_kernel_tls("records_are_no_longer_than_asked_for") {
+        return;
+    }
+    for version in [TlsVersion::V1_2, TlsVersion::V1_3] {
+        let (near, far) = tcp_pair().await;
+        let name = levada::SessionName::new("localhost").unwrap();
+        let client = levada::TlsClient::builder().anchors(KNOWN.anchors()).max_version(version);
+        let client = client.max_record(1000).build().unwrap().session(&name).unwrap();
+        let mut ours = Socket::adopt(near, client, crate::kernel::options());
+        let mut theirs = Socket::adopt(far, crate::kernel::server().session(), patient());
+        let (up, other) = tokio::join!(ours.established(), theirs.established());
+        up.unwrap();
+        other.unwrap();
+        assert!(matches!(ours.facts().kernel_tls, Some(KernelTls::Armed { .. })));
+        theirs.keep_records_apart();
+        let bytes = pattern(10_500);
+        let reading = async {
+            let (mut got, mut room) = (Vec::new(), vec![0; 16_384]);
+            while got.len() < 10_500 {
+                let count = theirs.read(&mut room).await.unwrap();
+                assert!((1..=1000).contains(&count), "{count}");
+                got.extend_from_slice(&room[..count]);
+            }
+            got
+        };
+        let (written, got) = tokio::join!(ours.write_all(&bytes), reading);
+        written.unwrap();
+        assert!(got == bytes);
+        ours.shutdown().await.unwrap();
+        theirs.shutdown().await.unwrap();
+        assert_eq!(ours.closed().await.ending, Ending::Finished);
+    }
 }
