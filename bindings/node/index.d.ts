@@ -83,7 +83,41 @@ export interface StreamOptions {
   signal?: AbortSignal;
 }
 
-/** A Levada stream. `connect` is emitted when every layer is up, `event` for each step of its life. */
+/** How TLS is put on as its client. */
+export interface StartTlsClientOptions {
+  isServer?: false;
+  /** The authorities to trust; those of the system unless said otherwise. */
+  ca?: Pem;
+  /** Our certificate and its chain, if the server asks for one. */
+  cert?: Pem;
+  key?: Pem | Signer;
+  /** Opens an encrypted key. */
+  passphrase?: string | Uint8Array;
+  /** Whom the server's certificate must name; the host that was dialled unless said otherwise. */
+  servername?: string;
+  alpn?: string | string[];
+  /** When certificates must be valid; null looks at no validity period. */
+  validityCheckDate?: Date | null;
+}
+
+/** How TLS is put on as its server. What is given is read once for each object of options. */
+export interface StartTlsServerOptions {
+  isServer?: true;
+  /** Our certificate and its chain. */
+  cert?: Pem;
+  key?: Pem;
+  passphrase?: string | Uint8Array;
+  /** Names of `cert`, with `~` between them. */
+  host?: string;
+  /** More certificates, chosen by the name that the client asks for. */
+  hosts?: Network.Host[];
+  alpn?: string | string[];
+}
+
+/**
+ * A Levada stream. `connect` is emitted when every layer is up, `secure` when TLS that was put on later is,
+ * `event` for each step of its life.
+ */
 export class LevadaStream extends Duplex {
   protected constructor();
   /** How it ended; null while it lives. */
@@ -91,9 +125,41 @@ export class LevadaStream extends Duplex {
   readonly facts: Facts | null;
   /** Whether every layer is up, or was. */
   readonly established: boolean;
+  /** Whether it is still on its way to that. */
+  readonly connecting: boolean;
+  readonly pending: boolean;
+  readonly localAddress: string | undefined;
+  readonly localPort: number | undefined;
+  readonly localFamily: 'IPv4' | 'IPv6' | undefined;
+  readonly remoteAddress: string | undefined;
+  readonly remotePort: number | undefined;
+  readonly remoteFamily: 'IPv4' | 'IPv6' | undefined;
+  /** Our end; empty where it is not one of TCP. */
+  address(): { address: string; port: number; family: 'IPv4' | 'IPv6' } | Record<string, never>;
+  /** Plain bytes. */
+  readonly bytesRead: number;
+  /** Plain bytes. */
+  readonly bytesWritten: number;
+  /** Whether TLS protects it. */
+  readonly encrypted: boolean;
+  /** The application protocol that TLS agreed on; false for none. */
+  readonly alpnProtocol: string | false;
+  /** Milliseconds of `setTimeout`; 0 for none. */
+  readonly timeout: number;
+  /** Has `timeout` emitted when nothing has moved either way for so many milliseconds; 0 for never. */
+  setTimeout(milliseconds: number, callback?: () => void): this;
+  /** Whether small writes leave at once, which they do unless told otherwise. */
+  setNoDelay(atOnce?: boolean): this;
+  /** Whether the system asks if the peer is still there: after so many milliseconds of silence. */
+  setKeepAlive(asks?: boolean, milliseconds?: number): this;
+  /**
+   * Puts TLS on a plain stream (STARTTLS), behind what was written and in front of what will be. We are its
+   * client where we have dialled, its server where we were, unless `isServer` says otherwise.
+   */
+  startTls(options?: StartTlsClientOptions | StartTlsServerOptions, callback?: () => void): this;
   ref(): this;
   unref(): this;
-  on(event: 'connect', listener: () => void): this;
+  on(event: 'connect' | 'secure' | 'timeout', listener: () => void): this;
   on(event: 'event', listener: (event: LifeEvent) => void): this;
   on(event: string | symbol, listener: (...values: any[]) => void): this;
 }

@@ -3,7 +3,7 @@
 
 const { connect, listen, Listener } = require('./lib/door.js');
 const { LevadaError } = require('./lib/errors.js');
-const { LevadaStream } = require('./lib/stream.js');
+const { LevadaStream } = require('./lib/socket.js');
 const { Address } = require('./lib/network-address.js');
 const { TCP } = require('./lib/network-tcp.js');
 const { Telsa } = require('./lib/telsa.js');

@@ -1,6 +1,7 @@
 //! The project's own commands, `cargo xtask`: what a developer runs and what CI runs are the same.
 
 mod bench;
+mod c;
 mod ci;
 mod fuzz;
 mod guest;
@@ -50,6 +51,10 @@ usage: cargo xtask COMMAND
   guest           run the tests of kernel TLS in virtual machines with other kernels
   guest PROGRAM [WORD...]
                   run a program of this machine in each of them
+  c               hold the header for C to its source, and compile its examples with it
+  install-c [FOLDER]
+                  build the library for C, optimized, and install it with its header (/usr/local
+                  unless told)
   fuzz [SECONDS]  run each fuzz target for that long (60 seconds unless told)
 ";
 
@@ -104,6 +109,9 @@ fn main() -> ExitCode {
         ["guest", program, ref words @ ..] => {
             guest::run(&mut report, &begun_in.join(program), words);
         }
+        ["c"] => c::test(&mut report),
+        ["install-c"] => c::install(&mut report, Path::new("/usr/local")),
+        ["install-c", folder] => c::install(&mut report, &begun_in.join(folder)),
         ["fuzz"] => fuzz::run(&mut report, fuzz::SECONDS),
         ["fuzz", seconds] => match seconds.parse() {
             Ok(seconds) => fuzz::run(&mut report, seconds),

@@ -7,7 +7,7 @@ use std::{env, fs};
 
 use crate::steps::{Done, Report, cargo, run as run_command, shown};
 use crate::tally::Tally;
-use crate::{fuzz, guest, lua, node, peers, registries};
+use crate::{c, fuzz, guest, lua, node, peers, registries};
 
 /// The profile of the slow suites.
 pub(crate) const SLOW: &str = "slow-tests";
@@ -40,6 +40,7 @@ pub(crate) fn run(report: &mut Report, extent: Extent) {
     }
     report.count(fast);
     lua::test(report);
+    c::test(report);
 }
 
 /// Installs what the tests talk to.

@@ -4,7 +4,7 @@
 const { EventEmitter } = require('node:events');
 const { native, door, on, enter, leave, Hold } = require('./native.js');
 const { setUp, troubleError } = require('./errors.js');
-const { LevadaStream } = require('./stream.js');
+const { LevadaStream } = require('./socket.js');
 
 /** A stream to an address; it emits `connect` when every layer that the address names is up. */
 function connect(address, options = {}) {

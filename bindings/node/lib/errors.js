@@ -67,9 +67,23 @@ function setUp(work) {
   try {
     return work();
   } catch (error) {
-  
     throw new LevadaError(error.message, { code: error.code, hint: error.message, blame: 'config' });
   }
+}
+
+/** The error of a stream on which TLS could not be put. */
+function turnError(whyNot, facts) {
+  const hint = 'put TLS on once, on a plain stream that is up and open both ways';
+  return new LevadaError(`TLS was not put on: ${whyNot}`, {
+    code: 'ERR_LEVADA_START_TLS', hint, blame: 'local', facts,
+  });
+}
+
+/** The error of a stream to which somebody said something in plaintext where TLS begins. */
+function injectionError(facts) {
+  const message = 'bytes in plaintext wait where TLS is to begin: this may be an injection';
+  const hint = 'read all that the peer says in plaintext before TLS begins; it has to wait for TLS, too';
+  return new LevadaError(message, { code: 'ERR_LEVADA_INJECTION', hint, blame: 'peer', facts });
 }
 
 /** The error of an option that is not what it has to be. */
@@ -88,4 +102,5 @@ function troubleError(json) {
 
 module.exports = {
   LevadaError, fromJson, readEnding, readEvent, endingError, brokenPipe, setUp, wrong, troubleError,
+  turnError, injectionError,
 };

@@ -19,6 +19,11 @@ class Address {
     return new Address(host, port);
   }
 
+  /** The same of an end that may not be one of TCP: null then. */
+  static ofEnd(text) {
+    return /^(\d|\[).*:\d+$/.test(text ?? '') ? Address.of(text) : null;
+  }
+
   toString() {
     return `${bracketed(this.address)}:${this.port}`;
   }

@@ -4,7 +4,7 @@
 const { isIP } = require('node:net');
 const { native, door } = require('./native.js');
 const { setUp, wrong } = require('./errors.js');
-const { pem } = require('./options.js');
+const { given, pem, tlsClient } = require('./options.js');
 
 /** The numbers of `error`. 7 comes with the name, 6 with the first bytes, 0 with an Error. */
 const ERRORS = {
@@ -25,7 +25,6 @@ function namesOf(hosts) {
 
 function identityOf({ cert, key, passphrase }) {
   if (cert === undefined) throw wrong('cert', 'PEM text, together with `key`');
-  const given = (name, value) => (value === undefined ? undefined : pem(name, value));
   return { cert: pem('cert', cert), key: given('key', key), passphrase: given('passphrase', passphrase) };
 }
 
@@ -33,13 +32,13 @@ function identityOf({ cert, key, passphrase }) {
 class ServerCertificates {
   #tls = null;
 
-  constructor({ cert, key, passphrase, host, hosts = [] }) {
+  constructor({ cert, key, passphrase, host, hosts = [], alpn = [] }) {
     const own = cert === undefined ? [] : [{ cert, key, passphrase, host }];
     const all = [...own, ...hosts].map((each) => ({
       names: namesOf(each.host),
       identity: setUp(() => identityOf(each)),
     }));
-    if (all.length > 0) this.#tls = create(all);
+    if (all.length > 0) this.#tls = create(all, [alpn].flat());
   }
 
   /** The native server of TLS; null where there is no certificate. */
@@ -50,7 +49,7 @@ class ServerCertificates {
   add(hosts, cert, key, passphrase) {
     const host = { names: namesOf(hosts), identity: identityOf({ cert, key, passphrase }) };
     if (this.#tls) setUp(() => this.#tls.put(host));
-    else this.#tls = create([host]);
+    else this.#tls = create([host], []);
   }
 
   remove(hosts) {
@@ -58,20 +57,14 @@ class ServerCertificates {
   }
 }
 
-function create(hosts) {
-  return setUp(() => new native.TlsServer(door, { hosts, alpn: [] }));
+function create(hosts, alpn) {
+  return setUp(() => new native.TlsServer(door, { hosts, alpn }));
 }
 
-/** The native client of TLS for these options, to `host`. */
-function clientTls(options, host) {
-  const { ca, cert, key, passphrase, host: named } = options;
-  return setUp(() => new native.TlsClient(door, {
-    ca: ca === undefined ? undefined : pem('ca', ca),
-    identity: cert === undefined ? undefined : identityOf({ cert, key, passphrase }),
-    alpn: [],
-    name: namesOf(named)?.[0] ?? host,
-    dangerIgnoreValidity: false,
-  }));
+/** The native client of TLS for these options, to `host`; the key is text in PEM. */
+function clientTls({ ca, cert, key, passphrase, host: named }, host) {
+  const name = namesOf(named)?.[0] ?? host;
+  return setUp(() => tlsClient({ ca, cert, key: given('key', key), passphrase }, name).tls);
 }
 
 /** What `error` is called with about an ending; null where it was none of TLS. */

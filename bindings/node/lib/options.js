@@ -2,7 +2,7 @@
 // What options of several doors have in common: PEM texts, keys that sign, addresses.
 
 const { isIP } = require('node:net');
-const { on, enter, leave } = require('./native.js');
+const { native, door, on, enter, leave } = require('./native.js');
 const { wrong } = require('./errors.js');
 
 /** The bytes of an option that is text or bytes, or an array of those. */
@@ -16,6 +16,11 @@ function pem(name, value) {
 }
 
 const NEW_LINE = Buffer.from('\n');
+
+/** The bytes of an option that may be left away. */
+function given(name, value) {
+  return value === undefined ? undefined : pem(name, value);
+}
 
 /** A private key: text in PEM, or a function that signs, which is held until `forget`. */
 function keyOf(key) {
@@ -41,9 +46,43 @@ function sign(key, request) {
   }
 }
 
+/**
+ * The native client of TLS to a server that has this name, and what holds its key: `forget` lets it go.
+ */
+function tlsClient({ ca, cert, key, passphrase, alpn = [], validityCheckDate }, name) {
+  const held = key === undefined ? { options: {}, forget() {} } : keyOf(key);
+  try {
+    const tls = new native.TlsClient(door, {
+      ca: given('ca', ca),
+      identity: cert === undefined ? undefined : {
+        cert: pem('cert', cert),
+        passphrase: given('passphrase', passphrase),
+        ...held.options,
+      },
+      alpn: [alpn].flat(),
+      name,
+      ...validity(validityCheckDate),
+    });
+    return { tls, forget: held.forget };
+  } catch (error) {
+    held.forget();
+    throw error;
+  }
+}
+
+/** At which time certificates must be valid; `null` is at none. */
+function validity(date) {
+  if (date === undefined) return { dangerIgnoreValidity: false };
+  if (date === null) return { dangerIgnoreValidity: true };
+  if (!(date instanceof Date) || Number.isNaN(date.getTime())) {
+    throw wrong('validityCheckDate', 'a Date, or null to look at no validity period');
+  }
+  return { dangerIgnoreValidity: false, verifyAt: date.getTime() };
+}
+
 /** An address of plain TCP. */
 function tcp(host, port) {
   return `tcp://${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
 }
 
-module.exports = { pem, keyOf, tcp };
+module.exports = { pem, given, keyOf, tlsClient, tcp };

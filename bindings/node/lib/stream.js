@@ -3,10 +3,12 @@
 
 const { Duplex } = require('node:stream');
 const { on, enter, leave, Hold } = require('./native.js');
-const { fromJson, readEnding, readEvent, endingError, brokenPipe } = require('./errors.js');
+const {
+  brokenPipe, endingError, fromJson, injectionError, readEnding, readEvent, turnError,
+} = require('./errors.js');
 
-/** Chunks, of up to 128 KiB, that may be under way from the native half to us. */
-const UNDER_WAY = 4;
+/** Chunks, of up to 256 KiB, that may be under way from the native half to us. */
+const UNDER_WAY = 3;
 
 /** Bytes that are handed to the native half at once: it copies them. */
 const PIECE = 1024 * 1024;
@@ -17,18 +19,31 @@ const OPEN_PIECES = 2;
 const HIGH_WATER_MARK = 64 * 1024;
 
 /**
- * A duplex stream with the life of a Levada stream. `connect` is emitted when every layer is up;
- * `event` tells of each step, if somebody listened before the next turn of the loop.
+ * A duplex stream with the life of a Levada stream. `connect` is emitted when every layer is up, and
+ * `secure` when TLS that was put on later is; `event` tells of each step, if somebody listened before
+ * the next turn of the loop.
  */
-class LevadaStream extends Duplex {
+class ByteStream extends Duplex {
   #handle;
   #id;
   #hold = new Hold();
   #up = false;
+  /** Whether TLS can be put on. */
+  #plain = false;
+  /** Whether it is being put on: nothing in plaintext may come any more. */
+  #turning = false;
+  /** Whether something had come in plaintext all the same. */
+  #injected = false;
+  /** What is written in this turn of the loop waits for its end. */
+  #gathers = false;
   /** Chunks that the native half was let read and has not brought. */
   #underWay = 0;
   /** What is left of the write that is open, how much of it is open, and whom to tell. */
   #pieces = [];
+  /** Whether all of it goes together: TLS begins right behind it. */
+  #together = false;
+  /** How TLS is put on, by the empty chunks that stand for it among those that are written. */
+  #turns = new Map();
   #openPieces = 0;
   #written = null;
   /** Whom to tell that our goodbye has left. */
@@ -43,6 +58,8 @@ class LevadaStream extends Duplex {
   #fails = false;
   /** Whether the end of what comes is told. */
   #eof = false;
+  /** What is done when the stream is destroyed. */
+  #atEnd = [];
 
   /** `handle` is a native stream; `options` are those of a Duplex. */
   constructor(handle, options = {}) {
@@ -93,6 +110,33 @@ class LevadaStream extends Duplex {
     return this.#end ? 'Disconnected' : (this.#handle.state() ?? 'Disconnected');
   }
 
+  /** The native stream, as long as it lives; for subclasses. */
+  get _native() {
+    return this.#end ? null : this.#handle;
+  }
+
+  /** Whether TLS can be put on: it is plain, up, and neither TLS nor our goodbye has been asked for. */
+  get _canTurn() {
+    return this.#plain && !this.#turning && !this.#end && !this.writableEnded && !this.readableEnded;
+  }
+
+  /** Something has moved; for subclasses. */
+  _moved() {}
+
+  /** Has `work` done when the stream is destroyed; for subclasses. */
+  _atEnd(work) {
+    this.#atEnd.push(work);
+  }
+
+  /** Has `begin` put TLS on, behind all that was written and in front of what will be. */
+  _turn(begin) {
+    this.#turning = true;
+    if (this.readableLength > 0) return this.#refuseInjection();
+    const mark = Buffer.alloc(0);
+    this.#turns.set(mark, begin);
+    this.write(mark);
+  }
+
   /** The error of a bad ending; for subclasses to name it otherwise. */
   _errorOf(ending) {
     return endingError(ending);
@@ -108,6 +152,8 @@ class LevadaStream extends Duplex {
   }
 
   read(size) {
+    // Node's streams give away what they hold also when they are destroyed.
+    if (this.#injected) return null;
     const chunk = super.read(size);
     if (this.#faultWaits && this.readableLength === 0) {
       this.#faultWaits = false;
@@ -117,7 +163,10 @@ class LevadaStream extends Duplex {
   }
 
   write(chunk, encoding, callback) {
-    if (!this.#end || !this.destroyed) return super.write(chunk, encoding, callback);
+    if (!this.#end || !this.destroyed) {
+      this.#gather();
+      return super.write(chunk, encoding, callback);
+    }
     const settle = typeof encoding === 'function' ? encoding : callback;
     if (settle) process.nextTick(settle, this.#laterWriteError());
     return false;
@@ -147,9 +196,27 @@ class LevadaStream extends Duplex {
 
   _destroy(error, callback) {
     if (!this.#end) this.#ended(readEnding(this.#handle.abort()));
+    for (const work of this.#atEnd.splice(0)) work();
     const written = this.#takeWritten();
     if (written) process.nextTick(written, error ?? this.#laterWriteError());
     callback(this.#fails ? this.#fault : error);
+  }
+
+  /** What a turn of the loop writes in plaintext goes together with the TLS that it puts on. */
+  #gather() {
+    if (!this.#plain || this.#gathers) return;
+    this.#gathers = true;
+    this.cork();
+    process.nextTick(() => {
+      this.#gathers = false;
+      this.uncork();
+    });
+  }
+
+  /** What waits in plaintext where TLS begins may have been put there by somebody on the way. */
+  #refuseInjection() {
+    this.#injected = true;
+    this.destroy(injectionError(this.facts));
   }
 
   #start() {
@@ -161,18 +228,27 @@ class LevadaStream extends Duplex {
       this.#fails = this.#fault !== null;
       return callback(this.#laterWriteError());
     }
+    this._moved();
     this.#written = callback;
-    this.#pieces = pieces(chunks);
+    this.#pieces = pieces(chunks, this.#turns);
+    this.#together = this.#pieces.some((piece) => typeof piece === 'function');
     this.#writeOn();
   }
 
   /** Writes pieces until enough are open, or tells that all have left. */
   #writeOn() {
-    while (this.#openPieces < OPEN_PIECES && this.#pieces.length > 0) {
-      if (!this.#handle.write(this.#pieces.shift(), false)) this.#openPieces += 1;
+    while ((this.#together || this.#openPieces < OPEN_PIECES) && this.#pieces.length > 0) {
+      if (!this.#order(this.#pieces.shift())) this.#openPieces += 1;
     }
     if (this.#openPieces > 0) this.#handle.go();
     else this.#takeWritten()?.();
+  }
+
+  /** Whether nothing of the piece is open. */
+  #order(piece) {
+    if (typeof piece !== 'function') return this.#handle.write(piece, this.#together);
+    piece(this.#handle);
+    return false;
   }
 
   #takeWritten() {
@@ -187,14 +263,19 @@ class LevadaStream extends Duplex {
   }
 
   [on.up]() {
+    const isFirst = !this.#up;
     this.#up = true;
-    this.emit('connect');
+    this.#plain = this.#handle.isPlain();
+    this._moved();
+    this.emit(isFirst ? 'connect' : 'secure');
     // The peer's goodbye is to be met also where nobody reads.
     if (!this.destroyed) this.read(0);
   }
 
   [on.data](chunk) {
     this.#underWay -= 1;
+    if (this.#turning) return this.#refuseInjection();
+    this._moved();
     this.push(chunk);
   }
 
@@ -205,8 +286,21 @@ class LevadaStream extends Duplex {
   }
 
   [on.wrote]() {
+    this._moved();
     this.#openPieces -= 1;
     this.#writeOn();
+  }
+
+  [on.turned](whyNot) {
+    this.#turning = false;
+    this.#plain = false;
+    if (whyNot !== null) return void this.destroy(turnError(whyNot, this.facts));
+    this[on.wrote]();
+  }
+
+  /** A client speaks no TLS where that was put on. */
+  [on.plaintext](question) {
+    question.answer(false);
   }
 
   [on.shut]() {
@@ -248,12 +342,20 @@ class LevadaStream extends Duplex {
   }
 }
 
-/** Chunks in groups that are handed over at once. */
-function pieces(chunks) {
+/** Chunks in groups that are handed over at once, and the turns among them. */
+function pieces(chunks, turns) {
   const groups = [];
   let group = [];
   let size = 0;
   for (const chunk of chunks) {
+    const turn = turns.size > 0 && turns.get(chunk);
+    if (turn) {
+      turns.delete(chunk);
+      groups.push(group, turn);
+      group = [];
+      size = 0;
+      continue;
+    }
     for (let at = 0; at < chunk.length || at === 0; at += PIECE) {
       const part = chunk.length > PIECE ? chunk.subarray(at, at + PIECE) : chunk;
       if (size + part.length > PIECE && group.length > 0) {
@@ -266,7 +368,7 @@ function pieces(chunks) {
     }
   }
   groups.push(group);
-  return groups;
+  return groups.filter((each) => each.length > 0 || typeof each === 'function');
 }
 
-module.exports = { LevadaStream };
+module.exports = { ByteStream };

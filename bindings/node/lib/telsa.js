@@ -3,8 +3,8 @@
 
 const { native, door } = require('./native.js');
 const { endingError, setUp, wrong } = require('./errors.js');
-const { pem, keyOf, tcp } = require('./options.js');
-const { LevadaStream } = require('./stream.js');
+const { tcp, tlsClient } = require('./options.js');
+const { LevadaStream } = require('./socket.js');
 
 /** The reason codes of a Telsa that was established, by the codes of endings. */
 const REASONS = {
@@ -26,16 +26,15 @@ const INTERNAL_STATES = {
 
 /** A TLS client as a Duplex. `connect` means that the stream is secure. */
 class Telsa extends LevadaStream {
-  #key = null;
   /** The error of a transport that was given. */
   #transportError = null;
 
   constructor(options) {
     if (options === null || typeof options !== 'object') throw wrong('options', 'an object');
-    const { handle, far, key } = setUp(() => open(options));
+    const { handle, far, forget } = setUp(() => open(options));
     // The peer's goodbye ends both directions.
     super(handle, { ...options, allowHalfOpen: false });
-    this.#key = key ?? null;
+    if (forget) this._atEnd(forget);
     if (far) this.#carry(options.socket, far);
   }
 
@@ -68,11 +67,6 @@ class Telsa extends LevadaStream {
     return error;
   }
 
-  _destroy(error, callback) {
-    this.#key?.forget();
-    super._destroy(error, callback);
-  }
-
   /** Carries the bytes of TLS over a transport of JavaScript's. */
   #carry(socket, far) {
     const wire = new LevadaStream(far, { allowHalfOpen: true });
@@ -97,7 +91,7 @@ class Telsa extends LevadaStream {
 
 /** The native stream that the options ask for, and what holds its key. */
 function open(options) {
-  const { host, port, ca, cert, key, passphrase, servername, alpn = [], pool, socket } = options;
+  const { host, port, ca, cert, key, servername, pool, socket } = options;
   if (typeof host !== 'string' || host === '') throw wrong('host', 'a name');
   if (!socket && !(Number.isInteger(port) && port > 0 && port < 65536)) {
     throw wrong('port', 'a number from 1 to 65535');
@@ -107,38 +101,17 @@ function open(options) {
   if (ca === undefined) throw wrong('ca', 'PEM text');
   if (cert === undefined) throw wrong('cert', 'PEM text');
   if (key === undefined) throw wrong('key', 'PEM text, or a function that signs');
-  const ours = keyOf(key);
+  const { tls, forget } = tlsClient(options, servername ?? host);
   try {
-    const tls = new native.TlsClient(door, {
-      ca: pem('ca', ca),
-      identity: {
-        cert: pem('cert', cert),
-        passphrase: passphrase === undefined ? undefined : pem('passphrase', passphrase),
-        ...ours.options,
-      },
-      alpn: [alpn].flat(),
-      name: servername ?? host,
-      ...validity(options.validityCheckDate),
-    });
     if (!socket) {
-      return { handle: native.Stream.dial(door, tcp(host, port), tls, behaviour), key: ours };
+      return { handle: native.Stream.dial(door, tcp(host, port), tls, behaviour), forget };
     }
     const [handle, far] = native.Stream.over(door, tls, behaviour);
-    return { handle, far, key: ours };
+    return { handle, far, forget };
   } catch (error) {
-    ours.forget();
+    forget();
     throw error;
   }
-}
-
-/** At which time certificates must be valid; `null` is at none. */
-function validity(date) {
-  if (date === undefined) return { dangerIgnoreValidity: false };
-  if (date === null) return { dangerIgnoreValidity: true };
-  if (!(date instanceof Date) || Number.isNaN(date.getTime())) {
-    throw wrong('validityCheckDate', 'a Date, or null to look at no validity period');
-  }
-  return { dangerIgnoreValidity: false, verifyAt: date.getTime() };
 }
 
 function poolAddress({ host, port, servername, alpn = [], pool, socket }) {

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use napi::Status;
-use napi::bindgen_prelude::{Buffer, Either5, FnArgs, Function, Result};
+use napi::bindgen_prelude::{BufferSlice, Either5, FnArgs, Function, Result};
 use napi::threadsafe_function::{
     ThreadsafeCallContext, ThreadsafeFunction, ThreadsafeFunctionCallMode,
 };
+use napi::{Env, Status};
 use napi_derive::napi;
 
+use crate::chunk;
 use crate::signer::SignatureRequest;
 use crate::stream::{PlaintextQuestion, Stream};
 
 /// What comes with a notice.
-type Payload = Either5<Buffer, String, Stream, SignatureRequest, PlaintextQuestion>;
+type Payload = Either5<BufferSlice<'static>, String, Stream, SignatureRequest, PlaintextQuestion>;
 
 /// What JavaScript's function is called with: for whom, the kind, what comes with it.
 type Arguments = FnArgs<(u32, u32, Option<Payload>)>;
@@ -53,10 +54,10 @@ pub(crate) enum Notice {
 }
 
 impl Notice {
-    fn arguments(self) -> Arguments {
+    fn arguments(self, env: &Env) -> Result<Arguments> {
         let (id, kind, payload) = match self {
             Self::Up(id) => (id, 0, None),
-            Self::Data(id, bytes) => (id, 1, Some(Either5::A(Buffer::from(bytes)))),
+            Self::Data(id, bytes) => (id, 1, Some(Either5::A(chunk::into_buffer(bytes, env)?))),
             Self::Eof(id) => (id, 2, None),
             Self::Wrote(id) => (id, 3, None),
             Self::Shut(id) => (id, 4, None),
@@ -69,7 +70,7 @@ impl Notice {
             Self::Sign(id, request) => (id, 11, Some(Either5::D(request))),
             Self::Plaintext(id, question) => (id, 12, Some(Either5::E(question))),
         };
-        (id, kind, payload).into()
+        Ok((id, kind, payload).into())
     }
 }
 
@@ -91,7 +92,9 @@ impl Door {
             .build_threadsafe_function::<Notice>()
             .callee_handled::<false>()
             .weak::<true>()
-            .build_callback(|notice: ThreadsafeCallContext<Notice>| Ok(notice.value.arguments()))?;
+            .build_callback(|call: ThreadsafeCallContext<Notice>| {
+                call.value.arguments(&call.env)
+            })?;
         Ok(Self(Arc::new(function)))
     }
 }

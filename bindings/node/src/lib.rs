@@ -6,6 +6,7 @@
 //! a pump, and the pump sends [notices](door::Notice) back through the [`Door`](door::Door), in the
 //! order in which things happened.
 
+mod chunk;
 mod door;
 mod listener;
 mod pump;

@@ -1,7 +1,6 @@
 //! Drives one stream for JavaScript: a task that carries out its orders, reads as much as it may, and
 //! tells JavaScript what happened, in order.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -14,12 +13,11 @@ use levada::{Events, SessionName, Stream, TlsClient, TlsServer, Watched};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
+use crate::chunk;
 use crate::door::{Door, Notice};
 use crate::report;
+use crate::runtime;
 use crate::stream::PlaintextQuestion;
-
-/// Bytes of one read at most.
-const READ: usize = 128 * 1024;
 
 /// Chunks that one write joins at most.
 const SLICES: usize = 64;
@@ -148,6 +146,8 @@ impl Shared {
 
     /// Ends the stream at once, if it has not ended; how it ended.
     pub(crate) fn abort(&self) -> String {
+        // A WebSocket still says what can be said without waiting, which sets its alarm.
+        let _at_hand = runtime::enter();
         let mut life = self.life();
         life.abort();
         let Life::Over(ending) = &*life else { return String::new() };
@@ -291,10 +291,10 @@ impl Pump {
             return;
         }
         while !self.read_all && self.has_room() {
-            let read = with_scratch(|scratch| {
-                let mut room = ReadBuf::new(scratch);
+            let read = chunk::poll_fill(|room| {
+                let mut room = ReadBuf::new(room);
                 let read = ready!(Pin::new(&mut *stream).poll_read(cx, &mut room));
-                Poll::Ready(read.map(|()| room.filled().to_vec()))
+                Poll::Ready(read.map(|()| room.filled().len()))
             });
             match read {
                 Poll::Pending => return,
@@ -439,18 +439,4 @@ fn write_now(cx: &mut Context<'_>, stream: &mut Stream, chunks: &[&[u8]]) -> (us
         IoSlice::advance_slices(&mut slices, count);
     }
     (written, matches!(Pin::new(stream).poll_flush(cx), Poll::Ready(Ok(()))))
-}
-
-/// Lends the buffer of this thread for the length of one read: chunks are copied out of it at the size
-/// that they have.
-fn with_scratch<R>(work: impl FnOnce(&mut [u8]) -> R) -> R {
-    thread_local! {
-        static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    }
-    SCRATCH.with_borrow_mut(|scratch| {
-        if scratch.is_empty() {
-            scratch.resize(READ, 0);
-        }
-        work(scratch)
-    })
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use levada::{Address, ClosePolicy, Dialer, Options, Pipe, Socket};
+use levada::{Address, ClosePolicy, Dialer, Mode, Options, Pipe, Socket};
 use napi::bindgen_prelude::{Buffer, ClassInstance};
 use napi_derive::napi;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::door::Door;
@@ -227,6 +228,48 @@ impl Stream {
     #[napi]
     pub fn state(&self) -> Option<String> {
         self.live(|stream| format!("{:?}", stream.state()))
+    }
+
+    /// Whether it is a plain transport, which TLS can be put on.
+    #[napi]
+    pub fn is_plain(&self) -> bool {
+        let is_plain = self.live(|stream| match stream {
+            levada::Stream::Socket(socket) => socket.mode() == Mode::Plain,
+            levada::Stream::WebSocket(_) => false,
+        });
+        is_plain == Some(true)
+    }
+
+    /// Whether small writes leave at once, on a TCP transport that is up.
+    #[napi]
+    pub fn set_no_delay(&self, at_once: bool) {
+        // As in Node, where the transport knows no such thing nothing happens.
+        self.socket(|socket| drop(socket.set_tcp_nodelay(at_once)));
+    }
+
+    /// Whether the system asks, on a TCP transport that is up, if the peer is still there: after so many
+    /// seconds of silence, or after as many as before.
+    #[napi]
+    pub fn set_keep_alive(&self, asks: bool, seconds: Option<u32>) {
+        self.socket(|socket| {
+            let _ = socket.set_keepalive(asks);
+            if let Some(seconds) = seconds.filter(|_| asks) {
+                let idle = Duration::from_secs(seconds.into());
+                let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle));
+            }
+        });
+    }
+
+    fn socket(&self, change: impl FnOnce(SockRef<'_>)) {
+        self.live(|stream| {
+            let socket = match stream {
+                levada::Stream::Socket(socket) => socket,
+                levada::Stream::WebSocket(stream) => stream.get_ref(),
+            };
+            if let Some(descriptor) = socket.descriptor() {
+                change(SockRef::from(&descriptor));
+            }
+        });
     }
 
     fn live<R>(&self, look: impl FnOnce(&levada::Stream) -> R) -> Option<R> {

@@ -150,6 +150,21 @@ test('bulk through a stream comes out as it went in', async (t) => {
   assert.equal(got, 10 * piece.length);
 });
 
+test('a WebSocket can be destroyed at any time, and its peer is told', async (t) => {
+  const peers = [];
+  const listener = listen('ws://127.0.0.1:0', (peer) => peers.push(peer.resume()));
+  t.after(() => listener.close());
+  await once(listener, 'listening');
+  const stream = connect(`ws://${listener.local}`);
+  await once(stream, 'connect');
+  for (const each of [stream, connect(`ws://${listener.local}`)]) {
+    await once(each.destroy(), 'close');
+    assert.equal(each.ending.code, 'aborted');
+  }
+  await until(() => peers[0]?.closed);
+  assert.match(peers[0].ending.message, /closed the WebSocket with code 1001/);
+});
+
 test('an abort signal ends a stream', async () => {
   const controller = new AbortController();
   const stream = connect('tcp://never-answers.invalid:1', { signal: controller.signal });

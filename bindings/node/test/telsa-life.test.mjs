@@ -6,6 +6,7 @@ import net from 'node:net';
 import { Duplex } from 'node:stream';
 import { Telsa } from 'levada';
 import * as pki from './support/pki.mjs';
+import { Pen } from './support/pen.mjs';
 import { alert, middle, recorded, tcpServer, tlsServer, until } from './support/peers.mjs';
 import { meet, telsa } from './support/telsa.mjs';
 
@@ -134,7 +135,6 @@ test('T08 end() behind a write is no cancel: the bytes and then a clean end reac
   assert.equal(got, 'written first and last');
 });
 
-// The half about TLS 1.3 needs a peer that seals such an alert: crates/levada-tls/tests/alerts.rs.
 test('T30 a warning alert does not end a handshake of TLS 1.2', async (t) => {
   const server = await tlsServer(t, { maxVersion: 'TLSv1.2' }, echo);
   const way = await middle(t, server.port, (way) => {
@@ -148,6 +148,48 @@ test('T30 a warning alert does not end a handshake of TLS 1.2', async (t) => {
   stream.write('goes on');
   const [data] = await once(stream, 'data');
   assert.equal(String(data), 'goes on');
+});
+
+/** The peer's own words under TLS 1.3, once what it has just written is read. */
+async function penOf({ way, peer, telsa: stream, secrets }) {
+  const passed = [];
+  way.toClient = (bytes) => {
+    passed.push(bytes);
+    return bytes;
+  };
+  peer.write('the last of its own');
+  await once(stream, 'data');
+  return new Pen(secrets, stream.facts.tls.suite, Buffer.concat(passed));
+}
+
+test('T30 T29 in TLS 1.3 every alert but close_notify and user_canceled is final, whatever its level', async (t) => {
+  // close_notify as a warning is row 5; 100 was only ever a warning, 255 nobody has defined.
+  for (const [level, number] of [[1, 40], [1, 100], [1, 112], [1, 255], [2, 80]]) {
+    const scene = await meet(t, 'idle');
+    const pen = await penOf(scene);
+    scene.sent.length = 0;
+    scene.way.client.write(pen.alert(level, number));
+    await scene.told.closed;
+    assert.deepEqual(scene.told.events, ['connect', 'error', 'close']);
+    assert.equal(scene.told.error.code, 'ERR_TLS_FATAL_ALERT', `alert ${number} of level ${level}`);
+    assert.match(scene.told.error.description, new RegExp(`\\b${number}\\b`));
+    assert.equal(scene.telsa.reason, 'fatalAlert');
+    assert.deepEqual(scene.sent, [], 'nothing more is said');
+  }
+});
+
+test('T30 user_canceled ends no stream of TLS 1.3; close_notify behind it does', async (t) => {
+  const scene = await meet(t, 'idle');
+  const pen = await penOf(scene);
+  const { client } = scene.way;
+  client.write(Buffer.concat([pen.alert(1, 90), pen.seal(23, Buffer.from(' and it goes on'))]));
+  await once(scene.telsa, 'data');
+  assert.equal(String(scene.read), 'the last of its own and it goes on');
+  assert.equal(scene.telsa.state, 'established');
+  client.write(pen.alert(1, 0));
+  await scene.told.closed;
+  assert.deepEqual(scene.told.events, ['connect', 'end', 'finish', 'close']);
+  assert.equal(scene.telsa.reason, 'closeNotify');
 });
 
 test('T31 data behind the close_notify is dropped', async (t) => {

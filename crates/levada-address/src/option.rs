@@ -124,13 +124,14 @@ pub static OPTIONS: &[OptionSpec] = &[
         word: "key",
         side: Sides::Both,
         schemes: TLS,
-        kind: ValueKind::Path,
+        kind: ValueKind::Key,
         repeat: Repeat::On(Side::Listen),
         partner: Some("cert"),
         default: DefaultValue::Derived("the file of `cert`"),
-        help: "file with the private key of `cert` (PEM or DER)",
+        help: "file with the private key of `cert` (PEM or DER), or its place on a token (RFC 7512)",
         more: "The n-th key belongs to the n-th certificate; give a key for each of them or for \
-               none. A file that holds both is named by both words, or by `cert` alone.",
+               none. A file that holds both is named by both words, or by `cert` alone. Tokens need a \
+               `levada` that is built with PKCS#11.",
     },
     OptionSpec {
         word: "passphrase-file",
@@ -140,8 +141,8 @@ pub static OPTIONS: &[OptionSpec] = &[
         repeat: Repeat::Never,
         partner: None,
         default: DefaultValue::Absent,
-        help: "file whose first line opens an encrypted private key",
-        more: "It serves every encrypted key of the address.",
+        help: "file whose first line opens an encrypted private key, or is the PIN of its token",
+        more: "It serves every key of the address that wants one.",
     },
     OptionSpec {
         word: "passphrase-env",
@@ -151,7 +152,7 @@ pub static OPTIONS: &[OptionSpec] = &[
         repeat: Repeat::Never,
         partner: None,
         default: DefaultValue::Absent,
-        help: "environment variable whose value opens an encrypted private key",
+        help: "environment variable whose value opens an encrypted private key, or is a token's PIN",
         more: "In place of `passphrase-file`.",
     },
     OptionSpec {

@@ -2,7 +2,7 @@
 
 use levada::{Bytes, ChannelBinding, ExporterError, KeyingMaterial};
 use levada_pool_wire::body::{Fact, Info, InfoKind, Prng};
-use levada_pool_wire::{ErrorCode, ExchangeKey, Message, Page, Report, Role};
+use levada_pool_wire::{ErrorCode, ExchangeKey, Message, Page, Role};
 use levada_sys::PeerCredentials;
 use levada_tls::{EncodedNames, encoded_names};
 use serde::Serialize;
@@ -95,7 +95,7 @@ async fn binding(
 /// What the two certificates say. Of several names `asked` is the one, if it is there.
 fn fact(session: &Session, kind: InfoKind, asked: Option<&[u8]>) -> Option<Vec<u8>> {
     let own = || encoded_names(session.own()?.certificate_der());
-    let peer = || encoded_names(session.peer_certificate()?);
+    let peer = || encoded_names(session.peer_chain().next()?);
     let one_of = |names: EncodedNames<'_>| asked.filter(|name| names.alternative.contains(name));
     let found = match kind {
         InfoKind::PeerSubject => peer()?.subject,
@@ -110,31 +110,31 @@ fn fact(session: &Session, kind: InfoKind, asked: Option<&[u8]>) -> Option<Vec<u
     Some(found.to_vec())
 }
 
-/// Who waits for a session's report. Dropped, it tells that the session is no more.
-pub(crate) struct ReportAsked {
+/// Who waits for a text that a session has to tell. Dropped, it tells that the session is no more.
+pub(crate) struct TextAsked {
     exchange: ExchangeKey,
     page: Option<Box<Page>>,
     events: mpsc::Sender<Event>,
 }
 
-impl ReportAsked {
+impl TextAsked {
     pub(crate) fn new(exchange: ExchangeKey, page: Page, events: mpsc::Sender<Event>) -> Self {
         Self { exchange, page: Some(Box::new(page)), events }
     }
 
-    pub(crate) fn answer(mut self, report: &Report) {
-        self.send(Some(report.encode()));
+    pub(crate) fn answer(mut self, text: Vec<u8>) {
+        self.send(Some(text));
     }
 
-    fn send(&mut self, report: Option<Vec<u8>>) {
+    fn send(&mut self, text: Option<Vec<u8>>) {
         let Some(page) = self.page.take() else { return };
-        let event = Event::Report { exchange: self.exchange, page, report };
+        let event = Event::Told { exchange: self.exchange, page, text };
         // There is room for one event of each exchange. Who asked may have gone.
         let _ = self.events.try_send(event);
     }
 }
 
-impl Drop for ReportAsked {
+impl Drop for TextAsked {
     fn drop(&mut self) {
         self.send(None);
     }

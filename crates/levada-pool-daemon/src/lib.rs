@@ -38,6 +38,7 @@ mod import;
 mod inquiries;
 mod names;
 mod notice;
+mod offers;
 mod ownership;
 mod pages;
 mod per_user;

@@ -79,7 +79,7 @@ impl PinPrompt {
 
     /// With the token that it is about. Its fields are as PKCS#11 has them: spaces fill them up, which
     /// are taken off.
-    #[cfg_attr(not(test), allow(dead_code, reason = "keys in files have no token"))]
+    #[cfg(any(test, feature = "pkcs11"))]
     pub(crate) fn token(self, manufacturer: &str, model: &str, serial: &str, label: &str) -> Self {
         Self {
             manufacturer: fit(manufacturer),
@@ -94,7 +94,9 @@ impl PinPrompt {
 /// The text before the first NUL, without spaces at its end, as much as fits.
 fn fit<const N: usize>(text: &str) -> Text<N> {
     let text = text.split('\0').next().unwrap_or_default();
-    let text = &text[..text.floor_char_boundary(Text::<N>::MAX_LEN)];
+    let most = Text::<N>::MAX_LEN.min(text.len());
+    let end = (0..=most).rev().find(|&end| text.is_char_boundary(end)).unwrap_or_default();
+    let text = &text[..end];
     Text::new(text.trim_end_matches(' ')).unwrap_or_default()
 }
 

@@ -32,11 +32,11 @@ pub(crate) enum NoAnswer {
 impl fmt::Display for NoAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Nobody => "nobody is registered to answer",
-            Self::Declined => "who was asked declined",
-            Self::Unusable => "who was asked gave an answer that is against the rules",
-            Self::Late => "who was asked did not answer in time",
-            Self::Gone => "who was asked went away",
+            Self::Nobody => "no service is registered",
+            Self::Declined => "the service declined",
+            Self::Unusable => "the service gave an answer against the rules",
+            Self::Late => "the service did not answer in time",
+            Self::Gone => "the service went away",
         })
     }
 }

@@ -10,7 +10,8 @@ use levada::{
     Bytes, ChannelBinding, Deadline, Ended, Ending, ExporterError, Facts, Identity, KeyingMaterial,
     Party, Relay, Socket,
 };
-use levada_pool_wire::{ErrorCode, Report};
+use levada_pool_wire::{Chain, ErrorCode, Report};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Sleep, sleep};
 
@@ -68,6 +69,8 @@ pub(crate) struct Session {
     way: Way,
     /// Who we are to the peer, where we have shown it.
     own: Option<Identity>,
+    /// SHA-256 of the chain that the peer has shown.
+    peer_chain_sha256: Option<[u8; 32]>,
     inbox: mpsc::UnboundedReceiver<Inquiry>,
     handle: SessionHandle,
 }
@@ -122,12 +125,22 @@ impl Way {
     pub(crate) const fn is_handed_back(&self) -> bool {
         matches!(self, Self::HandedBack(_))
     }
+
+    /// The certificates that the peer has shown, its own first.
+    fn peer_chain(&self) -> Box<dyn Iterator<Item = &[u8]> + '_> {
+        match self {
+            Self::Relayed(relayed) => Box::new(relayed.tls.peer_chain()),
+            Self::HandedBack(handed) => Box::new(handed.keeper.peer_chain()),
+        }
+    }
 }
 
 impl Session {
     pub(crate) fn new(way: Way, own: Option<Identity>) -> Self {
         let (sender, inbox) = mpsc::unbounded_channel();
-        Self { way, own, inbox, handle: SessionHandle(sender) }
+        let chain = Chain::encode(way.peer_chain());
+        let peer_chain_sha256 = (!chain.is_empty()).then(|| Sha256::digest(chain).into());
+        Self { way, own, peer_chain_sha256, inbox, handle: SessionHandle(sender) }
     }
 
     pub(crate) fn handle(&self) -> SessionHandle {
@@ -136,10 +149,15 @@ impl Session {
 
     /// What is known about it.
     pub(crate) fn report(&self) -> Report {
-        match &self.way {
+        self.reported(match &self.way {
             Way::Relayed(relayed) => report(&relayed.tls.facts(), relayed.tls.ended()),
             Way::HandedBack(handed) => report(&handed.facts, None),
-        }
+        })
+    }
+
+    /// A report of its stream, with what is known about it besides.
+    pub(crate) fn reported(&self, report: Report) -> Report {
+        Report { peer_chain_sha256: self.peer_chain_sha256, ..report }
     }
 
     /// The bytes that went through the pool; of those that go past it nothing is known.
@@ -158,11 +176,8 @@ impl Session {
         self.way.is_handed_back()
     }
 
-    pub(crate) fn peer_certificate(&self) -> Option<&[u8]> {
-        match &self.way {
-            Way::Relayed(relayed) => relayed.tls.peer_certificate(),
-            Way::HandedBack(handed) => handed.keeper.peer_certificate(),
-        }
+    pub(crate) fn peer_chain(&self) -> Box<dyn Iterator<Item = &[u8]> + '_> {
+        self.way.peer_chain()
     }
 
     pub(crate) fn export_keying_material(
@@ -302,7 +317,8 @@ pub(crate) fn report(facts: &Facts, ended: Option<&Ended>) -> Report {
     let ending = ended.map(|ended| ended.ending.clone());
     let by_peer = facts.first_goodbye == Some(Party::Peer);
     let peer_goodbye = by_peer || ending == Some(Ending::Finished);
-    Report { tls: facts.tls.as_deref().cloned(), peer_goodbye, ending }
+    let tls = facts.tls.as_deref().cloned();
+    Report { tls, peer_goodbye, ending, ..Report::default() }
 }
 
 /// The report of a handshake that was given up from outside.

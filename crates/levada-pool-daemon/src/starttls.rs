@@ -369,7 +369,7 @@ impl Handshake {
         verified(facts, &self.request.remote_id, self.request.flags).map_err(|wrong| {
             let ending = Ending::Refused(Rule::San).before_established();
             let tls = Some(facts.clone());
-            let report = Report { tls, ending: Some(ending), peer_goodbye: false };
+            let report = Report { tls, ending: Some(ending), ..Report::default() };
             let code = ErrorCode::HandshakeFailed;
             Failed { report: Some(Box::new(report)), ..Failed::new(code, wrong) }
         })

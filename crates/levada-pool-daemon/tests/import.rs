@@ -45,10 +45,13 @@ fn der(name: &str) -> Vec<u8> {
 }
 
 fn dump(records: &[(&str, Vec<u8>)]) -> Vec<u8> {
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let mut text = "VERSION=3\nformat=bytevalue\ntype=hash\nHEADER=END\n".to_owned();
-    for (key, value) in records {
-        writeln!(text, " {}\n {}", hex(key.as_bytes()), hex(value)).unwrap();
+    for bytes in records.iter().flat_map(|(key, value)| [key.as_bytes(), value]) {
+        text.push(' ');
+        for byte in bytes {
+            write!(text, "{byte:02x}").unwrap();
+        }
+        text.push('\n');
     }
     (text + "DATA=END\n").into_bytes()
 }

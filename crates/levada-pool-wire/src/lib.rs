@@ -61,6 +61,7 @@ pub mod rules;
 mod arena;
 mod callbacks;
 mod calls;
+mod chain;
 mod codec;
 mod command;
 mod conversation;
@@ -79,6 +80,7 @@ mod text;
 mod time;
 
 pub use calls::{AnswerError, CallError, CallKey, Calls, Decline, Heard, Lapsed};
+pub use chain::{Chain, NoChain};
 pub use codec::{DecodeError, Fault, PacketBytes};
 pub use command::{Command, LocalCommand, Unassigned};
 pub use cut::Cut;

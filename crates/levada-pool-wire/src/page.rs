@@ -48,6 +48,9 @@ pub enum Document {
     /// How a session ended that was handed back: a [`Report`](crate::Report) by its application, sent as a
     /// ticket is. The pool keeps the session no longer then.
     Farewell,
+    /// The certificates that the peer of a session of the asking connection has shown: a
+    /// [`Chain`](crate::Chain), empty where it has shown none. A pool has it while the session lives.
+    PeerChain,
     /// Another number.
     Unknown(u32),
 }
@@ -59,6 +62,7 @@ impl Document {
             2 => Self::Report,
             3 => Self::Ticket,
             4 => Self::Farewell,
+            5 => Self::PeerChain,
             _ => Self::Unknown(number),
         }
     }
@@ -69,6 +73,7 @@ impl Document {
             Self::Report => 2,
             Self::Ticket => 3,
             Self::Farewell => 4,
+            Self::PeerChain => 5,
             Self::Unknown(number) => number,
         }
     }

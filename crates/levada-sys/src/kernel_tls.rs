@@ -232,6 +232,44 @@ pub fn send(socket: impl AsFd, content_type: u8, content: &[u8]) -> io::Result<u
     })
 }
 
+/// How many bytes TCP has been given to send on `socket`, since it was connected; one more, perhaps, but
+/// always the same. A record that the kernel has sealed is only given to TCP as far as there is room, and
+/// what was not is lost when the socket is closed or shut down.
+///
+/// # Errors
+///
+/// The system's, on what is no TCP socket.
+pub fn given_to_tcp(socket: impl AsFd) -> io::Result<u64> {
+    // First what has arrived: an acknowledgement in between makes it less, never more.
+    let mut info = [0_u8; BYTES_ACKED + size_of::<u64>()];
+    let mut len = info.len() as libc::socklen_t;
+    // SAFETY: the descriptor is borrowed, hence open; the kernel writes at most `len` bytes to `info`.
+    let status = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            info.as_mut_ptr().cast(),
+            &raw mut len,
+        )
+    };
+    if status != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let arrived = info.last_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
+    let mut waiting: libc::c_int = 0;
+    // SAFETY: this request writes one `int`.
+    let status =
+        unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::TIOCOUTQ, &raw mut waiting) };
+    if status != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(arrived + u64::try_from(waiting).unwrap_or(0))
+}
+
+/// Where `tcpi_bytes_acked` is in `struct tcp_info` (linux/tcp.h).
+const BYTES_ACKED: usize = 120;
+
 /// Bytes of control data for a message with one byte in it.
 // SAFETY: it only computes.
 const CONTROL_SPACE: usize = unsafe { libc::CMSG_SPACE(1) } as usize;
@@ -378,6 +416,27 @@ mod tests {
     fn a_socket_that_is_not_of_tcp_says_so() {
         let (socket, _peer) = UnixStream::pair().unwrap();
         assert!(matches!(attach(&socket), Err(AttachError::NotTcp)));
+    }
+
+    #[test]
+    fn what_tcp_was_given_is_counted_whether_it_has_arrived_or_not() {
+        use std::io::{Read as _, Write as _};
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut far = listener.accept().unwrap().0;
+        let before = given_to_tcp(&near).unwrap();
+        assert!(before <= 1);
+        let mut bytes = vec![0; 100_000];
+        let mut sent = 0;
+        near.set_nonblocking(true).unwrap();
+        while let Ok(count) = near.write(&bytes) {
+            sent += count as u64;
+            assert!(given_to_tcp(&near).unwrap() <= before + sent);
+        }
+        for _ in 0..sent / bytes.len() as u64 {
+            far.read_exact(&mut bytes).unwrap();
+        }
+        assert_eq!(given_to_tcp(&near).unwrap(), before + sent);
     }
 
     #[test]

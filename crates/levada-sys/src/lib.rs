@@ -1,7 +1,7 @@
 //! What Levada asks of the system that the compiler cannot check.
 //!
-//! This is the only crate of the workspace with `unsafe` in it; every block says why it is sound, and
-//! nothing unsafe leaves it.
+//! This is the only crate with `unsafe` in it, but for `bindings/c`, which is the border to C; every block
+//! says why it is sound, and nothing unsafe leaves it.
 //!
 //! * [`watch`]: a descriptor of any kind in tokio's event loop;
 //! * [`descriptors`]: descriptors that travel over Unix sockets;

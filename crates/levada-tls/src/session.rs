@@ -238,10 +238,14 @@ impl Session {
         }
     }
 
-    /// The peer's own certificate in DER, verified or not; `None` before it was shown, and behind the end.
-    pub fn peer_certificate(&self) -> Option<&[u8]> {
-        let Stage::Running(running) = &self.stage else { return None };
-        running.evidence().0.peer_certificates()?.first().map(AsRef::as_ref)
+    /// The certificates that the peer has shown in DER, its own first, verified or not; none before they
+    /// were shown, and behind the end.
+    pub fn peer_chain(&self) -> impl Iterator<Item = &[u8]> {
+        let shown = match &self.stage {
+            Stage::Running(running) => running.evidence().0.peer_certificates(),
+            _ => None,
+        };
+        shown.unwrap_or_default().iter().map(AsRef::as_ref)
     }
 
     /// Has [`open`](Engine::open) give the plaintext of one record at most, so that what was sealed by

@@ -4,6 +4,12 @@
 
 use Role::{Client, Server};
 use TlsVersion::{V1_2, V1_3};
+#[path = "support/odd_kernel_session.rs"]
+mod odd_kernel_session;
+
+use std::fs;
+use std::path::Path;
+
 use levada_core::{AlertDescription, Ending, Fault, Role};
 use levada_tls::{
     BadRecord, Direction, Duties, Duty, KernelSession, Outgoing, Permit, Sent, TlsVersion,
@@ -373,6 +379,16 @@ fn records_that_the_kernel_cannot_open_are_refused_by_their_alerts() {
         assert_eq!(outbox(&mut ours), [Outgoing::CloseNotify]);
         assert!(matches!(ours.bad_record(how), Ending::FatalError { alert: None, .. }));
         assert_eq!(ours.outgoing(), None);
+    }
+}
+
+#[test]
+fn the_fuzzers_corpus_passes() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/kernel_session");
+    let cases: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(cases.len() >= 8, "the corpus is there");
+    for case in cases {
+        odd_kernel_session::check(&fs::read(case).unwrap());
     }
 }
 

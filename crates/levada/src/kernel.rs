@@ -5,6 +5,7 @@ use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use levada_core::{Ending, NoKernelTls};
 use levada_pool::SessionHandle;
@@ -20,6 +21,7 @@ use rustix::io::Errno;
 use rustix::net::Shutdown;
 use tokio::io::{AsyncWrite as _, Interest, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep};
 
 use crate::pool::as_error;
 
@@ -35,6 +37,10 @@ pub(crate) struct KernelTls {
     keeper: Keeper,
     /// The front of a record that is no data and had no room.
     partial: Vec<u8>,
+    /// What TCP will have been given once all is sent; `None` until something is.
+    due: Option<u64>,
+    /// While it has not: when to look again.
+    looks_again: Option<Pin<Box<Sleep>>>,
     /// Bytes were moved since the handshake.
     is_touched: bool,
     reading: Reading,
@@ -59,6 +65,15 @@ pub(crate) enum Keeper {
     /// A pool, which has handed the connection back to us.
     Pool(Box<SessionHandle>),
 }
+
+/// Plain bytes in a record of the kernel's.
+const RECORD: usize = 16 * 1024;
+
+/// How long until it is worth to look whether TCP has had room.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// Reads of what came behind the peer's goodbye, and is dropped.
+const DISCARDED: usize = 64;
 
 impl KernelTls {
     /// Has the kernel take over from a session right behind its handshake, with nothing read from behind
@@ -87,6 +102,8 @@ impl KernelTls {
             session,
             keeper,
             partial: Vec::new(),
+            due: None,
+            looks_again: None,
             is_touched: false,
             reading: Reading::On,
             has_finished: false,
@@ -259,7 +276,7 @@ impl KernelTls {
                 Permit::End(ending) => return Poll::Ready(Err(self.fail(cx, ending))),
             }
         };
-        self.is_touched = true;
+        self.count_what_is_due()?;
         let tcp = Pin::new(&mut self.tcp);
         let written = if permitted >= offered {
             ready!(tcp.poll_write_vectored(cx, bufs))?
@@ -269,13 +286,46 @@ impl KernelTls {
             ready!(tcp.poll_write(cx, first))?
         };
         self.duties.data_sent(written);
+        self.is_due(written);
         Poll::Ready(Ok(written))
+    }
+
+    /// Begins to count what TCP is to be given.
+    fn count_what_is_due(&mut self) -> io::Result<()> {
+        self.is_touched = true;
+        if self.due.is_none() {
+            self.due = Some(kernel_tls::given_to_tcp(&self.tcp)?);
+        }
+        Ok(())
+    }
+
+    /// So many bytes were taken with one call: the kernel makes as few records of them as it can.
+    fn is_due(&mut self, bytes: usize) {
+        let records = bytes.div_ceil(RECORD);
+        let wire = bytes + records * self.session.around_a_record();
+        self.due = self.due.map(|due| due + wire as u64);
+    }
+
+    /// Ready when TCP has all that was sent: the kernel holds back what had no room there, and loses it
+    /// when the transport ends.
+    fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(due) = self.due
+            && kernel_tls::given_to_tcp(&self.tcp)? < due
+        {
+            // Nothing tells of it.
+            let sleep = || Box::pin(sleep(LOOK_AGAIN));
+            ready!(self.looks_again.get_or_insert_with(sleep).as_mut().poll(cx));
+            self.looks_again = None;
+        }
+        self.looks_again = None;
+        Poll::Ready(Ok(()))
     }
 
     /// Sends what is owed that is no data. Ready when nothing is.
     pub(crate) fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while let Some(outgoing) = self.duties.outgoing() {
             let content = outgoing.content();
+            self.count_what_is_due()?;
             let count = loop {
                 ready!(self.tcp.poll_write_ready(cx))?;
                 let try_send = || kernel_tls::send(&self.tcp, outgoing.content_type(), &content);
@@ -284,7 +334,7 @@ impl KernelTls {
                     sent => break sent?,
                 }
             };
-            self.is_touched = true;
+            self.is_due(count);
             if count < content.len() {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -294,14 +344,21 @@ impl KernelTls {
             }
         }
         if self.duties.is_done() {
+            ready!(self.poll_drained(cx))?;
             self.finish_transport();
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Whether something that is owed waits for the transport.
-    pub(crate) fn has_outgoing(&self) -> bool {
-        self.duties.outgoing().is_some()
+    /// As [`poll_outgoing`](Self::poll_outgoing); ready when TCP has it.
+    pub(crate) fn poll_last_words(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_outgoing(cx))?;
+        self.poll_drained(cx)
+    }
+
+    /// Whether an alert has to go out before the end.
+    pub(crate) const fn has_last_words(&self) -> bool {
+        matches!(self.reading, Reading::Failed(Ending::FatalError { alert: Some(_), .. }))
     }
 
     /// Says our goodbye, behind what is owed; behind a failure it ends the transport.
@@ -311,11 +368,19 @@ impl KernelTls {
             return Poll::Ready(Ok(()));
         }
         self.duties.close();
-        self.poll_outgoing(cx)
+        self.poll_last_words(cx)
     }
 
     fn finish_transport(&mut self) {
         if !std::mem::replace(&mut self.has_finished, true) {
+            // Bytes that nobody has read would make a reset of the end, and that overtakes what waits.
+            let mut room = [0; 4096];
+            for _ in 0..DISCARDED {
+                if !matches!(kernel_tls::receive(&self.tcp, &mut room), Ok(some) if some.bytes > 0)
+                {
+                    break;
+                }
+            }
             // A connection that is gone already needs no end.
             let _ = rustix::net::shutdown(&self.tcp, Shutdown::Write);
         }
@@ -327,7 +392,7 @@ impl KernelTls {
         keys.is_some_and(|keys| set(&self.tcp, direction, &keys).is_ok())
     }
 
-    /// Ends it. The alert about it may still [wait](Self::has_outgoing).
+    /// Ends it. The alert about it may still have to [go out](Self::poll_last_words).
     fn fail(&mut self, cx: &mut Context<'_>, mut ending: Ending) -> io::Error {
         if let Ending::FatalError { alert, .. } = &mut ending
             && matches!(self.poll_outgoing(cx), Poll::Ready(Err(_)))
@@ -365,7 +430,7 @@ impl Keeper {
     /// Tells how it ended, where nobody else can.
     pub(crate) fn tell_end(&self, ending: &Ending, peer_goodbye: bool) {
         if let Self::Pool(handle) = self {
-            let report = Report { tls: None, peer_goodbye, ending: Some(ending.clone()) };
+            let report = Report { peer_goodbye, ending: Some(ending.clone()), ..Report::default() };
             let handle = handle.clone();
             in_background(async move { drop(handle.farewell(&report).await) });
         }

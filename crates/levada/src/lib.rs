@@ -53,6 +53,7 @@ mod kernel;
 mod key_log;
 mod listener;
 mod memory;
+mod on_token;
 mod open;
 mod per_address;
 mod pool;
@@ -83,6 +84,8 @@ pub use levada_core::{
     Rule, SanRule, SanRuleError, ShownCertificate, Staple, StapleStatus, State, Step, SubjectName,
     Times, TlsFacts, Verification, WhyPlain, machine,
 };
+#[cfg(feature = "pkcs11")]
+pub use levada_pkcs11::{KeyError, KeyUri, StoredPin, TokenFacts, TokenKey, UriError};
 pub use levada_tls::{
     Anchors, AnchorsError, Candidate, ChannelBinding, ClientAuth, ClientHello, CrlError, CrlScope,
     Crls, DangerKeyLog, Decision, ExporterError, HelloAnswer, Identities, IdentitiesBuilder,

@@ -603,6 +603,27 @@ pub enum SetupError {
         /// The reason.
         error: IdentityError,
     },
+    /// A private key is on a token, and this program is built without PKCS#11.
+    WithoutPkcs11 {
+        /// The key's URI.
+        uri: String,
+    },
+    /// The URI of a private key is wrong.
+    #[cfg(feature = "pkcs11")]
+    KeyUri {
+        /// The URI.
+        uri: String,
+        /// The reason.
+        error: levada_pkcs11::UriError,
+    },
+    /// A private key on a token cannot be used.
+    #[cfg(feature = "pkcs11")]
+    TokenKey {
+        /// Its URI.
+        uri: String,
+        /// The reason.
+        error: levada_pkcs11::KeyError,
+    },
     /// An OCSP response cannot be stapled to its certificate.
     Staple {
         /// The response.
@@ -670,11 +691,20 @@ impl fmt::Display for SetupError {
             }
             Self::Identity { files, error } => {
                 write!(f, "{}", files.cert.display())?;
-                if files.key != files.cert {
-                    write!(f, " with {}", files.key.display())?;
+                if files.key.file() != Some(&files.cert) {
+                    write!(f, " with {}", files.key)?;
                 }
                 write!(f, ": {}", with_files(error, files))
             }
+            Self::WithoutPkcs11 { uri } => write!(
+                f,
+                "{uri}: this program is built without PKCS#11; build it with the feature `pkcs11`, or \
+                 name the file of the private key"
+            ),
+            #[cfg(feature = "pkcs11")]
+            Self::KeyUri { uri, error } => write!(f, "{uri}: {error}"),
+            #[cfg(feature = "pkcs11")]
+            Self::TokenKey { uri, error } => write!(f, "{uri}: {error}"),
             Self::Staple { path, error } => write!(f, "{}: {error}", path.display()),
             Self::KeyLog { path, error } => {
                 write!(f, "cannot write the key log {}: {error}", path.display())
@@ -702,9 +732,11 @@ impl fmt::Display for SetupError {
 
 /// The error's words, whose commands name the files.
 fn with_files(error: &IdentityError, files: &IdentityFiles) -> String {
-    let [cert, key] = [&files.cert, &files.key].map(|path| shell_word(path));
+    let [cert, key] = [&files.cert.display() as &dyn fmt::Display, &files.key].map(shell_word);
     let text = error.to_string();
     match error {
+        // Whose words these are means other files.
+        IdentityError::SignerFailed(_) => text,
         IdentityError::KeyMismatch => {
             text.replacen("FILE", &cert, 1).replacen(" FILE", &format!(" {key}"), 1)
         }
@@ -714,8 +746,8 @@ fn with_files(error: &IdentityError, files: &IdentityFiles) -> String {
 }
 
 /// A path as a shell takes it.
-fn shell_word(path: &Path) -> String {
-    let text = path.display().to_string();
+fn shell_word(path: &dyn fmt::Display) -> String {
+    let text = path.to_string();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+,:@%".contains(&byte);
     if !text.is_empty() && text.bytes().all(plain) {
         return text;

@@ -359,10 +359,10 @@ impl Socket {
         derived(here, by_pool)
     }
 
-    /// The peer's own certificate in DER, verified or not; `None` before it was shown, behind the end of
-    /// TLS, and where there is none.
-    pub fn peer_certificate(&self) -> Option<&[u8]> {
-        self.tls_session()?.peer_certificate()
+    /// The certificates that the peer has shown in DER, its own first, verified or not; none before they
+    /// were shown, behind the end of TLS, and where TLS is by a pool.
+    pub fn peer_chain(&self) -> impl Iterator<Item = &[u8]> {
+        self.tls_session().into_iter().flat_map(Session::peer_chain)
     }
 
     /// The descriptor of a TCP or Unix transport that is up: to look at it, or to set what
@@ -489,9 +489,10 @@ impl Socket {
         self.alarm = time.map(|time| Box::new(Alarm::set(deadline, time, self.watch.moved())));
     }
 
-    /// The pool's session, where a pool has run the handshake.
+    /// The pool's session, where a pool has run the handshake and the stream has not ended.
     fn pool_session(&self) -> Option<&SessionHandle> {
         match &self.transport {
+            _ if self.watch.ended().is_some() => None,
             Transport::Up(carrier) => carrier.pool_session(),
             Transport::Dialing(_) | Transport::Entrusted(_) | Transport::Gone => None,
         }

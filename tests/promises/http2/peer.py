@@ -190,7 +190,10 @@ def attend(sock, setting):
                     elif path == "/goaway":
                         wire.http.close_connection(h2.errors.ErrorCodes.INTERNAL_ERROR)
                         wire.flush()
-                        sock.close()
+                        # What is still on its way here would make a reset of TCP of it.
+                        sock.shutdown(socket.SHUT_WR)
+                        while sock.recv(65536):
+                            pass
                         return
                     else:
                         codes = h2.errors.ErrorCodes

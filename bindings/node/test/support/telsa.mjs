@@ -22,12 +22,13 @@ export const DRAINING = Buffer.alloc(32 * 1024 * 1024, 'd');
  * that; `draining`, with writes that do not fit since nobody takes them.
  */
 export async function meet(t, stage, version = 'TLSv1.3') {
-  const scene = { writes: [], sent: [] };
+  const scene = { writes: [], sent: [], secrets: [] };
   const server = await tlsServer(t, { minVersion: version, maxVersion: version }, (stream) => {
     scene.peer = stream;
     stream.on('error', (error) => (scene.peerError = error));
   });
   server.on('tlsClientError', (error) => (scene.peerError ??= error));
+  server.on('keylog', (line) => scene.secrets.push(String(line)));
   const way = await middle(t, server.port, (way) => {
     scene.way = way;
     way.toServer = (bytes) => {

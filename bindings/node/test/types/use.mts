@@ -1,5 +1,6 @@
 // Every door as a TypeScript program uses it: `tsc` checks it, nothing runs it.
 import { connect, listen, LevadaError, LevadaStream, Network, Telsa, type Reason, type Signer } from 'levada';
+import { createServer as createHttp, request } from 'node:http';
 import type { Duplex } from 'node:stream';
 
 const stream: LevadaStream = connect('tls://example.org:443', { allowHalfOpen: true });
@@ -9,6 +10,15 @@ const version: '1.2' | '1.3' | null | undefined = stream.facts?.tls?.version;
 const bytes: number | undefined = stream.ending?.facts.bytes.read;
 // @ts-expect-error an ending is not to be set
 stream.ending = null;
+
+stream.setTimeout(1000, () => stream.destroy()).setNoDelay().setKeepAlive(true, 1000);
+const from: string | undefined = stream.remoteAddress;
+stream.startTls({ ca: 'PEM', servername: 'example.org' }, () => console.log(stream.encrypted));
+stream.startTls({ isServer: true, cert: 'PEM', hosts: [{ host: 'a.example', cert: 'PEM' }] });
+// @ts-expect-error a server verifies nobody by name
+stream.startTls({ isServer: true, cert: 'PEM', servername: 'example.org' });
+createHttp().emit('connection', stream);
+request({ createConnection: () => stream });
 
 const listener = listen('tcp://:0', (each) => each.pipe(each));
 listener.on('connectionError', (error, each) => console.log(error.hint, each.ending?.code)).unref();
@@ -38,4 +48,4 @@ server.on('data', () => {});
 function told(error: unknown): string {
   return error instanceof LevadaError ? `${error.code} ${error.hint} ${error.blame}` : String(error);
 }
-export { asDuplex, bytes, reason, told, version };
+export { asDuplex, bytes, from, reason, told, version };

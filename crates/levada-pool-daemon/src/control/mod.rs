@@ -14,7 +14,7 @@ use std::time::Duration;
 use levada_pool_wire::diagram::Party;
 use levada_pool_wire::{
     ConnectionKey, ControlKey, Envelope, ErrorCode, ExchangeKey, Exchanges, Full, Gone, Identity,
-    Incoming, Limits, Message, Moment, Offer, Packet, PacketBytes, Page, Reassembler, Report,
+    Incoming, Limits, Message, Moment, Packet, PacketBytes, Page, Reassembler, Report,
 };
 use levada_sys::{PeerCredentials, descriptors};
 use tokio::io::Interest;
@@ -25,6 +25,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::hand_backs::HandBacks;
 use crate::notice::Notice;
+use crate::offers::Offers;
 use crate::ownership::ClientId;
 use crate::pages::Pages;
 use crate::pool::Shared;
@@ -45,7 +46,7 @@ pub(crate) enum Event {
     /// It has a reply.
     Reply { exchange: ExchangeKey, message: Message },
     /// A session has told of itself for a page, or is no more.
-    Report { exchange: ExchangeKey, page: Box<Page>, report: Option<Vec<u8>> },
+    Told { exchange: ExchangeKey, page: Box<Page>, text: Option<Vec<u8>> },
     /// A handshake is over.
     Over { exchange: ExchangeKey, outcome: Result<Box<Protected>, Failed> },
 }
@@ -65,8 +66,7 @@ pub(crate) struct Control {
     /// The services that this client gives.
     seats: HashMap<ExchangeKey, Seat>,
     events: mpsc::Sender<Event>,
-    /// What goes with the next STARTTLS that has its key.
-    offer: Option<Offer>,
+    offers: Offers,
     hand_backs: HandBacks,
     pages: Pages,
 }
@@ -139,7 +139,7 @@ impl Control {
             work: HashMap::new(),
             seats: HashMap::new(),
             events,
-            offer: None,
+            offers: Offers::default(),
             hand_backs: HandBacks::default(),
             pages: Pages::default(),
         };
@@ -247,7 +247,7 @@ impl Control {
                 self.work.remove(&exchange);
                 self.reply(exchange, message);
             }
-            Event::Report { exchange, page, report } => self.report(exchange, &page, report),
+            Event::Told { exchange, page, text } => self.told(exchange, &page, text),
             Event::Over { exchange, outcome } => match outcome {
                 Ok(protected) => self.protected(exchange, *protected),
                 Err(failed) => self.failed(exchange, failed),
@@ -296,7 +296,7 @@ impl Control {
         tokio::spawn(async move {
             let over = session.run().await;
             let number = place.number();
-            place.end(over.report());
+            place.end(session.reported(over.report()));
             // Not before that: whoever asks a session that is no more looks for what it has left.
             drop(session);
             pool.tell(&over.notice(number));

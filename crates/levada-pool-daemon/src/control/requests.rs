@@ -4,14 +4,14 @@ use std::os::fd::OwnedFd;
 
 use levada_pool_wire::body::{Ping, StartTls};
 use levada_pool_wire::{
-    ControlKey, Cut, Document, ErrorCode, ExchangeKey, Facilities, HandBack, Message, Offer, Page,
-    Report, StartTlsFlags, Text,
+    Chain, ControlKey, Cut, Document, ErrorCode, ExchangeKey, Facilities, HandBack, Message, Offer,
+    Page, Report, StartTlsFlags, Text,
 };
 
 use super::{Control, Event, Work};
-use crate::inquiries::{self, ReportAsked};
+use crate::inquiries::{self, TextAsked};
 use crate::registry::Begun;
-use crate::session::Inquiry;
+use crate::session::{Inquiry, Session};
 use crate::starttls::{Asks, Handshake};
 
 impl Control {
@@ -102,7 +102,7 @@ impl Control {
         if hand_back {
             let _ = self.exchanges.may_hand_back(exchange);
         }
-        let offer = self.offer.take_if(|offer| offer.control_key == request.control_key);
+        let offer = self.offers.take(&request.control_key);
         let session = (place.number(), place.key());
         let handshake = Handshake {
             pool: self.pool.clone(),
@@ -140,7 +140,7 @@ impl Control {
     fn private(&mut self, exchange: ExchangeKey, message: &Message) {
         let reply = match message {
             Message::Local(Offer::COMMAND, body) => Offer::from_body(body)
-                .map(|offer| self.offer = Some(offer))
+                .map(|offer| self.offers.keep(offer, self.pool.limits.exchanges))
                 .map_err(|_| ErrorCode::NotImplemented),
             Message::Local(HandBack::COMMAND, body) => match HandBack::from_body(body) {
                 Ok(HandBack { control_key, outcome: None }) => {
@@ -175,7 +175,7 @@ impl Control {
     }
 
     /// Takes in a page of what the application tells of a session that was handed back.
-    fn told(&mut self, page: &Page) -> Result<(), ErrorCode> {
+    fn take_in(&mut self, page: &Page) -> Result<(), ErrorCode> {
         let session = self.pool.registry.session(self.client, &page.control_key)?;
         let Some(text) = self.hand_backs.take_page(page)? else { return Ok(()) };
         if page.document == Document::Ticket {
@@ -191,18 +191,28 @@ impl Control {
     fn page(&mut self, exchange: ExchangeKey, asked: Page) {
         let reply = match asked.document {
             Document::Ticket | Document::Farewell => {
-                let told = done(self.told(&asked));
-                return self.reply(exchange, told);
+                let taken = done(self.take_in(&asked));
+                return self.reply(exchange, taken);
             }
             _ if asked.offset > 0 => self.pages.next(&asked).ok_or(ErrorCode::InfoNotFound),
             Document::Report => match self.pool.registry.session(self.client, &asked.control_key) {
                 // It tells of itself as long as it lives. A task that waits for it would cost more.
                 Ok(session) => {
-                    let asked = ReportAsked::new(exchange, asked, self.events.clone());
-                    return session.show(|session| asked.answer(&session.report()));
+                    let asked = TextAsked::new(exchange, asked, self.events.clone());
+                    return session.show(|session| asked.answer(session.report().encode()));
                 }
-                Err(_) => self.kept_report(&asked),
+                Err(_) => self.kept(&asked),
             },
+            Document::PeerChain => {
+                match self.pool.registry.session(self.client, &asked.control_key) {
+                    Ok(session) => {
+                        let asked = TextAsked::new(exchange, asked, self.events.clone());
+                        let chain = |session: &Session| Chain::encode(session.peer_chain());
+                        return session.show(move |session| asked.answer(chain(session)));
+                    }
+                    Err(code) => Err(code),
+                }
+            }
             Document::Sessions => {
                 let (pool, credentials) = (self.pool.clone(), self.credentials.clone());
                 let pages = self.pages.clone();
@@ -221,18 +231,21 @@ impl Control {
         self.reply(exchange, page.map_or_else(Message::from, Message::from));
     }
 
-    /// Replies with the first page of a session's report: as it told of itself, or as it was left.
-    pub(super) fn report(&mut self, exchange: ExchangeKey, asked: &Page, report: Option<Vec<u8>>) {
-        let page = match report {
-            Some(report) => Ok(self.pages.begin(asked, report)),
+    /// Replies with the first page of what a session has told of itself, or has left behind.
+    pub(super) fn told(&mut self, exchange: ExchangeKey, asked: &Page, text: Option<Vec<u8>>) {
+        let page = match text {
+            Some(text) => Ok(self.pages.begin(asked, text)),
             // What it has left was there before it was gone.
-            None => self.kept_report(asked),
+            None => self.kept(asked),
         };
         self.turn_to(exchange, page);
     }
 
     /// The first page of what a session has left behind.
-    fn kept_report(&self, asked: &Page) -> Result<Page, ErrorCode> {
+    fn kept(&self, asked: &Page) -> Result<Page, ErrorCode> {
+        if asked.document != Document::Report {
+            return Err(ErrorCode::ControlKeyNotFound);
+        }
         let kept = self.pool.registry.report(self.client, &asked.control_key);
         let kept = kept.ok_or(ErrorCode::ControlKeyNotFound)?;
         Ok(self.pages.begin(asked, kept.encode()))

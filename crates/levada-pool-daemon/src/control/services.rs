@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use levada_pool_wire::body::{Lidentry, PinEntry};
-use levada_pool_wire::{ErrorCode, ExchangeKey, Message};
+use levada_pool_wire::{ErrorCode, ExchangeKey, LidentryFlags, Message};
 
 use super::Control;
 use crate::notice::{Notice, ServiceKind};
@@ -99,7 +99,7 @@ impl Control {
     /// a service's question.
     pub(super) fn consulted(&mut self, exchange: ExchangeKey, message: Message) -> Option<Message> {
         let Some(seat) = self.seats.get_mut(&exchange) else { return Some(message) };
-        let Some(asked) = seat.asked.take() else { return None };
+        let asked = seat.asked.take()?;
         match &message {
             Message::PinEntry(entry) => {
                 let time = Duration::from_micros(entry.timeout_us.into());
@@ -107,7 +107,7 @@ impl Control {
             }
             Message::LidentryCallback(body) | Message::LidentryRegister(body) => {
                 let registered = seat.registration.terms().map(|terms| terms.flags);
-                let own = levada_pool_wire::LidentryFlags::REGFLAGS;
+                let own = LidentryFlags::REGFLAGS;
                 if registered.is_some_and(|flags| flags.and(own) != body.flags.and(own)) {
                     seat.asked = Some(asked);
                     self.vacate(exchange, NoAnswer::Unusable);

@@ -3,6 +3,7 @@
 //! Source: TLS Pool protocol V2, databases.
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
 
 use levada_tls::{Anchors, Identity};
 
@@ -141,7 +142,7 @@ fn certificates(mut der: &[u8]) -> Result<Vec<&[u8]>, &'static str> {
 }
 
 /// Which identities are shown to whom. The first for a selector is the first in the file.
-fn disclosures(import: &mut Import, entries: &mut Vec<Entry>, records: &[Record]) {
+fn disclosures(import: &mut Import, entries: &mut [Entry], records: &[Record]) {
     let mut lists: Vec<(String, Vec<String>)> = Vec::new();
     for record in records {
         let what = format!("{} for {:?}", shown(&record.value), shown(&record.key));
@@ -195,8 +196,11 @@ fn anchors(import: &mut Import, records: &[Record]) -> Whole {
     let (mut servers, mut clients) = (String::new(), String::new());
     let mut seen = HashSet::new();
     for record in records {
-        let key: String = record.key.iter().map(|byte| format!("{byte:02x}")).collect();
-        let what = format!("trust in {key}");
+        let mut what = "trust in ".to_owned();
+        for byte in &record.key {
+            // Writing to a String cannot fail.
+            let _ = write!(what, "{byte:02x}");
+        }
         match read_anchor(record) {
             Ok((flags, pem)) => {
                 if !seen.insert((flags & (CLIENT | SERVER), pem.clone())) {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use levada::{ShownCertificate, SubjectName};
+use levada::SubjectName;
 use levada_tls::{Anchors, Crls, Identity, IdentityError};
 use zeroize::Zeroizing;
 
@@ -40,12 +40,11 @@ pub(super) fn import(folder: &Path) -> Result<Import, ImportError> {
             } else {
                 Anchors::from_pem(&bytes).err().map(|error| error.to_string())
             };
-            match wrong {
-                Some(why) => import.leave_out(name, why),
-                None => {
-                    whole.files.push((key, import.add(key, bytes)));
-                    import.take(name);
-                }
+            if let Some(why) = wrong {
+                import.leave_out(name, why);
+            } else {
+                whole.files.push((key, import.add(key, bytes)));
+                import.take(name);
             }
             continue;
         }
@@ -83,11 +82,11 @@ pub(super) fn import(folder: &Path) -> Result<Import, ImportError> {
     Ok(import.finish(&whole, &entries))
 }
 
+/// A file's name and what is in it.
+type Named = (String, Zeroizing<Vec<u8>>);
+
 /// Files by their names, in order.
-fn read(
-    folder: &Path,
-    import: &mut Import,
-) -> Result<Vec<(String, Zeroizing<Vec<u8>>)>, ImportError> {
+fn read(folder: &Path, import: &mut Import) -> Result<Vec<Named>, ImportError> {
     let wrong = |path: &Path, error| ImportError::io(path, error);
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(|error| wrong(folder, error))? {
@@ -145,16 +144,16 @@ fn identity(
     };
     let looked_at = Identity::with_signer(&file.bytes, |_, _| async { Err("not to sign".into()) });
     let names = looked_at.map(|identity| names(&identity)).unwrap_or_default();
-    let mut what = file.name.clone();
-    if let Some(key) = key {
-        what += &format!(" with {}", key.name);
-        used.push(key.name.clone());
-    }
+    used.extend(key.map(|key| key.name.clone()));
+    let what = match key {
+        Some(key) => format!("{} with {}", file.name, key.name),
+        None => file.name.clone(),
+    };
     let mut placed: Option<(String, Option<String>)> = None;
     let mut lacks = Vec::new();
     let mut taken = Vec::new();
     for (name, role) in names {
-        let entry = Entry { name, role, asks, ..Entry::default() };
+        let entry = Entry { name, asks, role, ..Entry::default() };
         if entries.iter().any(|other: &Entry| other.name == entry.name) {
             lacks.push(format!("another certificate is for {}", entry.name));
         } else if let Some(fault) = entry.fault() {
@@ -184,11 +183,8 @@ fn identity(
 
 fn why_not(file: &File) -> &'static str {
     let looked_at = Identity::with_signer(&file.bytes, |_, _| async { Err("not to sign".into()) });
-    let is_ca = looked_at.ok().and_then(|identity| match identity.certificate() {
-        ShownCertificate::Read(facts) => Some(facts.is_ca),
-        _ => None,
-    });
-    if is_ca == Some(true) {
+    let is_ca = |identity: Identity| identity.certificate().read().is_some_and(|facts| facts.is_ca);
+    if looked_at.is_ok_and(is_ca) {
         "an authority: name it anchors.pem, or client-anchors.pem, if it is to be trusted"
     } else {
         "there is no key for its certificate"
@@ -197,7 +193,7 @@ fn why_not(file: &File) -> &'static str {
 
 /// The names in a certificate, and the role that each is for.
 fn names(identity: &Identity) -> Vec<(String, Option<&'static str>)> {
-    let ShownCertificate::Read(facts) = identity.certificate() else { return Vec::new() };
+    let Some(facts) = identity.certificate().read() else { return Vec::new() };
     let names = facts.names.iter().filter_map(|name| match name {
         SubjectName::Dns(name) => Some((name.to_ascii_lowercase(), None)),
         SubjectName::Email(name) => Some((name.to_ascii_lowercase(), Some("client"))),

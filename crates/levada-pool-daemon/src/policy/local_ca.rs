@@ -115,9 +115,9 @@ impl LocalCa {
         if let Some(made) = self.made().get(&key).filter(|made| made.renew_at > now) {
             return Ok(made.local.clone());
         }
-        let (ca, asked) = (self.clone(), key.0.clone());
+        let (ca, name) = (self.clone(), key.0.clone());
         // A key of RSA takes milliseconds to sign.
-        let signed = spawn_blocking(move || ca.sign(&asked, role, now)).await;
+        let signed = spawn_blocking(move || ca.sign(&name, role, now)).await;
         let signed = signed.unwrap_or_else(|error| Err(error.to_string()));
         let (identity, not_after) = signed.map_err(Denied::LocalCa)?;
         let local = Arc::new(Local::new(key.0.clone(), Held::Open(identity), Rights::default()));

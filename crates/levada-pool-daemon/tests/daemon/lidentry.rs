@@ -28,8 +28,8 @@ fn pool() -> Daemon {
     Daemon::with(more, PoolLimits::default())
 }
 
-fn register(client: &mut Client, body: Lidentry) {
-    client.request(Message::LidentryRegister(body), None);
+fn register(client: &mut Client, body: &Lidentry) {
+    client.request(Message::LidentryRegister(*body), None);
     is_quiet(client);
 }
 
@@ -90,7 +90,7 @@ fn say(
 fn a7_every_entry_is_told_and_then_one_inquiry_decides() {
     let daemon = pool();
     let mut service = daemon.client();
-    register(&mut service, minute(LidentryFlags::WANT_DBENTRY, 9));
+    register(&mut service, &minute(LidentryFlags::WANT_DBENTRY, 9));
     let waiting = begin(&daemon, as_client("host.partner.example"));
     for name in ["a@pool.example", "b@pool.example"] {
         let asked = question(&mut service);
@@ -134,7 +134,7 @@ fn a7_every_entry_is_told_and_then_one_inquiry_decides() {
 fn a7_the_application_proposes_and_an_unknown_server_is_asked_about_too() {
     let daemon = pool();
     let mut service = daemon.client();
-    register(&mut service, minute(LidentryFlags::WANT_DBENTRY, 0));
+    register(&mut service, &minute(LidentryFlags::WANT_DBENTRY, 0));
     let request = StartTls { local_id: id("user@pool.example"), ..as_client("x.example") };
     let waiting = begin(&daemon, request);
     let asked = question(&mut service);
@@ -157,7 +157,7 @@ fn a7_the_application_proposes_and_an_unknown_server_is_asked_about_too() {
 fn a4_a_question_is_skipped_where_the_policy_is_particular_enough() {
     let daemon = pool();
     let mut service = daemon.client();
-    register(&mut service, minute(LidentryFlags::SKIP_DOMAIN_ONEUP, 0));
+    register(&mut service, &minute(LidentryFlags::SKIP_DOMAIN_ONEUP, 0));
     let one_up = begin(&daemon, as_client("host.partner.example"));
     assert_eq!(shown(one_up), Ok("a@pool.example".to_owned()));
     is_quiet(&mut service);
@@ -173,19 +173,18 @@ fn a4_a_choice_is_remembered_for_as_much_as_it_says() {
     let daemon = pool();
     let mut service = daemon.client();
     let skip = LidentryFlags::SKIP_DBENTRY;
-    register(&mut service, minute(skip, 1));
+    register(&mut service, &minute(skip, 1));
     // The policy knows nobody for it.
     let waiting = begin(&daemon, as_client("h.other.example"));
     let asked = question(&mut service);
     assert_eq!(asked.1.max_levels, 1);
     say(&mut service, &asked, "b@pool.example", ".other.example", LidentryFlags::DBINSERT);
     assert_eq!(shown(waiting), Ok("b@pool.example".to_owned()));
-    daemon.notices.wait(|notice| match notice {
-        Notice::Remembered { local_id, selector } => {
-            Some(assert_eq!((&**local_id, &**selector), ("b@pool.example", ".other.example")))
-        }
+    let told = daemon.notices.wait(|notice| match notice {
+        Notice::Remembered { local_id, selector } => Some((local_id.clone(), selector.clone())),
         _ => None,
     });
+    assert_eq!((&*told.0, &*told.1), ("b@pool.example", ".other.example"));
     // Now there is an entry, so nobody is asked, for all below it; and after the service is gone.
     let next = begin(&daemon, as_client("i.other.example"));
     assert_eq!(shown(next), Ok("b@pool.example".to_owned()));
@@ -206,7 +205,7 @@ fn a4_a_choice_is_remembered_for_as_much_as_it_says() {
 fn a4_entries_are_moved_and_appended() {
     let daemon = pool();
     let mut service = daemon.client();
-    register(&mut service, minute(LidentryFlags::WANT_DBENTRY, 1));
+    register(&mut service, &minute(LidentryFlags::WANT_DBENTRY, 1));
     let mut entries = |name: &str, flags: LidentryFlags| {
         let waiting = begin(&daemon, as_client("h.partner.example"));
         let mut told = Vec::new();
@@ -233,7 +232,7 @@ fn a4_entries_are_moved_and_appended() {
 fn a7_what_is_chosen_has_to_be_the_applications_to_use() {
     let daemon = pool();
     let mut service = daemon.client();
-    register(&mut service, minute(NONE, 1));
+    register(&mut service, &minute(NONE, 1));
     for (name, remote, code) in [
         ("nobody@pool.example", "", 23),
         ("server@pool.example", "", 23),
@@ -262,7 +261,7 @@ fn a4_flags_of_the_registration_are_echoed_or_the_service_ends() {
     let daemon = pool();
     let mut service = daemon.client();
     let flags = LidentryFlags::SKIP_USER.with(LidentryFlags::from_bits(0x200));
-    register(&mut service, minute(flags, 0));
+    register(&mut service, &minute(flags, 0));
     let waiting = begin(&daemon, as_client("x.example"));
     let (packet, body) = question(&mut service);
     assert_eq!(body.flags, flags, "those without a name, too");
@@ -271,7 +270,7 @@ fn a4_flags_of_the_registration_are_echoed_or_the_service_ends() {
     assert_eq!(code_of(&service.receive().message), 10);
     assert_eq!(shown(waiting), Err(10));
     // The place is free. LIDENTRY_REGISTER answers as well.
-    register(&mut service, minute(NONE, 0));
+    register(&mut service, &minute(NONE, 0));
     let waiting = begin(&daemon, as_client("x.example"));
     let (packet, body) = question(&mut service);
     let answer = Lidentry { local_id: id("A@pool.example"), ..body };
@@ -283,7 +282,7 @@ fn a4_flags_of_the_registration_are_echoed_or_the_service_ends() {
 fn a7_one_chooser_at_a_time_and_one_that_is_late_or_gone_shows_nobody() {
     let daemon = pool();
     let mut service = daemon.client();
-    register(&mut service, Lidentry { timeout_s: 1, ..minute(NONE, 0) });
+    register(&mut service, &Lidentry { timeout_s: 1, ..minute(NONE, 0) });
     let mut other = daemon.client();
     let register_other = Message::LidentryRegister(minute(NONE, 0));
     assert_eq!(code_of(&other.call(register_other.clone(), None)), 26);
@@ -294,7 +293,7 @@ fn a7_one_chooser_at_a_time_and_one_that_is_late_or_gone_shows_nobody() {
     let ended = service.receive();
     assert_eq!((ended.request, code_of(&ended.message)), (asked.0.request, 3));
     // The place is free, and a late answer registers anew, if nobody else has.
-    register(&mut other, minute(NONE, 0));
+    register(&mut other, &minute(NONE, 0));
     say(&mut service, &asked, "a@pool.example", "", NONE);
     assert_eq!(code_of(&service.receive().message), 8, "a callback of the past is no request");
     // Gone.
@@ -304,7 +303,7 @@ fn a7_one_chooser_at_a_time_and_one_that_is_late_or_gone_shows_nobody() {
     assert_eq!(shown(waiting), Err(3));
     assert!(daemon.notices.last_failure().contains("went away"));
     // Declined with ERROR, which ends it.
-    register(&mut service, minute(NONE, 0));
+    register(&mut service, &minute(NONE, 0));
     let waiting = begin(&daemon, as_client("host.partner.example"));
     let (packet, _) = question(&mut service);
     service.answer(&packet, Message::Error(Failure::from_errno(1)), None);
@@ -321,7 +320,7 @@ fn b8_an_abandoned_choice_holds_up_who_waits_for_it_alone() {
     limits.handshake = Duration::from_millis(500);
     let daemon = Daemon::with("", limits);
     let mut service = daemon.client();
-    register(&mut service, minute(NONE, 0));
+    register(&mut service, &minute(NONE, 0));
     let waiting = begin(&daemon, as_client("x.example"));
     let queued = begin(&daemon, as_client("y.example"));
     let asked = question(&mut service);

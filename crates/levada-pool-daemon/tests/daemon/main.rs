@@ -2,6 +2,7 @@
 //! speaks raw packets, and real TLS behind the passed sockets.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod datagrams;
 mod endings;
 mod exchange;
 mod facts;

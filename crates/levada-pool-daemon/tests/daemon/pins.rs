@@ -42,9 +42,8 @@ fn locked(more: &str) -> Daemon {
     folder.write("u.pem", &encrypted(&pki.identity(spec)));
     let mut policy = format!("anchors = \"ca.pem\"\n{more}\n");
     for (name, file) in [("a.example", "a"), ("b.example", "b"), ("u@a.example", "u")] {
-        policy += &format!(
-            "[[identity]]\nname = \"{name}\"\ncert = \"{file}.pem\"\nkey-pass = \"ask\"\n"
-        );
+        let names = format!("[[identity]]\nname = \"{name}\"\ncert = \"{file}.pem\"\n");
+        policy.extend([names.as_str(), "key-pass = \"ask\"\n"]);
     }
     let source = PolicySource::new(folder.write("pool.toml", &policy));
     Daemon::run(folder, pki, &source, PoolLimits::default())
@@ -237,7 +236,7 @@ fn a7_a_service_that_goes_or_declines_fails_who_waits_and_nobody_else() {
     let daemon = locked("");
     let nobody = begin(&daemon, "a.example").0.receive();
     assert_eq!(code_of(&nobody.message), 23);
-    assert!(daemon.notices.last_failure().contains("nobody is registered"));
+    assert!(daemon.notices.last_failure().contains("no service is registered"));
 
     let mut killed = registered(&daemon, MINUTE);
     let (mut client, ..) = begin(&daemon, "a.example");

@@ -14,13 +14,13 @@ use levada_pool_wire::body::{
     StartTls,
 };
 use levada_pool_wire::{
-    CallbackId, ControlKey, Cut, Document, ErrorCode, Facilities, HandBack, Identity, KernelState,
-    LidentryFlags, LocalCommand, Message, Offer, PACKET_SIZE, Packet, Page, Report, RequestId,
-    Secret, StartTlsFlags, Text,
+    CallbackId, Chain, ControlKey, Cut, Document, ErrorCode, Facilities, HandBack, Identity,
+    KernelState, LidentryFlags, LocalCommand, Message, Offer, PACKET_SIZE, Packet, Page, Report,
+    RequestId, Secret, StartTlsFlags, Text,
 };
 use levada_testkit::docs::workspace_root;
 
-use crate::{any_body, any_report, round_trip};
+use crate::{any_body, any_chain, any_report, round_trip};
 
 /// Runs `check` over the corpus of a fuzz target, of which `samples` are a part. `LEVADA_BLESS=1` writes
 /// them anew.
@@ -80,6 +80,21 @@ fn bodies_of_private_commands() {
 }
 
 #[test]
+fn chains() {
+    let chain = |certificates: &[&[u8]]| Chain::encode(certificates);
+    let mut cut = chain(&[b"certificate"]);
+    cut.pop();
+    let samples = BTreeMap::from([
+        ("none", chain(&[])),
+        ("two", chain(&[b"certificate", b"of its issuer"])),
+        ("cut", cut),
+        ("empty", vec![0, 0, 0]),
+        ("odd", vec![0, 0]),
+    ]);
+    replay("pool_chain", &samples, any_chain::check);
+}
+
+#[test]
 fn reports() {
     let tls = TlsFacts {
         version: Some("1.3"),
@@ -91,7 +106,9 @@ fn reports() {
         ..TlsFacts::default()
     };
     let report = |tls: Option<TlsFacts>, ending: Option<Ending>| {
-        Report { tls, peer_goodbye: ending == Some(Ending::Finished), ending }.encode()
+        let peer_goodbye = ending == Some(Ending::Finished);
+        let peer_chain_sha256 = tls.is_some().then_some([0x5a; 32]);
+        Report { tls, peer_goodbye, ending, peer_chain_sha256 }.encode()
     };
     let certificate = CertificateFault::WrongName {
         wanted: "orvelte.nep".to_owned(),
@@ -109,7 +126,7 @@ fn reports() {
         ("silent", report(None, None)),
         ("cut", cut),
         // In the layout of a later version.
-        ("later", vec![2, 0, 0, 0]),
+        ("later", vec![3, 0, 0, 0, 0]),
     ]);
     replay("pool_report", &samples, any_report::check);
 }

@@ -184,6 +184,11 @@ impl Control {
         !self.output.is_empty()
     }
 
+    /// Whether as many requests are under way as the connection takes.
+    pub(crate) fn is_full(&self) -> bool {
+        self.calls.len() >= CALLS
+    }
+
     /// Whether the connection is lost.
     pub fn is_gone(&self) -> bool {
         self.gone

@@ -7,10 +7,18 @@ use std::time::Duration;
 use levada_pool_wire::body::{Fact, Failure, Info, InfoKind, Ping, Prng, PrngRequest, StartTls};
 use levada_pool_wire::{
     ControlKey, ErrorCode, Facilities, HandBack, HandBackOutcome, HandshakeTimeout, Identity,
-    Message, Offer, Role, StartTlsFlags, Text, TextError,
+    Message, Moment, Offer, Role, StartTlsFlags, Text, TextError,
 };
 
 use crate::client::error::PoolError;
+
+/// How long a pool lets a handshake take that states no time.
+///
+/// Source: TLS Pool protocol V2, STARTTLS.
+const HANDSHAKE: Duration = Duration::from_secs(40);
+
+/// How long a pool may be silent where nobody else is waited for.
+pub(crate) const SILENCE: Duration = Duration::from_secs(20);
 
 /// How to protect a connection.
 ///
@@ -56,6 +64,16 @@ impl TlsRequest {
     /// [`TextError`] for more than 127 bytes, or a NUL.
     pub fn local(mut self, identity: impl AsRef<[u8]>) -> Result<Self, TextError> {
         self.body.local_id = Identity::new(identity)?;
+        Ok(self)
+    }
+
+    /// Whom the peer has to be: of a server's client it is who its certificate has to be for.
+    ///
+    /// # Errors
+    ///
+    /// [`TextError`] for more than 127 bytes, or a NUL.
+    pub fn remote(mut self, identity: impl AsRef<[u8]>) -> Result<Self, TextError> {
+        self.body.remote_id = Identity::new(identity)?;
         Ok(self)
     }
 
@@ -123,6 +141,12 @@ impl TlsRequest {
     pub fn without(mut self, flags: StartTlsFlags) -> Self {
         self.body.flags = self.body.flags.without(flags);
         self
+    }
+
+    /// How long the pool may take for the handshake and be silent until then; `None` is for ever.
+    pub fn patience(&self) -> Option<Duration> {
+        let due = self.body.timeout.deadline(Moment::default(), HANDSHAKE);
+        due.map(|due| due.after(SILENCE).elapsed())
     }
 
     /// Which side of TLS we are.

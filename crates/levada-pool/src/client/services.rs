@@ -46,8 +46,8 @@ pub(crate) trait Service {
     /// What registers the service.
     fn registration(&mut self) -> Message;
 
-    /// What is asked. `Err` is the answer where nobody has to be.
-    fn question(&mut self, message: Message) -> Result<Self::Question, Message>;
+    /// What is asked. `None` wants any answer, and nobody is asked for it.
+    fn question(&mut self, message: Message) -> Option<Self::Question>;
 
     /// The answer, which registers anew. `None` declines.
     fn answer(&mut self, said: Option<Self::Answer>) -> Message;
@@ -73,10 +73,10 @@ impl Service for Pins {
         self.entry(Pin::default())
     }
 
-    fn question(&mut self, message: Message) -> Result<PinQuestion, Message> {
+    fn question(&mut self, message: Message) -> Option<PinQuestion> {
         // The protocol's rules let no other question be asked.
-        let Message::PinEntry(asked) = message else { return Err(self.registration()) };
-        Ok(PinQuestion {
+        let Message::PinEntry(asked) = message else { return None };
+        Some(PinQuestion {
             prompt: words(&asked.prompt),
             attempt: asked.attempt,
             time: Duration::from_micros(asked.timeout_us.into()),
@@ -209,13 +209,13 @@ impl Service for Identities {
         Message::LidentryRegister(self.body())
     }
 
-    fn question(&mut self, message: Message) -> Result<IdentityQuestion, Message> {
-        let Message::LidentryCallback(asked) = message else { return Err(self.answer(None)) };
+    fn question(&mut self, message: Message) -> Option<IdentityQuestion> {
+        let Message::LidentryCallback(asked) = message else { return None };
         if asked.flags.contains(LidentryFlags::DBENTRY) {
             self.disclosed.push((asked.local_id, asked.remote_id));
-            return Err(self.answer(None));
+            return None;
         }
-        Ok(IdentityQuestion {
+        Some(IdentityQuestion {
             remote_id: asked.remote_id,
             local_id: asked.local_id,
             disclosed: std::mem::take(&mut self.disclosed),
@@ -272,7 +272,8 @@ mod tests {
             })
         };
         let entry = asked(flags.with(LidentryFlags::DBENTRY), "u@a.b", ".c");
-        let Err(Message::LidentryCallback(answer)) = service.question(entry) else { panic!() };
+        assert_eq!(service.question(entry), None);
+        let Message::LidentryCallback(answer) = service.answer(None) else { panic!() };
         assert_eq!((answer.flags, answer.timeout_s), (flags, 9));
         let question = service.question(asked(flags, "u@a.b", "x.c")).unwrap();
         assert_eq!(question.disclosed, [(id("u@a.b"), id(".c"))]);

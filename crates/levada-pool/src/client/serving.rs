@@ -105,11 +105,12 @@ async fn answer_one<S: Service>(
     let question = service.question(next(call).await?);
     *was_asked = true;
     let answer = match question {
-        Err(answer) => answer,
-        Ok(question) => tokio::select! {
-            said = ask(&question) => service.answer(said),
+        None => service.answer(None),
+        Some(question) => tokio::select! {
+            biased;
             // The pool asks nothing else before it has an answer: it has given up.
             given_up = next(call) => return given_up.map(drop),
+            said = ask(&question) => service.answer(said),
         },
     };
     call.answer(answer, None);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use levada_pool_wire::body::{Control as ControlBody, InfoKind, Ping};
 use levada_pool_wire::{
-    ControlKey, Cut, Document, ErrorCode, Facilities, Identity, Message, Report,
+    Chain, ControlKey, Cut, Document, ErrorCode, Facilities, Identity, Message, Report,
 };
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
@@ -17,8 +17,8 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::client::connection::{Connection, News};
 use crate::client::control::Control;
 use crate::client::error::PoolError;
-use crate::client::request::{LocalIdQuestion, PoolIdentity, Protected, TlsRequest};
-use crate::client::{pages, request};
+use crate::client::pages::{self, Pages};
+use crate::client::request::{self, LocalIdQuestion, PoolIdentity, Protected, TlsRequest};
 
 /// How long a pool that is not there is waited for.
 const RECONNECT: Duration = Duration::from_secs(5);
@@ -165,8 +165,7 @@ impl Client {
     /// [`PoolError`].
     pub async fn sessions(&self) -> Result<String, PoolError> {
         let connection = self.connected().await?;
-        let bytes = read(&connection, Document::Sessions, ControlKey::default()).await?;
-        String::from_utf8(bytes).map_err(|_| PoolError::Protocol("a text is no UTF-8".to_owned()))
+        read(&connection, Document::Sessions, ControlKey::default()).await?.text()
     }
 
     /// The control connection, opened anew if need be.
@@ -261,6 +260,16 @@ impl SessionHandle {
         report(&self.connection, self.control_key.clone()).await
     }
 
+    /// The certificates that the peer has shown, while the session lives.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`]; a pool of another make refuses with
+    /// [`ErrorCode::UnknownCommand`](levada_pool_wire::ErrorCode::UnknownCommand).
+    pub async fn peer_chain(&self) -> Result<Chain, PoolError> {
+        read(&self.connection, Document::PeerChain, self.control_key.clone()).await?.chain()
+    }
+
     /// Lets the session live on when this client goes away.
     ///
     /// # Errors
@@ -343,16 +352,13 @@ async fn failure(connection: &Connection, key: ControlKey, error: PoolError) -> 
         return error;
     }
     match report(connection, key).await {
-        Ok(Report { ending: Some(ending), tls, .. }) => {
-            PoolError::Handshake { ending: Box::new(ending), tls: tls.map(Box::new) }
-        }
-        _ => error,
+        Ok(report) => error.told(report),
+        Err(_) => error,
     }
 }
 
 async fn report(connection: &Connection, key: ControlKey) -> Result<Report, PoolError> {
-    let bytes = read(connection, Document::Report, key).await?;
-    Report::decode(&bytes).map_err(|error| PoolError::Protocol(error.to_string()))
+    read(connection, Document::Report, key).await?.report()
 }
 
 /// Reads a whole document, page by page.
@@ -360,13 +366,13 @@ async fn read(
     connection: &Connection,
     document: Document,
     key: ControlKey,
-) -> Result<Vec<u8>, PoolError> {
-    let mut pages = pages::Pages::new(document, key);
+) -> Result<Pages, PoolError> {
+    let mut pages = Pages::new(document, key);
     while let Some(asked) = pages.next_request() {
         let reply = soon(connection.exchange(asked)).await?;
         pages.take(&reply)?;
     }
-    Ok(pages.into_bytes())
+    Ok(pages)
 }
 
 async fn soon<T>(work: impl Future<Output = Result<T, PoolError>>) -> Result<T, PoolError> {

@@ -79,6 +79,18 @@ impl KernelSession {
         self.limit = self.limit.min(records.saturating_add(Duties::RESERVE));
     }
 
+    /// How many bytes a record has beside its content: its header, the authentication tag, and the content
+    /// type of TLS 1.3 (RFC 8446 section 5.2) or the explicit nonce of AES in 1.2 (RFC 5288 section 3).
+    pub fn around_a_record(&self) -> usize {
+        const HEADER_AND_TAG: usize = 5 + 16;
+        match self.suite {
+            SupportedCipherSuite::Tls13(_) => HEADER_AND_TAG + 1,
+            SupportedCipherSuite::Tls12(suite) => {
+                HEADER_AND_TAG + suite.aead_alg.key_block_shape().explicit_nonce_len
+            }
+        }
+    }
+
     /// What is owed to the peer from now on.
     pub fn duties(&self) -> Duties {
         Duties::new(self.role, self.version(), self.rekeys, self.sealed, self.limit)

@@ -16,7 +16,7 @@ use levada_core::{Ended, Ending, Fault, TlsFacts};
 use levada_ws::handshake::{Limits, Offer, OfferError, Rejection, Response};
 use tokio::sync::oneshot;
 
-use super::exchange::{Exchange, cause};
+use super::exchange::Exchange;
 use super::link::{Driver, Entry, Link, Wire};
 use super::{ALPN, SEND_BUFFER, STREAM_WINDOW, fields};
 use crate::carrier::Carrier;
@@ -200,6 +200,15 @@ async fn ask(call: &Call, socket: Socket) -> Result<(Exchange, Response), Failur
         }
         Err(rejection) => Err(Failure::Rejected(rejection, entry)),
     }
+}
+
+/// The innermost of the errors: the others say only that something has failed.
+fn cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
 }
 
 type Requesting = Connection<TokioIo<Wire>, Empty<Bytes>, Link>;

@@ -1,9 +1,9 @@
 //! A stream of an HTTP/2 connection as a carrier: what DATA frames hold, both ways.
 
 use std::future::Future as _;
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::{fmt, io};
 
 use hyper::rt::Executor as _;
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -88,15 +88,16 @@ impl Exchange {
         })
     }
 
-    /// What an error of hyper's means.
+    /// What an error of hyper's means: `BrokenPipe` where nobody takes, or sends, anything more.
     fn error(error: &io::Error) -> io::Error {
-        // The peer wants nothing more, or the connection has ended without an error before the stream.
-        let is_closed =
-            matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof);
-        if is_closed || reason(error) == Some(h2::Reason::NO_ERROR) {
-            return io::ErrorKind::BrokenPipe.into();
+        match reason(error) {
+            // The connection has ended before the stream, or the peer has all that it wants.
+            None | Some(h2::Reason::NO_ERROR) => io::ErrorKind::BrokenPipe.into(),
+            Some(reason) => {
+                let text = format!("the stream was reset: {}", reason.description());
+                io::Error::new(io::ErrorKind::ConnectionReset, text)
+            }
         }
-        io::Error::new(io::ErrorKind::ConnectionReset, format!("HTTP/2: {}", cause(error)))
     }
 
     /// How the peer's direction has ended: hyper tells a reset from an end of file to whoever writes,
@@ -109,12 +110,17 @@ impl Exchange {
         }
         let Phase::Open(io) = &mut self.phase else { return Poll::Ready(Ok(())) };
         match Pin::new(io).poll_flush(cx) {
-            Poll::Ready(Err(error)) => match Self::error(&error) {
-                error if error.kind() == io::ErrorKind::BrokenPipe => Poll::Ready(Ok(())),
-                error => Poll::Ready(Err(error)),
-            },
-            Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(())),
+            Poll::Ready(result) => Poll::Ready(Self::unless_closed(result)),
+            Poll::Pending => Poll::Ready(Ok(())),
         }
+    }
+
+    /// What hyper has told, but that nobody takes, or sends, anything more.
+    fn unless_closed(result: io::Result<()>) -> io::Result<()> {
+        let closed = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+        result
+            .map_err(|error| Self::error(&error))
+            .or_else(|error| if closed(&error) { Ok(()) } else { Err(error) })
     }
 }
 
@@ -130,13 +136,10 @@ fn reason(error: &(dyn std::error::Error + 'static)) -> Option<h2::Reason> {
     None
 }
 
-/// The innermost of the errors: the others say only that something has failed.
-pub(super) fn cause(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Exchange")
     }
-    cause.to_string()
 }
 
 impl AsyncRead for Exchange {
@@ -171,11 +174,11 @@ impl AsyncWrite for Exchange {
         Poll::Ready(result.map_err(|error| Self::error(&error)))
     }
 
-    /// Ready when the connection has room for more; what it holds back is bounded.
+    /// Ready when the connection has room for more; what it holds back is bounded. That nobody takes
+    /// anything any more is for a write, or for the reader, to tell.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(io) = ready!(self.poll_open(cx)) else { return Poll::Ready(Ok(())) };
-        let result = ready!(io.poll_flush(cx));
-        Poll::Ready(result.map_err(|error| Self::error(&error)))
+        Poll::Ready(Self::unless_closed(ready!(io.poll_flush(cx))))
     }
 
     /// Ready when all that was written, and END_STREAM behind it, has left for the kernel.

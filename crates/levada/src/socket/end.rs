@@ -103,7 +103,7 @@ impl Socket {
         if let Some(ending) = carried_ending(error) {
             // The alert about it goes out first.
             return match self.kernel() {
-                Some(kernel) if kernel.has_outgoing() && self.write_error.is_none() => {
+                Some(kernel) if kernel.has_last_words() && self.write_error.is_none() => {
                     self.die(ending);
                 }
                 _ => self.end(ending),

@@ -136,7 +136,7 @@ impl Socket {
         let Transport::Up(Carrier(Kind::Kernel(kernel))) = &mut self.transport else {
             return Poll::Ready(());
         };
-        if let Err(error) = ready!(kernel.poll_outgoing(cx)) {
+        if let Err(error) = ready!(kernel.poll_last_words(cx)) {
             self.write_failed(cx, error);
         }
         Poll::Ready(())

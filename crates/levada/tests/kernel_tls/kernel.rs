@@ -1,11 +1,10 @@
 //! What this machine's kernel can, and peers made of rustls alone.
 
 use std::env;
-use std::net::{Ipv4Addr, TcpListener};
-use std::sync::{Arc, LazyLock};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
 
-use levada::{Options, Role, SessionName, Socket, TlsClient, TlsServer, TlsVersion};
-use levada_sys::kernel_tls::{AttachError, attach};
+use levada::{KernelTls, Options, Role, SessionName, Socket, TlsClient, TlsServer, TlsVersion};
 use levada_testkit::skip::cannot_run;
 use levada_tls::Identities;
 use tokio::net::TcpStream;
@@ -15,7 +14,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName}
 use tokio_rustls::rustls::{CipherSuite, ClientConfig, RootCertStore, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
-use crate::world::{KNOWN, patient};
+use crate::world::{KNOWN, NO_KERNEL_TLS, patient};
 
 pub(crate) const SUITES: [(TlsVersion, CipherSuite); 6] = [
     (TlsVersion::V1_3, CipherSuite::TLS13_AES_128_GCM_SHA256),
@@ -35,17 +34,7 @@ pub(crate) fn suites_of_tls_1_3() -> impl Iterator<Item = CipherSuite> {
 
 /// Whether `test` can run; it says so if not.
 pub(crate) fn has_kernel_tls(test: &str) -> bool {
-    static MISSING: LazyLock<Option<String>> = LazyLock::new(|| {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let near = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let _far = listener.accept().unwrap();
-        match attach(&near) {
-            Ok(()) => None,
-            Err(error @ AttachError::NoKernelTls) => Some(error.to_string()),
-            Err(error) => panic!("{error}"),
-        }
-    });
-    let Some(why) = &*MISSING else { return true };
+    let Some(why) = &*NO_KERNEL_TLS else { return true };
     assert!(!must("LEVADA_KERNEL_TLS"), "{why}");
     cannot_run(test, why);
     false
@@ -88,6 +77,8 @@ pub(crate) async fn pair(role: Role, suite: CipherSuite) -> (Socket, TlsStream<T
     let mut socket = Socket::adopt(near, session, options());
     let (up, theirs) = tokio::join!(socket.established(), theirs(role, suite, far));
     up.unwrap();
+    let told = socket.facts().kernel_tls;
+    assert!(matches!(told, Some(KernelTls::Armed { .. })), "{suite:?} as {role:?}: {told:?}");
     (socket, theirs)
 }
 

@@ -10,10 +10,12 @@ const BY_KERNEL: bool = true;
 
 #[path = "../contract/ours.rs"]
 mod ours;
+#[allow(dead_code, reason = "this target uses its part of it")]
 #[path = "../contract/peer.rs"]
 mod peer;
 #[path = "../contract/proof.rs"]
 mod proof;
+#[allow(dead_code, reason = "this target uses its part of it")]
 #[path = "../contract/table.rs"]
 mod table;
 #[path = "../contract/wire.rs"]

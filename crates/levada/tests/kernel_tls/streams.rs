@@ -186,7 +186,7 @@ async fn what_is_written_before_the_handshake_leaves_through_the_kernel() {
     let server = crate::kernel::server().session();
     let mut theirs = Socket::adopt(Carrier::from(far), server, Options::default());
     let mut heard = [0; 5];
-    let (up, read) = tokio::join!(ours.established(), theirs.read_exact(&mut heard));
+    let (up, read) = tokio::join!(ours.flush(), theirs.read_exact(&mut heard));
     up.unwrap();
     read.unwrap();
     assert_eq!(&heard, b"early");
