@@ -7,7 +7,7 @@ use std::{env, fs};
 
 use crate::steps::{Done, Report, cargo, run as run_command, shown};
 use crate::tally::Tally;
-use crate::{c, fuzz, lua, node, peers, registries};
+use crate::{c, fuzz, guest, lua, node, peers, registries};
 
 /// The profile of the slow suites.
 pub(crate) const SLOW: &str = "slow-tests";
@@ -30,10 +30,12 @@ pub(crate) fn run(report: &mut Report, extent: Extent) {
         fast.skipped.clear();
         let slow = suite(report, Extent::All);
         report.count(slow);
+        guest::test(report, extent);
         fuzz::run(report, fuzz::SECONDS);
     } else {
         let why = "not asked for: `cargo xtask test --all` runs them";
         report.skip("slow tests", why);
+        report.skip("kernel TLS", why);
         report.skip("fuzz", why);
     }
     report.count(fast);

@@ -12,7 +12,9 @@ mod support;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use levada::{Ended, Ending, Fault, KernelTls, NoKernelTls, Options, PoolTls, Role, Socket};
+use levada::{
+    Ended, Ending, ExporterError, Fault, KernelTls, NoKernelTls, Options, PoolTls, Role, Socket,
+};
 use levada_pool_daemon::{Notice, PoolLimits};
 use levada_testkit::peers::listening_port;
 use levada_testkit::skip::kernel_tls;
@@ -239,6 +241,28 @@ async fn the_pool_says_that_it_is_out_of_the_way_and_still_answers() {
     assert_eq!(farewell(&daemon), Some(Ending::Aborted));
     let list = levada_pool_list(&daemon).await;
     assert_eq!(list, "", "it is kept no longer");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_outlives_the_pool() {
+    if !kernel_tls("a_stream_outlives_the_pool") {
+        return;
+    }
+    let mut daemon = Daemon::start();
+    let (mut stream, mut peer) = connected(&daemon, Role::Server, &["-tls1_3"]).await;
+    tokio::task::block_in_place(|| daemon.stop());
+    assert_eq!(farewell(&daemon), None, "nobody told");
+    peer.say("0123\n");
+    has_read(&mut stream, &mut peer).await;
+    let mut room = [0; 5];
+    stream.read_exact(&mut room).await.unwrap();
+    assert_eq!(&room, b"0123\n");
+    let keys = stream.export_keying_material("EXPORTER-levada", None, 32).await;
+    assert_eq!(keys.unwrap_err(), ExporterError::NoSession, "there is nobody to ask");
+    peer.say("Q\n");
+    assert_eq!(stream.read(&mut room).await.unwrap(), 0);
+    let _ = stream.shutdown().await;
+    assert!(stream.closed().await.is_clean());
 }
 
 async fn levada_pool_list(daemon: &Daemon) -> String {

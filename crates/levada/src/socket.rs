@@ -489,9 +489,10 @@ impl Socket {
         self.alarm = time.map(|time| Box::new(Alarm::set(deadline, time, self.watch.moved())));
     }
 
-    /// The pool's session, where a pool has run the handshake.
+    /// The pool's session, where a pool has run the handshake and the stream has not ended.
     fn pool_session(&self) -> Option<&SessionHandle> {
         match &self.transport {
+            _ if self.watch.ended().is_some() => None,
             Transport::Up(carrier) => carrier.pool_session(),
             Transport::Dialing(_) | Transport::Entrusted(_) | Transport::Gone => None,
         }
