@@ -6,12 +6,10 @@ const { on, enter, leave, Hold } = require('./native.js');
 const {
   brokenPipe, endingError, fromJson, injectionError, readEnding, readEvent, turnError,
 } = require('./errors.js');
+const { pieces } = require('./pieces.js');
 
 /** Chunks, of up to 256 KiB, that may be under way from the native half to us. */
 const UNDER_WAY = 3;
-
-/** Bytes that are handed to the native half at once: it copies them. */
-const PIECE = 1024 * 1024;
 
 /** Pieces of one write that are open at once. */
 const OPEN_PIECES = 2;
@@ -340,35 +338,6 @@ class ByteStream extends Duplex {
     // All writes that wait get this; the stream is destroyed behind them, with its own error.
     written(this.#end.tellsPendingWrite ? this.#fault : brokenPipe(this.#fault));
   }
-}
-
-/** Chunks in groups that are handed over at once, and the turns among them. */
-function pieces(chunks, turns) {
-  const groups = [];
-  let group = [];
-  let size = 0;
-  for (const chunk of chunks) {
-    const turn = turns.size > 0 && turns.get(chunk);
-    if (turn) {
-      turns.delete(chunk);
-      groups.push(group, turn);
-      group = [];
-      size = 0;
-      continue;
-    }
-    for (let at = 0; at < chunk.length || at === 0; at += PIECE) {
-      const part = chunk.length > PIECE ? chunk.subarray(at, at + PIECE) : chunk;
-      if (size + part.length > PIECE && group.length > 0) {
-        groups.push(group);
-        group = [];
-        size = 0;
-      }
-      group.push(part);
-      size += part.length;
-    }
-  }
-  groups.push(group);
-  return groups.filter((each) => each.length > 0 || typeof each === 'function');
 }
 
 module.exports = { ByteStream };
