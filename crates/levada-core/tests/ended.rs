@@ -407,6 +407,7 @@ mod json {
                 "proxy": null,
                 "plain": null,
                 "tls": tls,
+                "http": null,
                 "first_goodbye": "peer",
                 "bytes": {
                     "read": 1, "written": 2, "wire_read": 3, "wire_written": 4, "discarded": 5,
