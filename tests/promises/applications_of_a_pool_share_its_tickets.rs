@@ -26,7 +26,7 @@ impl Sharing {
         let pki = Pki::new();
         let pool = Pool::start(&pki);
         let policy = std::fs::read_to_string(pki.folder.path().join("pool.toml")).unwrap();
-        let mut sharing = Self { pool, pki, policy };
+        let mut sharing = Self { pki, pool, policy };
         sharing.renew("other.pem");
         sharing
     }

@@ -410,6 +410,7 @@ mod json {
                 "plain": null,
                 "tls": tls,
                 "kernel_tls": { "declined": "not_tcp" },
+                "http": null,
                 "first_goodbye": "peer",
                 "bytes": {
                     "read": 1, "written": 2, "wire_read": 3, "wire_written": 4, "discarded": 5,
