@@ -225,9 +225,10 @@ impl Running {
         }
     }
 
-    /// Puts back what was drained and could not be written.
+    /// Puts back what was drained and could not be written, before what was made since.
     pub(crate) fn put_back(&mut self, wire: Vec<u8>) {
-        self.first = wire;
+        let made = mem::replace(&mut self.first, wire);
+        self.first.extend(made);
     }
 
     /// Has the secrets noted that are to be handed on.

@@ -13,9 +13,10 @@ use std::sync::Arc;
 use kernel::Direction as Records;
 use levada_core::{AlertDescription, Ending, Role};
 use levada_tls::{
-    ChannelBinding, Direction, Duty, Engine, Handover, KernelSession, KernelSessionError, NotReady,
-    Outgoing, Permit, Sent, TlsVersion,
+    ChannelBinding, Direction, Duty, Engine, Handover, Identity, KernelSession, KernelSessionError,
+    NotReady, Outgoing, Permit, Sent, SignatureScheme, TlsVersion,
 };
+use rcgen::{KeyPair, SigningKey};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{
@@ -302,6 +303,39 @@ fn tickets_that_come_through_the_kernel_resume_the_next_session() {
         again.client.wire = Records::new(keys).seal(DATA, b"resumed");
         again.client.open(1024);
         assert_eq!((again.client.plain, again.client.ending), (b"resumed".to_vec(), None));
+    }
+}
+
+#[test]
+fn tickets_of_a_handshake_that_others_have_worked_on_are_counted_and_kept() {
+    for version in VERSIONS {
+        let setup = Setup::new(version);
+        let (chain, key) = setup.authority.issue(&[HOST], |_| {});
+        let key = Arc::new(KeyPair::from_pem(&key).unwrap());
+        let signer = move |_: SignatureScheme, message: Vec<u8>| {
+            let key = key.clone();
+            async move { Ok(key.sign(&message)?) }
+        };
+        let identity = Identity::with_signer(chain.as_bytes(), signer).unwrap();
+        let setup = setup.with_identity(&identity, version);
+        let mut pair = setup.join();
+        assert!(pair.server.session.for_kernel());
+        // What it has to say is left waiting until the client has said all.
+        pair.server.hear(&mut pair.client);
+        let flight = pair.server.write();
+        pair.client.wire.extend(flight);
+        pair.client.open(1024);
+        pair.server.hear(&mut pair.client);
+        assert!(!pair.server.session.is_handshaking(), "{version}");
+        let tickets = records(&pair.server.write());
+        assert!(!tickets.is_empty(), "{version}: tickets, or Finished");
+        pair.client.wire.extend(tickets.concat());
+        pair.client.open(1024);
+        let keys = pair.server.session.handover().unwrap().transmit;
+        pair.client.wire.extend(Records::new(keys).seal(DATA, b"behind them"));
+        pair.client.open(1024);
+        let client = (&pair.client.plain[..], &pair.client.ending);
+        assert_eq!(client, (&b"behind them"[..], &None), "{version}");
     }
 }
 

@@ -68,7 +68,7 @@ impl Socket {
             | Ending::ConnectFinalized
             | Ending::ConnectFailed(_) => {
                 let mut cx = Context::from_waker(Waker::noop());
-                if self.options.kernel_tls {
+                if self.options.kernel_tls && self.session.is_some() {
                     // A handshake was read no further than it went, and bytes that nobody has read make a
                     // reset of the end.
                     let _ =
