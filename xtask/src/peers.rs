@@ -99,6 +99,11 @@ const PEERS: &[Peer] = &[
         package: "opensc",
         purpose: "makes keys on tokens, with a spy on what is called of them",
     },
+    Peer {
+        program: "/usr/share/doc/p11-kit-modules/copyright",
+        package: "p11-kit-modules",
+        purpose: "the module that knows all modules of a machine",
+    },
     Peer { program: "python3", package: "python3-venv", purpose: "runs peers out of PyPI" },
     Peer { program: "node", package: "nodejs", purpose: "runs peers out of npm's registry" },
     Peer { program: "npm", package: "npm", purpose: "installs peers out of npm's registry" },

@@ -218,10 +218,9 @@ impl KeyUri {
             "pin-source" => {
                 let bytes = bytes()?;
                 let file = bytes.strip_prefix(b"file:").unwrap_or(&bytes);
-                // As a URI has it, with an empty host.
-                let file = file.strip_prefix(b"//").filter(|path| path.starts_with(b"/"));
-                let whole = bytes.strip_prefix(b"file:").unwrap_or(&bytes);
-                self.pin_file = Some(path(file.unwrap_or(whole).to_vec(), &at_value)?);
+                // A URI of a file may have an empty host before the path (RFC 8089).
+                let bare = file.strip_prefix(b"//").filter(|path| path.starts_with(b"/"));
+                self.pin_file = Some(path(bare.unwrap_or(file).to_vec(), &at_value)?);
             }
             _ => {}
         }

@@ -280,3 +280,24 @@ fn a_chain_without_a_certificate_is_no_identity() {
     assert_eq!(identity.names(), [HOST]);
     assert!(!format!("{identity:?}").contains("signer"));
 }
+
+#[test]
+fn a_signer_is_tried_out_before_anybody_comes() {
+    let authority = Authority::new("root");
+    let (chain, key) = authority.issue(&[HOST], |_| {});
+    let tried = |signer: Box<dyn Fn() -> Result<Vec<u8>, SignerError> + Send + Sync>| {
+        let signer = move |_: SignatureScheme, _: Vec<u8>| std::future::ready(signer());
+        Identity::with_signer(chain.as_bytes(), signer).unwrap().try_signer()
+    };
+    let right = with(KeyPair::from_pem(&key).unwrap());
+    assert_eq!(Identity::with_signer(chain.as_bytes(), right).unwrap().try_signer(), Ok(()));
+    let other = Identity::with_signer(chain.as_bytes(), with(KeyPair::generate().unwrap()));
+    assert_eq!(other.unwrap().try_signer(), Err(IdentityError::SignerMismatch));
+    let failing = tried(Box::new(|| Err("the card was pulled out".into())));
+    assert_eq!(failing, Err(IdentityError::SignerFailed("the card was pulled out".to_owned())));
+    let panicking = tried(Box::new(|| panic!("no card")));
+    assert_eq!(panicking, Err(IdentityError::SignerFailed("the signer panicked".to_owned())));
+    // A key in this process has nothing to prove.
+    let at_hand = Identity::from_pem(chain.as_bytes(), Some(key.as_bytes()), None).unwrap();
+    assert_eq!(at_hand.try_signer(), Ok(()));
+}

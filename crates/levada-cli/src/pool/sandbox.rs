@@ -61,6 +61,9 @@ pub(crate) fn enter(
     got.push(("core and debuggers", "refused".to_owned()));
     let folder = if policy.is_dir() { Some(policy) } else { policy.parent() };
     let folder = folder.map(|folder| fs::canonicalize(folder).unwrap_or_else(|_| folder.into()));
+    if let Some(missing) = args.token_dirs.iter().find(|dir| !dir.is_dir()) {
+        return Err(fail(format!("--token-dir: there is no folder {}", missing.display())));
+    }
     let socket = place.path.parent().filter(|_| place.ours).map(Path::to_path_buf);
     let reach = Reach {
         readable: READABLE.iter().map(PathBuf::from).chain(folder).collect(),
