@@ -142,6 +142,7 @@ export interface Facts {
   /** `disabled` where nothing encrypts the bytes. */
   plain: 'disabled' | null;
   tls: null;
+  http: null;
   first_goodbye: Party | null;
   /** Bytes so far: given to the reader, and taken from the writer. */
   bytes: { read: number; written: number; wire_read: null; wire_written: null; discarded: null };

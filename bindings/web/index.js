@@ -168,6 +168,7 @@ class Life {
       peer: null,
       plain: url.protocol === 'ws:' ? 'disabled' : null,
       tls: null,
+      http: null,
       first_goodbye: null,
       bytes: { read: 0, written: 0, wire_read: null, wire_written: null, discarded: null },
       times: { lookup: null, connect: null, handshake: null, total: null },

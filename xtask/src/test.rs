@@ -7,17 +7,17 @@ use std::{env, fs};
 
 use crate::steps::{Done, Report, cargo, run as run_command, shown};
 use crate::tally::Tally;
-use crate::{fuzz, lua, node, peers, registries};
+use crate::{c, fuzz, guest, lua, node, peers, registries};
 
 /// The profile of the slow suites.
-const SLOW: &str = "slow-tests";
+pub(crate) const SLOW: &str = "slow-tests";
 
 /// How much is asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
     /// What every change has to pass.
     Fast,
-    /// That, and what takes minutes: the slow suites, optimized, and the fuzz targets.
+    /// That, and what takes minutes: the slow suites, optimized, the guests and the fuzz targets.
     All,
 }
 
@@ -30,14 +30,17 @@ pub(crate) fn run(report: &mut Report, extent: Extent) {
         fast.skipped.clear();
         let slow = suite(report, Extent::All);
         report.count(slow);
+        guest::test(report, extent);
         fuzz::run(report, fuzz::SECONDS);
     } else {
         let why = "not asked for: `cargo xtask test --all` runs them";
         report.skip("slow tests", why);
+        report.skip("kernel TLS", why);
         report.skip("fuzz", why);
     }
     report.count(fast);
     lua::test(report);
+    c::test(report);
 }
 
 /// Installs what the tests talk to.

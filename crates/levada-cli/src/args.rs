@@ -437,6 +437,8 @@ mod tests {
             "check ",
             "pool ",
             "pool run ",
+            "pool pinentry ",
+            "pool import ",
             "man ",
             "completions ",
         ] {

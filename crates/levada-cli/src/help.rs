@@ -215,6 +215,14 @@ Examples:
       levada pool ping
       levada pool sessions
 
+  Keys that only a person can open: the PINs are asked for at this terminal.
+      levada pool pinentry
+
+  What another pool has, or a folder of PEM files, as a policy.
+      levada pool import --localid localid.dump --disclose disclose.dump \\
+          --trust trust.dump /etc/levada/pool
+      levada pool import --pem /etc/ssl/mine /etc/levada/pool
+
   A program of the TLS Pool, with a pool for as long as it runs.
       levada pool run -- my-program --its-flags
 

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::{fmt, io};
 
 use levada_core::{
-    CertificateFault, Checks, Ended, Ending, Endpoint, Facts, Fault, Outcome, State, TlsFacts,
+    CertificateFault, Checks, Ended, Ending, Endpoint, Facts, Fault, KernelTls, NoKernelTls,
+    Outcome, State, TlsFacts,
 };
 use specimens::{ended, errno, expired, no_such_name, not_tls, ws_close};
 
@@ -317,6 +318,7 @@ mod json {
                     next_update: None,
                 }),
             })),
+            kernel_tls: Some(KernelTls::Declined(NoKernelTls::NotTcp)),
             first_goodbye: Some(Party::Peer),
             bytes: Bytes { read: 1, written: 2, wire_read: 3, wire_written: 4, discarded: 5 },
             times: Times { connect: Some(Duration::from_micros(1_500)), ..Times::default() },
@@ -407,6 +409,8 @@ mod json {
                 "proxy": null,
                 "plain": null,
                 "tls": tls,
+                "kernel_tls": { "declined": "not_tcp" },
+                "http": null,
                 "first_goodbye": "peer",
                 "bytes": {
                     "read": 1, "written": 2, "wire_read": 3, "wire_written": 4, "discarded": 5,

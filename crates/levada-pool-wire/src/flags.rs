@@ -147,15 +147,15 @@ flags! {
     pub struct LidentryFlags {
         /// Skip on condition: the disclosure database has an entry.
         SKIP_DBENTRY = 0x80;
-        /// Moreover, the condition on the user part.
+        /// Moreover, the entry is for the user of the remote identity, and not for all users.
         SKIP_USER = 0x81;
-        /// Moreover, the condition "same domain".
+        /// Moreover, the entry is for this very domain.
         SKIP_DOMAIN_SAME = 0x82;
-        /// Moreover, the condition "one level up".
+        /// Moreover, the entry is for this domain, or for all below its parent.
         SKIP_DOMAIN_ONEUP = 0x84;
-        /// Moreover, the condition "subdomain", which includes "same".
+        /// Moreover, the entry is for this domain, or for all below one that it lies in.
         SKIP_DOMAIN_SUB = 0x86;
-        /// Moreover, the condition "not the root".
+        /// Moreover, the entry is not for all domains.
         SKIP_NOTROOT = 0x88;
         /// Send every entry of the database before the question.
         WANT_DBENTRY = 0x100;

@@ -1,6 +1,9 @@
 //! The clients against a pool that does what a script says, packet by packet.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "scripted/services.rs"]
+mod services;
+
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};

@@ -43,6 +43,15 @@ impl Pool {
         Self::listening(Self::command(pki, &socket).args(words), socket)
     }
 
+    /// With this policy alone.
+    #[track_caller]
+    pub(crate) fn start_with(pki: &Pki, policy: &str) -> Self {
+        let policy = pki.folder.write("own.toml", policy);
+        let socket = pki.folder.path().join("pool.sock").to_str().unwrap().to_owned();
+        let words = ["pool", "--config", &policy, "--socket", &socket, "--log", "json"];
+        Self::listening(levada(words), socket)
+    }
+
     /// The same, within this limit, as ulimit of a shell takes it, which nobody may raise.
     #[track_caller]
     pub(crate) fn start_within(pki: &Pki, limit: &str) -> Self {
@@ -63,8 +72,9 @@ impl Pool {
         levada(["pool", "--config", &policy, "--socket", socket, "--log", "json"])
     }
 
+    /// Starts this command, and waits until it listens at the socket.
     #[track_caller]
-    fn listening(command: Command, socket: String) -> Self {
+    pub(crate) fn listening(command: Command, socket: String) -> Self {
         let mut pool = Self { process: command.start(), socket };
         pool.next("pool_listening");
         pool

@@ -39,12 +39,21 @@ pub(crate) fn sessions(socket: Option<PathBuf>) -> Result<Exit, Stop> {
     print(&pool.sessions().map_err(|error| told(&error))?)
 }
 
-fn connect(socket: Option<PathBuf>) -> Result<(PathBuf, blocking::Client), Stop> {
-    let Some(path) = socket.or_else(standard_path) else {
-        return Err(fail(
+/// The socket of the pool: the one that is named, or where pools are.
+///
+/// # Errors
+///
+/// When there is none.
+pub(super) fn socket(named: Option<PathBuf>) -> Result<PathBuf, Stop> {
+    named.or_else(standard_path).ok_or_else(|| {
+        fail(
             "no TLS pool runs here\n    start one with `levada pool`, or name its socket with --socket",
-        ));
-    };
+        )
+    })
+}
+
+fn connect(socket: Option<PathBuf>) -> Result<(PathBuf, blocking::Client), Stop> {
+    let path = self::socket(socket)?;
     let client = blocking::Client::connect(&path).map_err(|error| told(&error))?;
     Ok((path, client))
 }
@@ -53,7 +62,7 @@ fn told(error: &PoolError) -> Stop {
     fail(error.to_string())
 }
 
-fn print(text: &str) -> Result<Exit, Stop> {
+pub(super) fn print(text: &str) -> Result<Exit, Stop> {
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(fail(format!("cannot write: {error}")))

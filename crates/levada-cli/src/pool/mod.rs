@@ -1,20 +1,26 @@
 //! `levada pool`: the process that owns the private keys, and what is asked of it.
 
 mod ask;
+mod assuan;
 mod house;
+mod import;
+mod pinentry;
 mod place;
 mod sandbox;
+mod terminal;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::{Arg, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
 use levada_address::TimeLimit;
 
 use crate::args::DRAIN;
 use crate::exit::{Exit, Stop};
 use crate::help;
 use crate::log::Format;
+use import::ImportArgs;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -25,6 +31,10 @@ pub(crate) enum PoolRequest {
     Ping(Option<PathBuf>),
     /// `levada pool sessions`
     Sessions(Option<PathBuf>),
+    /// `levada pool pinentry`: the pool's socket, the program that asks, and how long it may take.
+    PinEntry(Option<PathBuf>, Option<PathBuf>, Option<Duration>),
+    /// `levada pool import`
+    Import(ImportArgs),
 }
 
 /// How a pool is to be.
@@ -33,6 +43,8 @@ pub(crate) struct PoolArgs {
     pub(crate) socket: Option<PathBuf>,
     pub(crate) config: Option<PathBuf>,
     pub(crate) user: Option<String>,
+    pub(crate) token_dirs: Vec<PathBuf>,
+    pub(crate) token_net: bool,
     pub(crate) drain: TimeLimit,
     pub(crate) format: Format,
 }
@@ -47,6 +59,8 @@ pub(crate) fn run(request: PoolRequest) -> Result<Exit, Stop> {
         PoolRequest::Serve(args, command) => house::run(&args, command),
         PoolRequest::Ping(socket) => ask::ping(socket),
         PoolRequest::Sessions(socket) => ask::sessions(socket),
+        PoolRequest::PinEntry(socket, program, time) => pinentry::run(socket, program, time),
+        PoolRequest::Import(args) => import::run(&args),
     }
 }
 
@@ -82,6 +96,20 @@ pub(crate) fn command(log: Arg) -> Command {
                 .help("the user to become once all is open, where it was begun by root"),
         )
         .arg(
+            Arg::new("token-dir")
+                .long("token-dir")
+                .value_name("DIR")
+                .action(ArgAction::Append)
+                .value_parser(value_parser!(PathBuf))
+                .help("a folder that the modules of tokens read and write; repeatable"),
+        )
+        .arg(
+            Arg::new("token-net")
+                .long("token-net")
+                .action(ArgAction::SetTrue)
+                .help("let the modules of tokens connect by TCP, to an HSM elsewhere"),
+        )
+        .arg(
             Arg::new("drain")
                 .long("drain")
                 .value_name("TIME|off")
@@ -94,6 +122,26 @@ pub(crate) fn command(log: Arg) -> Command {
         .subcommand(
             Command::new("sessions").about("List the sessions that we may see, one JSON a line"),
         )
+        .subcommand(
+            Command::new("pinentry")
+                .about("Enter the PINs that the pool asks for, at this terminal")
+                .arg(
+                    Arg::new("program")
+                        .long("program")
+                        .value_name("PROGRAM")
+                        .value_parser(value_parser!(PathBuf))
+                        .help("asks instead of this terminal, as GnuPG's pinentry does"),
+                )
+                .arg(
+                    Arg::new("time")
+                        .long("time")
+                        .value_name("TIME|off")
+                        .default_value("2m")
+                        .value_parser(value_parser!(TimeLimit))
+                        .help("how long an answer may take, up to 71 minutes"),
+                ),
+        )
+        .subcommand(import_command())
         .subcommand(
             Command::new("run")
                 .about("Run a command with a pool of its own, which ends with it")
@@ -109,6 +157,42 @@ pub(crate) fn command(log: Arg) -> Command {
         )
 }
 
+fn import_command() -> Command {
+    let file = |name, help| {
+        Arg::new(name)
+            .long(name)
+            .value_name("FILE")
+            .value_parser(value_parser!(PathBuf))
+            .conflicts_with("pem")
+            .help(help)
+    };
+    Command::new("import")
+        .about("Make a policy of the databases of the ARPA2 TLS Pool, or of PEM files")
+        .arg(file("localid", "db_dump of its local identities"))
+        .arg(file("disclose", "db_dump of whom it is to whom"))
+        .arg(file("trust", "db_dump of whom it trusts"))
+        .arg(
+            Arg::new("pem")
+                .long("pem")
+                .value_name("DIR")
+                .value_parser(value_parser!(PathBuf))
+                .help("a folder of certificates and keys, in PEM"),
+        )
+        .group(
+            ArgGroup::new("from")
+                .args(["localid", "disclose", "trust", "pem"])
+                .required(true)
+                .multiple(true),
+        )
+        .arg(
+            Arg::new("into")
+                .value_name("FOLDER")
+                .required(true)
+                .value_parser(value_parser!(PathBuf))
+                .help("where to write it; nothing there is written over"),
+        )
+}
+
 /// What the words say; `format` reads the log's.
 pub(crate) fn request(
     mut matches: ArgMatches,
@@ -120,6 +204,8 @@ pub(crate) fn request(
         socket: global(&mut matches, "socket"),
         config: global(&mut matches, "config"),
         user: matches.remove_one("user"),
+        token_dirs: matches.remove_many("token-dir").into_iter().flatten().collect(),
+        token_net: matches.get_flag("token-net"),
         drain: matches.remove_one("drain").unwrap_or(DRAIN),
         format: format(&mut matches),
     };
@@ -130,6 +216,19 @@ pub(crate) fn request(
             match verb.as_str() {
                 "ping" => PoolRequest::Ping(socket),
                 "sessions" => PoolRequest::Sessions(socket),
+                "pinentry" => {
+                    let time = inner.remove_one::<TimeLimit>("time");
+                    let program = inner.remove_one("program");
+                    PoolRequest::PinEntry(socket, program, time.and_then(TimeLimit::duration))
+                }
+                "import" => PoolRequest::Import(ImportArgs {
+                    localid: inner.remove_one("localid"),
+                    disclose: inner.remove_one("disclose"),
+                    trust: inner.remove_one("trust"),
+                    pem: inner.remove_one("pem"),
+                    // `clap` was told that it is required.
+                    into: inner.remove_one("into").unwrap_or_default(),
+                }),
                 _ => {
                     let config = global(&mut inner, "config").or(args.config);
                     let words = inner.remove_many("command").into_iter().flatten().collect();

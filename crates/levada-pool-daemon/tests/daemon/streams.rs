@@ -229,9 +229,14 @@ async fn no_pool_is_a_typed_ending_that_says_where() {
 #[tokio::test]
 async fn a_pool_that_goes_away_is_a_typed_ending() {
     let mut daemon = Daemon::start();
-    let (mut stream, far) = dial(&daemon, "server.example");
+    let (near, far) = tcp_pair();
+    // Its data has to go through the pool: `tests/kernel_tls.rs` has a stream that does without.
+    let pool = PoolTls::at(daemon.socket()).relay_only();
+    let session = pool.client("server.example").unwrap();
+    let mut stream = Socket::adopt(carrier(near), session, Options::default());
     let _peer = Peer::server(far, &daemon.pki.host("server.example"), None).echo();
     stream.established().await.unwrap();
+    assert_eq!(stream.facts().kernel_tls, None, "nobody asked for it");
     daemon.stop();
     let error = stream.read(&mut [0; 1]).await.unwrap_err();
     let ended = Ended::of(&error).unwrap();

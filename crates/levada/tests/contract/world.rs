@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use levada::{Carrier, Deadlines, Options, Pipe, Role, Session, Socket};
+use levada_sys::kernel_tls::{AttachError, attach};
 use levada_tls::{
     Anchors, ClientAuth, Identities, Identity, SessionName, TlsClient, TlsServer, TlsVersion,
 };
@@ -54,6 +55,12 @@ impl Layer {
         !matches!(self, Self::Plain)
     }
 
+    /// Bytes that a record has beside its content: header and tag, and the content type of TLS 1.3 or the
+    /// explicit nonce of 1.2 (AES in GCM).
+    pub(crate) const fn around_a_record(self) -> usize {
+        5 + 16 + if matches!(self, Self::Tls13) { 1 } else { 8 }
+    }
+
     const fn version(self) -> TlsVersion {
         match self {
             Self::Tls12 => TlsVersion::V1_2,
@@ -90,7 +97,13 @@ impl Setup {
     ) -> (Socket, Peer) {
         let (near, far) = self.carrier(BUFFER).await;
         let theirs = session(self.layer, other(self.role));
-        (Socket::adopt(near, ours, options), Peer::new(far, theirs, self))
+        (Socket::adopt(near, ours, by_kernel(options)), Peer::new(far, theirs, self))
+    }
+
+    /// Whether the kernel does its records, behind the handshake.
+    pub(crate) fn is_by_kernel(self) -> bool {
+        let asked = crate::BY_KERNEL && self.moved == Moved::Tcp && self.layer.is_tls();
+        asked && NO_KERNEL_TLS.is_none()
     }
 
     /// Both ends of a carrier whose buffers are small.
@@ -145,6 +158,24 @@ pub(crate) fn patient() -> Options {
     let mut options = Options::default();
     options.deadlines =
         Deadlines { lookup: None, connect: None, handshake: None, close: None, idle: None };
+    options
+}
+
+/// Why this machine's kernel cannot do them, if so.
+pub(crate) static NO_KERNEL_TLS: LazyLock<Option<String>> = LazyLock::new(|| {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let near = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let _far = listener.accept().unwrap();
+    match attach(&near) {
+        Ok(()) => None,
+        Err(error @ AttachError::NoKernelTls) => Some(error.to_string()),
+        Err(error) => panic!("{error}"),
+    }
+});
+
+/// As these, with the records in the kernel where that is to be.
+pub(crate) fn by_kernel(mut options: Options) -> Options {
+    options.kernel_tls = crate::BY_KERNEL;
     options
 }
 

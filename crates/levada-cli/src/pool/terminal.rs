@@ -1,0 +1,91 @@
+//! A person at the terminal of this process.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt as _;
+
+use rustix::fs::OFlags;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use zeroize::Zeroizing;
+
+/// More than any terminal takes as one line.
+const LINE: usize = 4096;
+
+/// The terminal of this process, whatever its standard streams are.
+pub(super) struct Terminal {
+    input: AsyncFd<OwnedFd>,
+    output: File,
+}
+
+impl Terminal {
+    /// Opens it.
+    pub(super) fn open() -> io::Result<Self> {
+        // Flags of a file that is opened anew are nobody else's.
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let input = File::options().read(true).custom_flags(flags).open("/dev/tty")?;
+        let output = File::options().write(true).open("/dev/tty")?;
+        let watched = levada_sys::watch(input.into(), Interest::READABLE);
+        Ok(Self { input: watched.map_err(|(_, error)| error)?, output })
+    }
+
+    /// Asks for a line, which is not shown; `None` where there is none (Ctrl-D).
+    ///
+    /// # Cancel safety
+    ///
+    /// When it is dropped, what was typed is dropped, too, and the terminal is as it was.
+    pub(super) async fn ask(&self, prompt: &str) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+        let hidden = Hidden::begin(self)?;
+        (&self.output).write_all(prompt.as_bytes())?;
+        let mut line = Zeroizing::new(Vec::with_capacity(LINE));
+        loop {
+            let mut ready = self.input.readable().await?;
+            let mut room = Zeroizing::new([0; LINE]);
+            let read = ready.try_io(|input| Ok(rustix::io::read(input, &mut room[..])?));
+            let Ok(read) = read else { continue };
+            let read = &room[..read?];
+            if read.is_empty() {
+                return Ok(None);
+            }
+            let (text, is_whole) = match read.strip_suffix(b"\n") {
+                Some(text) => (text, true),
+                None => (read, false),
+            };
+            if line.len() + text.len() > LINE {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "the line has no end"));
+            }
+            line.extend_from_slice(text);
+            if is_whole {
+                drop(hidden);
+                return Ok(Some(line));
+            }
+        }
+    }
+}
+
+/// What is typed is not shown, as long as this lives.
+struct Hidden<'a> {
+    terminal: &'a Terminal,
+    before: Termios,
+}
+
+impl<'a> Hidden<'a> {
+    fn begin(terminal: &'a Terminal) -> io::Result<Self> {
+        let before = tcgetattr(&terminal.output)?;
+        let mut hidden = before.clone();
+        hidden.local_modes.remove(LocalModes::ECHO);
+        // A line that was typed before the question does not answer it.
+        tcsetattr(&terminal.output, OptionalActions::Flush, &hidden)?;
+        Ok(Self { terminal, before })
+    }
+}
+
+impl Drop for Hidden<'_> {
+    fn drop(&mut self) {
+        // A terminal that is gone needs nothing.
+        let _ = (&self.terminal.output).write_all(b"\n");
+        let _ = tcsetattr(&self.terminal.output, OptionalActions::Flush, &self.before);
+    }
+}
