@@ -46,12 +46,12 @@ pub(crate) fn poll_fill(
 /// # Errors
 ///
 /// Node's.
-pub(crate) fn into_buffer(chunk: Vec<u8>, env: &Env) -> Result<BufferSlice<'static>> {
+pub(crate) fn into_buffer(chunk: Vec<u8>, env: Env) -> Result<BufferSlice<'static>> {
     if chunk.len() < WORTH_LENDING {
-        return BufferSlice::copy_from(env, chunk);
+        return BufferSlice::copy_from(&env, chunk);
     }
     // V8 finds out which young buffers are garbage when it makes one itself. If all are lent, they pile up
     // until it goes through its whole heap for them, which costs more than all else here.
-    BufferSlice::copy_from(env, [0])?;
-    BufferSlice::from_data(env, chunk)
+    BufferSlice::copy_from(&env, [0])?;
+    BufferSlice::from_data(&env, chunk)
 }

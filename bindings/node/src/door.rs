@@ -54,7 +54,7 @@ pub(crate) enum Notice {
 }
 
 impl Notice {
-    fn arguments(self, env: &Env) -> Result<Arguments> {
+    fn arguments(self, env: Env) -> Result<Arguments> {
         let (id, kind, payload) = match self {
             Self::Up(id) => (id, 0, None),
             Self::Data(id, bytes) => (id, 1, Some(Either5::A(chunk::into_buffer(bytes, env)?))),
@@ -92,9 +92,7 @@ impl Door {
             .build_threadsafe_function::<Notice>()
             .callee_handled::<false>()
             .weak::<true>()
-            .build_callback(|call: ThreadsafeCallContext<Notice>| {
-                call.value.arguments(&call.env)
-            })?;
+            .build_callback(|call: ThreadsafeCallContext<Notice>| call.value.arguments(call.env))?;
         Ok(Self(Arc::new(function)))
     }
 }
