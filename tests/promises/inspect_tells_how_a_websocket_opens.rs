@@ -32,6 +32,7 @@ fn of_a_server_of_our_own() {
             "path": "/vnc",
             "origin": "https://a.example",
             "offered": ["base64", "binary"],
+            "http": "1.1",
             "status": 101,
             "subprotocol": "binary",
             "extension": null,

@@ -8,7 +8,7 @@ use levada_testkit::{peers, skip};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Command, Finished, PATIENCE, Pki, Running, Serve, assert_same, connect, digits,
+    Command, Finished, PATIENCE, Pki, Running, Serve, assert_same, connect, digits, levada,
 };
 
 const MIB: usize = 1024 * 1024;
@@ -92,6 +92,29 @@ fn within_the_limits() {
         let said = String::from_utf8(done.stdout).unwrap();
         assert_eq!(said.contains(r#"{"refused": "503"}"#), refused, "{said}");
     }
+}
+
+/// What was negotiated is told by who looks at a server, and what is going to be by the check of a file.
+#[test]
+fn told_before_and_after() {
+    let pki = Pki::new();
+    let listen = "wss://127.0.0.1:0/bytes?http=auto";
+    let serve = Serve::start(["--listen", listen, "--cert", &pki.localhost, "--to", "echo:"]);
+    for (http, version, status) in [("2", "2", 200), ("auto", "2", 200), ("1.1", "1.1", 101)] {
+        let url = format!("wss://{}/bytes?name=localhost&http={http}", serve.address());
+        let done = levada(["inspect", &url, "--ca", &pki.ca, "--brief", "--json"]).run(b"");
+        let report: Value = String::from_utf8(done.stdout).unwrap().parse().unwrap();
+        let websocket = &report["websocket"];
+        assert_eq!(websocket["opened"], true, "{report}");
+        assert_eq!(websocket["http"], version);
+        assert_eq!(websocket["status"], status);
+    }
+    let text = "[[route]]\nlisten = { address = \"ws://127.0.0.1:0/\", http = \"auto\" }\nto = \"echo:\"\n";
+    let file = pki.folder.write("http2.toml", text);
+    let done = levada(["check", &file]).run(b"");
+    assert_eq!(done.code(), 0, "{}", done.stderr);
+    let plan = String::from_utf8(done.stdout).unwrap();
+    assert!(plan.contains("over HTTP/2 where both ends speak it, else HTTP/1.1"), "{plan}");
 }
 
 /// Clients of either version, and of none by ALPN, come in at one listener.

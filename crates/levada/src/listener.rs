@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use levada_address::{Family, Host, Http, ListenEndpoint, UnixName};
+#[cfg(feature = "http2")]
+use levada_address::Http;
+use levada_address::{Family, Host, ListenEndpoint, UnixName};
 use levada_core::{Endpoint, OsError, Rule};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket as RawSocket, Type};
@@ -43,10 +45,9 @@ pub struct Listener {
     connections: Option<Arc<Semaphore>>,
     per_address: Option<Arc<PerAddress>>,
     web_socket: Option<ServerOptions>,
-    http: Http,
     /// Where those come in that are greeted before it is known what they speak.
     #[cfg(feature = "http2")]
-    hall: Hall,
+    hall: Option<Hall>,
     accepting: watch::Sender<bool>,
     short: watch::Sender<Option<OsError>>,
 }
@@ -108,9 +109,8 @@ impl Listener {
             connections: None,
             per_address: None,
             web_socket: None,
-            http: Http::V1,
             #[cfg(feature = "http2")]
-            hall: Hall::new(),
+            hall: None,
             accepting: watch::Sender::new(true),
             short: watch::Sender::new(None),
         })
@@ -163,7 +163,7 @@ impl Listener {
     #[cfg(feature = "http2")]
     #[must_use]
     pub fn http(mut self, http: Http) -> Self {
-        self.http = http;
+        self.hall = (http != Http::V1).then(|| Hall::new(http));
         self
     }
 
@@ -216,16 +216,16 @@ impl Listener {
     /// No connection is lost by dropping the call.
     pub async fn accept(&self) -> io::Result<Stream> {
         #[cfg(feature = "http2")]
-        if self.http != Http::V1 && self.web_socket.is_some() {
+        if let (Some(hall), Some(web_socket)) = (&self.hall, &self.web_socket) {
             return loop {
                 let socket = tokio::select! {
-                    stream = self.hall.accept() => break Ok(stream),
+                    stream = hall.accept() => break Ok(stream),
                     accepted = self.accept_socket() => match accepted {
                         Ok(socket) => socket,
                         Err(error) => break Err(error),
                     },
                 };
-                if let Some(stream) = self.greet(socket) {
+                if let Some(stream) = self.greet(hall, web_socket, socket) {
                     break Ok(stream);
                 }
             };
@@ -318,20 +318,19 @@ impl Listener {
 
     /// Has a task find out which version of HTTP is spoken; gives back what has ended already.
     #[cfg(feature = "http2")]
-    fn greet(&self, mut socket: Socket) -> Option<Stream> {
+    fn greet(&self, hall: &Hall, web_socket: &ServerOptions, mut socket: Socket) -> Option<Stream> {
         let permit = self.handshake_permit(&mut socket);
-        let Some(web_socket) = self.web_socket.clone().filter(|_| socket.ended().is_none()) else {
+        if socket.ended().is_some() {
             return Some(socket.into());
-        };
+        }
         let guest = Guest {
-            http: self.http,
-            web_socket,
+            web_socket: web_socket.clone(),
             options: Arc::clone(&self.options),
             permit,
             handshakes: self.handshakes.clone(),
             per_address: self.per_address.clone(),
         };
-        self.hall.greet(socket, guest);
+        hall.greet(socket, guest);
         None
     }
 

@@ -85,6 +85,7 @@ pub struct Binder {
     endpoint: ListenEndpoint,
     layer: ServerLayer,
     web_socket: Option<ServerOptions>,
+    #[cfg(feature = "http2")]
     http: Http,
     identities: Vec<Identity>,
     key_log: Option<KeyLogFile>,
@@ -120,7 +121,17 @@ impl Binder {
         check_http(http)?;
         let web_socket = web_socket.map(|ws| web_socket_server(&ws, deadlines)).transpose()?;
         let address = address.clone();
-        Ok(Self { address, endpoint, layer, web_socket, http, identities, key_log, options })
+        Ok(Self {
+            address,
+            endpoint,
+            layer,
+            web_socket,
+            #[cfg(feature = "http2")]
+            http,
+            identities,
+            key_log,
+            options,
+        })
     }
 
     /// Reads again what the address names, and changes nothing: see [`replace`](Self::replace).

@@ -125,8 +125,8 @@ impl Exchange {
 }
 
 /// The code of HTTP/2 that an error has.
-fn reason(error: &(dyn std::error::Error + 'static)) -> Option<h2::Reason> {
-    let mut cause = Some(error);
+fn reason(error: &io::Error) -> Option<h2::Reason> {
+    let mut cause = error.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static));
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<h2::Error>() {
             return error.reason();

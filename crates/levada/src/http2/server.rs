@@ -4,6 +4,7 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -38,6 +39,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Where the streams of all connections of a listener come together.
 #[derive(Debug)]
 pub(crate) struct Hall {
+    http: Http,
     streams: mpsc::Sender<Stream>,
     accepted: Mutex<mpsc::Receiver<Stream>>,
     /// Dropped with the listener.
@@ -45,9 +47,9 @@ pub(crate) struct Hall {
 }
 
 impl Hall {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(http: Http) -> Self {
         let (streams, accepted) = mpsc::channel(BACKLOG);
-        Self { streams, accepted: accepted.into(), open: watch::Sender::new(()) }
+        Self { http, streams, accepted: accepted.into(), open: watch::Sender::new(()) }
     }
 
     /// The next stream of any connection. Nothing is lost by dropping the call.
@@ -62,13 +64,12 @@ impl Hall {
     /// Greets whoever has come on `socket`, in a task of its own: its streams come here.
     pub(crate) fn greet(&self, socket: Socket, guest: Guest) {
         let (streams, open) = (self.streams.clone(), self.open.subscribe());
-        tokio::spawn(greet(socket, guest, streams, open));
+        tokio::spawn(greet(socket, self.http, guest, streams, open));
     }
 }
 
 /// A connection that has come, and what holds for its streams.
 pub(crate) struct Guest {
-    pub(crate) http: Http,
     pub(crate) web_socket: ServerOptions,
     pub(crate) options: Arc<Options>,
     /// The room of the connection, until it is known what it speaks.
@@ -79,29 +80,31 @@ pub(crate) struct Guest {
 
 async fn greet(
     mut socket: Socket,
+    http: Http,
     mut guest: Guest,
     streams: mpsc::Sender<Stream>,
     open: watch::Receiver<()>,
 ) {
     let is_up = socket.established().await.is_ok();
-    let stream = if is_up && speaks_http2(&mut socket, &guest).await {
-        return serve(socket, guest, streams, open).await;
-    } else if is_up {
-        let permit = guest.permit.take();
-        WsStream::server(socket, guest.web_socket).holding_until_established(permit).into()
-    } else {
-        // It tells best itself why there is none.
-        socket.into()
-    };
+    let stream =
+        if is_up && speaks_http2(&mut socket, http, guest.options.deadlines.handshake).await {
+            return serve(socket, guest, streams, open).await;
+        } else if is_up {
+            let permit = guest.permit.take();
+            WsStream::server(socket, guest.web_socket).holding_until_established(permit).into()
+        } else {
+            // It tells best itself why there is none.
+            socket.into()
+        };
     // Where the listener is gone, so is the stream.
     let _ = streams.send(stream).await;
 }
 
 /// Whether the client speaks HTTP/2: TLS has agreed on it, or it begins with what nothing else begins
 /// with.
-async fn speaks_http2(socket: &mut Socket, guest: &Guest) -> bool {
+async fn speaks_http2(socket: &mut Socket, http: Http, time: Option<Duration>) -> bool {
     let tls = socket.facts().tls;
-    match (guest.http, tls.as_ref().map(|tls| tls.alpn.as_deref())) {
+    match (http, tls.as_ref().map(|tls| tls.alpn.as_deref())) {
         (Http::V1, _) => false,
         (_, Some(Some(protocol))) => protocol == ALPN,
         (Http::V2, _) => true,
@@ -118,7 +121,7 @@ async fn speaks_http2(socket: &mut Socket, guest: &Guest) -> bool {
                 io::Result::Ok(())
             };
             // Whoever says nothing is late for whatever it wants to say.
-            let _ = match guest.options.deadlines.handshake {
+            let _ = match time {
                 Some(time) => timeout(time, read).await.unwrap_or(Ok(())),
                 None => read.await,
             };

@@ -33,19 +33,17 @@ use crate::ws::{ClientOptions, HandshakeError, ServerOptions, WsOptions, WsStrea
 struct Server {
     hall: Hall,
     options: ServerOptions,
-    http: Http,
 }
 
 impl Server {
     fn new(options: ServerOptions) -> Self {
-        Self { hall: Hall::new(), options, http: Http::V2 }
+        Self { hall: Hall::new(Http::V2), options }
     }
 
     /// A pipe whose other end the hall greets.
     fn pipe(&self, capacity: usize) -> Pipe {
         let (near, far) = Pipe::pair(capacity);
         let guest = Guest {
-            http: self.http,
             web_socket: self.options.clone(),
             options: Options::default().into(),
             permit: None,
@@ -294,7 +292,7 @@ async fn a_server_of_http_1_1_is_told_from_one_of_http_2() {
 #[tokio::test(start_paused = true)]
 async fn a_listener_may_leave_the_version_to_its_clients() {
     let mut server = Server::new(ServerOptions::default());
-    server.http = Http::Auto;
+    server.hall = Hall::new(Http::Auto);
     let (near, far) = pair(&server, 64 * 1024).await;
     drop((near, far));
     let pipe = Socket::adopt(server.pipe(3), Layer::default(), Options::default());
