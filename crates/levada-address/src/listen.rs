@@ -88,7 +88,7 @@ impl Address {
     /// let address: Address = "tls://:8443?cert=a.pem&cert=b.pem&key=a.key&key=b.key".parse()?;
     /// let on = address.for_listening()?;
     /// assert!(matches!(on.endpoint, ListenEndpoint::Tcp { host: None, port: 8443, .. }));
-    /// assert_eq!(on.tls.unwrap().identities[1].key.to_str(), Some("b.key"));
+    /// assert_eq!(on.tls.unwrap().identities[1].key.to_string(), "b.key");
     /// # Ok::<(), levada_address::AddressError>(())
     /// ```
     ///
@@ -152,7 +152,7 @@ impl Address {
         }
         self.check_key()?;
         let client = self.client_check()?;
-        Ok(ListenTls { identities, client, alpn: options.alpn(), session: options.session() })
+        Ok(ListenTls { identities, client, alpn: self.alpn()?, session: options.session() })
     }
 
     fn client_check(&self) -> Result<Option<ClientCheck>, AddressError> {

@@ -2,7 +2,7 @@
 
 use levada_core::Deadline;
 
-use crate::{CrlCheck, Family, Scheme, Side, Sides, TimeLimit, Value, ValueKind};
+use crate::{CrlCheck, Family, Http, Scheme, Side, Sides, TimeLimit, Value, ValueKind};
 
 /// One row of [`OPTIONS`]: all there is to know about a word before it has a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,13 +124,14 @@ pub static OPTIONS: &[OptionSpec] = &[
         word: "key",
         side: Sides::Both,
         schemes: TLS,
-        kind: ValueKind::Path,
+        kind: ValueKind::Key,
         repeat: Repeat::On(Side::Listen),
         partner: Some("cert"),
         default: DefaultValue::Derived("the file of `cert`"),
-        help: "file with the private key of `cert` (PEM or DER)",
+        help: "file with the private key of `cert` (PEM or DER), or its place on a token (RFC 7512)",
         more: "The n-th key belongs to the n-th certificate; give a key for each of them or for \
-               none. A file that holds both is named by both words, or by `cert` alone.",
+               none. A file that holds both is named by both words, or by `cert` alone. Tokens need a \
+               `levada` that is built with PKCS#11.",
     },
     OptionSpec {
         word: "passphrase-file",
@@ -140,8 +141,8 @@ pub static OPTIONS: &[OptionSpec] = &[
         repeat: Repeat::Never,
         partner: None,
         default: DefaultValue::Absent,
-        help: "file whose first line opens an encrypted private key",
-        more: "It serves every encrypted key of the address.",
+        help: "file whose first line opens an encrypted private key, or is the PIN of its token",
+        more: "It serves every key of the address that wants one.",
     },
     OptionSpec {
         word: "passphrase-env",
@@ -151,7 +152,7 @@ pub static OPTIONS: &[OptionSpec] = &[
         repeat: Repeat::Never,
         partner: None,
         default: DefaultValue::Absent,
-        help: "environment variable whose value opens an encrypted private key",
+        help: "environment variable whose value opens an encrypted private key, or is a token's PIN",
         more: "In place of `passphrase-file`.",
     },
     OptionSpec {
@@ -522,6 +523,16 @@ pub static OPTIONS: &[OptionSpec] = &[
         DefaultValue::Absent,
         "file with more header fields of the request, one `Name: value` a line",
         "They stand in a file since they often hold a secret, and an address holds none.",
+    ),
+    web_socket(
+        "http",
+        Sides::Both,
+        ValueKind::Http,
+        Repeat::Never,
+        DefaultValue::Value(Value::Http(Http::V1)),
+        "version of HTTP that carries WebSockets; `2` may carry many on one connection",
+        "With `auto` TLS negotiates it, by ALPN. Without TLS, a listener then speaks what its client \
+         begins with, and a client speaks 1.1. `2` and `auto` choose the `alpn` by themselves.",
     ),
     web_socket(
         "text-as-bytes",

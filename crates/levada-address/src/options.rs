@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{DefaultValue, Family, OptionSpec, TimeLimit, Value};
+use crate::{DefaultValue, Family, KeyPlace, OptionSpec, TimeLimit, Value};
 
 /// The options of one address, each with its row of the table and a value of that row's kind.
 ///
@@ -78,7 +78,7 @@ impl Options {
     /// Puts `folder` before every path that is relative.
     pub(crate) fn begin_paths_at(&mut self, folder: &Path) {
         for entry in &mut self.0 {
-            if let Value::Path(path) = &mut entry.value {
+            if let Value::Path(path) | Value::Key(KeyPlace::File(path)) = &mut entry.value {
                 *path = folder.join(&*path);
             }
         }
@@ -129,7 +129,10 @@ impl Options {
 
     /// The identities in the order of their certificates; as many as there are `cert` words.
     pub(crate) fn identities(&self) -> Vec<IdentityFiles> {
-        let mut keys = self.paths("key");
+        let mut keys = self.values("key").filter_map(|value| match value {
+            Value::Key(place) => Some(place.clone()),
+            _ => None,
+        });
         let mut staples = self.paths("ocsp");
         let passphrase = match self.get("passphrase-env") {
             Some(Value::Variable(name)) => Some(PassphraseSource::Variable(name.clone())),
@@ -138,7 +141,7 @@ impl Options {
         let signer = self.path("signer");
         let identity = |cert: &Path| IdentityFiles {
             cert: cert.to_owned(),
-            key: keys.next().unwrap_or(cert).to_owned(),
+            key: keys.next().unwrap_or_else(|| KeyPlace::File(cert.to_owned())),
             passphrase: passphrase.clone(),
             signer: signer.clone(),
             ocsp: staples.next().map(Path::to_owned),
@@ -159,9 +162,9 @@ impl Options {
 pub struct IdentityFiles {
     /// PEM: the certificate, then its chain; or the certificate alone as DER.
     pub cert: PathBuf,
-    /// PEM or DER: the private key. The same file as `cert` where that holds both.
-    pub key: PathBuf,
-    /// Where the passphrase is that opens the key, if that is encrypted.
+    /// The private key. The same file as `cert` where that holds both.
+    pub key: KeyPlace,
+    /// Where the passphrase is that opens the key, if that is encrypted, or the PIN of its token.
     pub passphrase: Option<PassphraseSource>,
     /// The Unix socket of who signs with the private key, which is in no file then.
     pub signer: Option<PathBuf>,

@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::error::Wrong;
+use crate::key_place::KeyPlace;
 use crate::{Fault, Host, HostFault, ProxyAddress, TimeLimit, ValueFault, endpoint};
 
 /// What the value of a word is.
@@ -21,6 +22,8 @@ use crate::{Fault, Host, HostFault, ProxyAddress, TimeLimit, ValueFault, endpoin
 pub enum ValueKind {
     /// A path: any bytes but zero.
     Path,
+    /// A [`KeyPlace`].
+    Key,
     /// A host name or an IP address.
     PeerName,
     /// A host name.
@@ -59,6 +62,8 @@ pub enum ValueKind {
     Subprotocols,
     /// A [`ProxyAddress`].
     Proxy,
+    /// A version of HTTP.
+    Http,
 }
 
 /// The value of a word.
@@ -67,6 +72,8 @@ pub enum ValueKind {
 pub enum Value {
     /// Of [`ValueKind::Path`].
     Path(PathBuf),
+    /// Of [`ValueKind::Key`].
+    Key(KeyPlace),
     /// Of [`ValueKind::PeerName`].
     PeerName(Host),
     /// Of [`ValueKind::DnsName`], in lower case and without a dot at its end.
@@ -105,6 +112,8 @@ pub enum Value {
     Subprotocols(Vec<String>),
     /// Of [`ValueKind::Proxy`].
     Proxy(ProxyAddress),
+    /// Of [`ValueKind::Http`].
+    Http(Http),
 }
 
 /// Whether a listener asks its clients for a certificate.
@@ -138,6 +147,19 @@ pub enum Family {
     Any,
 }
 
+/// The version of HTTP that carries WebSockets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Http {
+    /// HTTP/1.1: each WebSocket is a connection of its own (RFC 6455).
+    #[default]
+    V1,
+    /// HTTP/2: each WebSocket is a stream of a connection (RFC 8441).
+    V2,
+    /// HTTP/2 where both ends speak it, else HTTP/1.1.
+    Auto,
+}
+
+const HTTP: &[(&str, Http)] = &[("1.1", Http::V1), ("2", Http::V2), ("auto", Http::Auto)];
 const CLIENT_AUTH: &[(&str, ClientAuth)] = &[
     ("none", ClientAuth::None),
     ("requested", ClientAuth::Requested),
@@ -172,6 +194,7 @@ impl ValueKind {
     pub const fn placeholder(self) -> &'static str {
         match self {
             Self::Path => "FILE",
+            Self::Key => "FILE|pkcs11:URI",
             Self::PeerName => "NAME|IP",
             Self::DnsName => "NAME",
             Self::Alpn => "LIST",
@@ -191,15 +214,19 @@ impl ValueKind {
             Self::Origin => "ORIGIN",
             Self::Subprotocols => "LIST",
             Self::Proxy => "http[s]://[USER@]HOST:PORT",
+            Self::Http => "1.1|2|auto",
         }
     }
 
     /// The values to choose from; none where there are too many to list.
     pub fn choices(self) -> impl Iterator<Item = &'static str> {
         let chosen = match self {
-            Self::ClientAuth | Self::Family | Self::Switch | Self::CrlCheck | Self::Lapse => {
-                self.placeholder()
-            }
+            Self::ClientAuth
+            | Self::Family
+            | Self::Switch
+            | Self::CrlCheck
+            | Self::Lapse
+            | Self::Http => self.placeholder(),
             _ => "",
         };
         chosen.split('|').filter(|choice| !choice.is_empty())
@@ -216,7 +243,11 @@ impl ValueKind {
             str::from_utf8(bytes).map_err(not_utf8)
         };
         match self {
-            Self::Path => path(bytes),
+            Self::Path => path(bytes).map(Value::Path),
+            Self::Key if KeyPlace::is_uri(bytes) => {
+                Ok(Value::Key(KeyPlace::Pkcs11(text()?.to_owned())))
+            }
+            Self::Key => path(bytes).map(|path| Value::Key(KeyPlace::File(path))),
             Self::Alpn => alpn(bytes),
             Self::PeerName => Host::parse(text()?).map(Value::PeerName),
             Self::DnsName => match Host::parse(text()?)?.dns_name() {
@@ -239,6 +270,7 @@ impl ValueKind {
             Self::Origin => origin(text()?),
             Self::Subprotocols => subprotocols(text()?),
             Self::Proxy => ProxyAddress::parse(text()?).map(Value::Proxy),
+            Self::Http => choice(text()?, self, HTTP).map(Value::Http),
         }
     }
 }
@@ -335,10 +367,10 @@ fn record_size(text: &str) -> Result<Value, Wrong> {
     }
 }
 
-fn path(bytes: &[u8]) -> Result<Value, Wrong> {
+fn path(bytes: &[u8]) -> Result<PathBuf, Wrong> {
     match bytes.iter().position(|&byte| byte == 0) {
         Some(zero) => Err(Wrong::new(zero..zero + 1, Fault::ZeroByte)),
-        None => Ok(Value::Path(OsStr::from_bytes(bytes).into())),
+        None => Ok(OsStr::from_bytes(bytes).into()),
     }
 }
 
@@ -392,6 +424,7 @@ impl Value {
     pub const fn kind(&self) -> ValueKind {
         match self {
             Self::Path(_) => ValueKind::Path,
+            Self::Key(_) => ValueKind::Key,
             Self::PeerName(_) => ValueKind::PeerName,
             Self::DnsName(_) => ValueKind::DnsName,
             Self::Alpn(_) => ValueKind::Alpn,
@@ -411,13 +444,17 @@ impl Value {
             Self::Origin(_) => ValueKind::Origin,
             Self::Subprotocols(_) => ValueKind::Subprotocols,
             Self::Proxy(_) => ValueKind::Proxy,
+            Self::Http(_) => ValueKind::Http,
         }
     }
 
     /// The value as it is written, before percent-encoding.
     pub fn to_bytes(&self) -> Cow<'_, [u8]> {
         match self {
-            Self::Path(path) => path.as_os_str().as_bytes().into(),
+            Self::Path(path) | Self::Key(KeyPlace::File(path)) => {
+                path.as_os_str().as_bytes().into()
+            }
+            Self::Key(KeyPlace::Pkcs11(uri)) => uri.as_bytes().into(),
             Self::DnsName(name) => name.as_bytes().into(),
             Self::Alpn(protocols) => protocols.join(&b',').into(),
             Self::PeerName(host) => host.to_string().into_bytes().into(),
@@ -444,6 +481,7 @@ impl Value {
             Self::Target(text) | Self::Origin(text) => text.as_bytes().into(),
             Self::Subprotocols(names) => names.join(",").into_bytes().into(),
             Self::Proxy(proxy) => proxy.to_string().into_bytes().into(),
+            Self::Http(http) => written(*http, HTTP).into(),
         }
     }
 }
@@ -467,9 +505,11 @@ mod tests {
     fn values_are_written_as_they_are_read() {
         for (kind, texts) in [
             (ValueKind::Path, &["/a b", "c", "%41"][..]),
+            (ValueKind::Key, &["/a b", "./pkcs11:c", "pkcs11:token=a%20b?module-path=/m.so"]),
             (ValueKind::PeerName, &["example.org", "10.0.0.1", "[::1]"]),
             (ValueKind::DnsName, &["example.org"]),
             (ValueKind::Alpn, &["h2", "h2,http/1.1"]),
+            (ValueKind::Http, &["1.1", "2", "auto"]),
             (ValueKind::ClientAuth, &["none", "requested", "required"]),
             (ValueKind::Family, &["4", "6", "any"]),
             (ValueKind::Bind, &["10.0.0.1", "10.0.0.1:65535", "[::1]", "[::1]:1"]),
@@ -512,6 +552,8 @@ mod tests {
         };
         assert_eq!(fault(ValueKind::Path, b""), (ValueFault::Empty.into(), 0..0));
         assert_eq!(fault(ValueKind::Path, b"a\0b"), (Fault::ZeroByte, 1..2));
+        assert_eq!(fault(ValueKind::Key, b"a\0b"), (Fault::ZeroByte, 1..2));
+        assert_eq!(fault(ValueKind::Key, b"pkcs11:\xff"), (ValueFault::NotUtf8.into(), 0..8));
         assert_eq!(fault(ValueKind::Alpn, b"h2,,x"), (ValueFault::AlpnEmpty.into(), 3..3));
         assert_eq!(fault(ValueKind::Alpn, &[b'a'; 256]), (ValueFault::AlpnLong.into(), 0..256));
         assert_eq!(fault(ValueKind::Family, b"\xff"), (ValueFault::NotUtf8.into(), 0..1));

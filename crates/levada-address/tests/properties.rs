@@ -36,6 +36,7 @@ fn value(kind: ValueKind) -> BoxedStrategy<Vec<u8>> {
     let text = |pattern: &'static str| pattern.prop_map(String::into_bytes).boxed();
     match kind {
         ValueKind::Path => prop::collection::vec(1..=255_u8, 1..20).boxed(),
+        ValueKind::Key => text("[ -~]{1,20}|pkcs11:token=[!-~]{0,20}"),
         ValueKind::PeerName => text("[a-z]{1,9}\\.org|10\\.0\\.0\\.[0-9]|\\[::[0-9a-f]{1,4}\\]"),
         ValueKind::DnsName => text("[a-z]{1,9}(\\.[a-z]{1,9}){0,3}"),
         ValueKind::Alpn => text("[ -+\\--~]{1,9}(,[ -+\\--~]{1,9}){0,3}"),

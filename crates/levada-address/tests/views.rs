@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use levada_address::{
     Address, CertificateRules, ClientCheck, ConnectEndpoint, ConnectTls, CrlCheck, Endpoint,
-    Family, Fault, Form, Host, IdentityFiles, ListenEndpoint, ListenTls, MAX_LEN, OPTIONS,
-    PassphraseSource, SCHEMES, Scheme, Side, UnixName, ValueKind,
+    Family, Fault, Form, Host, IdentityFiles, KeyPlace, ListenEndpoint, ListenTls, MAX_LEN,
+    OPTIONS, PassphraseSource, SCHEMES, Scheme, Side, UnixName, ValueKind,
 };
 
 fn address(text: &str) -> Address {
@@ -22,7 +22,13 @@ fn connect_tls(text: &str) -> ConnectTls {
 }
 
 fn identity(cert: &str, key: &str) -> IdentityFiles {
-    IdentityFiles { cert: cert.into(), key: key.into(), passphrase: None, signer: None, ocsp: None }
+    IdentityFiles {
+        cert: cert.into(),
+        key: KeyPlace::File(key.into()),
+        passphrase: None,
+        signer: None,
+        ocsp: None,
+    }
 }
 use levada_core::{Deadlines, Lapse};
 
@@ -229,7 +235,7 @@ fn what_is_too_long_is_refused_at_its_limit() {
 #[test]
 fn every_word_of_the_table_reaches_the_view() {
     let sample = |kind: ValueKind| match kind {
-        ValueKind::Path => "some.file",
+        ValueKind::Path | ValueKind::Key => "some.file",
         ValueKind::PeerName | ValueKind::DnsName => "other.example",
         ValueKind::Alpn => "h2",
         ValueKind::ClientAuth => "requested",
@@ -248,6 +254,7 @@ fn every_word_of_the_table_reaches_the_view() {
         ValueKind::Origin => "https://other.example",
         ValueKind::Subprotocols => "chat,binary",
         ValueKind::Proxy => "http://me@other.example:1",
+        ValueKind::Http => "2",
         other => panic!("no sample of {other:?}"),
     };
     let view = |address: &Address, side| match side {

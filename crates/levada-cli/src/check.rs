@@ -224,7 +224,7 @@ impl ShownIdentity {
         }
         Self {
             cert: files.cert.display().to_string(),
-            key: files.signer.is_none().then(|| files.key.display().to_string()),
+            key: files.signer.is_none().then(|| files.key.to_string()),
             signer: files.signer.as_ref().map(|socket| socket.display().to_string()),
             names,
             pin: facts.map(|facts| format!("spki:{}", facts.spki_pin)),

@@ -2,7 +2,7 @@
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use levada::{Binder, Dialer, SetupError};
@@ -108,6 +108,7 @@ fn paths(address: &Address) -> impl Iterator<Item = PathBuf> {
         Value::Path(path) if !["danger-key-log", "signer"].contains(&row.word) => {
             Some(path.clone())
         }
+        Value::Key(place) => place.file().map(Path::to_owned),
         _ => None,
     })
 }

@@ -3,7 +3,9 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
-use levada_address::{AddressError, Endpoint, OPTIONS, OptionSpec, Repeat, Side, Value, ValueKind};
+use levada_address::{
+    AddressError, Endpoint, KeyPlace, OPTIONS, OptionSpec, Repeat, Side, Value, ValueKind,
+};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -144,9 +146,12 @@ impl Reader<'_> {
         }
         match end.address.set_all(row.word, &texts) {
             Ok(true) => {
-                if row.kind == ValueKind::Path {
-                    for (text, value) in texts.into_iter().zip(values) {
-                        self.note_files(end, vec![text.into()], &value.span());
+                if matches!(row.kind, ValueKind::Path | ValueKind::Key) {
+                    let files = end.address.options().iter();
+                    let files = files.filter(|(spec, _)| spec.word == row.word);
+                    let files: Vec<_> = files.map(|(_, value)| as_path(value)).collect();
+                    for (file, value) in files.into_iter().zip(values) {
+                        self.note_files(end, file.into_iter().collect(), &value.span());
                     }
                 }
                 Some(())
@@ -221,7 +226,7 @@ fn blamed(error: &AddressError, table: &DeTable<'_>) -> Option<Range<usize>> {
 
 fn as_path(value: &Value) -> Option<PathBuf> {
     match value {
-        Value::Path(path) => Some(path.clone()),
+        Value::Path(path) | Value::Key(KeyPlace::File(path)) => Some(path.clone()),
         _ => None,
     }
 }

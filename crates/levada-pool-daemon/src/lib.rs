@@ -33,10 +33,12 @@
 mod chooser;
 mod control;
 mod desk;
+mod hand_backs;
 mod import;
 mod inquiries;
 mod names;
 mod notice;
+mod offers;
 mod ownership;
 mod pages;
 mod per_user;

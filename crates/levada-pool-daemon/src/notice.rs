@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use levada::Ended;
+use levada::{Ended, Ending, NoKernelTls};
 use levada_pool_wire::ErrorCode;
 
 /// Something that is worth a line of the log. `Display` is that line; no key or PIN is in it.
@@ -20,6 +20,9 @@ pub enum Notice {
         names: (String, String),
         /// The protocol inside TLS.
         service: String,
+        /// Whether the connection was handed back under kernel TLS, or why not; `None` where the
+        /// application did not ask for it.
+        hand_back: Option<Result<(), NoKernelTls>>,
     },
     /// A connection was not protected.
     Failed {
@@ -40,6 +43,14 @@ pub enum Notice {
         tls: Ended,
         /// How the plain side ended.
         plain: Ended,
+    },
+    /// A session that was handed back is kept no longer: its application has told how it ended, or is
+    /// gone without that.
+    LetGo {
+        /// The session.
+        session: u64,
+        /// How it ended, in the application's words; `None` where it has not told.
+        ending: Option<Ending>,
     },
     /// There are as many clients as there may be: one was turned away.
     Full {
@@ -103,6 +114,7 @@ impl Notice {
             | Self::Remembered { .. }
             | Self::Draining => false,
             Self::Ended { tls, plain, .. } => !tls.is_clean() || !plain.is_clean(),
+            Self::LetGo { ending, .. } => ending.as_ref().is_some_and(|ending| !ending.is_clean()),
             Self::Stopped { cut } => *cut > 0,
             Self::Failed { .. }
             | Self::Full { .. }
@@ -118,16 +130,29 @@ impl fmt::Display for Notice {
         let anonymous =
             |name: &str| if name.is_empty() { "nobody".to_owned() } else { name.into() };
         match self {
-            Self::Protected { session, uid, names: (local, remote), service } => {
+            Self::Protected { session, uid, names: (local, remote), service, hand_back } => {
                 let (local, remote) = (anonymous(local), anonymous(remote));
                 write!(f, "session {session} protected: {local:?} with {remote:?}, for uid {uid}")?;
-                if service.is_empty() { Ok(()) } else { write!(f, ", service {service:?}") }
+                if !service.is_empty() {
+                    write!(f, ", service {service:?}")?;
+                }
+                match hand_back {
+                    None => Ok(()),
+                    Some(Ok(())) => f.write_str(", handed back under kernel TLS"),
+                    Some(Err(why)) => write!(f, ", not handed back: {why}"),
+                }
             }
             Self::Failed { session, uid, code, why } => {
                 write!(f, "session {session} failed for uid {uid}: {why} (\"{code}\")")
             }
             Self::Ended { session, tls, plain } => {
                 write!(f, "session {session} ended: {tls}; the plain side {}", plain.ending)
+            }
+            Self::LetGo { session, ending: Some(ending) } => {
+                write!(f, "session {session} ended, as its application tells: {ending}")
+            }
+            Self::LetGo { session, ending: None } => {
+                write!(f, "session {session} is kept no longer: how it ended was not told")
             }
             Self::Full { clients } => {
                 write!(f, "a client was turned away: there are {clients} already")

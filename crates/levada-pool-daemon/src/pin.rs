@@ -79,7 +79,7 @@ impl PinPrompt {
 
     /// With the token that it is about. Its fields are as PKCS#11 has them: spaces fill them up, which
     /// are taken off.
-    #[cfg_attr(not(test), allow(dead_code, reason = "keys in files have no token"))]
+    #[cfg(any(test, feature = "pkcs11"))]
     pub(crate) fn token(self, manufacturer: &str, model: &str, serial: &str, label: &str) -> Self {
         Self {
             manufacturer: fit(manufacturer),

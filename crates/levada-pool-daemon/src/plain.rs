@@ -67,7 +67,8 @@ fn is_let_go(socket: BorrowedFd<'_>) -> bool {
 /// size of a record.
 struct Messages {
     socket: Arc<AsyncFd<OwnedFd>>,
-    /// Whether an empty message is the end (SOCK_SEQPACKET); datagrams have none.
+    /// Whether an empty message is the end (SOCK_SEQPACKET); datagrams have none, and end where somebody
+    /// who holds the socket as well shuts it down.
     ends: bool,
     /// What of the last message had no room.
     rest: Vec<u8>,
@@ -75,6 +76,8 @@ struct Messages {
 
 impl Messages {
     fn new(fd: OwnedFd, ends: bool) -> io::Result<Self> {
+        // One that is not connected would take messages from anybody, and has nowhere to send them.
+        rustix::net::getpeername(&fd)?;
         rustix::io::ioctl_fionbio(&fd, true)?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         let socket = levada_sys::watch(fd, interest).map_err(|(_, error)| error)?;
@@ -118,6 +121,7 @@ impl AsyncRead for Messages {
         }
         loop {
             let mut ready = ready!(socket.poll_read_ready(cx))?;
+            let is_shut_down = ready.ready().is_read_closed();
             let room = buf.initialize_unfilled();
             match ready.try_io(|fd| Self::receive(fd.get_ref(), room, rest)) {
                 // An empty datagram is a message of nothing, which TLS cannot carry.
@@ -127,6 +131,8 @@ impl AsyncRead for Messages {
                     return Poll::Ready(Ok(()));
                 }
                 Ok(Err(error)) => return Poll::Ready(Err(error)),
+                // That it is shut down stays so, and is told again and again.
+                Err(_would_block) if is_shut_down => return Poll::Ready(Ok(())),
                 Err(_would_block) => {}
             }
         }

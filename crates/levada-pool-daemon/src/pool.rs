@@ -14,7 +14,7 @@ use crate::chooser::Remembered;
 use crate::control::Control;
 use crate::notice::{Log, Notice};
 use crate::ownership::ClientId;
-use crate::policy::{InForce, Policy, PolicySource};
+use crate::policy::{InForce, Policy, PolicyError, PolicySource};
 use crate::registry::Registry;
 use crate::service::Service;
 use crate::starttls::HANDSHAKE;
@@ -169,12 +169,15 @@ impl Pool {
 
     /// Reads the policy, and puts it in force if its content has changed; why it could not, in words.
     async fn look_at(&self, source: &PolicySource) -> Result<(), String> {
-        let read = source.clone();
-        // Files may lie on a disk that is slow, or gone: sessions do not wait for it.
-        let loaded = tokio::task::spawn_blocking(move || read.load()).await;
-        let policy = loaded.map_err(|error| error.to_string())?;
-        let policy = policy.map_err(|error| error.to_string())?;
-        if policy.digest() != self.shared.policy.now().digest() {
+        let source = source.clone();
+        let known = self.shared.policy.now().digest();
+        let load = move || {
+            let policy = source.read()?;
+            if policy.digest() == known { Ok(None) } else { source.try_out(policy).map(Some) }
+        };
+        // Files may lie on a disk that is slow, or gone, and tokens may hang: sessions do not wait.
+        let loaded = tokio::task::spawn_blocking(load).await.map_err(|error| error.to_string())?;
+        if let Some(policy) = loaded.map_err(|error: PolicyError| error.to_string())? {
             self.reload(policy);
         }
         Ok(())

@@ -9,11 +9,14 @@ use std::task::Poll;
 use std::time::Duration;
 
 use levada::{
-    AlertDescription, Carrier, Ended, Ending, HelloAnswer, Options, Rule, SessionName, Socket,
-    TlsFacts, TlsServer, Watched as _,
+    AlertDescription, Carrier, Ended, Ending, HelloAnswer, KernelHandover, KernelSession,
+    KernelTls, NoKernelTls, Options, Rule, SessionName, Socket, TlsFacts, TlsServer, Watched as _,
 };
 use levada_pool_wire::body::StartTls;
-use levada_pool_wire::{ErrorCode, ExchangeKey, Identity, Message, Report, Role, StartTlsFlags};
+use levada_pool_wire::{
+    ErrorCode, ExchangeKey, HandBackOutcome, Identity, KernelState, Message, Report, Role,
+    StartTlsFlags,
+};
 use levada_sys::PeerCredentials;
 use rustix::net::{Shutdown, SocketType, shutdown};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -28,7 +31,7 @@ use crate::policy::{Asker, ClientCertificate, Local, Policy, Wishes};
 use crate::pool::Shared;
 use crate::registry::Place;
 use crate::service::NoAnswer;
-use crate::session::{Session, report};
+use crate::session::{Session, Way, report};
 
 /// One STARTTLS request, with all that its task needs.
 pub(crate) struct Handshake {
@@ -38,6 +41,8 @@ pub(crate) struct Handshake {
     pub(crate) request: StartTls,
     pub(crate) role: Role,
     pub(crate) alpn: Vec<Vec<u8>>,
+    /// Whether the application wants its connection back under kernel TLS.
+    pub(crate) hand_back: bool,
     pub(crate) place: Place,
     /// Held until the session has ended.
     pub(crate) permit: OwnedSemaphorePermit,
@@ -60,6 +65,8 @@ pub(crate) struct Answer {
 pub(crate) struct Protected {
     pub(crate) reply: Message,
     pub(crate) session: Session,
+    /// What came of the wish for kernel TLS, where there was one.
+    pub(crate) hand_back: Option<HandBackOutcome>,
     pub(crate) place: Place,
     pub(crate) names: (Identity, Identity),
     pub(crate) permit: OwnedSemaphorePermit,
@@ -102,12 +109,13 @@ impl Handshake {
             // leave the peer waiting, and a connection that is gone already needs no end.
             let _ = shutdown(&network, Shutdown::Both);
         }
-        let Ends { tls, own, plain, names } = protected?;
+        let Ends { way, own, names, hand_back } = protected?;
         let (local_id, remote_id) = names;
         let reply = self.request.protected(self.role, local_id, remote_id, self.place.key());
         Ok(Box::new(Protected {
             reply: Message::StartTls(reply),
-            session: Session::new(tls, own, plain),
+            session: Session::new(way, own),
+            hand_back,
             place: self.place,
             names,
             permit: self.permit,
@@ -125,6 +133,10 @@ impl Handshake {
         let facts = tls.facts().tls.unwrap_or_default();
         let (local_id, own) = chosen.filter(|_| facts.identity.is_some()).unzip();
         let names = (local_id.unwrap_or_default(), self.remote_id(&facts)?);
+        let (mut tls, declined) = match self.hand_back(tls, plain.is_some()) {
+            Ok((way, state)) => return Ok(Ends { way, own, names, hand_back: Some(Ok(state)) }),
+            Err(relayed) => *relayed,
+        };
         let plain = match plain {
             Some(plain) => plain,
             None => self.ask_for_plain(names).await?,
@@ -134,7 +146,33 @@ impl Handshake {
         if plain.keeps_borders() {
             tls.keep_records_apart();
         }
-        Ok(Ends { tls, own, plain, names })
+        let way = Way::relayed(tls, plain);
+        Ok(Ends { way, own, names, hand_back: declined.map(Err) })
+    }
+
+    /// Leaves the way of the data, where the application has asked for that and the kernel can seal and
+    /// open the records. Otherwise the stream again, and why not if it was asked.
+    fn hand_back(&self, tls: Socket, has_plain: bool) -> Result<(Way, KernelState), Box<Relayed>> {
+        let facts = tls.facts();
+        let declined = match &facts.kernel_tls {
+            _ if !self.hand_back => None,
+            _ if has_plain => Some(NoKernelTls::PlainSide),
+            Some(KernelTls::Declined(why)) => Some(why.clone()),
+            Some(KernelTls::Armed { .. }) => {
+                return match tls.into_kernel_session() {
+                    // Our copy of the socket is closed with that: the application's close is the last.
+                    Ok(KernelHandover { session, keeper, .. }) => {
+                        const { assert!(KernelSession::MAX_LEN <= KernelState::MAX_LEN) };
+                        let state = KernelState::new(&session.to_bytes()).unwrap_or_default();
+                        Ok((Way::handed_back(keeper, facts), state))
+                    }
+                    Err(tls) => Err(Box::new((*tls, Some(NoKernelTls::ReadAhead)))),
+                };
+            }
+            // It was not asked of the kernel.
+            None => Some(NoKernelTls::Forbidden),
+        };
+        Err(Box::new((tls, declined)))
     }
 
     /// Begins as TLS client. Whom to expect has to be known: nothing is sent to just anybody.
@@ -160,7 +198,7 @@ impl Handshake {
         // Names of identities are short enough: they were looked up by such.
         let chosen =
             ready.and_then(|(local, identity)| Some((Identity::new(local.name()).ok()?, identity)));
-        Ok((Socket::adopt(carrier(network)?, session, options()), chosen))
+        Ok((Socket::adopt(carrier(network)?, session, self.options()), chosen))
     }
 
     /// The identity that a TLS client shows to `remote`, if it shows any.
@@ -207,7 +245,7 @@ impl Handshake {
         let desk = Arc::<Desk>::default();
         let hook = desk.clone();
         session.on_hello(move |hello| hook.pass(Hello { sni: hello.sni }));
-        let mut tls = Socket::adopt(carrier(network)?, session, options());
+        let mut tls = Socket::adopt(carrier(network)?, session, self.options());
         let heard = poll_fn(|cx| match (tls.poll_established(cx), desk.hello()) {
             (_, Some(hello)) => Poll::Ready(Ok(hello)),
             (Poll::Ready(up), None) => Poll::Ready(Err(up.err())),
@@ -331,10 +369,20 @@ impl Handshake {
         verified(facts, &self.request.remote_id, self.request.flags).map_err(|wrong| {
             let ending = Ending::Refused(Rule::San).before_established();
             let tls = Some(facts.clone());
-            let report = Report { tls, ending: Some(ending), peer_goodbye: false };
+            let report = Report { tls, ending: Some(ending), ..Report::default() };
             let code = ErrorCode::HandshakeFailed;
             Failed { report: Some(Box::new(report)), ..Failed::new(code, wrong) }
         })
+    }
+
+    /// The exchange has the deadline of the handshake: it covers the application's answers too. An
+    /// application that still holds the socket must not keep its peer waiting.
+    fn options(&self) -> Options {
+        let mut options = Options::default();
+        options.deadlines.handshake = None;
+        options.hang_up = true;
+        options.kernel_tls = self.hand_back && self.policy.allows_kernel_tls();
+        options
     }
 
     fn wishes(&self) -> Wishes {
@@ -361,25 +409,19 @@ impl Handshake {
     }
 }
 
-/// Both ends of a session, and who met.
+/// Where the data of a session goes, and who met.
 struct Ends {
-    tls: Socket,
+    way: Way,
     own: Option<levada::Identity>,
-    plain: Plain,
     names: (Identity, Identity),
+    hand_back: Option<HandBackOutcome>,
 }
+
+/// A stream to be relayed, and why it is not handed back, where that was asked for.
+type Relayed = (Socket, Option<NoKernelTls>);
 
 /// Who we may turn out to be: the name and the certificate.
 type Chosen = Option<(Identity, levada::Identity)>;
-
-/// The exchange has the deadline of the handshake: it covers the application's answers too. An
-/// application that still holds the socket must not keep its peer waiting.
-fn options() -> Options {
-    let mut options = Options::default();
-    options.deadlines.handshake = None;
-    options.hang_up = true;
-    options
-}
 
 /// Takes the network's socket for TLS.
 fn carrier(network: &mut Option<OwnedFd>) -> Result<Carrier, Failed> {

@@ -4,3 +4,4 @@ pub mod browser;
 pub mod docs;
 pub mod peers;
 pub mod skip;
+pub mod soft_hsm;

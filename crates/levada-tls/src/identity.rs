@@ -29,8 +29,8 @@ pub struct Identity {
     names: Arc<[String]>,
     /// What the own certificate says, read once for all sessions.
     shown: Arc<ShownCertificate>,
-    /// Whether signing may have to wait for somebody.
-    may_block: bool,
+    /// Who has the private key, where that is somebody else: signing may have to wait then.
+    external: Option<Arc<ExternalKey>>,
 }
 
 impl Identity {
@@ -118,7 +118,18 @@ impl Identity {
         let Some(leaf) = chain.first() else { return Err(IdentityError::NoCertificate) };
         let signer = signer(&read_certificate(leaf));
         let key = Arc::new(ExternalKey::new(leaf, Arc::new(signer))?);
-        Ok(Self { may_block: true, ..Self::new(chain, key)? })
+        Ok(Self { external: Some(key.clone()), ..Self::new(chain, key)? })
+    }
+
+    /// Has the signer sign a text without meaning, and verifies that with the certificate: so a wrong
+    /// key is known before the first client comes. Blocks for as long as the signer takes, and polls
+    /// its future on this thread. A private key in this process needs no such trial.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError::SignerFailed`] and [`IdentityError::SignerMismatch`].
+    pub fn try_signer(&self) -> Result<(), IdentityError> {
+        self.external.as_ref().map_or(Ok(()), |key| key.try_out())
     }
 
     fn new(
@@ -145,7 +156,7 @@ impl Identity {
             certified: Arc::new(CertifiedKey::new(chain, key)),
             names,
             shown,
-            may_block: false,
+            external: None,
         })
     }
 
@@ -215,7 +226,7 @@ impl Identity {
 
     /// Whether signing may have to wait for somebody.
     pub(crate) const fn may_block(&self) -> bool {
-        self.may_block
+        self.external.is_some()
     }
 
     /// Whether `other` is a clone of this one.

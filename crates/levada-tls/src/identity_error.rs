@@ -50,6 +50,10 @@ pub enum IdentityError {
     ChainOrder(usize),
     /// The OCSP response cannot be stapled to the certificate; the text says why.
     BadStaple(&'static str),
+    /// Who has the private key does not sign; the text says why.
+    SignerFailed(String),
+    /// Who signs has another private key than the certificate's.
+    SignerMismatch,
 }
 
 impl fmt::Display for IdentityError {
@@ -112,6 +116,11 @@ impl fmt::Display for IdentityError {
                 "the OCSP response cannot be stapled: {why}; ask the authority anew: openssl ocsp \
                  -issuer CA -cert FILE -url URL -respout RESPONSE",
             ),
+            Self::SignerFailed(why) => write!(f, "the private key could not sign: {why}"),
+            Self::SignerMismatch => f.write_str(
+                "what signs has not the private key of the certificate: name the right one, or the \
+                 certificate that belongs to it",
+            ),
             Self::ChainOrder(number) => write!(
                 f,
                 "certificate {number} is not followed by its issuer: put the host's own first, \
@@ -137,6 +146,8 @@ impl IdentityError {
                 | Self::PassphraseWrong
                 | Self::PassphraseNotNeeded
                 | Self::KeyMismatch
+                | Self::SignerFailed(_)
+                | Self::SignerMismatch
         )
     }
 }

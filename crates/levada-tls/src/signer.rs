@@ -40,6 +40,13 @@ pub trait Signer: Send + Sync {
     ///
     /// In the signer's own words, which the stream's ending tells: no secret may be in them.
     fn sign(&self, scheme: SignatureScheme, message: Vec<u8>) -> Signing;
+
+    /// Whether it can sign by `scheme`, which fits the key: it is not asked to sign by another. Unless
+    /// said, it can.
+    fn supports(&self, scheme: SignatureScheme) -> bool {
+        let _ = scheme;
+        true
+    }
 }
 
 impl<F, S> Signer for F
@@ -65,6 +72,20 @@ struct Key {
 }
 
 impl ExternalKey {
+    /// Has the signer sign a text that means nothing in TLS, on this thread, and verifies that.
+    pub(crate) fn try_out(&self) -> Result<(), IdentityError> {
+        let schemes = self.0.schemes.iter().copied();
+        let able = schemes.clone().find(|scheme| self.0.signer.supports((*scheme).into()));
+        // One that supports none says best itself why.
+        let Some(scheme) = able.or_else(|| schemes.clone().next()) else { return Ok(()) };
+        let order = Order { key: self.0.clone(), scheme };
+        match order.fill(&Arc::default(), TRIAL) {
+            Ok(_) => Ok(()),
+            Err(Unsigned::Wrong) => Err(IdentityError::SignerMismatch),
+            Err(unsigned) => Err(IdentityError::SignerFailed(unsigned.in_words(scheme))),
+        }
+    }
+
     /// The key of the certificate `leaf`.
     pub(crate) fn new(
         leaf: &CertificateDer<'_>,
@@ -124,7 +145,9 @@ fn schemes_of(
 
 impl SigningKey for ExternalKey {
     fn choose_scheme(&self, offered: &[Rustls]) -> Option<Box<dyn rustls::sign::Signer>> {
-        let scheme = *self.0.schemes.iter().find(|scheme| offered.contains(scheme))?;
+        let fits =
+            |scheme: &Rustls| offered.contains(scheme) && self.0.signer.supports((*scheme).into());
+        let scheme = *self.0.schemes.iter().find(|scheme| fits(scheme))?;
         Some(Box::new(Order { key: self.0.clone(), scheme }))
     }
 
@@ -149,10 +172,32 @@ struct Order {
     scheme: Rustls,
 }
 
+/// What is signed where nothing but the signature matters. What TLS has signed begins otherwise: with
+/// 64 spaces, or with both sides' random bytes.
+const TRIAL: &[u8] = b"levada: is this the private key of the certificate?";
+
+/// Why there is no signature.
+enum Unsigned {
+    /// The signer's own words, or ours.
+    Failed(String),
+    /// There is one, and it is not the certificate's.
+    Wrong,
+}
+
+impl Unsigned {
+    fn in_words(self, scheme: Rustls) -> String {
+        match self {
+            Self::Failed(why) => why,
+            Self::Wrong => format!(
+                "the signature by {} is not one of the certificate's key: is it the right one?",
+                SignatureScheme::from(scheme)
+            ),
+        }
+    }
+}
+
 impl Order {
-    fn fill(&self, message: &[u8]) -> Result<Vec<u8>, String> {
-        // A session with such a key works where it may block: nowhere else is anybody asked to sign.
-        let desk = Desk::current().ok_or("it was asked where nothing may block")?;
+    fn fill(&self, desk: &Arc<Desk>, message: &[u8]) -> Result<Vec<u8>, Unsigned> {
         let (scheme, copy) = (self.scheme.into(), message.to_vec());
         let signer = self.key.signer.clone();
         let answer = desk
@@ -160,15 +205,10 @@ impl Order {
             .map_err(|no_answer| match no_answer {
                 NoAnswer::Panicked => "the signer panicked",
                 NoAnswer::Abandoned => "its signature is not wanted any more",
-            })?;
-        let signature = answer.map_err(|error| error.to_string())?;
-        if self.verifies(message, &signature) {
-            Ok(signature)
-        } else {
-            Err(format!(
-                "the signature by {scheme} is not one of the certificate's key: is it the right one?"
-            ))
-        }
+            })
+            .map_err(|why| Unsigned::Failed(why.to_owned()))?;
+        let signature = answer.map_err(|error| Unsigned::Failed(error.to_string()))?;
+        if self.verifies(message, &signature) { Ok(signature) } else { Err(Unsigned::Wrong) }
     }
 
     fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
@@ -184,7 +224,13 @@ impl Order {
 
 impl rustls::sign::Signer for Order {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
-        self.fill(message).map_err(|why| {
+        // A session with such a key works where it may block: nowhere else is anybody asked to sign.
+        let desk = Desk::current().ok_or("it was asked where nothing may block");
+        let filled = desk
+            .map_err(|why| Unsigned::Failed(why.to_owned()))
+            .and_then(|desk| self.fill(&desk, message));
+        filled.map_err(|unsigned| {
+            let why = unsigned.in_words(self.scheme);
             Notes::note(|notes| notes.failed = Some(Fault::Signer(why.clone())));
             Error::General(why)
         })

@@ -4,10 +4,11 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use levada_address::{CertificateRules, CrlCheck, IdentityFiles, PassphraseSource};
+use levada_address::{CertificateRules, CrlCheck, IdentityFiles, KeyPlace, PassphraseSource};
 use levada_tls::{Anchors, CrlScope, Crls, Identity, IdentityError, Passphrase, PeerRules};
 use zeroize::Zeroizing;
 
+use crate::on_token;
 use crate::open::SetupError;
 use crate::socket_signer::SocketSigner;
 
@@ -51,7 +52,11 @@ fn with_key(
     files: &IdentityFiles,
     is_asked: &mut bool,
 ) -> Result<Identity, SetupError> {
-    let key = if files.key == files.cert { None } else { Some(read(&files.key)?) };
+    let key = match &files.key {
+        KeyPlace::Pkcs11(uri) => return on_token::identity(chain, files, uri, is_asked),
+        KeyPlace::File(path) if *path == files.cert => None,
+        KeyPlace::File(path) => Some(read(path)?),
+    };
     let mut unread = None;
     let ask = || {
         *is_asked = true;

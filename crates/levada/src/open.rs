@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use levada_address::{
     Address, AddressError, CertificateRules, ClientAuth as Wanted, ClientCheck, ConnectAddress,
-    ConnectEndpoint, ConnectPool, ConnectProxy, ConnectTls, ConnectWebSocket, Host, IdentityFiles,
-    ListenAddress, ListenEndpoint, ListenPool, ListenTls, ListenWebSocket, SessionOptions,
+    ConnectEndpoint, ConnectPool, ConnectProxy, ConnectTls, ConnectWebSocket, Host, Http,
+    IdentityFiles, ListenAddress, ListenEndpoint, ListenPool, ListenTls, ListenWebSocket,
+    SessionOptions,
 };
 use levada_core::{ClosePolicy, Deadlines};
 use levada_pool::TlsRequest;
@@ -21,6 +22,8 @@ use levada_tls::{
 };
 
 use crate::files;
+#[cfg(feature = "http2")]
+use crate::http2::client::Call;
 use crate::key_log::KeyLogFile;
 use crate::listener::Listener;
 use crate::pool::{Layer, PoolSession, PoolTls, ServerLayer, client_certificate};
@@ -82,6 +85,7 @@ pub struct Binder {
     endpoint: ListenEndpoint,
     layer: ServerLayer,
     web_socket: Option<ServerOptions>,
+    http: Http,
     identities: Vec<Identity>,
     key_log: Option<KeyLogFile>,
     options: Arc<Options>,
@@ -112,9 +116,11 @@ impl Binder {
             (None, None) => ServerLayer::default(),
         };
         let options = Arc::new(Options { deadlines, ..Options::default() });
+        let http = web_socket.as_ref().map_or(Http::V1, |ws| ws.http);
+        check_http(http)?;
         let web_socket = web_socket.map(|ws| web_socket_server(&ws, deadlines)).transpose()?;
         let address = address.clone();
-        Ok(Self { address, endpoint, layer, web_socket, identities, key_log, options })
+        Ok(Self { address, endpoint, layer, web_socket, http, identities, key_log, options })
     }
 
     /// Reads again what the address names, and changes nothing: see [`replace`](Self::replace).
@@ -194,6 +200,8 @@ impl Binder {
         let listener = Listener::bind(&self.endpoint, layer, Arc::clone(&self.options))
             .await
             .map_err(|error| SetupError::Listen { address: self.address.clone(), error })?;
+        #[cfg(feature = "http2")]
+        let listener = listener.http(self.http);
         Ok(match &self.web_socket {
             Some(options) => listener.web_socket(options.clone()),
             None => listener,
@@ -208,6 +216,8 @@ pub struct Dialer {
     endpoint: ConnectEndpoint,
     wrap: Wrap,
     web_socket: Option<ClientOptions>,
+    #[cfg(feature = "http2")]
+    call: Option<Call>,
     proxy: Option<Proxy>,
     identity: Option<Identity>,
     key_log: Option<KeyLogFile>,
@@ -218,7 +228,8 @@ pub struct Dialer {
 #[derive(Clone, Debug)]
 enum Wrap {
     Plain,
-    Tls(TlsClient, SessionName),
+    /// The last is for another try, with HTTP/1.1 alone.
+    Tls(TlsClient, SessionName, Option<TlsClient>),
     Pool(PoolSession),
 }
 
@@ -241,16 +252,44 @@ impl Dialer {
         let identity = files::identities(identity.map_or(&[], std::slice::from_ref))?.pop();
         let wrap = match (&tls, &pool) {
             (Some(tls), _) => {
-                Wrap::Tls(client(tls, identity.as_ref(), key_log.as_ref())?, session_name(tls)?)
+                let client = |tls: &_| client(tls, identity.as_ref(), key_log.as_ref());
+                let again = match &web_socket {
+                    Some(ConnectWebSocket { http: Http::Auto, .. }) => {
+                        let alpn = vec![b"http/1.1".to_vec()];
+                        Some(client(&ConnectTls { alpn, ..tls.clone() })?)
+                    }
+                    _ => None,
+                };
+                Wrap::Tls(client(tls)?, session_name(tls)?, again)
             }
             (None, Some(pool)) => Wrap::Pool(pool_client(pool)?),
             (None, None) => Wrap::Plain,
         };
         let options = Arc::new(Options { deadlines, ..Options::default() });
+        let http = web_socket.as_ref().map_or(Http::V1, |ws| ws.http);
+        check_http(http)?;
         let web_socket = web_socket.map(|ws| web_socket_client(&ws, deadlines)).transpose()?;
+        #[cfg(feature = "http2")]
+        let call = match &web_socket {
+            Some(ClientOptions { offer, limits, .. }) if http != Http::V1 => {
+                Some(Call::new(offer, *limits, tls.is_some(), http).map_err(SetupError::Offer)?)
+            }
+            _ => None,
+        };
         let proxy = proxy.map(|wanted| through(&wanted)).transpose()?;
         let address = address.clone();
-        Ok(Self { address, endpoint, wrap, web_socket, proxy, identity, key_log, options })
+        Ok(Self {
+            address,
+            endpoint,
+            wrap,
+            web_socket,
+            #[cfg(feature = "http2")]
+            call,
+            proxy,
+            identity,
+            key_log,
+            options,
+        })
     }
 
     /// Reads again what the address names, and changes nothing: see [`replace`](Self::replace).
@@ -264,8 +303,13 @@ impl Dialer {
 
     /// Goes on with what `newer` has read, as do the clones of this one: for the next stream.
     pub fn replace(&mut self, newer: Self) {
-        if let (Wrap::Tls(ours, _), Wrap::Tls(newer, _)) = (&self.wrap, &newer.wrap) {
+        if let (Wrap::Tls(ours, _, again), Wrap::Tls(newer, _, newer_again)) =
+            (&self.wrap, &newer.wrap)
+        {
             ours.replace(newer);
+            if let (Some(ours), Some(newer)) = (again, newer_again) {
+                ours.replace(newer);
+            }
         }
         if let (Some(ours), Some(newer)) = (&self.proxy, &newer.proxy) {
             ours.replace(newer);
@@ -304,13 +348,24 @@ impl Dialer {
     /// file for the secrets cannot be opened.
     pub fn dial(&self) -> Result<Stream, SetupError> {
         self.open_key_log()?;
-        let layer = match &self.wrap {
-            Wrap::Plain => Layer::default(),
-            Wrap::Tls(client, name) => client.session(name)?.into(),
-            Wrap::Pool(session) => session.clone().into(),
+        let dial = |layer: Layer| {
+            let (proxy, endpoint) = (self.proxy.clone(), self.endpoint.clone());
+            Socket::dial_through(proxy, endpoint, layer, Arc::clone(&self.options))
         };
-        let (proxy, endpoint) = (self.proxy.clone(), self.endpoint.clone());
-        let socket = Socket::dial_through(proxy, endpoint, layer, Arc::clone(&self.options));
+        let socket = dial(match &self.wrap {
+            Wrap::Plain => Layer::default(),
+            Wrap::Tls(client, name, _) => client.session(name)?.into(),
+            Wrap::Pool(session) => session.clone().into(),
+        });
+        #[cfg(feature = "http2")]
+        if let (Some(call), Some(options)) = (&self.call, &self.web_socket) {
+            let again = match &self.wrap {
+                Wrap::Tls(_, name, Some(again)) => Some(dial(again.session(name)?.into())),
+                _ => None,
+            };
+            let (calling, answered) = call.begin(again);
+            return Ok(WsStream::calling(socket.calling(calling), options.clone(), answered).into());
+        }
         Ok(match &self.web_socket {
             Some(options) => WsStream::client(socket, options.clone()).into(),
             None => socket.into(),
@@ -329,6 +384,15 @@ impl Dialer {
             *host = Host::Ip(ip);
         }
         there.dial()
+    }
+}
+
+/// Whether this version of HTTP is spoken here.
+fn check_http(http: Http) -> Result<(), SetupError> {
+    match http {
+        Http::V1 => Ok(()),
+        Http::V2 | Http::Auto if cfg!(feature = "http2") => Ok(()),
+        Http::V2 | Http::Auto => Err(SetupError::NoHttp2),
     }
 }
 
@@ -539,6 +603,27 @@ pub enum SetupError {
         /// The reason.
         error: IdentityError,
     },
+    /// A private key is on a token, and this program is built without PKCS#11.
+    WithoutPkcs11 {
+        /// The key's URI.
+        uri: String,
+    },
+    /// The URI of a private key is wrong.
+    #[cfg(feature = "pkcs11")]
+    KeyUri {
+        /// The URI.
+        uri: String,
+        /// The reason.
+        error: levada_pkcs11::UriError,
+    },
+    /// A private key on a token cannot be used.
+    #[cfg(feature = "pkcs11")]
+    TokenKey {
+        /// Its URI.
+        uri: String,
+        /// The reason.
+        error: levada_pkcs11::KeyError,
+    },
     /// An OCSP response cannot be stapled to its certificate.
     Staple {
         /// The response.
@@ -575,6 +660,8 @@ pub enum SetupError {
         /// The line, from 1 on.
         line: usize,
     },
+    /// HTTP/2 is asked for, which is not part of this build.
+    NoHttp2,
     /// No TLS pool runs here, and the address names none.
     NoPool,
     /// The TLS settings contradict each other.
@@ -604,11 +691,20 @@ impl fmt::Display for SetupError {
             }
             Self::Identity { files, error } => {
                 write!(f, "{}", files.cert.display())?;
-                if files.key != files.cert {
-                    write!(f, " with {}", files.key.display())?;
+                if files.key.file() != Some(&files.cert) {
+                    write!(f, " with {}", files.key)?;
                 }
                 write!(f, ": {}", with_files(error, files))
             }
+            Self::WithoutPkcs11 { uri } => write!(
+                f,
+                "{uri}: this program is built without PKCS#11; build it with the feature `pkcs11`, or \
+                 name the file of the private key"
+            ),
+            #[cfg(feature = "pkcs11")]
+            Self::KeyUri { uri, error } => write!(f, "{uri}: {error}"),
+            #[cfg(feature = "pkcs11")]
+            Self::TokenKey { uri, error } => write!(f, "{uri}: {error}"),
             Self::Staple { path, error } => write!(f, "{}: {error}", path.display()),
             Self::KeyLog { path, error } => {
                 write!(f, "cannot write the key log {}: {error}", path.display())
@@ -624,6 +720,10 @@ impl fmt::Display for SetupError {
             Self::NoPool => f.write_str(
                 "no TLS pool runs here: start one with \"levada pool\", or name its socket with `pool=PATH`",
             ),
+            Self::NoHttp2 => f.write_str(
+                "`http` asks for HTTP/2, which this program was built without: build it with the \
+                 feature `http2`, or leave `http` away",
+            ),
             Self::Tls(error) => write!(f, "{error}"),
             Self::Listen { address, error } => write!(f, "cannot listen at {address}: {error}"),
         }
@@ -632,9 +732,11 @@ impl fmt::Display for SetupError {
 
 /// The error's words, whose commands name the files.
 fn with_files(error: &IdentityError, files: &IdentityFiles) -> String {
-    let [cert, key] = [&files.cert, &files.key].map(|path| shell_word(path));
+    let [cert, key] = [&files.cert.display() as &dyn fmt::Display, &files.key].map(shell_word);
     let text = error.to_string();
     match error {
+        // Whose words these are means other files.
+        IdentityError::SignerFailed(_) => text,
         IdentityError::KeyMismatch => {
             text.replacen("FILE", &cert, 1).replacen(" FILE", &format!(" {key}"), 1)
         }
@@ -644,8 +746,8 @@ fn with_files(error: &IdentityError, files: &IdentityFiles) -> String {
 }
 
 /// A path as a shell takes it.
-fn shell_word(path: &Path) -> String {
-    let text = path.display().to_string();
+fn shell_word(path: &dyn fmt::Display) -> String {
+    let text = path.to_string();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+,:@%".contains(&byte);
     if !text.is_empty() && text.bytes().all(plain) {
         return text;

@@ -22,6 +22,7 @@
 //! | the ring of ticket keys | → | `a_resumed_session_is_judged_again` |
 //! | signers that sign, fail, panic, are late, sign wrongly | → ← | `a_failing_signer_sends_its_alert` |
 //! | a signer behind a Unix socket | → ← | `a_key_may_stay_with_a_signer` |
+//! | a key on a PKCS#11 token, with a pool and without | → ← | `a_key_stays_on_its_token` |
 //! | signers that are slow | → | `a_slow_signer_stalls_nobody` |
 //! | the key log | → ← | `secrets_of_sessions_leave_on_request_alone` |
 //! | the limit of records | → ← | `no_record_is_longer_than_asked_for` |

@@ -2,7 +2,7 @@
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer,
-    KeyIdMethod, KeyPair, RevokedCertParams, date_time_ymd,
+    KeyIdMethod, KeyPair, PublicKeyData, RevokedCertParams, date_time_ymd,
 };
 
 use super::Folder;
@@ -68,10 +68,19 @@ impl Pki {
 
     /// A file with a certificate for the private key in this PEM text.
     pub(crate) fn certify(&self, file: &str, names: &[&str], key: &str) -> String {
+        self.certify_public(file, names, &KeyPair::from_pem(key).unwrap())
+    }
+
+    /// A file with a certificate for this public key.
+    pub(crate) fn certify_public(
+        &self,
+        file: &str,
+        names: &[&str],
+        key: &impl PublicKeyData,
+    ) -> String {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let key = KeyPair::from_pem(key).unwrap();
         let params = CertificateParams::new(names).unwrap();
-        self.folder.write(file, &params.signed_by(&key, &self.issuer).unwrap().pem())
+        self.folder.write(file, &params.signed_by(key, &self.issuer).unwrap().pem())
     }
 
     /// A file with a revocation list of these serial numbers.

@@ -72,8 +72,9 @@ impl Pool {
         levada(["pool", "--config", &policy, "--socket", socket, "--log", "json"])
     }
 
+    /// Starts this command, and waits until it listens at the socket.
     #[track_caller]
-    fn listening(command: Command, socket: String) -> Self {
+    pub(crate) fn listening(command: Command, socket: String) -> Self {
         let mut pool = Self { process: command.start(), socket };
         pool.next("pool_listening");
         pool

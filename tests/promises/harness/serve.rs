@@ -34,6 +34,15 @@ impl Serve {
         Self::listening(levada(["serve", "--config", file]), listeners)
     }
 
+    /// Starts it with this environment variable, and waits until it listens at one address.
+    #[track_caller]
+    pub(crate) fn with_variable<S: AsRef<OsStr>>(
+        (name, value): (&str, &OsStr),
+        args: impl IntoIterator<Item = S>,
+    ) -> Self {
+        Self::listening(levada(["serve", "--log", "json"]).args(args).env(name, value), 1)
+    }
+
     #[track_caller]
     fn listening(command: Command, listeners: usize) -> Self {
         let process = command.start();

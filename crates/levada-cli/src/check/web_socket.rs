@@ -1,6 +1,6 @@
 //! What the plan says of a WebSocket.
 
-use levada_address::{ConnectWebSocket, ListenWebSocket, Side};
+use levada_address::{ConnectWebSocket, Http, ListenWebSocket, Side};
 use serde::Serialize;
 
 use super::millis;
@@ -16,6 +16,7 @@ pub(super) struct WebSocket {
     origins: Option<Vec<String>>,
     /// The preferred one first.
     subprotocols: Vec<String>,
+    http: &'static str,
     text_as_bytes: bool,
     #[serde(rename = "ping_ms")]
     ping: Option<u64>,
@@ -23,16 +24,18 @@ pub(super) struct WebSocket {
 
 impl WebSocket {
     pub(super) fn accepted(listen: ListenWebSocket) -> Self {
-        let ListenWebSocket { path, origins, subprotocols, text_as_bytes, ping } = listen;
+        let ListenWebSocket { path, origins, subprotocols, http, text_as_bytes, ping } = listen;
         let ping = ping.map(|time| time.as_millis() as u64);
-        Self { side: Side::Listen, path, origins, subprotocols, text_as_bytes, ping }
+        let http = versions(http);
+        Self { side: Side::Listen, path, origins, subprotocols, http, text_as_bytes, ping }
     }
 
     pub(super) fn asked_for(to: ConnectWebSocket) -> Self {
-        let ConnectWebSocket { path, origin, subprotocols, text_as_bytes, ping, .. } = to;
+        let ConnectWebSocket { path, origin, subprotocols, http, text_as_bytes, ping, .. } = to;
         let (path, origins) = (Some(path), Some(origin.into_iter().collect()));
         let ping = ping.map(|time| time.as_millis() as u64);
-        Self { side: Side::Connect, path, origins, subprotocols, text_as_bytes, ping }
+        let http = versions(http);
+        Self { side: Side::Connect, path, origins, subprotocols, http, text_as_bytes, ping }
     }
 
     pub(super) fn text(&self, lines: &mut Vec<String>) {
@@ -53,9 +56,22 @@ impl WebSocket {
         if !self.subprotocols.is_empty() {
             lines.push(format!("    subprotocol {}", self.subprotocols.join(",")));
         }
+        match self.http {
+            "1.1" => {}
+            "2" => lines.push("    over HTTP/2".to_owned()),
+            _ => lines.push("    over HTTP/2 where both ends speak it, else HTTP/1.1".to_owned()),
+        }
         if self.text_as_bytes {
             lines.push("    text is taken as bytes".to_owned());
         }
         lines.extend(self.ping.map(|time| format!("    ping after {}", millis(time))));
+    }
+}
+
+const fn versions(http: Http) -> &'static str {
+    match http {
+        Http::V1 => "1.1",
+        Http::V2 => "2",
+        Http::Auto => "auto",
     }
 }

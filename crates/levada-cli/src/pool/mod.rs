@@ -13,7 +13,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Arg, ArgGroup, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command, value_parser};
 use levada_address::TimeLimit;
 
 use crate::args::DRAIN;
@@ -43,6 +43,8 @@ pub(crate) struct PoolArgs {
     pub(crate) socket: Option<PathBuf>,
     pub(crate) config: Option<PathBuf>,
     pub(crate) user: Option<String>,
+    pub(crate) token_dirs: Vec<PathBuf>,
+    pub(crate) token_net: bool,
     pub(crate) drain: TimeLimit,
     pub(crate) format: Format,
 }
@@ -92,6 +94,20 @@ pub(crate) fn command(log: Arg) -> Command {
                 .long("user")
                 .value_name("NAME")
                 .help("the user to become once all is open, where it was begun by root"),
+        )
+        .arg(
+            Arg::new("token-dir")
+                .long("token-dir")
+                .value_name("DIR")
+                .action(ArgAction::Append)
+                .value_parser(value_parser!(PathBuf))
+                .help("a folder that the modules of tokens read and write; repeatable"),
+        )
+        .arg(
+            Arg::new("token-net")
+                .long("token-net")
+                .action(ArgAction::SetTrue)
+                .help("let the modules of tokens connect by TCP, to an HSM elsewhere"),
         )
         .arg(
             Arg::new("drain")
@@ -192,6 +208,8 @@ pub(crate) fn request(
         socket: global(&mut matches, "socket"),
         config: global(&mut matches, "config"),
         user: matches.remove_one("user"),
+        token_dirs: matches.remove_many("token-dir").into_iter().flatten().collect(),
+        token_net: matches.get_flag("token-net"),
         drain: matches.remove_one("drain").unwrap_or(DRAIN),
         format: format(&mut matches),
     };

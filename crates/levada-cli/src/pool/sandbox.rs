@@ -6,10 +6,11 @@ use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 
 use levada_sys::harden::{
-    Account, become_user, hide_memory, lock_memory, restrict_calls, restrict_files,
+    Account, Reach, become_user, hide_memory, lock_memory, restrict_calls, restrict_files,
 };
 
 use crate::exit::{Stop, fail};
+use crate::pool::PoolArgs;
 use crate::pool::place::Place;
 
 /// Where certificates, keys and accounts are on any machine, beside the policy's own folder.
@@ -24,7 +25,7 @@ const READABLE: [&str; 5] = [
 /// Gives up all that a pool can do without, and tells what was got: a word, and how far.
 ///
 /// What it owns can still be read, for a reload: what lies below the folder of `policy`, or below
-/// one of the usual places.
+/// one of the usual places. What tokens need is in `args`.
 ///
 /// # Errors
 ///
@@ -32,9 +33,10 @@ const READABLE: [&str; 5] = [
 pub(crate) fn enter(
     place: &Place,
     policy: &Path,
-    user: Option<&str>,
+    args: &PoolArgs,
 ) -> Result<Vec<(&'static str, String)>, Stop> {
     let cannot = |what: &str, error: &io::Error| fail(format!("cannot {what}: {error}"));
+    let user = args.user.as_deref();
     let mut got = vec![("memory locked", lock_memory(user.is_none()).to_string())];
     let root = rustix::process::geteuid().is_root();
     match user {
@@ -59,10 +61,14 @@ pub(crate) fn enter(
     got.push(("core and debuggers", "refused".to_owned()));
     let folder = if policy.is_dir() { Some(policy) } else { policy.parent() };
     let folder = folder.map(|folder| fs::canonicalize(folder).unwrap_or_else(|_| folder.into()));
-    let readable: Vec<PathBuf> = READABLE.iter().map(PathBuf::from).chain(folder).collect();
-    let removable: Vec<PathBuf> =
-        place.path.parent().filter(|_| place.ours).map(Path::to_path_buf).into_iter().collect();
-    let files = restrict_files(&readable, &removable);
+    let socket = place.path.parent().filter(|_| place.ours).map(Path::to_path_buf);
+    let reach = Reach {
+        readable: READABLE.iter().map(PathBuf::from).chain(folder).collect(),
+        removable: socket.into_iter().collect(),
+        writable: args.token_dirs.clone(),
+        connects: args.token_net,
+    };
+    let files = restrict_files(&reach);
     got.push((
         "files",
         files.map_or_else(|error| format!("not restricted: {error}"), |files| files.to_string()),

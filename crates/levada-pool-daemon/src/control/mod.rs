@@ -14,7 +14,7 @@ use std::time::Duration;
 use levada_pool_wire::diagram::Party;
 use levada_pool_wire::{
     ConnectionKey, ControlKey, Envelope, ErrorCode, ExchangeKey, Exchanges, Full, Gone, Identity,
-    Incoming, Limits, Message, Moment, Offer, Packet, PacketBytes, Page, Reassembler, Report,
+    Incoming, Limits, Message, Moment, Packet, PacketBytes, Page, Reassembler, Report,
 };
 use levada_sys::{PeerCredentials, descriptors};
 use tokio::io::Interest;
@@ -23,12 +23,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
+use crate::hand_backs::HandBacks;
 use crate::notice::Notice;
+use crate::offers::Offers;
 use crate::ownership::ClientId;
 use crate::pages::Pages;
 use crate::pool::Shared;
 use crate::service::{Answering, NoAnswer};
-use crate::session::{given_up, report};
+use crate::session::given_up;
 use crate::starttls::{Answer, Failed, Protected};
 use services::Seat;
 
@@ -44,7 +46,7 @@ pub(crate) enum Event {
     /// It has a reply.
     Reply { exchange: ExchangeKey, message: Message },
     /// A session has told of itself for a page, or is no more.
-    Report { exchange: ExchangeKey, page: Box<Page>, report: Option<Vec<u8>> },
+    Told { exchange: ExchangeKey, page: Box<Page>, text: Option<Vec<u8>> },
     /// A handshake is over.
     Over { exchange: ExchangeKey, outcome: Result<Box<Protected>, Failed> },
 }
@@ -64,8 +66,8 @@ pub(crate) struct Control {
     /// The services that this client gives.
     seats: HashMap<ExchangeKey, Seat>,
     events: mpsc::Sender<Event>,
-    /// What goes with the next STARTTLS that has its key.
-    offer: Option<Offer>,
+    offers: Offers,
+    hand_backs: HandBacks,
     pages: Pages,
 }
 
@@ -137,7 +139,8 @@ impl Control {
             work: HashMap::new(),
             seats: HashMap::new(),
             events,
-            offer: None,
+            offers: Offers::default(),
+            hand_backs: HandBacks::default(),
             pages: Pages::default(),
         };
         while control.turn(&mut heard).await.is_ok() {}
@@ -244,7 +247,7 @@ impl Control {
                 self.work.remove(&exchange);
                 self.reply(exchange, message);
             }
-            Event::Report { exchange, page, report } => self.report(exchange, &page, report),
+            Event::Told { exchange, page, text } => self.told(exchange, &page, text),
             Event::Over { exchange, outcome } => match outcome {
                 Ok(protected) => self.protected(exchange, *protected),
                 Err(failed) => self.failed(exchange, failed),
@@ -273,7 +276,8 @@ impl Control {
     fn protected(&mut self, exchange: ExchangeKey, protected: Protected) {
         self.work.remove(&exchange);
         let Ok(envelope) = self.exchanges.reply(exchange, protected.reply) else { return };
-        let Protected { mut session, place, names: (local_id, remote_id), permit, .. } = protected;
+        let Protected { mut session, hand_back, place, names, permit, .. } = protected;
+        let (local_id, remote_id) = names;
         let words = |id: &Identity| String::from_utf8_lossy(id.as_bytes()).into();
         let Message::StartTls(reply) = &envelope.packet.message else { return };
         self.pool.tell(&Notice::Protected {
@@ -281,17 +285,21 @@ impl Control {
             uid: self.credentials.uid,
             names: (words(&local_id), words(&remote_id)),
             service: String::from_utf8_lossy(reply.service.as_bytes()).into(),
+            hand_back: hand_back.clone().map(|outcome| outcome.map(drop)),
         });
-        place.protect(session.handle(), local_id, remote_id);
+        if let Some(outcome) = hand_back {
+            self.hand_backs.settle(place.key(), outcome);
+        }
+        place.protect(&session, local_id, remote_id);
         self.send(&envelope);
         let pool = self.pool.clone();
         tokio::spawn(async move {
-            let (tls, plain) = session.run().await;
+            let over = session.run().await;
             let number = place.number();
-            place.end(report(&tls.facts, Some(&tls)));
+            place.end(session.reported(over.report()));
             // Not before that: whoever asks a session that is no more looks for what it has left.
             drop(session);
-            pool.tell(&Notice::Ended { session: number, tls, plain });
+            pool.tell(&over.notice(number));
             drop(permit);
         });
     }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use levada_address::KeyPlace;
 use levada_config::{Fault, Faults, suggest};
 use levada_tls::CrlScope;
 use toml::Spanned;
@@ -26,6 +27,8 @@ pub struct PolicyFile {
     pub(crate) client_crl_scope: CrlScope,
     /// Whether connections are not protected at all.
     pub(crate) closed: bool,
+    /// Whether no connection is handed back under kernel TLS.
+    pub(crate) keeps_data: bool,
     pub(crate) clients_per_user: Option<usize>,
     pub(crate) sessions_per_user: Option<usize>,
     /// Who may enter PINs, and who may choose identities.
@@ -49,8 +52,10 @@ pub(crate) struct Placed<T> {
 pub(crate) struct IdentityEntry {
     pub(crate) name: Placed<String>,
     pub(crate) cert: Placed<PathBuf>,
-    pub(crate) key: Option<Placed<PathBuf>>,
+    pub(crate) key: Option<Placed<KeyPlace>>,
     pub(crate) passphrase_file: Option<Placed<PathBuf>>,
+    /// What the authority says of the certificate.
+    pub(crate) ocsp: Option<Placed<PathBuf>>,
     /// Whether a person is asked for what decrypts the key.
     pub(crate) asks: bool,
     pub(crate) rights: RightsEntry,
@@ -145,6 +150,12 @@ pub const POLICY_KEYS: &[PolicyKey] = &[
         "as `crl-check`, of the clients",
     ),
     key("starttls", "false", "`true`", "whether connections are protected; PING tells of it"),
+    key(
+        "kernel-tls",
+        "false",
+        "`true`",
+        "whether the kernel may seal and open records, for programs that ask for it",
+    ),
     key("clients-per-user", "NUMBER", "as many as there may be", "control connections of one user"),
     key("sessions-per-user", "NUMBER", "as many as there may be", "sessions of one user"),
     key(
@@ -167,14 +178,25 @@ pub const POLICY_KEYS: &[PolicyKey] = &[
 pub const IDENTITY_KEYS: &[PolicyKey] = &[
     key("name", "\"DOMAIN\" or \"USER@DOMAIN\"", "needed", "by what applications ask for it"),
     key("cert", "\"FILE\"", "needed", "PEM of the certificate, its issuers behind it"),
-    key("key", "\"FILE\"", "in the file `cert`", "PEM of the private key"),
-    key("key-pass-file", "\"FILE\"", "the key is not encrypted", "its first line decrypts the key"),
+    key(
+        "key",
+        "\"FILE\" or \"pkcs11:URI\"",
+        "in the file `cert`",
+        "PEM of the private key, or where it is on a token",
+    ),
+    key(
+        "key-pass-file",
+        "\"FILE\"",
+        "the key is not encrypted",
+        "its first line decrypts the key, or is the PIN of its token",
+    ),
     key(
         "key-pass",
         "\"ask\"",
         "the key is not encrypted",
-        "a person is asked for what decrypts it",
+        "a person is asked for what decrypts it, or for the PIN of its token",
     ),
+    key("ocsp", "\"FILE\"", "none", "DER of the OCSP response that is stapled to the certificate"),
     key("roles", "[\"client\", \"server\"]", "both", "where it may be used"),
     key(
         "show-to",
@@ -269,6 +291,7 @@ impl Reader<'_> {
             client_crls: self.paths(table, "client-crl"),
             client_crl_scope: self.scope(table, "client-crl-check", "client-crl"),
             closed: !self.switch(table.get("starttls"), true),
+            keeps_data: !self.switch(table.get("kernel-tls"), true),
             clients_per_user: self.count(table.get("clients-per-user")),
             sessions_per_user: self.count(table.get("sessions-per-user")),
             pin_entry_users: table.get("pin-entry-users").map(|value| self.accounts(value)),
@@ -300,8 +323,9 @@ impl Reader<'_> {
         // Everything is read before anything is missed, so that all faults are told at once.
         let name = table.get("name").and_then(|value| self.name(value));
         let cert = self.path(table, "cert");
-        let key = self.path(table, "key");
+        let key = table.get("key").and_then(|value| self.key_place(value));
         let passphrase_file = self.path(table, "key-pass-file");
+        let ocsp = self.path(table, "ocsp");
         let asks = self.asks(table);
         let rights = self.rights(table);
         let show_to = self.selectors(table.get("show-to"));
@@ -311,6 +335,7 @@ impl Reader<'_> {
             cert: cert?,
             key,
             passphrase_file,
+            ocsp,
             asks,
             rights,
             show_to,
@@ -454,6 +479,17 @@ impl Reader<'_> {
             return None;
         }
         Some(Placed { value: self.folder.join(text), place: value.span() })
+    }
+
+    fn key_place(&mut self, value: &Value<'_>) -> Option<Placed<KeyPlace>> {
+        if let DeValue::String(text) = value.get_ref()
+            && KeyPlace::is_uri(text.as_bytes())
+        {
+            let uri = KeyPlace::Pkcs11(text.clone().into_owned());
+            return Some(Placed { value: uri, place: value.span() });
+        }
+        let Placed { value, place } = self.file_at(value)?;
+        Some(Placed { value: KeyPlace::File(value), place })
     }
 
     fn roles(&mut self, value: Option<&Value<'_>>) -> Roles {

@@ -31,27 +31,6 @@ pub(crate) enum Held {
 }
 
 impl Held {
-    /// A key that is locked. Makes sure that it is encrypted indeed, and that all but the PIN is there.
-    ///
-    /// # Errors
-    ///
-    /// [`IdentityError`]; [`IdentityError::PassphraseNotNeeded`] where it is not.
-    pub(crate) fn locked(
-        chain: Zeroizing<Vec<u8>>,
-        key: Option<Zeroizing<Vec<u8>>>,
-        prompt: PinPrompt,
-        pins: PinDesk,
-    ) -> Result<Self, IdentityError> {
-        let locked = LockedKey { chain, key, prompt, pins, state: Mutex::new(State::Locked) };
-        match locked.read(None) {
-            Err(IdentityError::PassphraseMissing) => {}
-            Ok(_) => return Err(IdentityError::PassphraseNotNeeded),
-            Err(error) => return Err(error),
-        }
-        let shown = Identity::with_signer(&locked.chain, |_, _| async { Err("locked".into()) })?;
-        Ok(Self::Locked { shown, key: Arc::new(locked) })
-    }
-
     /// What its certificate says. To sign with it, have it [opened](Self::open).
     pub(crate) const fn shown(&self) -> &Identity {
         match self {
@@ -74,7 +53,7 @@ impl Held {
     /// Takes the lock of `before` where it is the same key: what is open there is open here.
     pub(super) fn inherit(&mut self, before: &Self) {
         if let (Self::Locked { key, .. }, Self::Locked { key: kept, .. }) = (self, before)
-            && key.is_same(kept)
+            && key.lock.is_same(&kept.lock)
         {
             *key = kept.clone();
         }
@@ -100,11 +79,9 @@ impl fmt::Display for NoKey {
     }
 }
 
-/// An encrypted key, and what is known of its PIN.
+/// A key that is encrypted or on a token, and what is known of its PIN.
 pub(crate) struct LockedKey {
-    chain: Zeroizing<Vec<u8>>,
-    /// In a file of its own.
-    key: Option<Zeroizing<Vec<u8>>>,
+    lock: Lock,
     prompt: PinPrompt,
     pins: PinDesk,
     state: Mutex<State>,
@@ -125,14 +102,113 @@ impl fmt::Debug for LockedKey {
     }
 }
 
-impl LockedKey {
-    fn is_same(&self, other: &Self) -> bool {
-        self.chain == other.chain && self.key == other.key
+/// What a PIN opens.
+enum Lock {
+    /// A chain, and the key behind it or in a file of its own.
+    Files(Zeroizing<Vec<u8>>, Option<Zeroizing<Vec<u8>>>),
+    #[cfg(feature = "pkcs11")]
+    Token(Identity, levada_pkcs11::TokenKey),
+}
+
+impl Lock {
+    fn read(&self, passphrase: Option<Passphrase>) -> Result<Identity, IdentityError> {
+        match self {
+            Self::Files(chain, key) => {
+                let key = key.as_deref().map(Vec::as_slice);
+                Identity::with_passphrase(chain, key, || passphrase)
+            }
+            #[cfg(feature = "pkcs11")]
+            Self::Token(identity, key) => {
+                use levada_pkcs11::KeyError;
+
+                let opened = passphrase.map_or_else(|| key.prepare(), |pin| key.log_in(&pin));
+                opened.map_err(|error| match error {
+                    KeyError::PinMissing { .. } => IdentityError::PassphraseMissing,
+                    KeyError::PinRefused { .. } => IdentityError::PassphraseWrong,
+                    error => IdentityError::SignerFailed(error.to_string()),
+                })?;
+                identity.try_signer()?;
+                Ok(identity.clone())
+            }
+        }
     }
 
-    fn read(&self, passphrase: Option<Passphrase>) -> Result<Identity, IdentityError> {
-        let key = self.key.as_deref().map(Vec::as_slice);
-        Identity::with_passphrase(&self.chain, key, || passphrase)
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Files(chain, key), Self::Files(other, other_key)) => {
+                chain == other && key == other_key
+            }
+            #[cfg(feature = "pkcs11")]
+            (Self::Token(shown, key), Self::Token(other, other_key)) => {
+                shown.certificate_der() == other.certificate_der() && key.uri() == other_key.uri()
+            }
+            #[cfg(feature = "pkcs11")]
+            _ => false,
+        }
+    }
+
+    /// Whether what was open has locked itself: a token does that where it was away.
+    fn is_locked_again(&self) -> bool {
+        match self {
+            Self::Files(..) => false,
+            #[cfg(feature = "pkcs11")]
+            Self::Token(_, key) => key.wants_pin(),
+        }
+    }
+
+    /// What the person is told of the token, beside `prompt`.
+    fn prompt(&self, prompt: &PinPrompt) -> PinPrompt {
+        match self {
+            Self::Files(..) => prompt.clone(),
+            #[cfg(feature = "pkcs11")]
+            Self::Token(_, key) => match key.token() {
+                Some(token) => prompt.clone().token(
+                    &token.manufacturer,
+                    &token.model,
+                    &token.serial,
+                    &token.label,
+                ),
+                None => prompt.clone(),
+            },
+        }
+    }
+}
+
+impl LockedKey {
+    fn new(lock: Lock, prompt: PinPrompt, pins: PinDesk) -> Arc<Self> {
+        Arc::new(Self { lock, prompt, pins, state: Mutex::new(State::Locked) })
+    }
+
+    /// The key of `shown`, which is on a token.
+    #[cfg(feature = "pkcs11")]
+    pub(super) fn on_token(
+        shown: Identity,
+        key: levada_pkcs11::TokenKey,
+        prompt: PinPrompt,
+        pins: PinDesk,
+    ) -> Held {
+        Held::Locked { key: Self::new(Lock::Token(shown.clone(), key), prompt, pins), shown }
+    }
+
+    /// Makes sure that the key is encrypted indeed, and that all but the PIN is there.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError`]; [`IdentityError::PassphraseNotNeeded`] where it is not.
+    pub(super) fn in_files(
+        chain: Zeroizing<Vec<u8>>,
+        key: Option<Zeroizing<Vec<u8>>>,
+        prompt: PinPrompt,
+        pins: PinDesk,
+    ) -> Result<Held, IdentityError> {
+        let shown = Identity::with_signer(&chain, |_, _| async { Err("locked".into()) });
+        let lock = Lock::Files(chain, key);
+        match lock.read(None) {
+            Err(IdentityError::PassphraseMissing) => {}
+            Ok(_) => return Err(IdentityError::PassphraseNotNeeded),
+            Err(error) => return Err(error),
+        }
+        Ok(Held::Locked { shown: shown?, key: Self::new(lock, prompt, pins) })
     }
 
     async fn open(self: &Arc<Self>) -> Result<Identity, NoKey> {
@@ -140,10 +216,12 @@ impl LockedKey {
         let mut asking = {
             let mut state = self.state();
             match &*state {
-                State::Open(identity) => return Ok(identity.clone()),
+                State::Open(identity) if !self.lock.is_locked_again() => {
+                    return Ok(identity.clone());
+                }
                 State::Resting(until, why) if Instant::now() < *until => return Err(why.clone()),
                 State::Asking(asking) => asking.clone(),
-                State::Locked | State::Resting(..) => {
+                State::Locked | State::Resting(..) | State::Open(_) => {
                     let (tell, asking) = watch::channel(None);
                     *state = State::Asking(asking.clone());
                     let key = self.clone();
@@ -170,19 +248,35 @@ impl LockedKey {
 
     /// Asks until the PIN is right, or there is none.
     async fn ask(self: &Arc<Self>) -> Result<Identity, NoKey> {
+        if !matches!(self.lock, Lock::Files(..)) {
+            // Somebody else may have logged in to the token, or it may be away: then nobody is asked.
+            match self.read(None).await? {
+                Ok(identity) => return Ok(identity),
+                Err(IdentityError::PassphraseMissing) => {}
+                Err(error) => return Err(NoKey::Damaged(error.to_string())),
+            }
+        }
+        let prompt = self.lock.prompt(&self.prompt);
         for attempt in 0..ATTEMPTS {
-            let pin = self.pins.ask(&self.prompt, attempt).await.map_err(NoKey::NoPin)?;
-            let passphrase = Passphrase::new(pin.expose().to_vec());
-            let key = self.clone();
-            // To derive a key from a PIN takes as long as whoever encrypted it wanted.
-            let read = spawn_blocking(move || key.read(Some(passphrase))).await;
-            match read.map_err(|error| NoKey::Damaged(error.to_string()))? {
+            let pin = self.pins.ask(&prompt, attempt).await.map_err(NoKey::NoPin)?;
+            match self.read(Some(Passphrase::new(pin.expose().to_vec()))).await? {
                 Ok(identity) => return Ok(identity),
                 Err(IdentityError::PassphraseWrong) => {}
                 Err(error) => return Err(NoKey::Damaged(error.to_string())),
             }
         }
         Err(NoKey::WrongPin)
+    }
+
+    /// Reads the key where that may block: to derive a key from a PIN takes as long as whoever
+    /// encrypted it wanted, and a token as long as it does.
+    async fn read(
+        self: &Arc<Self>,
+        passphrase: Option<Passphrase>,
+    ) -> Result<Result<Identity, IdentityError>, NoKey> {
+        let key = self.clone();
+        let read = spawn_blocking(move || key.lock.read(passphrase)).await;
+        read.map_err(|error| NoKey::Damaged(error.to_string()))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -211,7 +305,7 @@ mod tests {
         let pins = PinDesk::default();
         pins.connect(service);
         let key = Some(file("ec-pbkdf2.pem"));
-        Held::locked(file("ec-cert.pem"), key, PinPrompt::new("PIN"), pins).unwrap()
+        LockedKey::in_files(file("ec-cert.pem"), key, PinPrompt::new("PIN"), pins).unwrap()
     }
 
     /// Who gives these answers, and then no more. The questions that it got come out.
@@ -322,7 +416,7 @@ mod tests {
 
     #[test]
     fn a_key_that_is_not_encrypted_needs_no_pin() {
-        let open = Held::locked(
+        let open = LockedKey::in_files(
             file("ec-cert.pem"),
             Some(file("ec-pkcs8.pem")),
             PinPrompt::default(),

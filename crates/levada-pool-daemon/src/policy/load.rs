@@ -3,15 +3,19 @@
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use levada_address::KeyPlace;
 use levada_config::{Fault, Faults};
 use levada_tls::{Anchors, CrlScope, Crls, Identity, IdentityError, Passphrase, PeerRules};
 use zeroize::Zeroizing;
 
 use super::file::{Account, IdentityEntry, LocalCaEntry, Placed, PolicyFile, RightsEntry, Roles};
+use super::held::LockedKey;
 use super::local_ca::LocalCa;
+use super::on_token::{NoTokenKey, Trials};
 use super::users::Accounts;
 use super::{Held, Local, Policy, Rights, Trust};
 use crate::pin::{PinDesk, PinPrompt};
@@ -19,7 +23,8 @@ use crate::pin::{PinDesk, PinPrompt};
 /// Where a policy comes from: a TOML file, or a folder of PEM files.
 ///
 /// In a folder each `NAME.pem` holds the certificate and the key of the identity `NAME`, which every
-/// service of everybody who reaches the socket may use; `anchors.pem` and `client-anchors.pem` are
+/// service of everybody who reaches the socket may use, and `NAME.ocsp` the response that is stapled to
+/// it, if there is one; `anchors.pem` and `client-anchors.pem` are
 /// whom to trust as server and who vouches for clients, `crl.pem` and `client-crl.pem` who of them is
 /// revoked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +47,11 @@ impl PolicySource {
     ///
     /// [`PolicyError`], with everything that is wrong.
     pub fn load(&self) -> Result<Policy, PolicyError> {
+        self.try_out(self.read()?)
+    }
+
+    /// The same, before any token is asked for anything: whether its content has changed is known then.
+    pub(crate) fn read(&self) -> Result<Policy, PolicyError> {
         let mut files = Files::default();
         if self.0.is_dir() {
             let file = folder(&self.0).map_err(|error| PolicyError::read(&self.0, error))?;
@@ -49,7 +59,7 @@ impl PolicySource {
                 .map_err(|faults| PolicyError::Folder { path: self.0.clone(), faults });
         }
         let text = files.read(&self.0).map_err(|error| PolicyError::read(&self.0, error))?;
-        let wrong = |faults| PolicyError::Policy { path: self.0.clone(), faults };
+        let wrong = |faults| self.wrong(faults);
         let text = String::from_utf8(text).map_err(|error| {
             let text = String::from_utf8_lossy(error.as_bytes());
             let at = error.utf8_error().valid_up_to();
@@ -60,6 +70,16 @@ impl PolicySource {
         let file = PolicyFile::parse(&text, folder).map_err(wrong)?;
         open(&file, &mut files).map_err(wrong)
     }
+
+    /// Has the tokens of a policy that was read sign, each with every key.
+    pub(crate) fn try_out(&self, policy: Policy) -> Result<Policy, PolicyError> {
+        policy.trials.run().map_err(|faults| self.wrong(faults))?;
+        Ok(policy)
+    }
+
+    fn wrong(&self, faults: Faults) -> PolicyError {
+        PolicyError::Policy { path: self.0.clone(), faults }
+    }
 }
 
 impl Policy {
@@ -69,7 +89,9 @@ impl Policy {
     ///
     /// Everything that is wrong, at its place in the text that `file` was read from.
     pub fn open(file: &PolicyFile) -> Result<Self, Faults> {
-        open(file, &mut Files::default())
+        let policy = open(file, &mut Files::default())?;
+        policy.trials.run()?;
+        Ok(policy)
     }
 }
 
@@ -88,8 +110,8 @@ impl Files {
 }
 
 fn open(file: &PolicyFile, files: &mut Files) -> Result<Policy, Faults> {
-    let pins = PinDesk::default();
-    let mut opener = Opener { files, accounts: None, pins, faults: Vec::new() };
+    let (pins, trials) = (PinDesk::default(), Trials::of(&file.text));
+    let mut opener = Opener { files, accounts: None, pins, trials, faults: Vec::new() };
     let anchors = file.anchors.as_ref().and_then(|path| opener.anchors(path)).unwrap_or_default();
     let servers = Trust { anchors, rules: opener.rules(&file.crls, file.crl_scope) };
     let client_anchors = file.client_anchors.as_ref().and_then(|path| opener.anchors(path));
@@ -109,7 +131,9 @@ fn open(file: &PolicyFile, files: &mut Files) -> Result<Policy, Faults> {
     }
     let digest = opener.files.hasher.finish();
     let mut policy = Policy::new(servers, clients, locals, digest);
+    policy.trials = opener.trials;
     policy.closed = file.closed;
+    policy.keeps_data = file.keeps_data;
     policy.clients_per_user = file.clients_per_user;
     policy.sessions_per_user = file.sessions_per_user;
     (policy.pin_entry_users, policy.lidentry_users) = (pin_entry_users, lidentry_users);
@@ -123,40 +147,41 @@ struct Opener<'f> {
     accounts: Option<Accounts>,
     /// Where the PINs of this policy are asked for.
     pins: PinDesk,
+    /// The keys on tokens.
+    trials: Trials,
     faults: Vec<Fault>,
 }
 
 impl Opener<'_> {
     fn local(&mut self, entry: &IdentityEntry) -> Option<Local> {
-        let passphrase = match &entry.passphrase_file {
-            Some(path) => Some(self.passphrase(path)?),
-            None => None,
-        };
         let chain = Zeroizing::new(self.read(&entry.cert)?);
-        let key = match &entry.key {
-            Some(path) => Some(Zeroizing::new(self.read(path)?)),
+        let held = match &entry.key {
+            Some(Placed { value: KeyPlace::Pkcs11(uri), place }) => {
+                self.on_token(entry, &chain, uri, place.clone())
+            }
+            Some(Placed { value: KeyPlace::File(path), place }) => {
+                let key = self.read(&Placed { value: path.clone(), place: place.clone() })?;
+                self.in_files(entry, chain, Some(Zeroizing::new(key)))
+            }
+            None => self.in_files(entry, chain, None),
+        }?;
+        self.certificate_is_for(entry, held.shown());
+        let staple = match &entry.ocsp {
+            Some(path) => Some(self.staple(path, held.shown())?),
             None => None,
         };
-        let held = if entry.asks {
-            let prompt = PinPrompt::new(&format!("Passphrase for the key of {}", entry.name.value));
-            Held::locked(chain, key, prompt, self.pins.clone())
-        } else {
-            let key = key.as_deref().map(Vec::as_slice);
-            Identity::from_pem(&chain, key, passphrase.as_ref()).map(Held::Open)
-        };
-        let held = match held {
-            Ok(held) => held,
-            Err(error) => {
-                let path = entry.cert.value.display();
-                let hint = matches!(error, IdentityError::PassphraseMissing)
-                    .then(|| "write `key-pass = \"ask\"` to have a person asked for it".to_owned());
-                self.fault(&entry.cert, format!("{path}: {error}"), hint);
-                return None;
-            }
-        };
-        self.certificate_is_for(entry, held.shown());
         let rights = self.rights(&entry.rights);
-        Some(Local::new(entry.name.value.clone(), held, rights))
+        Some(Local { staple, ..Local::new(entry.name.value.clone(), held, rights) })
+    }
+
+    /// The OCSP response in this file, which has to be about this certificate.
+    fn staple(&mut self, path: &Placed<PathBuf>, identity: &Identity) -> Option<Vec<u8>> {
+        let response = self.read(path)?;
+        if let Err(error) = identity.with_staple(&response) {
+            self.fault(path, format!("{}: {error}", path.value.display()), None);
+            return None;
+        }
+        Some(response)
     }
 
     fn local_ca(&mut self, entry: &LocalCaEntry) -> Option<LocalCa> {
@@ -183,6 +208,58 @@ impl Opener<'_> {
             users: self.numbers(entry.users.as_deref(), "user", Accounts::uid),
             groups: self.numbers(entry.groups.as_deref(), "group", Accounts::gid),
         }
+    }
+
+    fn in_files(
+        &mut self,
+        entry: &IdentityEntry,
+        chain: Zeroizing<Vec<u8>>,
+        key: Option<Zeroizing<Vec<u8>>>,
+    ) -> Option<Held> {
+        let passphrase = match &entry.passphrase_file {
+            Some(path) => Some(self.passphrase(path)?),
+            None => None,
+        };
+        let held = if entry.asks {
+            let prompt = PinPrompt::new(&format!("Passphrase for the key of {}", entry.name.value));
+            LockedKey::in_files(chain, key, prompt, self.pins.clone())
+        } else {
+            let key = key.as_deref().map(Vec::as_slice);
+            Identity::from_pem(&chain, key, passphrase.as_ref()).map(Held::Open)
+        };
+        held.map_err(|error| self.wrong_identity(entry, &error)).ok()
+    }
+
+    /// The identity whose private key is where `uri` says. Its token is tried out later.
+    fn on_token(
+        &mut self,
+        entry: &IdentityEntry,
+        chain: &[u8],
+        uri: &str,
+        place: Range<usize>,
+    ) -> Option<Held> {
+        let pin_file = entry.passphrase_file.as_ref().map(|file| &*file.value);
+        let asked = entry.asks.then(|| {
+            (PinPrompt::new(&format!("PIN for the key of {}", entry.name.value)), self.pins.clone())
+        });
+        match self.trials.held(chain, uri, place, pin_file, asked) {
+            Ok(held) => Some(held),
+            Err(NoTokenKey::Fault(fault)) => {
+                self.faults.push(fault);
+                None
+            }
+            Err(NoTokenKey::Identity(error)) => {
+                self.wrong_identity(entry, &error);
+                None
+            }
+        }
+    }
+
+    fn wrong_identity(&mut self, entry: &IdentityEntry, error: &IdentityError) {
+        let path = entry.cert.value.display();
+        let hint = matches!(error, IdentityError::PassphraseMissing)
+            .then(|| "write `key-pass = \"ask\"` to have a person asked for it".to_owned());
+        self.fault(&entry.cert, format!("{path}: {error}"), hint);
     }
 
     /// A server whose certificate is for somebody else fails with every client.
@@ -300,6 +377,7 @@ fn folder(path: &Path) -> io::Result<PolicyFile> {
         file.text.extend([name.as_str(), ".pem\n"]);
         let place = start..start + name.len() + 4;
         let pem = Placed { value: path.join(format!("{name}.pem")), place: place.clone() };
+        let ocsp = Placed { value: path.join(format!("{name}.ocsp")), place: place.clone() };
         match name.as_str() {
             "anchors" => file.anchors = Some(pem),
             "crl" => file.crls.push(pem),
@@ -310,6 +388,7 @@ fn folder(path: &Path) -> io::Result<PolicyFile> {
                 cert: pem,
                 key: None,
                 passphrase_file: None,
+                ocsp: Some(ocsp).filter(|ocsp| ocsp.value.exists()),
                 asks: false,
                 // Who names a user can be no host.
                 rights: RightsEntry {

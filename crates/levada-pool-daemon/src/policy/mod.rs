@@ -4,17 +4,20 @@ mod file;
 mod held;
 mod load;
 mod local_ca;
+mod on_token;
 mod rights;
 mod selector;
 mod users;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::SystemTime;
 
 use levada_pool_wire::{Facilities, Role};
 use levada_sys::PeerCredentials;
 use levada_tls::{
-    Anchors, ClientAuth, Identities, Identity, PeerRules, TlsClient, TlsConfigError, TlsServer,
+    Anchors, ClientAuth, Identities, Identity, PeerRules, TicketKeys, TlsClient, TlsConfigError,
+    TlsServer,
 };
 
 pub use file::{IDENTITY_KEYS, LOCAL_CA_KEYS, POLICY_KEYS, PolicyFile, PolicyKey};
@@ -26,6 +29,7 @@ use crate::notice::ServiceKind;
 use crate::pin::PinDesk;
 use file::IdentityEntry;
 use local_ca::LocalCa;
+use on_token::Trials;
 use rights::Rights;
 
 /// Settings of TLS that are kept for the next session; as many for each identity.
@@ -47,6 +51,8 @@ pub struct Policy {
     anonymous: Kept<Wishes, TlsClient>,
     /// Whether connections are not protected at all.
     closed: bool,
+    /// Whether no connection is handed back under kernel TLS.
+    keeps_data: bool,
     clients_per_user: Option<usize>,
     sessions_per_user: Option<usize>,
     /// Who may enter PINs, and who may choose identities.
@@ -56,6 +62,8 @@ pub struct Policy {
     local_ca: Option<Arc<LocalCa>>,
     undecided: OnceLock<TlsServer>,
     digest: u64,
+    /// The keys on tokens.
+    trials: Trials,
 }
 
 /// Who vouches for peers, and who of them is revoked.
@@ -71,6 +79,10 @@ pub(crate) struct Local {
     name: String,
     held: Held,
     rights: Rights,
+    /// What the authority says of the certificate: an OCSP response in DER.
+    staple: Option<Vec<u8>>,
+    /// What tickets are sealed with for its clients: of all applications, and from one policy to the next.
+    tickets: OnceLock<TicketKeys>,
     clients: Kept<Wishes, TlsClient>,
     servers: Kept<(ClientCertificate, Wishes), TlsServer>,
 }
@@ -147,6 +159,7 @@ impl Policy {
             trusted_clients,
             anonymous: Kept::default(),
             closed: false,
+            keeps_data: false,
             clients_per_user: None,
             sessions_per_user: None,
             pin_entry_users: None,
@@ -155,6 +168,7 @@ impl Policy {
             local_ca: None,
             undecided: OnceLock::new(),
             digest,
+            trials: Trials::default(),
         };
         for (index, (entry, local)) in locals.into_iter().enumerate() {
             policy.by_name.insert(local.name.clone(), index);
@@ -182,6 +196,11 @@ impl Policy {
     /// How many control connections a user may have.
     pub(crate) const fn clients_per_user(&self) -> Option<usize> {
         self.clients_per_user
+    }
+
+    /// Whether connections may be handed back under kernel TLS.
+    pub(crate) const fn allows_kernel_tls(&self) -> bool {
+        !self.keeps_data
     }
 
     /// How many sessions a user may have, handshakes among them.
@@ -224,13 +243,19 @@ impl Policy {
         self.local_ca.as_ref().ok_or(Denied::NoLocalCa)?.make(asker, name, role).await
     }
 
-    /// Takes over what people have unlocked under the policy before.
+    /// Takes over what people have unlocked under the policy before, and the keys of tickets: those that
+    /// were given out for an identity with the same certificate are good under this policy, too.
     fn inherit(&mut self, before: &Self) {
         for local in &mut self.locals {
             let kept = before.by_name.get(&local.name).map(|&index| &before.locals[index]);
             // Nobody else has one before it is in force.
             if let (Some(kept), Some(local)) = (kept, Arc::get_mut(local)) {
                 local.held.inherit(&kept.held);
+                let [ours, theirs] =
+                    [&*local, kept].map(|local| local.held.shown().certificate_der());
+                if let Some(keys) = kept.tickets.get().filter(|_| ours == theirs) {
+                    local.tickets = OnceLock::from(keys.clone());
+                }
             }
         }
     }
@@ -267,10 +292,15 @@ impl Policy {
     ) -> Result<TlsServer, Denied> {
         let (auth, rules) = self.client_auth(certificate)?;
         let server = local.servers.get_or_make(&(certificate, wishes.clone()), || {
-            let builder = TlsServer::builder(Identities::one(identity));
+            let builder = TlsServer::builder(Identities::one(&local.stapled(identity)));
             let builder = builder.client_auth(auth).client_rules(rules);
             let builder = builder.alpn(wishes.alpn.clone());
-            if wishes.forgets { builder.without_tickets() } else { builder }.build()
+            if wishes.forgets {
+                builder.without_tickets()
+            } else {
+                builder.tickets(local.tickets()?)
+            }
+            .build()
         });
         server.map_err(Denied::Tls)
     }
@@ -351,11 +381,35 @@ impl Policy {
 
 impl Local {
     fn new(name: String, held: Held, rights: Rights) -> Self {
-        Self { name, held, rights, clients: Kept::default(), servers: Kept::default() }
+        Self {
+            name,
+            held,
+            rights,
+            staple: None,
+            tickets: OnceLock::new(),
+            clients: Kept::default(),
+            servers: Kept::default(),
+        }
     }
 
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The keys of its tickets. No other identity takes them, and they are bound to the rules about clients.
+    fn tickets(&self) -> Result<TicketKeys, TlsConfigError> {
+        if let Some(keys) = self.tickets.get() {
+            return Ok(keys.clone());
+        }
+        let keys = TicketKeys::rotating(TicketKeys::PERIOD, SystemTime::now)?;
+        Ok(self.tickets.get_or_init(|| keys).clone())
+    }
+
+    /// This identity of ours with its staple.
+    fn stapled(&self, identity: &Identity) -> Identity {
+        let stapled = self.staple.as_ref().map(|staple| identity.with_staple(staple));
+        // That it fits was seen when the policy was read.
+        stapled.and_then(Result::ok).unwrap_or_else(|| identity.clone())
     }
 
     /// The certificate with its key, for which a person may be waited for.
@@ -364,7 +418,7 @@ impl Local {
     }
 }
 
-/// Settings of TLS by what they differ in: what sessions have in common, tickets too, lies in them.
+/// Settings of TLS by what they differ in: what a client's sessions have in common lies in them.
 #[derive(Debug)]
 struct Kept<K, T>(Mutex<HashMap<K, T>>);
 

@@ -2,10 +2,12 @@
 //! speaks raw packets, and real TLS behind the passed sockets.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod datagrams;
 mod endings;
 mod exchange;
 mod facts;
 mod fire;
+mod hand_back;
 mod interop;
 mod lidentry;
 mod on_the_fly;

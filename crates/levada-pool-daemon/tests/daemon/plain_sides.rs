@@ -14,12 +14,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{Client, Daemon, Peer, as_client, starttls_of, tcp_pair, wait};
 
-fn pair(kind: SocketType) -> (OwnedFd, OwnedFd) {
+pub(crate) fn pair(kind: SocketType) -> (OwnedFd, OwnedFd) {
     socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None).unwrap()
 }
 
 /// Protects `near` with `plain` as plain side.
-fn protect(client: &mut Client, near: &TcpStream, plain: impl AsFd) {
+pub(crate) fn protect(client: &mut Client, near: &TcpStream, plain: impl AsFd) {
     client.request(Message::StartTls(as_client("peer.example")), Some(near.as_fd()));
     let asked = client.receive();
     let answer = Message::PlaintextConnect(StartTls::default());
@@ -105,24 +105,6 @@ fn f_an_empty_packet_is_the_end() {
     assert_eq!(recv(&ours, &mut room[..], RecvFlags::empty()).unwrap().0, 4);
     assert_eq!(recv(&ours, &mut room[..], RecvFlags::empty()).unwrap().0, 0);
     assert!(wait(peer).is_clean());
-}
-
-#[test]
-fn a6_datagrams_are_carried_too() {
-    let daemon = Daemon::start();
-    let (near, far) = tcp_pair();
-    let _peer = Peer::server(far, &daemon.pki.host("peer.example"), None).echo();
-    let mut client = daemon.client();
-    let (ours, theirs) = pair(SocketType::DGRAM);
-    protect(&mut client, &near, &theirs);
-    drop(theirs);
-    let mut room = [0; 100];
-    send(&ours, b"", SendFlags::empty()).unwrap();
-    for message in [&b"one"[..], b"three"] {
-        send(&ours, message, SendFlags::empty()).unwrap();
-        let (count, _) = recv(&ours, &mut room[..], RecvFlags::empty()).unwrap();
-        assert_eq!(&room[..count], message);
-    }
 }
 
 #[test]

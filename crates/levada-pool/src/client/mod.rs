@@ -1,6 +1,7 @@
 //! The application's side of the control connection.
 
 pub mod blocking;
+pub mod polled;
 
 mod connection;
 mod control;

@@ -72,7 +72,7 @@ impl Client {
                 Ok(connection) => connection,
                 Err(error) => return error,
             };
-            let mut call = match connection.call(service.registration(), None).await {
+            let mut call = match connection.call(service.registration(), None, false).await {
                 Ok(call) => call,
                 Err(PoolError::Gone) => continue,
                 Err(error) => return error,

@@ -8,7 +8,7 @@ mod sandbox;
 mod user;
 
 pub use memory::{LockedMemory, hide_memory, lock_memory};
-pub use sandbox::{FileAccess, restrict_calls, restrict_files};
+pub use sandbox::{FileAccess, Reach, restrict_calls, restrict_files};
 pub use user::{Account, become_user};
 
 /// Runs `child` of the tests in a process of its own, since what it does cannot be undone: the test

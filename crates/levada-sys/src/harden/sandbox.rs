@@ -34,24 +34,45 @@ impl fmt::Display for FileAccess {
     }
 }
 
-/// Leaves this thread, and all that it begins from now on, the reading below `readable` and the
-/// removal of what is below `removable`; no other file can be opened, no TCP port bound or connected
-/// to. What is open stays open. Paths that are not there are left out.
+/// What a process keeps within reach. Paths that are not there are left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Below these files can be read.
+    pub readable: Vec<PathBuf>,
+    /// Below these files can be removed.
+    pub removable: Vec<PathBuf>,
+    /// Below these files can be read, made, written and removed.
+    pub writable: Vec<PathBuf>,
+    /// Whether connections by TCP can be made.
+    pub connects: bool,
+}
+
+/// Leaves this thread, and all that it begins from now on, what is within `reach`; no other file can be
+/// opened, no TCP port bound or connected to. What is open stays open.
 ///
 /// # Errors
 ///
 /// The system's, where it has Landlock and yet refuses.
-pub fn restrict_files(readable: &[PathBuf], removable: &[PathBuf]) -> io::Result<FileAccess> {
+pub fn restrict_files(reach: &Reach) -> io::Result<FileAccess> {
     let abi = ABI::V6;
+    let net = if reach.connects { AccessNet::BindTcp.into() } else { AccessNet::from_all(abi) };
+    let write = AccessFs::WriteFile
+        | AccessFs::Truncate
+        | AccessFs::MakeReg
+        | AccessFs::MakeDir
+        | AccessFs::RemoveFile
+        | AccessFs::RemoveDir;
+    let read = AccessFs::ReadFile | AccessFs::ReadDir;
     let restrict = || {
         Ruleset::default()
             .set_compatibility(CompatLevel::BestEffort)
             .handle_access(AccessFs::from_all(abi))?
-            .handle_access(AccessNet::from_all(abi))?
+            .handle_access(net)?
             .scope(Scope::Signal)?
             .create()?
-            .add_rules(path_beneath_rules(readable, AccessFs::ReadFile | AccessFs::ReadDir))?
-            .add_rules(path_beneath_rules(removable, AccessFs::RemoveFile))?
+            .add_rules(path_beneath_rules(&reach.readable, read))?
+            .add_rules(path_beneath_rules(&reach.removable, AccessFs::RemoveFile))?
+            .add_rules(path_beneath_rules(&reach.writable, read | write))?
             .restrict_self()
     };
     let status = restrict().map_err(io::Error::other)?;
@@ -171,6 +192,8 @@ fn filter(calls: Calls, errno: libc::c_int) -> io::Result<BpfProgram> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpStream;
+
     use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
     use super::*;
@@ -191,7 +214,23 @@ mod tests {
                 let (inside, outside) = (env!("CARGO_MANIFEST_DIR").into(), std::env::temp_dir());
                 let file = outside.join(name);
                 std::fs::write(&file, "text").unwrap();
-                let got = restrict_files(&[inside], &[outside]).unwrap();
+                // Who has begun this process removes it.
+                let number = std::os::unix::process::parent_id();
+                let writable = outside.join(format!("levada-writable-{number}"));
+                std::fs::create_dir(&writable).unwrap();
+                let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+                let connect = || TcpStream::connect(listener.local_addr().unwrap());
+                let mut reach = Reach {
+                    readable: vec![inside],
+                    removable: vec![outside],
+                    writable: vec![writable.clone()],
+                    connects: true,
+                };
+                let got = restrict_files(&reach).unwrap();
+                connect().unwrap();
+                assert_eq!(std::fs::write(writable.join("new"), "text").ok(), Some(()));
+                assert_eq!(std::fs::read(writable.join("new")).unwrap(), b"text");
+                std::fs::remove_file(writable.join("new")).unwrap();
                 if got == FileAccess::Unrestricted {
                     assert_eq!(std::fs::read(&file).unwrap(), b"text");
                 } else {
@@ -208,8 +247,14 @@ mod tests {
                     );
                 }
                 std::fs::remove_file(&file).unwrap();
+                reach.connects = false;
+                if restrict_files(&reach).unwrap() == FileAccess::Restricted {
+                    assert_eq!(connect().unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+                }
             },
         );
+        let made = format!("levada-writable-{}", std::process::id());
+        let _ = std::fs::remove_dir(std::env::temp_dir().join(made));
     }
 
     #[test]

@@ -1,0 +1,20 @@
+//! What holds for every text, good or bad. The fuzz target takes this file, too.
+
+use levada_pkcs11::KeyUri;
+
+/// Panics unless `text` is read to a URI that is shown as it was written, or refused with a place in
+/// it, in printable words that tell no PIN.
+pub(crate) fn check(text: &str) {
+    match text.parse::<KeyUri>() {
+        Ok(uri) => {
+            assert_eq!(uri.to_string(), text);
+            assert!(!text.contains("pin-value="), "{text:?}");
+            assert!(!uri.module().as_os_str().is_empty());
+            assert!(uri.pin_file().is_none_or(|path| path.is_absolute()));
+        }
+        Err(error) => {
+            assert!(text.get(error.place.clone()).is_some(), "{error:?} of {text:?}");
+            assert!(!error.to_string().contains(char::is_control), "{error:?} of {text:?}");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Every text is a URI of a private key, or is refused in words.
+
+#[path = "support/uri_invariants.rs"]
+mod invariants;
+
+use proptest::prelude::*;
+
+#[test]
+fn the_corpus_of_the_fuzzer_holds() {
+    let folder = levada_testkit::docs::workspace_root().join("fuzz/corpus/key_uri");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).expect("the corpus is there") {
+        let text = std::fs::read(entry.expect("it can be listed").path()).expect("it can be read");
+        invariants::check(&String::from_utf8_lossy(&text));
+        count += 1;
+    }
+    assert!(count >= 5);
+}
+
+proptest! {
+    #[test]
+    fn chance_is_read_or_refused(text in "(pkcs11:)?\\PC{0,100}") {
+        invariants::check(&text);
+    }
+
+    #[test]
+    fn attributes_with_any_value_are_read_or_refused(
+        pieces in proptest::collection::vec(
+            (
+                prop::sample::select(&[
+                    "token", "serial", "model", "manufacturer", "slot-id", "object", "id", "type",
+                    "module-path", "pin-source", "pin-values", "label", "",
+                ][..]),
+                "=?(/|file:/|private)?[%a-f0-9é]{0,8}",
+                prop::sample::select(&[";", "&", "?", ";;"][..]),
+            ),
+            0..8,
+        )
+    ) {
+        let mut text = "pkcs11:".to_owned();
+        for (name, value, mark) in pieces {
+            text.extend([name, value.as_str(), mark]);
+        }
+        invariants::check(&text);
+    }
+}
