@@ -168,7 +168,7 @@ fn import_command() -> Command {
     };
     Command::new("import")
         .override_usage(
-            "levada pool import [--localid FILE] [--disclose FILE] [--trust FILE] FOLDER\n       \
+            "levada pool import [--localid|--disclose|--trust FILE]... FOLDER\n       \
              levada pool import --pem DIR FOLDER",
         )
         .about("Make a policy of the databases of the ARPA2 TLS Pool, or of PEM files")
