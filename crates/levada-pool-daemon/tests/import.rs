@@ -121,7 +121,8 @@ fn c3_local_identities_become_identities_with_their_roles_and_keys() {
     assert_eq!(told.len(), 19, "each is told once: {told:#?}");
     let policy = import.policy();
     let identity = "[[identity]]\nname = \"u@host.example\"\ncert = \"u@host.example.pem\"\n\
-                    key = \"pkcs11:token=mail;object=key\"\nroles = [\"client\"]\n";
+                    key = \"pkcs11:token=mail;object=key\"\nkey-pass = \"ask\"\n\
+                    roles = [\"client\"]\n";
     assert!(policy.contains(identity), "{policy}");
     PolicyFile::parse(policy, Path::new("")).unwrap();
 }

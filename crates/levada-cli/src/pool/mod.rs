@@ -167,6 +167,10 @@ fn import_command() -> Command {
             .help(help)
     };
     Command::new("import")
+        .override_usage(
+            "levada pool import [--localid|--disclose|--trust FILE]... FOLDER\n       \
+             levada pool import --pem DIR FOLDER",
+        )
         .about("Make a policy of the databases of the ARPA2 TLS Pool, or of PEM files")
         .arg(file("localid", "db_dump of its local identities"))
         .arg(file("disclose", "db_dump of whom it is to whom"))

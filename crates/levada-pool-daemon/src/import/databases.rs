@@ -122,7 +122,8 @@ fn read_local_identity(record: &Record) -> Result<Read, String> {
     let elsewhere = flags & CHAIN_ELSEWHERE != 0;
     let lacks =
         elsewhere.then_some("its chain is elsewhere: add the issuers behind the certificate");
-    let entry = Entry { name, key: Some(uri.to_owned()), role, ..Entry::default() };
+    // Its PIN was asked for, or in the configuration.
+    let entry = Entry { name, key: Some(uri.to_owned()), asks: true, role, ..Entry::default() };
     Ok((entry, pem, lacks))
 }
 
