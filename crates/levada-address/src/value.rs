@@ -59,6 +59,8 @@ pub enum ValueKind {
     Subprotocols,
     /// A [`ProxyAddress`].
     Proxy,
+    /// Whether and how messages are compressed.
+    Deflate,
 }
 
 /// The value of a word.
@@ -105,6 +107,8 @@ pub enum Value {
     Subprotocols(Vec<String>),
     /// Of [`ValueKind::Proxy`].
     Proxy(ProxyAddress),
+    /// Of [`ValueKind::Deflate`].
+    Deflate(Deflate),
 }
 
 /// Whether a listener asks its clients for a certificate.
@@ -125,6 +129,17 @@ pub enum CrlCheck {
     Chain,
     /// The peer's alone.
     Leaf,
+}
+
+/// Whether and how the messages of a WebSocket are compressed, where the peer does it too (RFC 7692).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Deflate {
+    /// Not at all.
+    Off,
+    /// Each with the help of those before it.
+    On,
+    /// Each by itself, in either direction (RFC 7692 section 7.1.1).
+    NoContextTakeover,
 }
 
 /// A version of IP.
@@ -154,6 +169,11 @@ const LAPSE: [(&str, Lapse); Lapse::ALL.len()] = {
     choices
 };
 const SWITCH: &[(&str, bool)] = &[("on", true), ("off", false)];
+const DEFLATE: &[(&str, Deflate)] = &[
+    ("off", Deflate::Off),
+    ("on", Deflate::On),
+    ("no-context-takeover", Deflate::NoContextTakeover),
+];
 const FAMILY: &[(&str, Family)] = &[("4", Family::V4), ("6", Family::V6), ("any", Family::Any)];
 
 impl Family {
@@ -191,15 +211,19 @@ impl ValueKind {
             Self::Origin => "ORIGIN",
             Self::Subprotocols => "LIST",
             Self::Proxy => "http[s]://[USER@]HOST:PORT",
+            Self::Deflate => "off|on|no-context-takeover",
         }
     }
 
     /// The values to choose from; none where there are too many to list.
     pub fn choices(self) -> impl Iterator<Item = &'static str> {
         let chosen = match self {
-            Self::ClientAuth | Self::Family | Self::Switch | Self::CrlCheck | Self::Lapse => {
-                self.placeholder()
-            }
+            Self::ClientAuth
+            | Self::Family
+            | Self::Switch
+            | Self::CrlCheck
+            | Self::Lapse
+            | Self::Deflate => self.placeholder(),
             _ => "",
         };
         chosen.split('|').filter(|choice| !choice.is_empty())
@@ -239,6 +263,7 @@ impl ValueKind {
             Self::Origin => origin(text()?),
             Self::Subprotocols => subprotocols(text()?),
             Self::Proxy => ProxyAddress::parse(text()?).map(Value::Proxy),
+            Self::Deflate => choice(text()?, self, DEFLATE).map(Value::Deflate),
         }
     }
 }
@@ -411,6 +436,7 @@ impl Value {
             Self::Origin(_) => ValueKind::Origin,
             Self::Subprotocols(_) => ValueKind::Subprotocols,
             Self::Proxy(_) => ValueKind::Proxy,
+            Self::Deflate(_) => ValueKind::Deflate,
         }
     }
 
@@ -437,6 +463,7 @@ impl Value {
             Self::Pin(pin) => pin.to_string().into_bytes().into(),
             Self::SanRule(rule) => rule.to_string().into_bytes().into(),
             Self::CrlCheck(check) => written(*check, CRL_CHECK).into(),
+            Self::Deflate(deflate) => written(*deflate, DEFLATE).into(),
             Self::Moment(seconds) => written_moment(*seconds).into_bytes().into(),
             Self::Lapse(lapse) => lapse.word().as_bytes().into(),
             Self::Switch(on) => written(*on, SWITCH).into(),
@@ -478,6 +505,7 @@ mod tests {
             (ValueKind::Pin, &["spki:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="]),
             (ValueKind::SanRule, &["dns:*.example.org", "spiffe://example.org"]),
             (ValueKind::CrlCheck, &["chain", "leaf"]),
+            (ValueKind::Deflate, &["off", "on", "no-context-takeover"]),
             (ValueKind::Moment, &["2030-01-31T12:00:00Z", "1970-01-01T00:00:00Z"]),
             (ValueKind::Lapse, &["trust", "validity", "usage", "unknown-revocation", "name"]),
             (ValueKind::Switch, &["on", "off"]),

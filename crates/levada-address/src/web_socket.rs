@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::address::Part;
-use crate::{Address, AddressError, Endpoint, Fault, Host, Scheme, Value, ValueFault};
+use crate::{Address, AddressError, Deflate, Endpoint, Fault, Host, Scheme, Value, ValueFault};
 
 /// How to open a WebSocket to a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct ConnectWebSocket {
     pub header_file: Option<PathBuf>,
     /// Whether text is taken as bytes.
     pub text_as_bytes: bool,
+    /// Whether and how messages are compressed, where the server does it too.
+    pub deflate: Deflate,
     /// How long nothing may come before the peer is pinged, and then for as long again before it
     /// counts as gone.
     pub ping: Option<Duration>,
@@ -38,6 +40,8 @@ pub struct ListenWebSocket {
     pub subprotocols: Vec<String>,
     /// Whether text is taken as bytes.
     pub text_as_bytes: bool,
+    /// Whether and how messages are compressed, where the client does it too.
+    pub deflate: Deflate,
     /// How long nothing may come before the peer is pinged, and then for as long again before it
     /// counts as gone.
     pub ping: Option<Duration>,
@@ -67,6 +71,7 @@ impl Address {
             subprotocols: self.subprotocols().unwrap_or_default(),
             header_file: options.path("header-file"),
             text_as_bytes: self.text_as_bytes(),
+            deflate: self.deflate(),
             ping: options.time_limit("ping").duration(),
         }))
     }
@@ -88,6 +93,7 @@ impl Address {
             origins: (!any).then_some(origins),
             subprotocols: self.subprotocols().unwrap_or_else(|| vec!["binary".to_owned()]),
             text_as_bytes: self.text_as_bytes(),
+            deflate: self.deflate(),
             ping: options.time_limit("ping").duration(),
         }))
     }
@@ -101,5 +107,12 @@ impl Address {
 
     fn text_as_bytes(&self) -> bool {
         self.options().get("text-as-bytes") == Some(&Value::Switch(true))
+    }
+
+    fn deflate(&self) -> Deflate {
+        match self.options().get("deflate") {
+            Some(Value::Deflate(deflate)) => *deflate,
+            _ => Deflate::Off,
+        }
     }
 }

@@ -243,7 +243,7 @@ mod json {
     use super::*;
     use levada_core::{
         Bytes, CertificateFacts, Event, Mode, Party, Role, ShownCertificate, Staple, StapleStatus,
-        SubjectName, Times, Verification, WhyPlain,
+        SubjectName, Times, Verification, WebSocketFacts, WhyPlain,
     };
     use serde_json::{Value, json};
     use std::time::Duration;
@@ -316,6 +316,10 @@ mod json {
                     this_update: Some(1_700_000_000),
                     next_update: None,
                 }),
+            })),
+            web_socket: Some(Box::new(WebSocketFacts {
+                subprotocol: Some("binary".into()),
+                extension: None,
             })),
             first_goodbye: Some(Party::Peer),
             bytes: Bytes { read: 1, written: 2, wire_read: 3, wire_written: 4, discarded: 5 },
@@ -407,6 +411,7 @@ mod json {
                 "proxy": null,
                 "plain": null,
                 "tls": tls,
+                "web_socket": { "subprotocol": "binary", "extension": null },
                 "first_goodbye": "peer",
                 "bytes": {
                     "read": 1, "written": 2, "wire_read": 3, "wire_written": 4, "discarded": 5,

@@ -78,7 +78,7 @@ pub use levada_core::{
     ConnectFailure, Deadline, Deadlines, Ended, Ending, Endpoint, Event, Facts, Fault, LIFECYCLE,
     Lapse, Mode, OsError, OsErrorKind, Outcome, Party, Pin, PinError, Role, Rule, SanRule,
     SanRuleError, ShownCertificate, Staple, StapleStatus, State, Step, SubjectName, Times,
-    TlsFacts, Verification, WhyPlain, machine,
+    TlsFacts, Verification, WebSocketFacts, WhyPlain, machine,
 };
 pub use levada_tls::{
     Anchors, AnchorsError, Candidate, ChannelBinding, ClientAuth, ClientHello, CrlError, CrlScope,

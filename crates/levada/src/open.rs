@@ -4,13 +4,14 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use levada_address::{
     Address, AddressError, CertificateRules, ClientAuth as Wanted, ClientCheck, ConnectAddress,
-    ConnectEndpoint, ConnectPool, ConnectProxy, ConnectTls, ConnectWebSocket, Host, IdentityFiles,
-    ListenAddress, ListenEndpoint, ListenPool, ListenTls, ListenWebSocket, SessionOptions,
+    ConnectEndpoint, ConnectPool, ConnectProxy, ConnectTls, ConnectWebSocket, Deflate, Host,
+    IdentityFiles, ListenAddress, ListenEndpoint, ListenPool, ListenTls, ListenWebSocket,
+    SessionOptions,
 };
 use levada_core::{ClosePolicy, Deadlines};
 use levada_pool::TlsRequest;
@@ -28,7 +29,7 @@ use crate::proxy::Proxy;
 use crate::socket::{Options, Socket};
 use crate::stream::Stream;
 use crate::ws::{
-    ClientOptions, CloseReply, Field, Keepalive, Offer, OfferError, OriginPattern,
+    ClientOptions, CloseReply, DeflateParams, Field, Keepalive, Offer, OfferError, OriginPattern,
     OriginPatternError, Origins, Paths, ServerOptions, TextPolicy, WsOptions, WsStream,
 };
 
@@ -207,7 +208,8 @@ pub struct Dialer {
     address: Address,
     endpoint: ConnectEndpoint,
     wrap: Wrap,
-    web_socket: Option<ClientOptions>,
+    /// What its clones share, since a file of header fields may be read again.
+    web_socket: Option<Arc<RwLock<ClientOptions>>>,
     proxy: Option<Proxy>,
     identity: Option<Identity>,
     key_log: Option<KeyLogFile>,
@@ -248,6 +250,7 @@ impl Dialer {
         };
         let options = Arc::new(Options { deadlines, ..Options::default() });
         let web_socket = web_socket.map(|ws| web_socket_client(&ws, deadlines)).transpose()?;
+        let web_socket = web_socket.map(|options| Arc::new(RwLock::new(options)));
         let proxy = proxy.map(|wanted| through(&wanted)).transpose()?;
         let address = address.clone();
         Ok(Self { address, endpoint, wrap, web_socket, proxy, identity, key_log, options })
@@ -270,7 +273,16 @@ impl Dialer {
         if let (Some(ours), Some(newer)) = (&self.proxy, &newer.proxy) {
             ours.replace(newer);
         }
+        if let (Some(ours), Some(newer)) = (&self.web_socket, &newer.web_socket) {
+            let newer = newer.read().unwrap_or_else(PoisonError::into_inner).clone();
+            *ours.write().unwrap_or_else(PoisonError::into_inner) = newer;
+        }
         self.identity = newer.identity;
+    }
+
+    /// The proxy that it dials through.
+    pub const fn proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref()
     }
 
     /// The identity that is shown to a peer who asks for one.
@@ -312,7 +324,10 @@ impl Dialer {
         let (proxy, endpoint) = (self.proxy.clone(), self.endpoint.clone());
         let socket = Socket::dial_through(proxy, endpoint, layer, Arc::clone(&self.options));
         Ok(match &self.web_socket {
-            Some(options) => WsStream::client(socket, options.clone()).into(),
+            Some(options) => {
+                let options = options.read().unwrap_or_else(PoisonError::into_inner).clone();
+                WsStream::client(socket, options).into()
+            }
             None => socket.into(),
         })
     }
@@ -425,6 +440,20 @@ fn web_socket_stream(
     options
 }
 
+/// How messages are compressed, in both directions alike.
+fn compression(wanted: Deflate) -> Option<DeflateParams> {
+    let is_fresh = match wanted {
+        Deflate::Off => return None,
+        Deflate::On => false,
+        Deflate::NoContextTakeover => true,
+    };
+    Some(DeflateParams {
+        server_no_context_takeover: is_fresh,
+        client_no_context_takeover: is_fresh,
+        ..DeflateParams::default()
+    })
+}
+
 fn web_socket_client(
     ws: &ConnectWebSocket,
     deadlines: Deadlines,
@@ -435,6 +464,9 @@ fn web_socket_client(
     }
     for name in &ws.subprotocols {
         offer = offer.with_subprotocol(name).map_err(SetupError::Offer)?;
+    }
+    if let Some(wanted) = compression(ws.deflate) {
+        offer = offer.with_deflate(wanted);
     }
     if let Some(path) = &ws.header_file {
         for (index, line) in files::read(path)?.split(|&byte| byte == b'\n').enumerate() {
@@ -467,6 +499,7 @@ fn web_socket_server(
         options.rules.origins = Origins::Listed { patterns, allow_absent: true };
     }
     options.rules.subprotocols.clone_from(&ws.subprotocols);
+    options.rules.deflate = compression(ws.deflate);
     options.stream = web_socket_stream(ws.text_as_bytes, ws.ping, deadlines);
     Ok(options)
 }

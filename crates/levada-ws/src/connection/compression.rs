@@ -1,0 +1,96 @@
+//! Messages that are compressed on the wire (RFC 7692).
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::{Connection, Event};
+use crate::deflate::{Deflater, Inflated, Inflater, Params};
+use crate::frame::Chunk;
+use crate::{Role, Violation};
+
+/// How much of a message that nobody wants is decompressed at a time, in bytes.
+const ROOM: usize = 8 * 1024;
+
+/// Both directions of a connection whose messages may be compressed.
+#[derive(Debug)]
+pub(super) struct Compression {
+    inflater: Inflater,
+    deflater: Deflater,
+}
+
+impl Compression {
+    fn new(role: Role, agreed: Params) -> Self {
+        Self { inflater: Inflater::new(role, agreed), deflater: Deflater::new(role, agreed) }
+    }
+}
+
+/// Compression, where both ends have agreed on it.
+impl Connection {
+    /// Takes compressed messages from now on, and can make them. To be called between the opening
+    /// handshake and the first byte behind it.
+    pub fn compress(&mut self, agreed: Params) {
+        self.decoder.take_compressed();
+        self.compression = Some(Box::new(Compression::new(self.role, agreed)));
+    }
+
+    /// Whether messages may be compressed.
+    pub fn compresses(&self) -> bool {
+        self.compression.is_some()
+    }
+
+    /// Decompresses a piece of a message that was told as [`compressed`](Chunk::compressed), as much as
+    /// there is room for in `out`. To be called again with the rest of the piece until it is done, and
+    /// before anything that stands behind the piece is given to [`handle_wire`](Self::handle_wire).
+    ///
+    /// # Errors
+    ///
+    /// The event of the violation, when it does not decompress. No data follows.
+    pub fn inflate(
+        &mut self,
+        now: Duration,
+        piece: &[u8],
+        ends_message: bool,
+        out: &mut [u8],
+    ) -> Result<Inflated, Event> {
+        let gone = Inflated { consumed: piece.len(), filled: 0, is_done: true };
+        let Some(compression) = &mut self.compression else { return Ok(gone) };
+        match compression.inflater.inflate(piece, ends_message, out) {
+            Ok(inflated) => Ok(inflated),
+            Err(_) if self.state.reads() => Err(self.fail(now, Violation::Corrupt)),
+            // It is over already, and why is known.
+            Err(_) => Ok(gone),
+        }
+    }
+
+    /// Appends the compressed payload of one message to `out`, for a frame whose
+    /// [header](Self::begin_frame) says that it is [`compressed`](crate::frame::Header::compressed). It
+    /// has to be sent, and in order: the messages behind it refer to it. Gives whether it did so: not
+    /// where nothing was agreed on, nor where nothing can be written any more.
+    pub fn deflate(&mut self, message: &[u8], out: &mut Vec<u8>) -> bool {
+        match &mut self.compression {
+            Some(compression) if self.state.writes() => {
+                compression.deflater.deflate(message, out);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes in a piece of a message that is refused: what comes behind may refer to it.
+    pub(super) fn pass_over(
+        &mut self,
+        now: Duration,
+        mut piece: &[u8],
+        chunk: &Chunk,
+    ) -> Result<(), Event> {
+        let mut room = [0; ROOM];
+        loop {
+            let inflated = self.inflate(now, piece, chunk.ends_message, &mut room)?;
+            if inflated.is_done {
+                return Ok(());
+            }
+            piece = &piece[inflated.consumed..];
+        }
+    }
+}
