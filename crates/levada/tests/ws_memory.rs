@@ -1,5 +1,7 @@
 //! B4: what a peer's frame costs. A program of its own, since all of its memory is counted.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::alloc::System;
 
 use cap::Cap;

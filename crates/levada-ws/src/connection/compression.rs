@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{Connection, Event};
+use super::Connection;
 use crate::deflate::{Deflater, Inflated, Inflater, Params};
 use crate::frame::Chunk;
 use crate::{Role, Violation};
@@ -45,21 +45,37 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The event of the violation, when it does not decompress. No data follows.
+    /// The violation, when it does not decompress: the connection has failed, as by
+    /// [`Event::Violation`](super::Event::Violation).
     pub fn inflate(
         &mut self,
         now: Duration,
         piece: &[u8],
         ends_message: bool,
         out: &mut [u8],
-    ) -> Result<Inflated, Event> {
-        let gone = Inflated { consumed: piece.len(), filled: 0, is_done: true };
-        let Some(compression) = &mut self.compression else { return Ok(gone) };
-        match compression.inflater.inflate(piece, ends_message, out) {
-            Ok(inflated) => Ok(inflated),
-            Err(_) if self.state.reads() => Err(self.fail(now, Violation::Corrupt)),
-            // It is over already, and why is known.
-            Err(_) => Ok(gone),
+    ) -> Result<Inflated, Violation> {
+        let inflated = self.decompress(piece, ends_message, out);
+        // One that is over already has its reason.
+        if let (Err(violation), true) = (inflated, self.state.reads()) {
+            let _ = self.fail(now, violation);
+        }
+        inflated
+    }
+
+    /// As [`inflate`](Self::inflate), but to fail is left to the caller.
+    pub(crate) fn decompress(
+        &mut self,
+        piece: &[u8],
+        ends_message: bool,
+        out: &mut [u8],
+    ) -> Result<Inflated, Violation> {
+        match &mut self.compression {
+            Some(compression) => {
+                let inflated = compression.inflater.inflate(piece, ends_message, out);
+                inflated.map_err(|_| Violation::Corrupt)
+            }
+            // No chunk says that it is compressed.
+            None => Ok(Inflated { consumed: piece.len(), filled: 0, is_done: true }),
         }
     }
 
@@ -78,15 +94,10 @@ impl Connection {
     }
 
     /// Takes in a piece of a message that is refused: what comes behind may refer to it.
-    pub(super) fn pass_over(
-        &mut self,
-        now: Duration,
-        mut piece: &[u8],
-        chunk: &Chunk,
-    ) -> Result<(), Event> {
+    pub(super) fn pass_over(&mut self, mut piece: &[u8], chunk: &Chunk) -> Result<(), Violation> {
         let mut room = [0; ROOM];
         loop {
-            let inflated = self.inflate(now, piece, chunk.ends_message, &mut room)?;
+            let inflated = self.decompress(piece, chunk.ends_message, &mut room)?;
             if inflated.is_done {
                 return Ok(());
             }

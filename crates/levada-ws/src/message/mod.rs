@@ -101,9 +101,12 @@ impl MessageConnection {
             let event = match event {
                 Some(Event::Data(chunk)) => {
                     let payload = &rest[chunk.payload.clone()];
-                    match self.take(now, &chunk, payload) {
+                    match self.take(&chunk, payload) {
                         Ok(message) => message.map(MessageEvent::Message),
-                        Err(event) => Some(MessageEvent::Connection(event)),
+                        Err(violation) => {
+                            let event = self.connection.fail(now, violation);
+                            Some(MessageEvent::Connection(event))
+                        }
                     }
                 }
                 other => other.map(MessageEvent::Connection),
@@ -150,35 +153,28 @@ impl MessageConnection {
         &mut self.connection
     }
 
-    fn take(
-        &mut self,
-        now: Duration,
-        chunk: &Chunk,
-        payload: &[u8],
-    ) -> Result<Option<Message>, Event> {
+    fn take(&mut self, chunk: &Chunk, payload: &[u8]) -> Result<Option<Message>, Violation> {
         #[cfg(feature = "deflate")]
         if chunk.compressed {
-            self.inflate(now, chunk, payload)?;
+            self.inflate(chunk, payload)?;
             // What it became has been taken, and only its end is left to tell.
-            return self.take_plain(chunk, &[]).map_err(|fault| self.connection.fail(now, fault));
+            return self.take_plain(chunk, &[]);
         }
-        self.take_plain(chunk, payload).map_err(|fault| self.connection.fail(now, fault))
+        self.take_plain(chunk, payload)
     }
 
     /// Takes what a piece of a compressed message becomes, bit by bit, up to the limit.
     #[cfg(feature = "deflate")]
-    fn inflate(&mut self, now: Duration, chunk: &Chunk, mut piece: &[u8]) -> Result<(), Event> {
+    fn inflate(&mut self, chunk: &Chunk, mut piece: &[u8]) -> Result<(), Violation> {
         let mut room = [0; ROOM];
         loop {
-            let inflated = self.connection.inflate(now, piece, chunk.ends_message, &mut room)?;
+            let inflated = self.connection.decompress(piece, chunk.ends_message, &mut room)?;
             let (limit, len) = &mut self.inflated;
             *len += inflated.filled as u64;
-            let taken = if len > limit {
-                Err(Violation::MessageTooBig { limit: *limit })
-            } else {
-                self.push(chunk.kind, &room[..inflated.filled])
-            };
-            taken.map_err(|fault| self.connection.fail(now, fault))?;
+            if len > limit {
+                return Err(Violation::MessageTooBig { limit: *limit });
+            }
+            self.push(chunk.kind, &room[..inflated.filled])?;
             piece = &piece[inflated.consumed..];
             if inflated.is_done {
                 break;

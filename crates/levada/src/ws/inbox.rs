@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use levada_ws::connection::Event as WsEvent;
+use levada_ws::Violation;
 use levada_ws::deflate::Inflated;
 use levada_ws::frame::Chunk;
 use tokio::io::ReadBuf;
@@ -88,8 +88,8 @@ impl Inbox {
     pub(super) fn unpack(
         &mut self,
         direct: Option<&mut ReadBuf<'_>>,
-        inflate: impl FnOnce(&[u8], bool, &mut [u8]) -> Result<Inflated, WsEvent>,
-    ) -> Result<usize, WsEvent> {
+        inflate: impl FnOnce(&[u8], bool, &mut [u8]) -> Result<Inflated, Violation>,
+    ) -> Result<usize, Violation> {
         let Some(Packed { left, ends_message }) = self.packed.take() else { return Ok(0) };
         let piece = &self.bytes[left.clone()];
         let inflated = match direct.filter(|buf| buf.remaining() >= DIRECT) {

@@ -158,6 +158,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
         if !self.inbox.ready().is_empty() {
             return false;
         }
+        // What does not decompress is no news once the stream is over.
+        let is_read = self.reads();
         let (connection, now) = (&mut self.connection, self.ticker.now());
         let unpacked = self
             .inbox
@@ -170,8 +172,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
                 }
                 count > 0
             }
-            Err(event) => {
-                self.hear(event);
+            Err(violation) => {
+                if is_read {
+                    self.hear(WsEvent::Violation(violation));
+                }
                 false
             }
         }
