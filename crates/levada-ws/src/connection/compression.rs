@@ -93,15 +93,30 @@ impl Connection {
         }
     }
 
-    /// Takes in a piece of a message that is refused: what comes behind may refer to it.
-    pub(super) fn pass_over(&mut self, mut piece: &[u8], chunk: &Chunk) -> Result<(), Violation> {
-        let mut room = [0; ROOM];
+    /// Takes in a chunk of a message that is refused, whose payload stands in `wire`: what comes behind
+    /// may refer to it.
+    pub(super) fn pass_over(&mut self, chunk: &Chunk, wire: &[u8]) -> Result<(), Violation> {
+        let (mut mask, mut left) = (chunk.mask, &wire[chunk.payload.clone()]);
+        let (mut piece, mut room) = ([0; ROOM], [0; ROOM]);
         loop {
-            let inflated = self.decompress(piece, chunk.ends_message, &mut room)?;
-            if inflated.is_done {
+            let len = left.len().min(ROOM);
+            let ends_message = chunk.ends_message && len == left.len();
+            let mut plain = &mut piece[..len];
+            match &mut mask {
+                Some(mask) => mask.copy(&left[..len], plain),
+                None => plain.copy_from_slice(&left[..len]),
+            }
+            loop {
+                let inflated = self.decompress(plain, ends_message, &mut room)?;
+                plain = &mut plain[inflated.consumed..];
+                if inflated.is_done {
+                    break;
+                }
+            }
+            left = &left[len..];
+            if left.is_empty() {
                 return Ok(());
             }
-            piece = &piece[inflated.consumed..];
         }
     }
 }

@@ -117,9 +117,19 @@ impl Connection {
     /// Takes bytes of the carrier, up to and including the next event. Payload is unmasked where it
     /// stands. Bytes behind the peer's close frame are discarded.
     pub fn handle_wire(&mut self, now: Duration, wire: &mut [u8]) -> Received {
+        let mut received = self.handle_wire_masked(now, wire);
+        if let Some(Event::Data(chunk)) = &mut received.event {
+            unmask(chunk, wire);
+        }
+        received
+    }
+
+    /// As [`handle_wire`](Self::handle_wire), but payload is left as it stands: to unmask it with the
+    /// chunk's [`mask`](Chunk::mask) is for the caller, who may have to move it anyway.
+    pub fn handle_wire_masked(&mut self, now: Duration, wire: &[u8]) -> Received {
         let mut consumed = 0;
         loop {
-            let received = self.receive(now, &mut wire[consumed..]);
+            let received = self.receive_masked(now, &wire[consumed..]);
             let before = consumed;
             consumed += received.consumed;
             match received.event {
@@ -331,6 +341,14 @@ impl Connection {
     /// As [`handle_wire`](Self::handle_wire), with the empty chunks at the borders of messages. No
     /// event does not mean that all was consumed.
     pub(crate) fn receive(&mut self, now: Duration, wire: &mut [u8]) -> Received {
+        let mut received = self.receive_masked(now, wire);
+        if let Some(Event::Data(chunk)) = &mut received.event {
+            unmask(chunk, wire);
+        }
+        received
+    }
+
+    fn receive_masked(&mut self, now: Duration, wire: &[u8]) -> Received {
         // Bytes that nobody reads are no reason to wait longer.
         if !self.state.reads() {
             return Received { consumed: wire.len(), event: None };
@@ -338,7 +356,7 @@ impl Connection {
         if !wire.is_empty() {
             self.timers.heard(now);
         }
-        let decoded = match self.decoder.decode(wire) {
+        let decoded = match self.decoder.decode_masked(wire) {
             Ok(decoded) => decoded,
             Err(violation) => {
                 let event = Some(self.fail(now, violation));
@@ -406,7 +424,7 @@ impl Connection {
         }
         #[cfg(feature = "deflate")]
         if chunk.compressed
-            && let Err(violation) = self.pass_over(&wire[chunk.payload.clone()], &chunk)
+            && let Err(violation) = self.pass_over(&chunk, wire)
         {
             return Some(self.fail(now, violation));
         }
@@ -480,5 +498,12 @@ impl Connection {
             Some(next) => self.state = next,
             None => debug_assert!(false, "{step:?} in {:?} is in no row", self.state),
         }
+    }
+}
+
+/// Unmasks a chunk's payload where it stands.
+fn unmask(chunk: &mut Chunk, wire: &mut [u8]) {
+    if let Some(mut mask) = chunk.mask.take() {
+        mask.apply(&mut wire[chunk.payload.clone()]);
     }
 }

@@ -52,9 +52,11 @@ pub struct Chunk {
     pub kind: DataKind,
     /// Whether the message is compressed (RFC 7692): only where both ends have agreed on that.
     pub compressed: bool,
-    /// Where in the bytes given the unmasked payload stands. Empty when a message begins or ends
-    /// without a byte: an empty chunk is never an end of the stream.
+    /// Where in the bytes given the payload stands. Empty when a message begins or ends without a byte:
+    /// an empty chunk is never an end of the stream.
     pub payload: Range<usize>,
+    /// What it is still masked with, where it is left masked.
+    pub mask: Option<Mask>,
     /// Whether this is the first chunk of its message.
     pub starts_message: bool,
     /// Whether the message is complete with it.
@@ -141,6 +143,22 @@ impl Decoder {
     /// The peer's [`Violation`], found at the earliest byte that shows it. It is final: every later
     /// call gives it again.
     pub fn decode(&mut self, wire: &mut [u8]) -> Result<Decoded, Violation> {
+        let mut decoded = self.decode_masked(wire)?;
+        if let Some(Item::Data(chunk)) = &mut decoded.item
+            && let Some(mut mask) = chunk.mask.take()
+        {
+            mask.apply(&mut wire[chunk.payload.clone()]);
+        }
+        Ok(decoded)
+    }
+
+    /// As [`decode`](Self::decode), but payload is left as it stands: to unmask it with the chunk's mask
+    /// is for the caller, who may have to move it anyway ([`Mask::shift`], [`Mask::copy`]).
+    ///
+    /// # Errors
+    ///
+    /// As [`decode`](Self::decode).
+    pub fn decode_masked(&mut self, wire: &[u8]) -> Result<Decoded, Violation> {
         let decoded = self.next_item(wire);
         if let Err(violation) = decoded {
             self.at = At::Failed(violation);
@@ -172,10 +190,10 @@ impl Decoder {
         self.data_frames
     }
 
-    fn next_item(&mut self, wire: &mut [u8]) -> Result<Decoded, Violation> {
+    fn next_item(&mut self, wire: &[u8]) -> Result<Decoded, Violation> {
         let mut consumed = 0;
         loop {
-            let rest = &mut wire[consumed..];
+            let rest = &wire[consumed..];
             match self.at {
                 At::Failed(violation) => return Err(violation),
                 At::Header => {
@@ -186,7 +204,7 @@ impl Decoder {
                 }
                 At::Payload { left, mask, fin } => {
                     let len = usize::try_from(left).map_or(rest.len(), |left| left.min(rest.len()));
-                    let item = self.take_payload(&mut rest[..len], left, mask, fin);
+                    let item = self.take_payload(len, left, mask, fin);
                     let payload = consumed..consumed + len;
                     consumed += len;
                     if item.is_some() || consumed == wire.len() {
@@ -258,21 +276,26 @@ impl Decoder {
         Ok(())
     }
 
-    /// Unmasks a piece of payload. Its chunk is worth telling when it has bytes, or when the
-    /// message begins or ends with it.
+    /// Takes a piece of payload. Its chunk is worth telling when it has bytes, or when the message begins
+    /// or ends with it.
     fn take_payload(
         &mut self,
-        piece: &mut [u8],
+        len: usize,
         left: u64,
-        mut mask: Option<Mask>,
+        mask: Option<Mask>,
         fin: bool,
     ) -> Option<Chunk> {
-        if let Some(mask) = &mut mask {
-            mask.apply(piece);
-        }
-        let left = left - piece.len() as u64;
+        let left = left - len as u64;
         let ends_message = left == 0 && fin;
-        self.at = if left == 0 { At::Header } else { At::Payload { left, mask, fin } };
+        self.at = if left == 0 {
+            At::Header
+        } else {
+            let mut mask = mask;
+            if let Some(mask) = &mut mask {
+                mask.skip(len);
+            }
+            At::Payload { left, mask, fin }
+        };
 
         // Always there: `begin` set it for this frame at the latest.
         let message = self.message.as_mut()?;
@@ -282,9 +305,15 @@ impl Decoder {
         if ends_message {
             self.message = None;
         }
-        let worth_telling = !piece.is_empty() || starts_message || ends_message;
-        let payload = 0..0;
-        worth_telling.then_some(Chunk { kind, compressed, payload, starts_message, ends_message })
+        let worth_telling = len > 0 || starts_message || ends_message;
+        worth_telling.then_some(Chunk {
+            kind,
+            compressed,
+            payload: 0..0,
+            mask,
+            starts_message,
+            ends_message,
+        })
     }
 
     fn end_control(

@@ -206,13 +206,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
                 break;
             }
             self.seal();
-            let received = self.connection.handle_wire(now, &mut wire[at..]);
+            let received = self.connection.handle_wire_masked(now, &wire[at..]);
             match received.event {
                 Some(WsEvent::Data(chunk)) => {
                     let payload = at + chunk.payload.start..at + chunk.payload.end;
                     let len = payload.len();
-                    if payload.start != kept {
-                        wire.copy_within(payload, kept);
+                    match chunk.mask {
+                        // One way through memory for both.
+                        Some(mut mask) => mask.shift(wire, payload, kept),
+                        None if payload.start != kept => wire.copy_within(payload, kept),
+                        None => {}
                     }
                     kept += len;
                 }
