@@ -1,7 +1,17 @@
 //! An OCSP response is stapled to the certificate for a client that asks for it, and a staple that a
 //! server shows us is in the facts.
 
-use crate::harness::{Command, Finished, Gnutls, Pki, Serve, Server, VERSIONS, connect, levada};
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+
+use levada_core::StapleStatus;
+use levada_pool::{TlsRequest, blocking};
+use rustix::process::Signal;
+
+use crate::harness::{
+    Backend, Command, Finished, Gnutls, Pki, Pool, Serve, Server, VERSIONS, connect, levada,
+};
 
 /// A certificate of an authority of its own, made by OpenSSL, and what that says of it.
 struct Stapled {
@@ -16,11 +26,29 @@ fn openssl(args: &[&str]) -> Finished {
     done
 }
 
+fn file(pki: &Pki, name: &str) -> String {
+    pki.folder.path().join(name).to_str().unwrap().to_owned()
+}
+
+/// Has the authority say anew what it knows of the certificate.
+fn answer(pki: &Pki, revoked: bool) -> String {
+    let [ca, ca_key, leaf, ask, staple] =
+        ["ocsp-ca.pem", "ocsp-ca.key", "leaf.pem", "ask.der", "staple.der"]
+            .map(|name| file(pki, name));
+    let status = if revoked { "R\t400101000000Z\t250101000000Z" } else { "V\t400101000000Z\t" };
+    let index = pki.folder.write("index", &format!("{status}\t1234\tunknown\t/CN=localhost\n"));
+    openssl(&["ocsp", "-issuer", &ca, "-cert", &leaf, "-reqout", &ask]);
+    openssl(&[
+        "ocsp", "-index", &index, "-rsigner", &ca, "-rkey", &ca_key, "-CA", &ca, "-reqin", &ask,
+        "-respout", &staple, "-ndays", "7",
+    ]);
+    staple
+}
+
 fn stapled(pki: &Pki, revoked: bool) -> Stapled {
-    let file = |name: &str| pki.folder.path().join(name).to_str().unwrap().to_owned();
-    let [ca, ca_key, key, request, leaf, ask, staple] =
-        ["ocsp-ca.pem", "ocsp-ca.key", "leaf.key", "leaf.csr", "leaf.pem", "ask.der", "staple.der"]
-            .map(file);
+    let [ca, ca_key, key, request, leaf] =
+        ["ocsp-ca.pem", "ocsp-ca.key", "leaf.key", "leaf.csr", "leaf.pem"]
+            .map(|name| file(pki, name));
     let curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
     let new = |more: &[&str]| openssl(&[&["req"], &curve[..], more].concat());
     new(&["-x509", "-days", "30", "-subj", "/CN=ocsp authority", "-keyout", &ca_key, "-out", &ca]);
@@ -44,13 +72,7 @@ fn stapled(pki: &Pki, revoked: bool) -> Stapled {
         "-out",
         &leaf,
     ]);
-    let status = if revoked { "R\t400101000000Z\t250101000000Z" } else { "V\t400101000000Z\t" };
-    let index = pki.folder.write("index", &format!("{status}\t1234\tunknown\t/CN=localhost\n"));
-    openssl(&["ocsp", "-issuer", &ca, "-cert", &leaf, "-reqout", &ask]);
-    openssl(&[
-        "ocsp", "-index", &index, "-rsigner", &ca, "-rkey", &ca_key, "-CA", &ca, "-reqin", &ask,
-        "-respout", &staple, "-ndays", "7",
-    ]);
+    let staple = answer(pki, revoked);
     let read = |path: &str| std::fs::read_to_string(path).unwrap();
     let identity = pki.folder.write("stapled.pem", &(read(&leaf) + &read(&key)));
     Stapled { ca, identity, staple }
@@ -125,6 +147,92 @@ fn to_our_client_which_tells_it() {
                 let [this, next] =
                     ["this_update", "next_update"].map(|key| told[key].as_i64().unwrap());
                 assert_eq!(next - this, 7 * 24 * 3600, "{told}");
+            }
+        }
+    }
+}
+
+/// What OpenSSL is told by a server that a pool is, in this version.
+fn told_by_pool(pool: &Pool, ca: &str, version: &str) -> String {
+    let backend = Backend::new();
+    let mut client = Command::new("openssl")
+        .args(["s_client", "-connect", &backend.address.to_string(), version, "-status"])
+        .args(["-servername", "localhost", "-CAfile", ca, "-verify_return_error"])
+        .start();
+    let mut control = blocking::Client::connect(&pool.socket).unwrap();
+    let session = control.start_tls(backend.accept(), &TlsRequest::server()).unwrap();
+    UnixStream::from(session.plain).write_all(b"hello").unwrap();
+    drop(client.stdin.take());
+    String::from_utf8_lossy(&client.stdout.rest()).into_owned()
+}
+
+/// What GnuTLS makes of it, which judges the staple: how it exits.
+fn judged_by_gnutls(pool: &Pool, pki: &Pki, version: &str) -> i32 {
+    let backend = Backend::new();
+    let judge = Gnutls::command(pki, backend.address, gnutls(version), "localhost");
+    let judge = judge.args(["--sni-hostname", "localhost"]).start();
+    let mut control = blocking::Client::connect(&pool.socket).unwrap();
+    // It may be refused behind our part of the handshake or within it.
+    drop(control.start_tls(backend.accept(), &TlsRequest::server()));
+    judge.finish().code()
+}
+
+#[test]
+fn d5_by_a_pool_to_openssl_and_gnutls_and_anew_when_it_changes() {
+    let folder = Pki::new();
+    let Stapled { ca, identity, staple } = stapled(&folder, false);
+    let other = folder.localhost.clone();
+    let pki = Pki { ca, localhost: identity, ..folder };
+    let mut pool = Pool::start(&pki);
+    let told = told_by_pool(&pool, &pki.ca, "-tls1_3");
+    assert!(told.contains("OCSP response: no response sent"), "{told}");
+
+    let policy = std::fs::read_to_string(Pool::policy(&pki)).unwrap();
+    pki.folder.write("pool.toml", &format!("{policy}ocsp = \"{staple}\"\n"));
+    let reload = |pool: &mut Pool, what: &str| {
+        pool.process.signal(Signal::HUP);
+        pool.hear(what);
+    };
+    reload(&mut pool, "the policy was reloaded");
+    for version in VERSIONS {
+        let told = told_by_pool(&pool, &pki.ca, version);
+        assert!(told.contains("Cert Status: good"), "{version}: {told}");
+        assert_eq!(judged_by_gnutls(&pool, &pki, version), 0, "{version}");
+    }
+    answer(&pki, true);
+    reload(&mut pool, "the policy was reloaded");
+    for version in VERSIONS {
+        let told = told_by_pool(&pool, &pki.ca, version);
+        assert!(told.contains("Cert Status: revoked"), "{version}: {told}");
+        assert_eq!(judged_by_gnutls(&pool, &pki, version), 1, "{version}");
+    }
+    // One that does not fit changes nothing.
+    std::fs::write(&staple, std::fs::read(other).unwrap()).unwrap();
+    reload(&mut pool, "it is no OCSP response in DER");
+    let told = told_by_pool(&pool, &pki.ca, "-tls1_2");
+    assert!(told.contains("Cert Status: revoked"), "{told}");
+}
+
+#[test]
+fn d5_to_an_application_of_a_pool() {
+    let pki = Pki::new();
+    for (revoked, status) in [(false, StapleStatus::Good), (true, StapleStatus::Revoked)] {
+        let Stapled { ca, identity, staple } = stapled(&pki, revoked);
+        let theirs = Pki { ca, localhost: identity.clone(), ..Pki::new() };
+        let pool = Pool::start(&theirs);
+        for version in VERSIONS {
+            let server = Server::start(&theirs, version, &["-rev", "-status_file", &staple]);
+            let other = Gnutls::server(gnutls(version), &identity);
+            let stapling = ["--ocsp-response", &staple, "--ignore-ocsp-response-errors"];
+            let (_other, other) = Gnutls::listen(other.args(stapling));
+            for address in [server.address, other] {
+                let mut control = blocking::Client::connect(&pool.socket).unwrap();
+                let network = TcpStream::connect(address).unwrap();
+                let request = TlsRequest::client("localhost").unwrap();
+                let session = control.start_tls(network, &request).unwrap();
+                let report = control.report(session.control_key).unwrap();
+                let staple = report.tls.unwrap().staple.unwrap();
+                assert_eq!((staple.status, staple.serial.as_deref()), (status, Some("1234")));
             }
         }
     }

@@ -60,7 +60,7 @@ fn whatever_is_asked() {
         Message::ControlReattach(body()),
         Offer { control_key: control_key.clone(), alpn: vec![b"x".to_vec()] }.to_message().unwrap(),
     ]);
-    for document in [Document::Sessions, Document::Report] {
+    for document in [Document::Sessions, Document::Report, Document::PeerChain] {
         for page in 0..16 {
             let at = page * Page::MAX_LEN as u32;
             questions.push(Page::request(document, control_key.clone(), at).into());

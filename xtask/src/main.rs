@@ -1,8 +1,10 @@
 //! The project's own commands, `cargo xtask`: what a developer runs and what CI runs are the same.
 
 mod bench;
+mod c;
 mod ci;
 mod fuzz;
+mod guest;
 mod lua;
 mod node;
 mod peers;
@@ -46,6 +48,13 @@ usage: cargo xtask COMMAND
   install-lua [FOLDER]
                   build the Lua module, optimized, for each interpreter that is here, and install it
                   (/usr/local/lib/lua unless told)
+  guest           run the tests of kernel TLS in virtual machines with other kernels
+  guest PROGRAM [WORD...]
+                  run a program of this machine in each of them
+  c               hold the header for C to its source, and compile its examples with it
+  install-c [FOLDER]
+                  build the library for C, optimized, and install it with its header (/usr/local
+                  unless told)
   fuzz [SECONDS]  run each fuzz target for that long (60 seconds unless told)
 ";
 
@@ -96,6 +105,13 @@ fn main() -> ExitCode {
         ["lua"] => lua::test(&mut report),
         ["install-lua"] => lua::install(&mut report, Path::new("/usr/local/lib/lua")),
         ["install-lua", folder] => lua::install(&mut report, &begun_in.join(folder)),
+        ["guest"] => guest::test(&mut report, test::Extent::Fast),
+        ["guest", program, ref words @ ..] => {
+            guest::run(&mut report, &begun_in.join(program), words);
+        }
+        ["c"] => c::test(&mut report),
+        ["install-c"] => c::install(&mut report, Path::new("/usr/local")),
+        ["install-c", folder] => c::install(&mut report, &begun_in.join(folder)),
         ["fuzz"] => fuzz::run(&mut report, fuzz::SECONDS),
         ["fuzz", seconds] => match seconds.parse() {
             Ok(seconds) => fuzz::run(&mut report, seconds),

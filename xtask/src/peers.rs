@@ -78,6 +78,17 @@ const PEERS: &[Peer] = &[
         package: "tigervnc-standalone-server",
         purpose: "a VNC server with a desktop of its own, for a browser to see",
     },
+    Peer {
+        program: "/usr/include/uv.h",
+        package: "libuv1-dev",
+        purpose: "the event loop of many programs in C, in which the library for C has to run",
+    },
+    Peer {
+        program: "valgrind",
+        package: "valgrind",
+        purpose: "accounts for every byte that a program in C uses",
+    },
+    Peer { program: "pkg-config", package: "pkg-config", purpose: "tells C where a library is" },
     Peer { program: "python3", package: "python3-venv", purpose: "runs peers out of PyPI" },
     Peer { program: "node", package: "nodejs", purpose: "runs peers out of npm's registry" },
     Peer { program: "npm", package: "npm", purpose: "installs peers out of npm's registry" },

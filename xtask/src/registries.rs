@@ -16,7 +16,7 @@ const TESTSUITE: &str = "autobahntestsuite==25.10.1";
 const PORT: &str = "crates/levada-ws/tests/autobahn/port.py";
 
 const PYTHON: &[&str] =
-    &["Twisted==26.10.0", "jinja2==3.1.6", "websockets==17.4", "wsproto==1.3.2"];
+    &["Twisted==26.10.0", "jinja2==3.1.6", "h2==4.4.1", "websockets==17.4", "wsproto==1.3.2"];
 const NODE: &[&str] = &["@novnc/novnc@1.7.0", "typescript@5.9.3", "ws@8.23.0"];
 const WEBSOCAT: &str = "1.14.0";
 

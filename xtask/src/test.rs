@@ -7,17 +7,17 @@ use std::{env, fs};
 
 use crate::steps::{Done, Report, cargo, run as run_command, shown};
 use crate::tally::Tally;
-use crate::{fuzz, lua, node, peers, registries};
+use crate::{c, fuzz, lua, node, peers, registries};
 
 /// The profile of the slow suites.
-const SLOW: &str = "slow-tests";
+pub(crate) const SLOW: &str = "slow-tests";
 
 /// How much is asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Extent {
     /// What every change has to pass.
     Fast,
-    /// That, and what takes minutes: the slow suites, optimized, and the fuzz targets.
+    /// That, and what takes minutes: the slow suites, optimized, the guests and the fuzz targets.
     All,
 }
 
@@ -38,6 +38,7 @@ pub(crate) fn run(report: &mut Report, extent: Extent) {
     }
     report.count(fast);
     lua::test(report);
+    c::test(report);
 }
 
 /// Installs what the tests talk to.

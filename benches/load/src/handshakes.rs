@@ -19,8 +19,10 @@ pub(crate) async fn run(options: &Options) -> Outcome {
     for _ in 0..options.connections {
         // Each client has its own tickets: none waits for those of another.
         let client = if options.resume { target.resuming() } else { target.clone() };
-        // The first connection gets the first ticket, and is not counted.
-        one(&client).await?;
+        if options.resume {
+            // The first connection gets the first ticket, and is not counted.
+            one(&client).await?;
+        }
         clients.push(client);
     }
 

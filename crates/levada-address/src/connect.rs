@@ -274,7 +274,7 @@ impl Address {
             ca: options.path("ca"),
             rules: self.rules(&rules::PEER, "ca")?,
             identity,
-            alpn: options.alpn(),
+            alpn: self.alpn()?,
             session: options.session(),
         })
     }

@@ -152,7 +152,7 @@ impl Address {
         }
         self.check_key()?;
         let client = self.client_check()?;
-        Ok(ListenTls { identities, client, alpn: options.alpn(), session: options.session() })
+        Ok(ListenTls { identities, client, alpn: self.alpn()?, session: options.session() })
     }
 
     fn client_check(&self) -> Result<Option<ClientCheck>, AddressError> {

@@ -2,7 +2,7 @@
 
 use levada_core::Deadline;
 
-use crate::{CrlCheck, Deflate, Family, Scheme, Side, Sides, TimeLimit, Value, ValueKind};
+use crate::{CrlCheck, Deflate, Family, Http, Scheme, Side, Sides, TimeLimit, Value, ValueKind};
 
 /// One row of [`OPTIONS`]: all there is to know about a word before it has a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -522,6 +522,16 @@ pub static OPTIONS: &[OptionSpec] = &[
         DefaultValue::Absent,
         "file with more header fields of the request, one `Name: value` a line",
         "They stand in a file since they often hold a secret, and an address holds none.",
+    ),
+    web_socket(
+        "http",
+        Sides::Both,
+        ValueKind::Http,
+        Repeat::Never,
+        DefaultValue::Value(Value::Http(Http::V1)),
+        "version of HTTP that carries WebSockets; `2` may carry many on one connection",
+        "With `auto` TLS negotiates it, by ALPN. Without TLS, a listener then speaks what its client \
+         begins with, and a client speaks 1.1. `2` and `auto` choose the `alpn` by themselves.",
     ),
     web_socket(
         "text-as-bytes",

@@ -61,6 +61,8 @@ pub enum ValueKind {
     Proxy,
     /// Whether and how messages are compressed.
     Deflate,
+    /// A version of HTTP.
+    Http,
 }
 
 /// The value of a word.
@@ -109,6 +111,8 @@ pub enum Value {
     Proxy(ProxyAddress),
     /// Of [`ValueKind::Deflate`].
     Deflate(Deflate),
+    /// Of [`ValueKind::Http`].
+    Http(Http),
 }
 
 /// Whether a listener asks its clients for a certificate.
@@ -153,6 +157,19 @@ pub enum Family {
     Any,
 }
 
+/// The version of HTTP that carries WebSockets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Http {
+    /// HTTP/1.1: each WebSocket is a connection of its own (RFC 6455).
+    #[default]
+    V1,
+    /// HTTP/2: each WebSocket is a stream of a connection (RFC 8441).
+    V2,
+    /// HTTP/2 where both ends speak it, else HTTP/1.1.
+    Auto,
+}
+
+const HTTP: &[(&str, Http)] = &[("1.1", Http::V1), ("2", Http::V2), ("auto", Http::Auto)];
 const CLIENT_AUTH: &[(&str, ClientAuth)] = &[
     ("none", ClientAuth::None),
     ("requested", ClientAuth::Requested),
@@ -212,6 +229,7 @@ impl ValueKind {
             Self::Subprotocols => "LIST",
             Self::Proxy => "http[s]://[USER@]HOST:PORT",
             Self::Deflate => "off|on|no-context-takeover",
+            Self::Http => "1.1|2|auto",
         }
     }
 
@@ -223,7 +241,8 @@ impl ValueKind {
             | Self::Switch
             | Self::CrlCheck
             | Self::Lapse
-            | Self::Deflate => self.placeholder(),
+            | Self::Deflate
+            | Self::Http => self.placeholder(),
             _ => "",
         };
         chosen.split('|').filter(|choice| !choice.is_empty())
@@ -264,6 +283,7 @@ impl ValueKind {
             Self::Subprotocols => subprotocols(text()?),
             Self::Proxy => ProxyAddress::parse(text()?).map(Value::Proxy),
             Self::Deflate => choice(text()?, self, DEFLATE).map(Value::Deflate),
+            Self::Http => choice(text()?, self, HTTP).map(Value::Http),
         }
     }
 }
@@ -437,6 +457,7 @@ impl Value {
             Self::Subprotocols(_) => ValueKind::Subprotocols,
             Self::Proxy(_) => ValueKind::Proxy,
             Self::Deflate(_) => ValueKind::Deflate,
+            Self::Http(_) => ValueKind::Http,
         }
     }
 
@@ -471,6 +492,7 @@ impl Value {
             Self::Target(text) | Self::Origin(text) => text.as_bytes().into(),
             Self::Subprotocols(names) => names.join(",").into_bytes().into(),
             Self::Proxy(proxy) => proxy.to_string().into_bytes().into(),
+            Self::Http(http) => written(*http, HTTP).into(),
         }
     }
 }
@@ -497,6 +519,7 @@ mod tests {
             (ValueKind::PeerName, &["example.org", "10.0.0.1", "[::1]"]),
             (ValueKind::DnsName, &["example.org"]),
             (ValueKind::Alpn, &["h2", "h2,http/1.1"]),
+            (ValueKind::Http, &["1.1", "2", "auto"]),
             (ValueKind::ClientAuth, &["none", "requested", "required"]),
             (ValueKind::Family, &["4", "6", "any"]),
             (ValueKind::Bind, &["10.0.0.1", "10.0.0.1:65535", "[::1]", "[::1]:1"]),

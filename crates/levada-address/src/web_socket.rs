@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::address::Part;
-use crate::{Address, AddressError, Deflate, Endpoint, Fault, Host, Scheme, Value, ValueFault};
+use crate::{
+    Address, AddressError, Deflate, Endpoint, Fault, Host, Http, Scheme, Value, ValueFault,
+};
 
 /// How to open a WebSocket to a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub struct ConnectWebSocket {
     pub subprotocols: Vec<String>,
     /// The file with more header fields, one `Name: value` a line.
     pub header_file: Option<PathBuf>,
+    /// The version of HTTP that carries it: never `Auto` without TLS.
+    pub http: Http,
     /// Whether text is taken as bytes.
     pub text_as_bytes: bool,
     /// Whether and how messages are compressed, where the server does it too.
@@ -38,6 +42,8 @@ pub struct ListenWebSocket {
     pub origins: Option<Vec<String>>,
     /// The subprotocols that are spoken, the preferred one first.
     pub subprotocols: Vec<String>,
+    /// The versions of HTTP that carry them.
+    pub http: Http,
     /// Whether text is taken as bytes.
     pub text_as_bytes: bool,
     /// Whether and how messages are compressed, where the client does it too.
@@ -70,6 +76,11 @@ impl Address {
             origin,
             subprotocols: self.subprotocols().unwrap_or_default(),
             header_file: options.path("header-file"),
+            http: match self.http() {
+                // Nothing is there to negotiate it.
+                Http::Auto if self.scheme() != Scheme::Wss => Http::V1,
+                http => http,
+            },
             text_as_bytes: self.text_as_bytes(),
             deflate: self.deflate(),
             ping: options.time_limit("ping").duration(),
@@ -92,10 +103,34 @@ impl Address {
             path,
             origins: (!any).then_some(origins),
             subprotocols: self.subprotocols().unwrap_or_else(|| vec!["binary".to_owned()]),
+            http: self.http(),
             text_as_bytes: self.text_as_bytes(),
             deflate: self.deflate(),
             ping: options.time_limit("ping").duration(),
         }))
+    }
+
+    fn http(&self) -> Http {
+        match self.options().get("http") {
+            Some(Value::Http(http)) => *http,
+            _ => Http::default(),
+        }
+    }
+
+    /// The application protocols of TLS, the preferred one first: those that HTTP needs, or those of
+    /// the address.
+    pub(crate) fn alpn(&self) -> Result<Vec<Vec<u8>>, AddressError> {
+        let alpn = self.options().alpn();
+        let needed: &[&[u8]] = match self.http() {
+            Http::V1 => return Ok(alpn),
+            Http::V2 => &[b"h2"],
+            Http::Auto => &[b"h2", b"http/1.1"],
+        };
+        if alpn.is_empty() {
+            return Ok(needed.iter().map(|name| name.to_vec()).collect());
+        }
+        let fault = Fault::OptionsContradict("http", "alpn");
+        Err(self.wrong(Part::Word("http"), fault, Some("leave `alpn` away: `http` chooses it")))
     }
 
     fn subprotocols(&self) -> Option<Vec<String>> {

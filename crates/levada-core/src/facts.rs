@@ -9,6 +9,7 @@ use core::time::Duration;
 
 use crate::certificate::{CertificateFacts, ShownCertificate};
 use crate::checks::Checks;
+use crate::kernel_tls::KernelTls;
 use crate::lifecycle::{Party, Role};
 use crate::text::OneLine;
 
@@ -35,6 +36,11 @@ pub struct Facts {
     /// What the opening handshake of a WebSocket agreed on; `None` before, where there is none, and
     /// where somebody else has made it.
     pub web_socket: Option<Box<WebSocketFacts>>,
+    /// The version of HTTP that a WebSocket was asked for by, `1.1` or `2`.
+    pub http: Option<&'static str>,
+    /// Whether the kernel does the records of TLS, from the end of the handshake on; `None` where nobody
+    /// has asked for it.
+    pub kernel_tls: Option<KernelTls>,
     /// Who said goodbye first.
     pub first_goodbye: Option<Party>,
     /// Bytes so far.

@@ -29,6 +29,7 @@ mod facts;
 mod fault;
 #[cfg(feature = "std")]
 mod io;
+mod kernel_tls;
 mod lifecycle;
 pub mod machine;
 mod os_error;
@@ -50,6 +51,7 @@ pub use facts::{
     WhyPlain,
 };
 pub use fault::{CertificateFault, Fault, ProxyFault};
+pub use kernel_tls::{KernelTls, NoKernelTls};
 pub use lifecycle::{LIFECYCLE, Life, Mode, Party, Role, State, Step, Undeclared};
 pub use os_error::{OsError, OsErrorKind};
 pub use pin::{Pin, PinError};

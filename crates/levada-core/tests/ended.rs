@@ -412,6 +412,8 @@ mod json {
                 "plain": null,
                 "tls": tls,
                 "web_socket": { "subprotocol": "binary", "extension": null },
+                "http": null,
+                "kernel_tls": null,
                 "first_goodbye": "peer",
                 "bytes": {
                     "read": 1, "written": 2, "wire_read": 3, "wire_written": 4, "discarded": 5,

@@ -2,7 +2,7 @@
 
 use levada::{Bytes, ChannelBinding, ExporterError, KeyingMaterial};
 use levada_pool_wire::body::{Fact, Info, InfoKind, Prng};
-use levada_pool_wire::{ErrorCode, ExchangeKey, Message, Page, Report, Role};
+use levada_pool_wire::{ErrorCode, ExchangeKey, Message, Page, Role};
 use levada_sys::PeerCredentials;
 use levada_tls::{EncodedNames, encoded_names};
 use serde::Serialize;
@@ -48,9 +48,8 @@ async fn derive(pool: &Shared, client: ClientId, prng: &Prng) -> Result<Message,
         binding(&session, ChannelBinding::TlsExporter).await?.map_err(|_| unavailable)?;
     }
     let (context, length) = (request.context.map(<[u8]>::to_vec), request.output_len);
-    let derived = session.look(move |session| {
-        session.tls().export_keying_material(&label, context.as_deref(), length)
-    });
+    let derived = session
+        .look(move |session| session.export_keying_material(&label, context.as_deref(), length));
     let derived = derived.await.ok_or(ErrorCode::ControlKeyNotFound)?;
     let derived = derived.await.map_err(|_| unavailable)?;
     prng.reply(derived.bytes()).map(Message::Prng).map_err(|fault| fault.code())
@@ -89,14 +88,14 @@ async fn binding(
     session: &SessionHandle,
     binding: ChannelBinding,
 ) -> Result<Result<KeyingMaterial, ExporterError>, ErrorCode> {
-    let asked = session.look(move |session| session.tls().channel_binding(binding));
+    let asked = session.look(move |session| session.channel_binding(binding));
     Ok(asked.await.ok_or(ErrorCode::ControlKeyNotFound)?.await)
 }
 
 /// What the two certificates say. Of several names `asked` is the one, if it is there.
 fn fact(session: &Session, kind: InfoKind, asked: Option<&[u8]>) -> Option<Vec<u8>> {
     let own = || encoded_names(session.own()?.certificate_der());
-    let peer = || encoded_names(session.tls().peer_certificate()?);
+    let peer = || encoded_names(session.peer_chain().next()?);
     let one_of = |names: EncodedNames<'_>| asked.filter(|name| names.alternative.contains(name));
     let found = match kind {
         InfoKind::PeerSubject => peer()?.subject,
@@ -111,31 +110,31 @@ fn fact(session: &Session, kind: InfoKind, asked: Option<&[u8]>) -> Option<Vec<u
     Some(found.to_vec())
 }
 
-/// Who waits for a session's report. Dropped, it tells that the session is no more.
-pub(crate) struct ReportAsked {
+/// Who waits for a text that a session has to tell. Dropped, it tells that the session is no more.
+pub(crate) struct TextAsked {
     exchange: ExchangeKey,
     page: Option<Box<Page>>,
     events: mpsc::Sender<Event>,
 }
 
-impl ReportAsked {
+impl TextAsked {
     pub(crate) fn new(exchange: ExchangeKey, page: Page, events: mpsc::Sender<Event>) -> Self {
         Self { exchange, page: Some(Box::new(page)), events }
     }
 
-    pub(crate) fn answer(mut self, report: &Report) {
-        self.send(Some(report.encode()));
+    pub(crate) fn answer(mut self, text: Vec<u8>) {
+        self.send(Some(text));
     }
 
-    fn send(&mut self, report: Option<Vec<u8>>) {
+    fn send(&mut self, text: Option<Vec<u8>>) {
         let Some(page) = self.page.take() else { return };
-        let event = Event::Report { exchange: self.exchange, page, report };
+        let event = Event::Told { exchange: self.exchange, page, text };
         // There is room for one event of each exchange. Who asked may have gone.
         let _ = self.events.try_send(event);
     }
 }
 
-impl Drop for ReportAsked {
+impl Drop for TextAsked {
     fn drop(&mut self) {
         self.send(None);
     }
@@ -153,9 +152,9 @@ struct Line {
     uid: u32,
     pid: Option<u32>,
     age_ms: u64,
-    /// Plain bytes from the peer, and to it.
-    read: u64,
-    written: u64,
+    /// Plain bytes from the peer, and to it; unknown of what goes past the pool.
+    read: Option<u64>,
+    written: Option<u64>,
 }
 
 /// The list of the sessions that somebody may see.
@@ -165,10 +164,8 @@ pub(crate) async fn sessions(pool: &Shared, credentials: &PeerCredentials) -> Ve
     let mut text = Vec::new();
     for listed in pool.registry.list(uid) {
         let bytes = match &listed.handle {
-            Some(session) => {
-                session.look(|session| session.tls().facts().bytes).await.unwrap_or_default()
-            }
-            None => Bytes::default(),
+            Some(session) => session.look(|session| session.bytes()).await.flatten(),
+            None => Some(Bytes::default()),
         };
         // Writing numbers and texts into memory cannot fail.
         let _ = serde_json::to_writer(&mut text, &line(&listed, bytes));
@@ -177,7 +174,7 @@ pub(crate) async fn sessions(pool: &Shared, credentials: &PeerCredentials) -> Ve
     text
 }
 
-fn line(listed: &Listed, bytes: Bytes) -> Line {
+fn line(listed: &Listed, bytes: Option<Bytes>) -> Line {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Line {
         session: listed.number,
@@ -185,6 +182,7 @@ fn line(listed: &Listed, bytes: Bytes) -> Line {
             Stage::Handshake => "handshake",
             Stage::Protected => "protected",
             Stage::Detached => "detached",
+            Stage::HandedBack => "handed-back",
         },
         role: match listed.role {
             Role::Client => "client",
@@ -196,7 +194,7 @@ fn line(listed: &Listed, bytes: Bytes) -> Line {
         uid: listed.uid,
         pid: listed.pid,
         age_ms: u64::try_from(listed.began.elapsed().as_millis()).unwrap_or(u64::MAX),
-        read: bytes.read,
-        written: bytes.written,
+        read: bytes.map(|bytes| bytes.read),
+        written: bytes.map(|bytes| bytes.written),
     }
 }

@@ -30,23 +30,31 @@
 //! on `levada`'s sockets, so one crate of both would depend on itself.
 #![forbid(unsafe_code)]
 
+mod chooser;
 mod control;
 mod desk;
+mod hand_backs;
+mod import;
 mod inquiries;
 mod names;
 mod notice;
+mod offers;
 mod ownership;
 mod pages;
 mod per_user;
+mod pin;
 mod plain;
 mod policy;
 mod pool;
 mod registry;
+mod service;
 mod session;
 mod starttls;
 
-pub use notice::{Log, Notice};
+pub use import::{DumpError, Dumps, Import, ImportError, ImportNote};
+pub use notice::{Log, Notice, ServiceKind};
 pub use policy::{
-    IDENTITY_KEYS, POLICY_KEYS, Policy, PolicyError, PolicyFile, PolicyKey, PolicySource,
+    IDENTITY_KEYS, LOCAL_CA_KEYS, POLICY_KEYS, Policy, PolicyError, PolicyFile, PolicyKey,
+    PolicySource,
 };
 pub use pool::{Pool, PoolLimits};

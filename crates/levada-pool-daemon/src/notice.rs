@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use levada::Ended;
+use levada::{Ended, Ending, NoKernelTls};
 use levada_pool_wire::ErrorCode;
 
 /// Something that is worth a line of the log. `Display` is that line; no key or PIN is in it.
@@ -20,6 +20,9 @@ pub enum Notice {
         names: (String, String),
         /// The protocol inside TLS.
         service: String,
+        /// Whether the connection was handed back under kernel TLS, or why not; `None` where the
+        /// application did not ask for it.
+        hand_back: Option<Result<(), NoKernelTls>>,
     },
     /// A connection was not protected.
     Failed {
@@ -40,6 +43,14 @@ pub enum Notice {
         tls: Ended,
         /// How the plain side ended.
         plain: Ended,
+    },
+    /// A session that was handed back is kept no longer: its application has told how it ended, or is
+    /// gone without that.
+    LetGo {
+        /// The session.
+        session: u64,
+        /// How it ended, in the application's words; `None` where it has not told.
+        ending: Option<Ending>,
     },
     /// There are as many clients as there may be: one was turned away.
     Full {
@@ -68,6 +79,22 @@ pub enum Notice {
         /// Why, in several lines.
         why: String,
     },
+    /// A client gives a service to the pool from now on, or has left it.
+    Service {
+        /// Which service.
+        kind: ServiceKind,
+        /// Who gives it.
+        uid: u32,
+        /// Why it has left, in words.
+        left: Option<String>,
+    },
+    /// A choice of identity is to hold until the pool stops.
+    Remembered {
+        /// Who is shown.
+        local_id: String,
+        /// To whom.
+        selector: String,
+    },
     /// No clients are accepted any more.
     Draining,
     /// The pool has stopped.
@@ -81,8 +108,13 @@ impl Notice {
     /// Whether somebody should look at it.
     pub fn is_warning(&self) -> bool {
         match self {
-            Self::Protected { .. } | Self::Reloaded { .. } | Self::Draining => false,
+            Self::Protected { .. }
+            | Self::Reloaded { .. }
+            | Self::Service { .. }
+            | Self::Remembered { .. }
+            | Self::Draining => false,
             Self::Ended { tls, plain, .. } => !tls.is_clean() || !plain.is_clean(),
+            Self::LetGo { ending, .. } => ending.as_ref().is_some_and(|ending| !ending.is_clean()),
             Self::Stopped { cut } => *cut > 0,
             Self::Failed { .. }
             | Self::Full { .. }
@@ -98,16 +130,29 @@ impl fmt::Display for Notice {
         let anonymous =
             |name: &str| if name.is_empty() { "nobody".to_owned() } else { name.into() };
         match self {
-            Self::Protected { session, uid, names: (local, remote), service } => {
+            Self::Protected { session, uid, names: (local, remote), service, hand_back } => {
                 let (local, remote) = (anonymous(local), anonymous(remote));
                 write!(f, "session {session} protected: {local:?} with {remote:?}, for uid {uid}")?;
-                if service.is_empty() { Ok(()) } else { write!(f, ", service {service:?}") }
+                if !service.is_empty() {
+                    write!(f, ", service {service:?}")?;
+                }
+                match hand_back {
+                    None => Ok(()),
+                    Some(Ok(())) => f.write_str(", handed back under kernel TLS"),
+                    Some(Err(why)) => write!(f, ", not handed back: {why}"),
+                }
             }
             Self::Failed { session, uid, code, why } => {
                 write!(f, "session {session} failed for uid {uid}: {why} (\"{code}\")")
             }
             Self::Ended { session, tls, plain } => {
                 write!(f, "session {session} ended: {tls}; the plain side {}", plain.ending)
+            }
+            Self::LetGo { session, ending: Some(ending) } => {
+                write!(f, "session {session} ended, as its application tells: {ending}")
+            }
+            Self::LetGo { session, ending: None } => {
+                write!(f, "session {session} is kept no longer: how it ended was not told")
             }
             Self::Full { clients } => {
                 write!(f, "a client was turned away: there are {clients} already")
@@ -120,10 +165,35 @@ impl fmt::Display for Notice {
                 write!(f, "the policy was reloaded, with {identities} identities")
             }
             Self::ReloadFailed { why } => write!(f, "the old policy stays in force: {why}"),
+            Self::Service { kind, uid, left: None } => write!(f, "uid {uid} {kind} from now on"),
+            Self::Service { kind, uid, left: Some(why) } => {
+                write!(f, "uid {uid} {kind} no more: {why}")
+            }
+            Self::Remembered { local_id, selector } => {
+                write!(f, "{local_id:?} is shown to {selector:?} until the pool stops")
+            }
             Self::Draining => f.write_str("no clients are accepted any more"),
             Self::Stopped { cut: 0 } => f.write_str("stopped, with all sessions ended"),
             Self::Stopped { cut } => write!(f, "stopped, with {cut} sessions cut"),
         }
+    }
+}
+
+/// What a client may do for the pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceKind {
+    /// It enters PINs.
+    PinEntry,
+    /// It chooses local identities.
+    Lidentry,
+}
+
+impl fmt::Display for ServiceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PinEntry => "enters PINs",
+            Self::Lidentry => "chooses identities",
+        })
     }
 }
 

@@ -10,11 +10,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::chooser::Remembered;
 use crate::control::Control;
 use crate::notice::{Log, Notice};
 use crate::ownership::ClientId;
 use crate::policy::{InForce, Policy, PolicySource};
 use crate::registry::Registry;
+use crate::service::Service;
 use crate::starttls::HANDSHAKE;
 
 /// How long to wait when the system gives no descriptor for another client.
@@ -87,6 +89,11 @@ pub(crate) struct Shared {
     pub(crate) registry: Arc<Registry>,
     /// The user that the pool runs as.
     pub(crate) uid: u32,
+    /// Who enters PINs.
+    pub(crate) pins: Service,
+    /// Who chooses local identities, and which choices are to hold on.
+    pub(crate) chooser: Service,
+    pub(crate) remembered: Remembered,
     sessions: Arc<Semaphore>,
     draining: AtomicBool,
     clients: AtomicU64,
@@ -111,12 +118,17 @@ impl Pool {
     /// A pool with this policy, which tells `log` what happens.
     pub fn new(policy: Policy, limits: PoolLimits, log: Log) -> Self {
         let sessions = limits.sessions.min(Semaphore::MAX_PERMITS);
+        let pins = Service::default();
+        policy.pins().connect(&pins);
         Self {
             shared: Arc::new(Shared {
                 limits: PoolLimits { sessions, ..limits },
                 policy: InForce::new(policy),
                 registry: Arc::default(),
                 uid: rustix::process::geteuid().as_raw(),
+                pins,
+                chooser: Service::default(),
+                remembered: Remembered::default(),
                 sessions: Arc::new(Semaphore::new(sessions)),
                 draining: AtomicBool::new(false),
                 clients: AtomicU64::new(0),
@@ -128,6 +140,7 @@ impl Pool {
     /// Puts another policy in force. Sessions and handshakes go on with the one that they began with.
     pub fn reload(&self, policy: Policy) {
         let identities = policy.identities();
+        policy.pins().connect(&self.shared.pins);
         self.shared.policy.replace(policy);
         self.shared.tell(&Notice::Reloaded { identities });
     }

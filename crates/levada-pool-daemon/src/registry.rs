@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::ownership::{Bereaved, ClientId, Ownership};
 use crate::per_user::PerUser;
-use crate::session::{Inquiry, SessionHandle};
+use crate::session::{Inquiry, Session, SessionHandle};
 
 /// Reports of ended sessions that are kept for any control connection, whatever the others have.
 const REPORTS: usize = 64;
@@ -50,6 +50,9 @@ struct Entry {
     remote_id: Identity,
     /// `None` while the handshake runs.
     handle: Option<SessionHandle>,
+    /// Whether its data goes past the pool. Nobody but its owner can tell when it ends, so it is kept as
+    /// long as it has one.
+    handed_back: bool,
 }
 
 /// How far a session has come.
@@ -59,6 +62,8 @@ pub(crate) enum Stage {
     Protected,
     /// Protected, and no control connection owns it.
     Detached,
+    /// Protected by the kernel, past the pool: whether it still lives is for its application to tell.
+    HandedBack,
 }
 
 /// What a list of sessions tells about one.
@@ -114,6 +119,7 @@ impl Registry {
             local_id: begun.local_id,
             remote_id: begun.remote_id,
             handle: None,
+            handed_back: false,
         };
         let mut inner = self.lock();
         if inner.by_key.contains_key(&key) {
@@ -143,7 +149,11 @@ impl Registry {
     }
 
     pub(crate) fn detach(&self, client: ClientId, key: &ControlKey) -> Result<(), ErrorCode> {
-        self.lock().protected_mut(key)?.ownership.detach(client)
+        let mut inner = self.lock();
+        let entry = inner.protected_mut(key)?;
+        entry.ownership.detach(client)?;
+        entry.let_go_of_handed_back();
+        Ok(())
     }
 
     pub(crate) fn reattach(
@@ -161,10 +171,10 @@ impl Registry {
         inner.clients_of.give_back(uid);
         inner.kept -= inner.reports.remove(&client).map_or(0, |reports| reports.len());
         for entry in inner.sessions.values_mut() {
-            if entry.ownership.bereave(client) == Bereaved::Orphaned
-                && let Some(handle) = &entry.handle
-            {
-                handle.tell(Inquiry::Orphan);
+            match (entry.ownership.bereave(client), &entry.handle) {
+                (Bereaved::Orphaned, Some(handle)) => handle.tell(Inquiry::Orphan),
+                (Bereaved::Detached, _) => entry.let_go_of_handed_back(),
+                _ => {}
             }
         }
     }
@@ -199,9 +209,17 @@ impl Registry {
 }
 
 impl Entry {
+    /// Has a session that was handed back be kept no longer, where it has lost its owner.
+    fn let_go_of_handed_back(&self) {
+        if let Some(handle) = self.handle.as_ref().filter(|_| self.handed_back) {
+            handle.tell(Inquiry::Cut);
+        }
+    }
+
     fn listed(&self, number: u64) -> Listed {
         let stage = match (&self.handle, self.ownership.owner()) {
             (None, _) => Stage::Handshake,
+            (Some(_), _) if self.handed_back => Stage::HandedBack,
             (Some(_), Some(_)) => Stage::Protected,
             (Some(_), None) => Stage::Detached,
         };
@@ -272,10 +290,14 @@ impl Place {
     }
 
     /// The handshake is done.
-    pub(crate) fn protect(&self, handle: SessionHandle, local_id: Identity, remote_id: Identity) {
+    pub(crate) fn protect(&self, session: &Session, local_id: Identity, remote_id: Identity) {
         if let Some(entry) = self.registry.lock().sessions.get_mut(&self.number) {
             (entry.local_id, entry.remote_id) = (local_id, remote_id);
-            entry.handle = Some(handle);
+            entry.handle = Some(session.handle());
+            entry.handed_back = session.is_handed_back();
+            if entry.ownership.owner().is_none() {
+                entry.let_go_of_handed_back();
+            }
         }
     }
 

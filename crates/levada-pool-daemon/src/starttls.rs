@@ -9,31 +9,40 @@ use std::task::Poll;
 use std::time::Duration;
 
 use levada::{
-    AlertDescription, Carrier, Ended, Ending, HelloAnswer, Options, Rule, SessionName, Socket,
-    TlsFacts, TlsServer, Watched as _,
+    AlertDescription, Carrier, Ended, Ending, HelloAnswer, KernelHandover, KernelSession,
+    KernelTls, NoKernelTls, Options, Rule, SessionName, Socket, TlsFacts, TlsServer, Watched as _,
 };
 use levada_pool_wire::body::StartTls;
-use levada_pool_wire::{ErrorCode, ExchangeKey, Identity, Message, Report, Role, StartTlsFlags};
+use levada_pool_wire::{
+    ErrorCode, ExchangeKey, HandBackOutcome, Identity, KernelState, Message, Report, Role,
+    StartTlsFlags,
+};
 use levada_sys::PeerCredentials;
 use rustix::net::{Shutdown, SocketType, shutdown};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::timeout;
 
+use crate::chooser::{self, NoChoice, Wanted};
 use crate::control::Event;
 use crate::desk::{Desk, Hello};
 use crate::names::verified;
 use crate::plain::Plain;
-use crate::policy::{Asker, ClientCertificate, Policy, Wishes};
+use crate::policy::{Asker, ClientCertificate, Local, Policy, Wishes};
+use crate::pool::Shared;
 use crate::registry::Place;
-use crate::session::{Session, report};
+use crate::service::NoAnswer;
+use crate::session::{Session, Way, report};
 
 /// One STARTTLS request, with all that its task needs.
 pub(crate) struct Handshake {
+    pub(crate) pool: Arc<Shared>,
     pub(crate) policy: Arc<Policy>,
     pub(crate) credentials: Arc<PeerCredentials>,
     pub(crate) request: StartTls,
     pub(crate) role: Role,
     pub(crate) alpn: Vec<Vec<u8>>,
+    /// Whether the application wants its connection back under kernel TLS.
+    pub(crate) hand_back: bool,
     pub(crate) place: Place,
     /// Held until the session has ended.
     pub(crate) permit: OwnedSemaphorePermit,
@@ -56,21 +65,26 @@ pub(crate) struct Answer {
 pub(crate) struct Protected {
     pub(crate) reply: Message,
     pub(crate) session: Session,
+    /// What came of the wish for kernel TLS, where there was one.
+    pub(crate) hand_back: Option<HandBackOutcome>,
     pub(crate) place: Place,
     pub(crate) names: (Identity, Identity),
     pub(crate) permit: OwnedSemaphorePermit,
 }
 
-/// Why there is no session: what the client is told, why, and how TLS ended if it had begun.
+/// Why there is no session: what the client is told, why, what a TLS client is told that waits for an
+/// answer to its hello, and how TLS ended if it had begun.
 pub(crate) struct Failed {
     pub(crate) code: ErrorCode,
     pub(crate) why: String,
+    pub(crate) alert: AlertDescription,
     pub(crate) report: Option<Box<Report>>,
 }
 
 impl Failed {
     fn new(code: ErrorCode, why: impl fmt::Display) -> Self {
-        Self { code, why: why.to_string(), report: None }
+        let alert = AlertDescription::UNRECOGNIZED_NAME;
+        Self { code, why: why.to_string(), alert, report: None }
     }
 }
 
@@ -95,12 +109,13 @@ impl Handshake {
             // leave the peer waiting, and a connection that is gone already needs no end.
             let _ = shutdown(&network, Shutdown::Both);
         }
-        let Ends { tls, own, plain, names } = protected?;
+        let Ends { way, own, names, hand_back } = protected?;
         let (local_id, remote_id) = names;
         let reply = self.request.protected(self.role, local_id, remote_id, self.place.key());
         Ok(Box::new(Protected {
             reply: Message::StartTls(reply),
-            session: Session::new(tls, own, plain),
+            session: Session::new(way, own),
+            hand_back,
             place: self.place,
             names,
             permit: self.permit,
@@ -111,13 +126,17 @@ impl Handshake {
     async fn protect(&mut self, network: &mut Option<OwnedFd>) -> Result<Ends, Failed> {
         let mut plain = None;
         let (mut tls, chosen) = match self.role {
-            Role::Client => self.client(network)?,
+            Role::Client => self.client(network).await?,
             Role::Server => self.server(network, &mut plain).await?,
         };
         tls.established().await.map_err(|error| handshake_failed(&tls, &error))?;
         let facts = tls.facts().tls.unwrap_or_default();
         let (local_id, own) = chosen.filter(|_| facts.identity.is_some()).unzip();
         let names = (local_id.unwrap_or_default(), self.remote_id(&facts)?);
+        let (mut tls, declined) = match self.hand_back(tls, plain.is_some()) {
+            Ok((way, state)) => return Ok(Ends { way, own, names, hand_back: Some(Ok(state)) }),
+            Err(relayed) => *relayed,
+        };
         let plain = match plain {
             Some(plain) => plain,
             None => self.ask_for_plain(names).await?,
@@ -127,11 +146,37 @@ impl Handshake {
         if plain.keeps_borders() {
             tls.keep_records_apart();
         }
-        Ok(Ends { tls, own, plain, names })
+        let way = Way::relayed(tls, plain);
+        Ok(Ends { way, own, names, hand_back: declined.map(Err) })
+    }
+
+    /// Leaves the way of the data, where the application has asked for that and the kernel can seal and
+    /// open the records. Otherwise the stream again, and why not if it was asked.
+    fn hand_back(&self, tls: Socket, has_plain: bool) -> Result<(Way, KernelState), Box<Relayed>> {
+        let facts = tls.facts();
+        let declined = match &facts.kernel_tls {
+            _ if !self.hand_back => None,
+            _ if has_plain => Some(NoKernelTls::PlainSide),
+            Some(KernelTls::Declined(why)) => Some(why.clone()),
+            Some(KernelTls::Armed { .. }) => {
+                return match tls.into_kernel_session() {
+                    // Our copy of the socket is closed with that: the application's close is the last.
+                    Ok(KernelHandover { session, keeper, .. }) => {
+                        const { assert!(KernelSession::MAX_LEN <= KernelState::MAX_LEN) };
+                        let state = KernelState::new(&session.to_bytes()).unwrap_or_default();
+                        Ok((Way::handed_back(keeper, facts), state))
+                    }
+                    Err(tls) => Err(Box::new((*tls, Some(NoKernelTls::ReadAhead)))),
+                };
+            }
+            // It was not asked of the kernel.
+            None => Some(NoKernelTls::Forbidden),
+        };
+        Err(Box::new((tls, declined)))
     }
 
     /// Begins as TLS client. Whom to expect has to be known: nothing is sent to just anybody.
-    fn client(&self, network: &mut Option<OwnedFd>) -> Result<(Socket, Chosen), Failed> {
+    async fn client(&self, network: &mut Option<OwnedFd>) -> Result<(Socket, Chosen), Failed> {
         let no_tls = |why: &dyn fmt::Display| Failed::new(ErrorCode::TlsDriverSetup, why);
         let remote = text(&self.request.remote_id).map_err(|why| no_tls(&why))?;
         let domain = remote.rsplit_once('@').map_or(remote, |(_, domain)| domain);
@@ -142,16 +187,47 @@ impl Handshake {
         if self.request.flags.contains(StartTlsFlags::WITHOUT_SNI) {
             name = name.without_sni();
         }
-        let local = text(&self.request.local_id).map_err(|why| no_tls(&why))?;
-        let (client, chosen) = self
-            .policy
-            .client(self.asker()?, local, remote, &self.wishes())
-            .map_err(|denied| no_tls(&denied))?;
+        let local = self.shown_to(remote).await?;
+        let ready = match &local {
+            Some(local) => Some((&**local, self.unlocked(local).await?)),
+            None => None,
+        };
+        let shown = ready.as_ref().map(|(local, identity)| (*local, identity));
+        let client = self.policy.client(shown, &self.wishes()).map_err(|denied| no_tls(&denied))?;
         let session = client.session(&name).map_err(|error| no_tls(&error))?;
         // Names of identities are short enough: they were looked up by such.
-        let chosen = chosen
-            .and_then(|local| Some((Identity::new(local.name()).ok()?, local.identity().clone())));
-        Ok((Socket::adopt(carrier(network)?, session, options()), chosen))
+        let chosen =
+            ready.and_then(|(local, identity)| Some((Identity::new(local.name()).ok()?, identity)));
+        Ok((Socket::adopt(carrier(network)?, session, self.options()), chosen))
+    }
+
+    /// The identity that a TLS client shows to `remote`, if it shows any.
+    async fn shown_to(&self, remote: &str) -> Result<Option<Arc<Local>>, Failed> {
+        let no_tls = |why: &dyn fmt::Display| Failed::new(ErrorCode::TlsDriverSetup, why);
+        let local = text(&self.request.local_id).map_err(|why| no_tls(&why))?;
+        let asker = self.asker()?;
+        if self.makes_local_id() {
+            let made = self.policy.make(asker, local, Role::Client).await;
+            return made.map(Some).map_err(|denied| no_tls(&denied));
+        }
+        let wanted = Wanted { asker, local, remote };
+        chooser::choose(&self.pool, &self.policy, &wanted).await.map_err(|why| {
+            let code = match &why {
+                NoChoice::Denied(_) => ErrorCode::TlsDriverSetup,
+                NoChoice::NoAnswer(NoAnswer::Unusable) => ErrorCode::BadCallbackResponse,
+                NoChoice::NoAnswer(_) => ErrorCode::ClientRefusesCallback,
+            };
+            Failed::new(code, why)
+        })
+    }
+
+    /// The identity with its key, for which a person may be waited for.
+    async fn unlocked(&self, local: &Local) -> Result<levada::Identity, Failed> {
+        local.held().open().await.map_err(|why| {
+            let why = format_args!("{:?}: {why}", local.name());
+            let failed = Failed::new(ErrorCode::TlsDriverSetup, why);
+            Failed { alert: AlertDescription::INTERNAL_ERROR, ..failed }
+        })
     }
 
     /// Begins as TLS server: the ClientHello comes, and is answered as policy and application say.
@@ -162,14 +238,14 @@ impl Handshake {
     ) -> Result<(Socket, Chosen), Failed> {
         if !self.request.local_id.is_empty() && !self.asks_for_local_id() {
             // What the application may not have needs no client to fail.
-            self.choose()?;
+            self.served().await?;
         }
         let nobody = || Failed::new(ErrorCode::TlsDriverSetup, "the policy has no server");
         let mut session = self.policy.undecided().ok_or_else(nobody)?.session();
         let desk = Arc::<Desk>::default();
         let hook = desk.clone();
         session.on_hello(move |hello| hook.pass(Hello { sni: hello.sni }));
-        let mut tls = Socket::adopt(carrier(network)?, session, options());
+        let mut tls = Socket::adopt(carrier(network)?, session, self.options());
         let heard = poll_fn(|cx| match (tls.poll_established(cx), desk.hello()) {
             (_, Some(hello)) => Poll::Ready(Ok(hello)),
             (Poll::Ready(up), None) => Poll::Ready(Err(up.err())),
@@ -180,7 +256,7 @@ impl Handshake {
         })?;
         let (answer, chosen) = match self.answer_hello(sni.as_deref(), plain).await {
             Ok((server, chosen)) => (HelloAnswer::Server(server), Ok(chosen)),
-            Err(failed) => (HelloAnswer::Refuse(AlertDescription::UNRECOGNIZED_NAME), Err(failed)),
+            Err(failed) => (HelloAnswer::Refuse(failed.alert), Err(failed)),
         };
         desk.answer(answer);
         match chosen {
@@ -217,28 +293,50 @@ impl Handshake {
             *plain = self.check_local_id().await?;
         }
         let is_the_peers_wish = preset.is_empty() && !self.asks_for_local_id();
-        self.choose().map_err(|denied| match denied.code {
+        self.choose().await.map_err(|denied| match denied.code {
             // The application has named nobody, so it has not failed.
-            ErrorCode::TlsDriverSetup if is_the_peers_wish => failed(&denied.why),
+            ErrorCode::TlsDriverSetup if is_the_peers_wish => {
+                Failed { code: ErrorCode::HandshakeFailed, ..denied }
+            }
             _ => denied,
         })
+    }
+
+    fn makes_local_id(&self) -> bool {
+        self.request.flags.contains(StartTlsFlags::LOCALID_ONTHEFLY)
     }
 
     fn asks_for_local_id(&self) -> bool {
         self.request.flags.contains(StartTlsFlags::LOCALID_CHECK)
     }
 
-    /// The server that the policy has for the local identity, and who that is.
-    fn choose(&self) -> Result<(TlsServer, (Identity, levada::Identity)), Failed> {
+    /// The server for the local identity, and who that is.
+    async fn choose(&self) -> Result<(TlsServer, (Identity, levada::Identity)), Failed> {
+        let local = self.served().await?;
+        let identity = self.unlocked(&local).await?;
+        let server =
+            self.policy.server(&local, &identity, self.client_certificate(), &self.wishes());
+        let server = server.map_err(|denied| Failed::new(ErrorCode::TlsDriverSetup, denied))?;
+        let wanted = self.request.local_id;
+        let own = Identity::new(local.name()).unwrap_or_default();
+        Ok((server, (if wanted.is_empty() { own } else { wanted }, identity)))
+    }
+
+    /// Who answers for the local identity, as the policy has it.
+    async fn served(&self) -> Result<Arc<Local>, Failed> {
         let no_tls = |why: &dyn fmt::Display| Failed::new(ErrorCode::TlsDriverSetup, why);
         let wanted = text(&self.request.local_id).map_err(|why| no_tls(&why))?;
-        let wanted = Some(wanted).filter(|wanted| !wanted.is_empty());
-        let (server, chosen) = self
-            .policy
-            .server(self.asker()?, wanted, self.client_certificate(), &self.wishes())
-            .map_err(|denied| no_tls(&denied))?;
-        let name = Identity::new(wanted.unwrap_or(chosen.name())).unwrap_or_default();
-        Ok((server, (name, chosen.identity().clone())))
+        let asker = self.asker()?;
+        let served = if self.makes_local_id() {
+            self.policy.make(asker, wanted, Role::Server).await
+        } else if wanted.is_empty() {
+            self.policy.default_server(asker).cloned()
+        } else {
+            self.policy.named(asker, wanted, Role::Server).cloned()
+        };
+        let served = served.map_err(|denied| no_tls(&denied))?;
+        self.policy.client_auth(self.client_certificate()).map_err(|denied| no_tls(&denied))?;
+        Ok(served)
     }
 
     /// Asks the application about the local identity, and takes what it says.
@@ -271,10 +369,20 @@ impl Handshake {
         verified(facts, &self.request.remote_id, self.request.flags).map_err(|wrong| {
             let ending = Ending::Refused(Rule::San).before_established();
             let tls = Some(facts.clone());
-            let report = Report { tls, ending: Some(ending), peer_goodbye: false };
+            let report = Report { tls, ending: Some(ending), ..Report::default() };
             let code = ErrorCode::HandshakeFailed;
-            Failed { code, why: wrong.to_string(), report: Some(Box::new(report)) }
+            Failed { report: Some(Box::new(report)), ..Failed::new(code, wrong) }
         })
+    }
+
+    /// The exchange has the deadline of the handshake: it covers the application's answers too. An
+    /// application that still holds the socket must not keep its peer waiting.
+    fn options(&self) -> Options {
+        let mut options = Options::default();
+        options.deadlines.handshake = None;
+        options.hang_up = true;
+        options.kernel_tls = self.hand_back && self.policy.allows_kernel_tls();
+        options
     }
 
     fn wishes(&self) -> Wishes {
@@ -301,25 +409,19 @@ impl Handshake {
     }
 }
 
-/// Both ends of a session, and who met.
+/// Where the data of a session goes, and who met.
 struct Ends {
-    tls: Socket,
+    way: Way,
     own: Option<levada::Identity>,
-    plain: Plain,
     names: (Identity, Identity),
+    hand_back: Option<HandBackOutcome>,
 }
+
+/// A stream to be relayed, and why it is not handed back, where that was asked for.
+type Relayed = (Socket, Option<NoKernelTls>);
 
 /// Who we may turn out to be: the name and the certificate.
 type Chosen = Option<(Identity, levada::Identity)>;
-
-/// The exchange has the deadline of the handshake: it covers the application's answers too. An
-/// application that still holds the socket must not keep its peer waiting.
-fn options() -> Options {
-    let mut options = Options::default();
-    options.deadlines.handshake = None;
-    options.hang_up = true;
-    options
-}
 
 /// Takes the network's socket for TLS.
 fn carrier(network: &mut Option<OwnedFd>) -> Result<Carrier, Failed> {
@@ -340,7 +442,7 @@ fn handshake_failed(tls: &Socket, error: &io::Error) -> Failed {
     let ended = Ended::of(error);
     let why = ended.map_or_else(|| error.to_string(), ToString::to_string);
     let report = Some(Box::new(report(&tls.facts(), ended)));
-    Failed { code: ErrorCode::HandshakeFailed, why, report }
+    Failed { report, ..Failed::new(ErrorCode::HandshakeFailed, why) }
 }
 
 /// The exchange has ended, and its client been told.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use levada_pool_daemon::{IDENTITY_KEYS, POLICY_KEYS, PolicyFile, PolicyKey};
+use levada_pool_daemon::{IDENTITY_KEYS, LOCAL_CA_KEYS, POLICY_KEYS, PolicyFile, PolicyKey};
 use levada_testkit::docs::{assert_rendered, workspace_root};
 
 const PAGE: &str = "docs/pool-daemon.md";
@@ -21,6 +21,7 @@ fn table(keys: &[PolicyKey]) -> String {
 fn the_page_shows_the_tables() {
     assert_rendered(PAGE, "policy-keys", &table(POLICY_KEYS));
     assert_rendered(PAGE, "identity-keys", &table(IDENTITY_KEYS));
+    assert_rendered(PAGE, "local-ca-keys", &table(LOCAL_CA_KEYS));
 }
 
 #[test]

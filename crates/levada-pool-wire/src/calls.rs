@@ -153,6 +153,14 @@ impl Calls {
         Ok((key, Packet { request, callback: None, message }))
     }
 
+    /// The connection of this STARTTLS may come back, so that its reply may come without a question for the
+    /// plaintext socket (see [`HandBack`](crate::HandBack)).
+    pub fn may_be_handed_back(&mut self, call: CallKey) {
+        if let Some(call) = self.waiting(call) {
+            call.conversation.may_hand_back();
+        }
+    }
+
     /// The pool's packet has come.
     pub fn handle_packet(&mut self, packet: &Packet) -> Heard {
         let Header { request, callback, command } = packet.header();

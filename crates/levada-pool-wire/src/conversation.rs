@@ -97,6 +97,13 @@ impl Conversation {
         reply == Command::Error || (self.rule.allows_reply(reply) && in_flow())
     }
 
+    /// The application may get its connection back.
+    pub(crate) const fn may_hand_back(&mut self) {
+        if let Some(flow) = &mut self.flow {
+            flow.spare_plaintext();
+        }
+    }
+
     /// Whether this question belongs to the request at all, now or not.
     pub(crate) fn may_hear(&self, question: Command) -> bool {
         self.rule.questions.contains(&question)

@@ -223,7 +223,8 @@ impl State {
 }
 
 /// One connection's place in [`MESSAGE_FLOW`], with what the diagram alone does not say: the
-/// plaintext socket is asked for at most once, and never when it came with a local identity.
+/// plaintext socket is asked for at most once, and never when it came with a local identity. It is needed
+/// unless the application may get its connection back (see [`HandBack`](crate::HandBack)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flow {
     state: State,
@@ -234,6 +235,8 @@ pub struct Flow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Plaintext {
     Missing,
+    /// The application's own socket can be it.
+    Spared,
     Held,
 }
 
@@ -254,14 +257,14 @@ impl Flow {
     ///
     /// [`IllegalStep`] when the flow does not allow it; nothing has changed then.
     pub fn step(&mut self, step: Step) -> Result<State, IllegalStep> {
-        let wants_socket = match step {
-            Step::CbPlaintextConnect => Some(Plaintext::Missing),
-            Step::CbStartTls => Some(Plaintext::Held),
-            _ => None,
+        let fits = match step {
+            Step::CbPlaintextConnect => self.plaintext != Plaintext::Held,
+            Step::CbStartTls => self.plaintext != Plaintext::Missing,
+            _ => true,
         };
         let next = MESSAGE_FLOW
             .next(self.state, step)
-            .filter(|_| wants_socket.is_none_or(|wanted| wanted == self.plaintext))
+            .filter(|_| fits)
             .ok_or(IllegalStep { state: self.state, step })?;
         if step == Step::ReqPlaintextConnect {
             self.plaintext = Plaintext::Held;
@@ -281,6 +284,13 @@ impl Flow {
             self.plaintext = Plaintext::Held;
         }
         Ok(next)
+    }
+
+    /// The application may get its connection back: then no plaintext socket is needed.
+    pub const fn spare_plaintext(&mut self) {
+        if let Plaintext::Missing = self.plaintext {
+            self.plaintext = Plaintext::Spared;
+        }
     }
 
     /// Whether the plaintext socket has been handed over.
@@ -374,6 +384,20 @@ mod tests {
             refused,
             IllegalStep { state: State::Handshake, step: Step::CbPlaintextConnect }
         );
+        assert_eq!(flow.step(Step::CbStartTls), Ok(State::Protected));
+    }
+
+    #[test]
+    fn d3_a_connection_that_may_be_handed_back_needs_no_plaintext_socket() {
+        let mut flow = Flow::new();
+        flow.step(Step::ReqStartTls).unwrap();
+        flow.spare_plaintext();
+        assert!(!flow.has_plaintext());
+        assert_eq!(flow.clone().step(Step::CbStartTls), Ok(State::Protected));
+        // Or it is relayed after all.
+        flow.step(Step::CbPlaintextConnect).unwrap();
+        flow.step(Step::ReqPlaintextConnect).unwrap();
+        assert!(flow.step(Step::CbPlaintextConnect).is_err());
         assert_eq!(flow.step(Step::CbStartTls), Ok(State::Protected));
     }
 

@@ -290,6 +290,16 @@ impl Exchanges {
         Ok(entry.envelope(None, message))
     }
 
+    /// The application wants its connection back, so that a STARTTLS may end without a plaintext socket
+    /// (see [`HandBack`](crate::HandBack)).
+    ///
+    /// # Errors
+    ///
+    /// [`Gone`] when the exchange has ended.
+    pub fn may_hand_back(&mut self, exchange: ExchangeKey) -> Result<(), Gone> {
+        self.amend(exchange, |entry| entry.conversation.may_hand_back()).ok_or(Gone)
+    }
+
     /// Sets or lifts the deadline of an exchange as a whole: the handshake timeout of STARTTLS.
     ///
     /// # Errors

@@ -9,7 +9,7 @@
 //! * [`rules`]: who may send what, with which descriptor, and the code that answers a violation;
 //! * [`Exchanges`] for a pool and [`Calls`] for a client: which packet belongs to what;
 //! * [`Reassembler`]: packets and their descriptors from a byte stream;
-//! * [`Page`], [`Offer`] and [`Cut`]: Levada's own commands, for what V2 has no fields for.
+//! * [`Page`], [`Offer`], [`HandBack`] and [`Cut`]: Levada's own commands, for what V2 has no fields for.
 //!
 //! There is no io, no clock and no randomness in here: time is an argument ([`Moment`]), and keys
 //! are drawn by the caller. Every buffer and table has a stated bound.
@@ -61,6 +61,7 @@ pub mod rules;
 mod arena;
 mod callbacks;
 mod calls;
+mod chain;
 mod codec;
 mod command;
 mod conversation;
@@ -69,6 +70,7 @@ mod error_code;
 mod exchanges;
 mod flags;
 mod frame;
+mod hand_back;
 mod offer;
 mod packet;
 mod page;
@@ -78,6 +80,7 @@ mod text;
 mod time;
 
 pub use calls::{AnswerError, CallError, CallKey, Calls, Decline, Heard, Lapsed};
+pub use chain::{Chain, NoChain};
 pub use codec::{DecodeError, Fault, PacketBytes};
 pub use command::{Command, LocalCommand, Unassigned};
 pub use cut::Cut;
@@ -88,6 +91,7 @@ pub use exchanges::{
 };
 pub use flags::{Facilities, LidentryFlags, Role, StartTlsFlags};
 pub use frame::{Framed, Overrun, Progress, Reassembler, Truncated};
+pub use hand_back::{HandBack, HandBackOutcome, KernelState, NoHandBack};
 pub use layout::PACKET_SIZE;
 pub use offer::{NoOffer, Offer};
 pub use packet::{CallbackId, Header, Message, Packet, RequestId};

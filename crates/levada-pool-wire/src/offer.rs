@@ -10,7 +10,8 @@ use crate::packet::Message;
 use crate::secret::{ControlKey, Secret};
 
 /// What goes with the STARTTLS to come that bears this control key, on the same control connection.
-/// The answer is SUCCESS. A pool keeps one offer a connection, the latest.
+/// The answer is SUCCESS. A pool keeps as many offers of a connection as it takes requests there, the
+/// latest, and one of a control key.
 ///
 /// Layout of the body: control key 0..16, length u16 16..18, then the protocols as TLS writes them,
 /// each a length byte and the name.

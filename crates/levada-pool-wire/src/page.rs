@@ -11,7 +11,8 @@ use crate::layout::BODY_SIZE;
 use crate::packet::Message;
 use crate::secret::{ControlKey, Secret};
 
-/// A page of a text about sessions: asked for with `bytes` empty, answered with as many as fit.
+/// A page of a text about sessions: asked for with `bytes` empty, answered with as many as fit; or sent to
+/// the pool, for the texts that it is told.
 ///
 /// A pool puts the text together when it is asked for offset 0, and keeps it for the control
 /// connection until it is asked for offset 0 again, so that the pages belong together.
@@ -40,6 +41,16 @@ pub enum Document {
     /// [`Report`](crate::Report). A pool keeps it after the session's end, and after a handshake
     /// that failed, until the control connection closes or 64 newer ones have ended there.
     Report,
+    /// A session ticket that an application has got whose session was handed back to it: the message
+    /// NewSessionTicket, its header included, up to 16 KiB. It is sent to the pool, page by page, each
+    /// answered with SUCCESS.
+    Ticket,
+    /// How a session ended that was handed back: a [`Report`](crate::Report) by its application, sent as a
+    /// ticket is. The pool keeps the session no longer then.
+    Farewell,
+    /// The certificates that the peer of a session of the asking connection has shown: a
+    /// [`Chain`](crate::Chain), empty where it has shown none. A pool has it while the session lives.
+    PeerChain,
     /// Another number.
     Unknown(u32),
 }
@@ -49,6 +60,9 @@ impl Document {
         match number {
             1 => Self::Sessions,
             2 => Self::Report,
+            3 => Self::Ticket,
+            4 => Self::Farewell,
+            5 => Self::PeerChain,
             _ => Self::Unknown(number),
         }
     }
@@ -57,6 +71,9 @@ impl Document {
         match self {
             Self::Sessions => 1,
             Self::Report => 2,
+            Self::Ticket => 3,
+            Self::Farewell => 4,
+            Self::PeerChain => 5,
             Self::Unknown(number) => number,
         }
     }
@@ -74,8 +91,8 @@ impl Page {
         Self { control_key, document, offset, total: 0, len: 0, bytes: [0; Self::MAX_LEN] }
     }
 
-    /// The reply to this request, of the whole `text`: empty behind its end. A text of more than 4
-    /// GiB is cut there.
+    /// The page that this request is for, of the whole `text`: empty behind its end. A text of more than
+    /// 4 GiB is cut there.
     #[must_use]
     pub fn reply(&self, text: &[u8]) -> Self {
         let total = u32::try_from(text.len()).unwrap_or(u32::MAX);

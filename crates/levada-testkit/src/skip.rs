@@ -1,4 +1,4 @@
-//! The two reasons for which a test may not run, so that no test is skipped in silence.
+//! The reasons for which a test may not run, so that no test is skipped in silence.
 //!
 //! `cargo xtask test` lists every skip in its summary. A missing program is no reason: it belongs
 //! into xtask's table of peers, and a test that needs it fails without it. `#[ignore]` is not used,
@@ -30,6 +30,22 @@ pub fn slow_runs(test: &str) -> bool {
         cannot_run(test, "slow: `cargo xtask test --all` runs it");
     }
     asked
+}
+
+/// Whether the kernel has TLS, for tests of that. `cargo xtask guest` runs them in kernels that have it,
+/// with `LEVADA_KERNEL_TLS=must`.
+///
+/// # Panics
+///
+/// When it must have it and has not, or the skip cannot be written down.
+#[must_use]
+pub fn kernel_tls(test: &str) -> bool {
+    let has = levada_sys::kernel_tls::is_supported();
+    if !has {
+        assert!(env::var_os("LEVADA_KERNEL_TLS").is_none(), "this kernel must have TLS");
+        cannot_run(test, "this kernel has no TLS: `cargo xtask guest` runs it in one that has");
+    }
+    has
 }
 
 /// Notes that `test` returns early because this machine cannot have what it needs, such as a kernel

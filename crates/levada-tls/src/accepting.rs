@@ -13,7 +13,7 @@ use crate::identity::Identity;
 use crate::record;
 use crate::running::Running;
 use crate::server::Setup;
-use crate::session::{Session, Stage};
+use crate::session::{Records, Session, Stage};
 use crate::voice::Voice;
 use crate::waiting::{Answered, Away, Deciding, Done};
 use crate::witness::Notes;
@@ -200,6 +200,7 @@ impl Session {
         let may_block = identity.may_block() || accepting.server.asks;
         let mut notes =
             Notes { identity: Some(identity.certified_key()), may_block, ..Notes::default() };
+        notes.traffic = matches!(self.records, Records::ForKernel).then(Box::default);
         let step = move || {
             let answered = notes.during(|| accepted.into_connection(config));
             Done::Answered(match answered {

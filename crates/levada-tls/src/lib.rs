@@ -43,6 +43,7 @@ mod identities;
 mod identity;
 mod identity_error;
 mod judge;
+mod kernel;
 mod key_log;
 mod name;
 mod offload;
@@ -54,6 +55,7 @@ mod private_key;
 mod provider;
 mod reader;
 mod record;
+mod record_keys;
 mod resumption;
 mod revocation;
 mod rules;
@@ -82,12 +84,17 @@ pub use hello::{ClientHello, HelloAnswer};
 pub use identities::{Identities, IdentitiesBuilder, IdentitiesError};
 pub use identity::Identity;
 pub use identity_error::{IdentityError, IdentityWarning};
+pub use kernel::{
+    BadRecord, Direction, Duties, Duty, Handover, KernelSession, KernelSessionError, NotReady,
+    Outgoing, Permit, Sent,
+};
 pub use key_log::DangerKeyLog;
 pub use name::{NameError, SessionName};
 pub use offload::{Awaited, BlockingPool, Work};
 pub use passphrase::Passphrase;
 pub use pem::PemError;
 pub use private_key::{KeyAlgorithm, check_private_key};
+pub use record_keys::{RecordCipher, RecordKeys};
 pub use revocation::{CrlError, Crls};
 pub use rules::{CrlScope, PeerRules};
 pub use server::{ClientAuth, TlsServer, TlsServerBuilder};

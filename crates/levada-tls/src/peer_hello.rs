@@ -15,7 +15,11 @@ pub(crate) enum PeerHello {
     Coming(Vec<u8>),
     /// Whether it agrees to the extended master secret (RFC 7627): as a server rustls always does,
     /// and as a client it always asks for it, so that the peer's word decides.
-    Known { extended_master_secret: bool },
+    Known {
+        extended_master_secret: bool,
+        /// Its random bytes; zeros where it is damaged.
+        random: [u8; 32],
+    },
 }
 
 impl PeerHello {
@@ -24,7 +28,15 @@ impl PeerHello {
     }
 
     pub(crate) const fn has_extended_master_secret(&self) -> bool {
-        matches!(self, Self::Known { extended_master_secret: true })
+        matches!(self, Self::Known { extended_master_secret: true, .. })
+    }
+
+    /// Its random bytes; none before it is whole.
+    pub(crate) fn random(&self) -> &[u8] {
+        match self {
+            Self::Coming(_) => &[],
+            Self::Known { random, .. } => random,
+        }
     }
 
     /// Takes in a record of the peer, header included.
@@ -38,8 +50,17 @@ impl PeerHello {
             None if hello.len() > LONGEST => false,
             None => return,
         };
-        *self = Self::Known { extended_master_secret };
+        let random = random_of(hello).unwrap_or_default();
+        *self = Self::Known { extended_master_secret, random };
     }
+}
+
+/// The random bytes of a hello, of which the front is enough.
+pub(crate) fn random_of(hello: &[u8]) -> Option<[u8; 32]> {
+    let mut hello = Reader(hello);
+    let _kind_and_length = hello.take(4)?;
+    let _version = hello.take(2)?;
+    hello.take(32)?.try_into().ok()
 }
 
 /// Reads a hello (RFC 5246 section 7.4.1); `None` where it is damaged.

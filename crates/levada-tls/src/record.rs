@@ -10,10 +10,10 @@ const HEADER: usize = 5;
 /// One more than the longest legal payload of a record, by the limit that rustls sets.
 const TOO_LONG: usize = 16 * 1024 + 2048;
 
-const CHANGE_CIPHER_SPEC: u8 = 20;
-const ALERT: u8 = 21;
-const HANDSHAKE: u8 = 22;
-const APPLICATION_DATA: u8 = 23;
+pub(crate) const CHANGE_CIPHER_SPEC: u8 = 20;
+pub(crate) const ALERT: u8 = 21;
+pub(crate) const HANDSHAKE: u8 = 22;
+pub(crate) const APPLICATION_DATA: u8 = 23;
 const HEARTBEAT: u8 = 24;
 
 /// The most plain bytes in one record that we send (RFC 8446 section 5.1).
@@ -60,6 +60,15 @@ pub(crate) fn front(wire: &[u8]) -> Front<'_> {
         return Front::IllegalHeader(header);
     }
     wire.get(..HEADER + length).map_or(Front::Partial, Front::Record)
+}
+
+/// How many bytes the record at the front of `wire` lacks: at first those of its header alone. 0 where it
+/// is whole.
+pub(crate) fn lacks(wire: &[u8]) -> usize {
+    let Some((header, body)) = wire.split_first_chunk::<HEADER>() else {
+        return HEADER - wire.len();
+    };
+    usize::from(u16::from_be_bytes([header[3], header[4]])).saturating_sub(body.len())
 }
 
 /// Whether a peer that speaks TLS can begin with this byte: a handshake, or an alert about not
@@ -132,6 +141,14 @@ mod tests {
         }
         assert_eq!(front(&[23, 3, 3, 0, 2, 7, 8, 9]), Front::Record(&record));
         assert_eq!(front(&[23, 3, 3, 0, 0]), Front::Record(&[23, 3, 3, 0, 0]));
+    }
+
+    #[test]
+    fn a_record_lacks_its_header_and_then_its_body() {
+        let record = [23, 3, 3, 0, 2, 7, 8];
+        let lacked: Vec<_> = (0..=record.len()).map(|end| lacks(&record[..end])).collect();
+        assert_eq!(lacked, [5, 4, 3, 2, 1, 2, 1, 0]);
+        assert_eq!(lacks(&[23, 3, 3, 0, 0]), 0);
     }
 
     #[test]

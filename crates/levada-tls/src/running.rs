@@ -8,9 +8,10 @@ use levada_core::{AlertDescription, Fault};
 use rustls::{Connection, Error, IoState, SupportedCipherSuite};
 
 use crate::fault::alert_for;
+use crate::peer_hello::random_of;
 use crate::record::{self, RecordSize};
 use crate::voice::Voice;
-use crate::witness::Notes;
+use crate::witness::{Notes, Traffic};
 
 /// Records that are sealed beside the data: Finished and the goodbye.
 const OTHER_RECORDS: u64 = 2;
@@ -47,6 +48,12 @@ pub(crate) struct Running {
     first: Vec<u8>,
     /// Our ChangeCipherSpec was among those of the handshake.
     has_changed_cipher: bool,
+    /// The random bytes of our ServerHello.
+    server_random: Option<[u8; 32]>,
+    /// Records that came behind the handshake.
+    behind: u64,
+    /// Records of ours behind the handshake that are no data: tickets.
+    tickets: u64,
 }
 
 /// What a record has led to.
@@ -73,6 +80,9 @@ impl Running {
             notes,
             first: Vec::new(),
             has_changed_cipher: false,
+            server_random: None,
+            behind: 0,
+            tickets: 0,
         }
     }
 
@@ -102,9 +112,12 @@ impl Running {
         } else {
             0
         };
-        if self.is_handshaking() {
+        let handshaking = self.is_handshaking();
+        if handshaking {
             // What rustls makes of a record that it then refuses may have to be dropped.
             self.collect();
+        } else {
+            self.behind += 1;
         }
         let voice = self.voice();
         let mut rest = record;
@@ -119,6 +132,11 @@ impl Running {
             Ok(state) => {
                 if !self.connection.is_handshaking() {
                     self.notes.secret = None;
+                    if handshaking && self.notes.traffic.is_some() {
+                        let before = self.first.len();
+                        self.collect();
+                        self.tickets = record::whole(&self.first[before..]).count() as u64;
+                    }
                 }
                 self.waiting = state.plaintext_bytes_to_read();
                 if record.len() > READ {
@@ -198,14 +216,48 @@ impl Running {
             }
         }
         if self.is_handshaking() {
-            let mut records = record::whole(&self.first[before..]);
-            self.has_changed_cipher |= records.any(record::is_change_cipher_spec);
+            for record in record::whole(&self.first[before..]) {
+                self.has_changed_cipher |= record::is_change_cipher_spec(record);
+                if self.notes.traffic.is_some() && self.server_random.is_none() {
+                    self.server_random = record::handshake(record).and_then(random_of);
+                }
+            }
         }
     }
 
     /// Puts back what was drained and could not be written.
     pub(crate) fn put_back(&mut self, wire: Vec<u8>) {
         self.first = wire;
+    }
+
+    /// Has the secrets noted that are to be handed on.
+    pub(crate) fn keep_traffic(&mut self) {
+        self.notes.traffic = Some(Box::default());
+    }
+
+    /// The secrets that are to be handed on, where that was asked for.
+    pub(crate) fn traffic(&self) -> Option<&Traffic> {
+        self.notes.traffic.as_deref()
+    }
+
+    /// Wipes them.
+    pub(crate) fn forget_traffic(&mut self) {
+        self.notes.traffic = None;
+    }
+
+    /// Whether nothing was sealed or opened behind the handshake, but for our tickets, and nothing waits.
+    pub(crate) fn is_at_start(&self) -> bool {
+        self.behind == 0 && self.sealed == 0 && !self.wants_write()
+    }
+
+    /// Our tickets, in records.
+    pub(crate) const fn tickets(&self) -> u64 {
+        self.tickets
+    }
+
+    /// The random bytes of our ServerHello.
+    pub(crate) fn server_random(&self) -> &[u8] {
+        self.server_random.as_ref().map_or(&[], |random| random)
     }
 
     /// Whether taking in the next record may have to wait for somebody.

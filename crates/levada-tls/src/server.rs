@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
@@ -48,9 +48,6 @@ pub(crate) struct Setup {
     /// Whether somebody is asked about each client.
     pub(crate) asks: bool,
 }
-
-/// How long a key seals tickets, unless told otherwise: a ticket lives for 6 to 12 hours.
-const TICKET_PERIOD: Duration = Duration::from_secs(6 * 3600);
 
 /// Tickets of TLS 1.3 behind one handshake: each is used once, and a client may open two connections
 /// together. The second costs the server 2 to 4 µs of 60 to 110 (`benches/handshake.rs`).
@@ -208,7 +205,7 @@ impl TlsServerBuilder {
             // Each client is asked about, and who resumes would not be.
             _ if asks => Tickets::None,
             Tickets::Own(_) => {
-                Tickets::Own(Some(TicketKeys::rotating(TICKET_PERIOD, SystemTime::now)?))
+                Tickets::Own(Some(TicketKeys::rotating(TicketKeys::PERIOD, SystemTime::now)?))
             }
             none_or_given => none_or_given,
         };

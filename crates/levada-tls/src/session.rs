@@ -13,6 +13,8 @@ use crate::exporter::{self, ChannelBinding, ExporterError, KeyingMaterial};
 use crate::facts::Known;
 use crate::fault::fault_of;
 use crate::hello::{ClientHello, HelloAnswer};
+use crate::kernel::Keeping;
+use crate::kernel::duties::USED_UP;
 use crate::offload::{Awaited, BlockingPool};
 use crate::over::Over;
 use crate::peer_hello::PeerHello;
@@ -40,6 +42,18 @@ pub(crate) enum Stage {
     PassedOn(Vec<u8>),
 }
 
+/// Bytes of what is no TLS that are told.
+pub(crate) const FIRST_BYTES: usize = 16;
+
+/// Who does the records behind the handshake.
+pub(crate) enum Records {
+    Ours,
+    /// We do, but what the kernel would need for it is kept.
+    ForKernel,
+    /// The kernel does.
+    ByKernel(Box<Keeping>),
+}
+
 /// One TLS session of a client or a server: bytes in, bytes out. See [`Engine`] for its use.
 ///
 /// Begun by [`TlsClient::session`](crate::TlsClient::session) or
@@ -48,12 +62,13 @@ pub struct Session {
     pub(crate) stage: Stage,
     pub(crate) versions: Versions,
     pub(crate) known: Known,
-    peer_hello: PeerHello,
+    pub(crate) peer_hello: PeerHello,
     /// Nothing of the peer was taken yet.
-    is_fresh: bool,
+    pub(crate) is_fresh: bool,
     /// We have said goodbye, or given up.
     closed: bool,
     pub(crate) peer_closed: bool,
+    pub(crate) records: Records,
 }
 
 impl Session {
@@ -66,6 +81,7 @@ impl Session {
             is_fresh: true,
             closed: false,
             peer_closed: false,
+            records: Records::Ours,
         }
     }
 
@@ -86,6 +102,7 @@ impl Session {
             is_fresh: true,
             closed: false,
             peer_closed: false,
+            records: Records::Ours,
         }
     }
 
@@ -221,10 +238,14 @@ impl Session {
         }
     }
 
-    /// The peer's own certificate in DER, verified or not; `None` before it was shown, and behind the end.
-    pub fn peer_certificate(&self) -> Option<&[u8]> {
-        let Stage::Running(running) = &self.stage else { return None };
-        running.evidence().0.peer_certificates()?.first().map(AsRef::as_ref)
+    /// The certificates that the peer has shown in DER, its own first, verified or not; none before they
+    /// were shown, and behind the end.
+    pub fn peer_chain(&self) -> impl Iterator<Item = &[u8]> {
+        let shown = match &self.stage {
+            Stage::Running(running) => running.evidence().0.peer_certificates(),
+            _ => None,
+        };
+        shown.unwrap_or_default().iter().map(AsRef::as_ref)
     }
 
     /// Has [`open`](Engine::open) give the plaintext of one record at most, so that what was sealed by
@@ -235,10 +256,19 @@ impl Session {
         }
     }
 
+    /// Whether a goodbye was said, by either end, or it was handed over already.
+    pub(crate) const fn is_over(&self) -> bool {
+        self.closed || self.peer_closed || self.is_handed_over()
+    }
+
+    const fn is_handed_over(&self) -> bool {
+        matches!(self.records, Records::ByKernel(_))
+    }
+
     /// Whether nothing is to be taken in any more.
     fn is_deaf(&self) -> bool {
         // Who gives up a handshake does not go on with it.
-        self.peer_closed || (self.closed && self.is_handshaking())
+        self.peer_closed || self.is_handed_over() || (self.closed && self.is_handshaking())
     }
 
     /// Takes in one record, or a header that none can have.
@@ -353,8 +383,7 @@ impl Session {
     /// loss off as the end.
     fn wear_out(&mut self) {
         let Stage::Running(running) = &mut self.stage else { return };
-        let words = "the keys of this TLS 1.2 session are used up: TLS 1.3 would renew them";
-        let cause = Fault::Internal(words.to_owned());
+        let cause = Fault::Internal(USED_UP.to_owned());
         let wire = running.drain();
         self.over(Some(Ending::FatalError { alert: None, cause }), wire);
     }
@@ -400,7 +429,7 @@ impl Engine for Session {
                 return Ok(opened);
             }
             if self.is_fresh && rest.first().is_some_and(|&first| !record::can_be_first(first)) {
-                let first = rest[..rest.len().min(16)].to_vec();
+                let first = rest[..rest.len().min(FIRST_BYTES)].to_vec();
                 // An alert would be noise to who does not speak TLS.
                 let ending = Ending::FatalError { alert: None, cause: Fault::NotTls { first } };
                 self.end(ending, &[]);
@@ -425,19 +454,22 @@ impl Engine for Session {
     }
 
     fn seal(&mut self, plain: &[u8]) -> bool {
+        let may = !self.closed && !self.is_handed_over();
         let Stage::Running(running) = &mut self.stage else { return false };
-        !self.closed && !running.is_handshaking() && running.seal(plain)
+        may && !running.is_handshaking() && running.seal(plain)
     }
 
     fn close(&mut self) {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
+        let is_handed_over = self.is_handed_over();
         match &mut self.stage {
             Stage::Accepting(_) | Stage::Deciding(_) | Stage::Away(_) => {
                 let (_, wire) = self.instead_of_flight(AlertDescription::CLOSE_NOTIFY);
                 self.over(None, wire);
             }
+            Stage::Running(_) if is_handed_over => {}
             Stage::Running(running) => running.close(),
             Stage::Over(_) | Stage::PassedOn(_) => {}
         }

@@ -236,6 +236,9 @@ struct InUse {
 }
 
 impl TicketKeys {
+    /// How long a key seals unless told otherwise: a ticket lives for 6 to 12 hours.
+    pub const PERIOD: Duration = Duration::from_secs(6 * 3600);
+
     /// Random keys of this process's own, each of which seals for `period` by `clock`.
     ///
     /// # Errors

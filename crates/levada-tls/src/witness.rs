@@ -20,6 +20,7 @@ use crate::certificate_fault::error_for;
 use crate::decision::Decider;
 use crate::judge::{Verdict, rule_of};
 use crate::key_log::DangerKeyLog;
+use crate::record_keys::TrafficSecret;
 
 /// What was seen in the handshake of one session.
 #[derive(Default)]
@@ -44,7 +45,34 @@ pub(crate) struct Notes {
     /// Why somebody who was asked, a signer or who decides on peers, gave no good answer.
     pub(crate) failed: Option<Fault>,
     /// The traffic secret of TLS 1.3 that our next record is sealed under, while that is the first.
-    pub(crate) secret: Option<Zeroizing<Vec<u8>>>,
+    pub(crate) secret: Option<TrafficSecret>,
+    /// What the records behind the handshake are sealed under, where that is to be handed on.
+    pub(crate) traffic: Option<Box<Traffic>>,
+}
+
+/// The secrets that the keys of a session's records come from.
+#[derive(Default)]
+pub(crate) struct Traffic {
+    /// Of TLS 1.3.
+    pub(crate) client: TrafficSecret,
+    pub(crate) server: TrafficSecret,
+    /// Of TLS 1.2.
+    pub(crate) master: Zeroizing<Vec<u8>>,
+    pub(crate) client_random: Vec<u8>,
+}
+
+impl Traffic {
+    /// Takes what is known under this label, in the words of NSS.
+    fn take(&mut self, label: &str, client_random: &[u8], secret: &[u8]) {
+        let place = match label {
+            CLIENT_TRAFFIC => &mut self.client,
+            SERVER_TRAFFIC => &mut self.server,
+            MASTER => &mut self.master,
+            _ => return,
+        };
+        *place = Zeroizing::new(secret.to_vec());
+        self.client_random = client_random.to_vec();
+    }
 }
 
 impl Notes {
@@ -118,8 +146,12 @@ impl ResolvesServerCert for ServerIdentity {
     }
 }
 
-/// Notes the secrets that our records of a handshake are sealed under, and shows all of them to who
-/// is to have them.
+const CLIENT_TRAFFIC: &str = "CLIENT_TRAFFIC_SECRET_0";
+const SERVER_TRAFFIC: &str = "SERVER_TRAFFIC_SECRET_0";
+const MASTER: &str = "CLIENT_RANDOM";
+
+/// Notes the secrets that our records of a handshake are sealed under, and those behind it where they are
+/// asked for, and shows all of them to who is to have them.
 #[derive(Debug)]
 pub(crate) struct SecretsNoted {
     /// In the words of NSS.
@@ -133,7 +165,7 @@ impl SecretsNoted {
     }
 
     pub(crate) fn server(outer: Option<&DangerKeyLog>) -> Arc<Self> {
-        Self::new(&["SERVER_HANDSHAKE_TRAFFIC_SECRET", "SERVER_TRAFFIC_SECRET_0"], outer)
+        Self::new(&["SERVER_HANDSHAKE_TRAFFIC_SECRET", SERVER_TRAFFIC], outer)
     }
 
     fn new(ours: &'static [&'static str], outer: Option<&DangerKeyLog>) -> Arc<Self> {
@@ -147,13 +179,20 @@ impl KeyLog for SecretsNoted {
         if self.ours.contains(&label) {
             Notes::note(|notes| notes.secret = Some(Zeroizing::new(secret.to_vec())));
         }
+        Notes::note(|notes| {
+            if let Some(traffic) = &mut notes.traffic {
+                traffic.take(label, client_random, secret);
+            }
+        });
         if self.outer.will_log(label) {
             self.outer.log(label, client_random, secret);
         }
     }
 
     fn will_log(&self, label: &str) -> bool {
-        self.ours.contains(&label) || self.outer.will_log(label)
+        self.ours.contains(&label)
+            || matches!(label, CLIENT_TRAFFIC | SERVER_TRAFFIC | MASTER)
+            || self.outer.will_log(label)
     }
 }
 

@@ -6,13 +6,15 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use levada_core::Endpoint;
+use levada_core::{Ending, Endpoint};
+use levada_pool::SessionHandle;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, sendmsg};
 use socket2::{Domain, SockRef};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::kernel::{Keeper, KernelTls};
 use crate::memory;
 use crate::pool::Pooled;
 use crate::splice::Pipe;
@@ -27,10 +29,11 @@ pub(crate) enum Kind {
     Tcp(TcpStream),
     Unix(UnixStream),
     Memory(memory::Pipe),
-    /// Boxed, as is the last one: the streams of most programs are of another sort.
+    /// Boxed, as are the last ones: the streams of most programs are of another sort.
     Stdio(Box<Stdio>),
     Foreign(Foreign),
     Pooled(Box<Pooled>),
+    Kernel(Box<KernelTls>),
 }
 
 /// The addresses of a transport's two ends, as far as they are known.
@@ -121,9 +124,11 @@ impl Carrier {
         match self.0 {
             Kind::Tcp(tcp) => Ok(tcp.into_std()?.into()),
             Kind::Unix(unix) => Ok(unix.into_std()?.into()),
-            Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) | Kind::Pooled(_) => {
-                Err(io::ErrorKind::Unsupported.into())
-            }
+            Kind::Memory(_)
+            | Kind::Stdio(_)
+            | Kind::Foreign(_)
+            | Kind::Pooled(_)
+            | Kind::Kernel(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -149,6 +154,7 @@ impl Carrier {
     pub(crate) fn local(&self) -> Option<Endpoint> {
         match &self.0 {
             Kind::Tcp(tcp) => tcp.local_addr().ok().map(Endpoint::Ip),
+            Kind::Kernel(kernel) => kernel.tcp().local_addr().ok().map(Endpoint::Ip),
             Kind::Unix(unix) => unix.local_addr().ok().map(|address| unix_endpoint(&address)),
             Kind::Memory(_) => Some(Endpoint::Memory),
             Kind::Stdio(_) => Some(Endpoint::Stdio),
@@ -159,6 +165,7 @@ impl Carrier {
     pub(crate) fn peer(&self) -> Option<Endpoint> {
         match &self.0 {
             Kind::Tcp(tcp) => tcp.peer_addr().ok().map(Endpoint::Ip),
+            Kind::Kernel(kernel) => kernel.tcp().peer_addr().ok().map(Endpoint::Ip),
             Kind::Unix(unix) => unix.peer_addr().ok().map(|address| unix_endpoint(&address)),
             Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) | Kind::Pooled(_) => self.local(),
         }
@@ -176,6 +183,7 @@ impl Carrier {
             Kind::Stdio(stdio) => stdio.poll_read(cx, buf),
             Kind::Foreign(foreign) => foreign.0.as_mut().poll_read(cx, buf),
             Kind::Pooled(pooled) => pooled.poll_read(cx, buf),
+            Kind::Kernel(kernel) => kernel.poll_read(cx, buf, false),
         }
     }
 
@@ -186,6 +194,9 @@ impl Carrier {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if let Kind::Kernel(kernel) = &mut self.0 {
+            return kernel.poll_read(cx, buf, true);
+        }
         let Some(socket) = self.descriptor() else { return self.poll_read(cx, buf) };
         let room = buf.initialize_unfilled();
         match retry_on_intr(|| rustix::net::recv(socket, &mut *room, RecvFlags::DONTWAIT)) {
@@ -210,6 +221,7 @@ impl Carrier {
             Kind::Stdio(stdio) => stdio.poll_write(cx, buf),
             Kind::Foreign(foreign) => foreign.0.as_mut().poll_write(cx, buf),
             Kind::Pooled(pooled) => pooled.poll_write_vectored(cx, &[IoSlice::new(buf)]),
+            Kind::Kernel(kernel) => kernel.poll_write_vectored(cx, &[IoSlice::new(buf)]),
         }
     }
 
@@ -223,6 +235,7 @@ impl Carrier {
             Kind::Unix(unix) => Pin::new(unix).poll_write_vectored(cx, bufs),
             Kind::Foreign(foreign) => foreign.0.as_mut().poll_write_vectored(cx, bufs),
             Kind::Pooled(pooled) => pooled.poll_write_vectored(cx, bufs),
+            Kind::Kernel(kernel) => kernel.poll_write_vectored(cx, bufs),
             Kind::Memory(_) | Kind::Stdio(_) => {
                 let first = bufs.iter().find(|buf| !buf.is_empty());
                 self.poll_write(cx, first.map_or(&[], |buf| buf))
@@ -253,17 +266,34 @@ impl Carrier {
     pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         match &self.0 {
             Kind::Tcp(tcp) => Some(tcp.as_fd()),
+            Kind::Kernel(kernel) => Some(kernel.tcp().as_fd()),
             Kind::Unix(unix) => Some(unix.as_fd()),
             Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) | Kind::Pooled(_) => None,
         }
     }
 
-    /// The session of a pool that it comes from.
-    pub(crate) fn pooled(&self) -> Option<&Pooled> {
+    /// The pool's session, where a pool has run the handshake.
+    pub(crate) fn pool_session(&self) -> Option<&SessionHandle> {
         match &self.0 {
-            Kind::Pooled(pooled) => Some(pooled),
+            Kind::Pooled(pooled) => Some(pooled.handle()),
+            Kind::Kernel(kernel) => match kernel.keeper() {
+                Keeper::Pool(handle) => Some(handle),
+                Keeper::Here(_) => None,
+            },
             _ => None,
         }
+    }
+
+    /// The stream has ended: tells it to who could not know.
+    pub(crate) fn tell_end(&self, ending: &Ending, peer_goodbye: bool) {
+        if let Kind::Kernel(kernel) = &self.0 {
+            kernel.keeper().tell_end(ending, peer_goodbye);
+        }
+    }
+
+    /// Whether the end of file that was read is not the peer's goodbye, where the transport can tell.
+    pub(crate) fn is_truncated(&self) -> bool {
+        matches!(&self.0, Kind::Kernel(kernel) if kernel.is_truncated())
     }
 
     /// Whether bytes can pass through it inside the kernel.
@@ -325,6 +355,7 @@ impl Carrier {
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.0 {
             Kind::Foreign(foreign) => foreign.0.as_mut().poll_flush(cx),
+            Kind::Kernel(kernel) => kernel.poll_outgoing(cx),
             // The kernel, or the other end, has every byte already.
             Kind::Tcp(_) | Kind::Unix(_) | Kind::Memory(_) | Kind::Stdio(_) | Kind::Pooled(_) => {
                 Poll::Ready(Ok(()))
@@ -347,6 +378,7 @@ impl Carrier {
             }
             Kind::Foreign(foreign) => foreign.0.as_mut().poll_shutdown(cx),
             Kind::Pooled(pooled) => pooled.poll_finish(cx),
+            Kind::Kernel(kernel) => kernel.poll_finish(cx),
         }
     }
 
@@ -355,6 +387,7 @@ impl Carrier {
     pub(crate) fn reason(&self) -> Option<io::Error> {
         match &self.0 {
             Kind::Tcp(tcp) => tcp.take_error().ok().flatten(),
+            Kind::Kernel(kernel) => kernel.tcp().take_error().ok().flatten(),
             Kind::Unix(unix) => unix.take_error().ok().flatten(),
             Kind::Memory(_) | Kind::Stdio(_) | Kind::Foreign(_) | Kind::Pooled(_) => None,
         }
@@ -379,6 +412,8 @@ impl Carrier {
             }
             Kind::Memory(pipe) => pipe.reset(),
             Kind::Pooled(pooled) => pooled.reset(),
+            // Without our close_notify nobody can take the end for a clean one.
+            Kind::Kernel(_) => {}
             Kind::Unix(_) | Kind::Stdio(_) | Kind::Foreign(_) => {}
         }
     }

@@ -47,6 +47,9 @@ mod events;
 mod files;
 #[cfg(feature = "futures-io")]
 mod futures_io;
+#[cfg(feature = "http2")]
+mod http2;
+mod kernel;
 mod key_log;
 mod listener;
 mod memory;
@@ -71,22 +74,23 @@ pub mod ws;
 pub use carrier::Carrier;
 pub use events::Events;
 pub use levada_address::{
-    Address, AddressError, ConnectEndpoint, Family, Host, ListenEndpoint, UnixName,
+    Address, AddressError, ConnectEndpoint, Family, Host, Http, ListenEndpoint, UnixName,
 };
 pub use levada_core::{
     AlertDescription, Blame, Bytes, CertificateFacts, CertificateFault, Check, Checks, ClosePolicy,
-    ConnectFailure, Deadline, Deadlines, Ended, Ending, Endpoint, Event, Facts, Fault, LIFECYCLE,
-    Lapse, Mode, OsError, OsErrorKind, Outcome, Party, Pin, PinError, Role, Rule, SanRule,
-    SanRuleError, ShownCertificate, Staple, StapleStatus, State, Step, SubjectName, Times,
-    TlsFacts, Verification, WebSocketFacts, WhyPlain, machine,
+    ConnectFailure, Deadline, Deadlines, Ended, Ending, Endpoint, Event, Facts, Fault, KernelTls,
+    LIFECYCLE, Lapse, Mode, NoKernelTls, OsError, OsErrorKind, Outcome, Party, Pin, PinError, Role,
+    Rule, SanRule, SanRuleError, ShownCertificate, Staple, StapleStatus, State, Step, SubjectName,
+    Times, TlsFacts, Verification, WebSocketFacts, WhyPlain, machine,
 };
 pub use levada_tls::{
     Anchors, AnchorsError, Candidate, ChannelBinding, ClientAuth, ClientHello, CrlError, CrlScope,
     Crls, DangerKeyLog, Decision, ExporterError, HelloAnswer, Identities, IdentitiesBuilder,
-    IdentitiesError, Identity, IdentityError, IdentityWarning, KeyAlgorithm, KeyingMaterial,
-    NameError, Passphrase, PeerRules, PemError, Session, SessionName, SignatureScheme, Signer,
-    SignerError, Signing, TicketKey, TicketKeys, TicketRing, TlsClient, TlsClientBuilder,
-    TlsConfigError, TlsServer, TlsServerBuilder, TlsVersion, check_private_key, read_certificate,
+    IdentitiesError, Identity, IdentityError, IdentityWarning, KernelSession, KernelSessionError,
+    KeyAlgorithm, KeyingMaterial, NameError, Passphrase, PeerRules, PemError, Session, SessionName,
+    SignatureScheme, Signer, SignerError, Signing, TicketKey, TicketKeys, TicketRing, TlsClient,
+    TlsClientBuilder, TlsConfigError, TlsServer, TlsServerBuilder, TlsVersion, check_private_key,
+    read_certificate,
 };
 pub use listener::Listener;
 pub use memory::Pipe;
@@ -98,7 +102,7 @@ pub use proxy::Answer as ProxyAnswer;
 pub use proxy::Proxy;
 pub use relay::{Relay, relay};
 pub use resolve::{IpVersion, Resolve, Resolving, SystemResolver};
-pub use socket::{Options, Socket, TcpOptions, UpgradeError};
+pub use socket::{KernelHandover, Options, Socket, TcpOptions, UpgradeError};
 pub use split::{NotOneSocket, ReadHalf, WriteHalf};
 pub use stream::{Stream, Watched};
 pub use ws::WsStream;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use levada_address::{Family, Host, ListenEndpoint, UnixName};
+use levada_address::{Family, Host, Http, ListenEndpoint, UnixName};
 use levada_core::{Endpoint, OsError, Rule};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket as RawSocket, Type};
@@ -18,6 +18,8 @@ use tokio::time::sleep;
 
 use crate::carrier::{Carrier, Ends, unix_endpoint};
 use crate::dial::kernel_name;
+#[cfg(feature = "http2")]
+use crate::http2::server::{Guest, Hall};
 use crate::per_address::PerAddress;
 use crate::pool::ServerLayer;
 use crate::socket::{Options, Socket, TcpOptions};
@@ -41,6 +43,10 @@ pub struct Listener {
     connections: Option<Arc<Semaphore>>,
     per_address: Option<Arc<PerAddress>>,
     web_socket: Option<ServerOptions>,
+    http: Http,
+    /// Where those come in that are greeted before it is known what they speak.
+    #[cfg(feature = "http2")]
+    hall: Hall,
     accepting: watch::Sender<bool>,
     short: watch::Sender<Option<OsError>>,
 }
@@ -102,6 +108,9 @@ impl Listener {
             connections: None,
             per_address: None,
             web_socket: None,
+            http: Http::V1,
+            #[cfg(feature = "http2")]
+            hall: Hall::new(),
             accepting: watch::Sender::new(true),
             short: watch::Sender::new(None),
         })
@@ -139,6 +148,22 @@ impl Listener {
     #[must_use]
     pub fn web_socket(mut self, options: ServerOptions) -> Self {
         self.web_socket = Some(options);
+        self
+    }
+
+    /// Chooses the versions of HTTP that WebSockets are opened by; HTTP/1.1 alone unless said otherwise.
+    /// Under TLS its server has to offer `h2` (and, for [`Http::Auto`], `http/1.1`) by ALPN.
+    ///
+    /// A connection of HTTP/2 carries up to 100 streams, and [`accept`](Listener::accept) gives each as
+    /// one of its own, with the connection's addresses and TLS for its facts. A task drives what all of
+    /// them share: it runs the TLS handshake too, so that a stream's own life begins behind that. Limits
+    /// of handshakes and of one client's streams hold for each stream, the limit of connections for each
+    /// connection. One that no stream uses ends after `deadline-handshake`; when the listener is dropped,
+    /// clients are told to open no more (GOAWAY), and the streams that there are go on.
+    #[cfg(feature = "http2")]
+    #[must_use]
+    pub fn http(mut self, http: Http) -> Self {
+        self.http = http;
         self
     }
 
@@ -190,6 +215,26 @@ impl Listener {
     ///
     /// No connection is lost by dropping the call.
     pub async fn accept(&self) -> io::Result<Stream> {
+        #[cfg(feature = "http2")]
+        if self.http != Http::V1 && self.web_socket.is_some() {
+            return loop {
+                let socket = tokio::select! {
+                    stream = self.hall.accept() => break Ok(stream),
+                    accepted = self.accept_socket() => match accepted {
+                        Ok(socket) => socket,
+                        Err(error) => break Err(error),
+                    },
+                };
+                if let Some(stream) = self.greet(socket) {
+                    break Ok(stream);
+                }
+            };
+        }
+        self.accept_socket().await.map(|socket| self.wrap(socket))
+    }
+
+    /// Waits for the next transport, in the layer of the listener.
+    async fn accept_socket(&self) -> io::Result<Socket> {
         let permit = match &self.connections {
             // Nobody closes it.
             Some(connections) => Arc::clone(connections).acquire_owned().await.ok(),
@@ -200,7 +245,7 @@ impl Listener {
             let error = match self.accept_carrier().await {
                 Ok((carrier, ends)) => {
                     self.short.send_if_modified(|short| short.take().is_some());
-                    return Ok(self.wrap(self.take(carrier, ends, permit)));
+                    return Ok(self.take(carrier, ends, permit));
                 }
                 Err(error) => error,
             };
@@ -259,17 +304,40 @@ impl Listener {
         Ok((carrier, Ends { local, peer: Some(peer) }))
     }
 
-    /// Wraps what is on its way up, if there is room for one more such.
-    fn wrap(&self, mut socket: Socket) -> Stream {
+    /// Takes room for one more that is on its way up, or refuses it.
+    fn handshake_permit(&self, socket: &mut Socket) -> Option<OwnedSemaphorePermit> {
         let is_on_its_way = socket.ended().is_none()
             && (self.web_socket.is_some() || socket.state().is_before_established());
-        let mut permit = None;
-        if let Some(handshakes) = self.handshakes.as_ref().filter(|_| is_on_its_way) {
-            match Arc::clone(handshakes).try_acquire_owned() {
-                Ok(room) => permit = Some(room),
-                Err(_) => socket.refuse(Rule::Limit),
-            }
+        let handshakes = self.handshakes.as_ref().filter(|_| is_on_its_way)?;
+        let permit = Arc::clone(handshakes).try_acquire_owned().ok();
+        if permit.is_none() {
+            socket.refuse(Rule::Limit);
         }
+        permit
+    }
+
+    /// Has a task find out which version of HTTP is spoken; gives back what has ended already.
+    #[cfg(feature = "http2")]
+    fn greet(&self, mut socket: Socket) -> Option<Stream> {
+        let permit = self.handshake_permit(&mut socket);
+        let Some(web_socket) = self.web_socket.clone().filter(|_| socket.ended().is_none()) else {
+            return Some(socket.into());
+        };
+        let guest = Guest {
+            http: self.http,
+            web_socket,
+            options: Arc::clone(&self.options),
+            permit,
+            handshakes: self.handshakes.clone(),
+            per_address: self.per_address.clone(),
+        };
+        self.hall.greet(socket, guest);
+        None
+    }
+
+    /// Wraps what is on its way up, if there is room for one more such.
+    fn wrap(&self, mut socket: Socket) -> Stream {
+        let permit = self.handshake_permit(&mut socket);
         match &self.web_socket {
             // One that has ended, since it is one too many, tells so best itself.
             Some(options) if socket.ended().is_none() => {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use levada_address::{
     Address, AddressError, CertificateRules, ClientAuth as Wanted, ClientCheck, ConnectAddress,
-    ConnectEndpoint, ConnectPool, ConnectProxy, ConnectTls, ConnectWebSocket, Deflate, Host,
+    ConnectEndpoint, ConnectPool, ConnectProxy, ConnectTls, ConnectWebSocket, Deflate, Host, Http,
     IdentityFiles, ListenAddress, ListenEndpoint, ListenPool, ListenTls, ListenWebSocket,
     SessionOptions,
 };
@@ -22,6 +22,8 @@ use levada_tls::{
 };
 
 use crate::files;
+#[cfg(feature = "http2")]
+use crate::http2::client::Call;
 use crate::key_log::KeyLogFile;
 use crate::listener::Listener;
 use crate::pool::{Layer, PoolSession, PoolTls, ServerLayer, client_certificate};
@@ -83,6 +85,7 @@ pub struct Binder {
     endpoint: ListenEndpoint,
     layer: ServerLayer,
     web_socket: Option<ServerOptions>,
+    http: Http,
     identities: Vec<Identity>,
     key_log: Option<KeyLogFile>,
     options: Arc<Options>,
@@ -113,9 +116,11 @@ impl Binder {
             (None, None) => ServerLayer::default(),
         };
         let options = Arc::new(Options { deadlines, ..Options::default() });
+        let http = web_socket.as_ref().map_or(Http::V1, |ws| ws.http);
+        check_http(http)?;
         let web_socket = web_socket.map(|ws| web_socket_server(&ws, deadlines)).transpose()?;
         let address = address.clone();
-        Ok(Self { address, endpoint, layer, web_socket, identities, key_log, options })
+        Ok(Self { address, endpoint, layer, web_socket, http, identities, key_log, options })
     }
 
     /// Reads again what the address names, and changes nothing: see [`replace`](Self::replace).
@@ -195,6 +200,8 @@ impl Binder {
         let listener = Listener::bind(&self.endpoint, layer, Arc::clone(&self.options))
             .await
             .map_err(|error| SetupError::Listen { address: self.address.clone(), error })?;
+        #[cfg(feature = "http2")]
+        let listener = listener.http(self.http);
         Ok(match &self.web_socket {
             Some(options) => listener.web_socket(options.clone()),
             None => listener,
@@ -209,18 +216,28 @@ pub struct Dialer {
     endpoint: ConnectEndpoint,
     wrap: Wrap,
     /// What its clones share, since a file of header fields may be read again.
-    web_socket: Option<Arc<RwLock<ClientOptions>>>,
+    web_socket: Option<Arc<RwLock<Asking>>>,
     proxy: Option<Proxy>,
     identity: Option<Identity>,
     key_log: Option<KeyLogFile>,
     options: Arc<Options>,
 }
 
+/// How a dialer asks for a WebSocket.
+#[derive(Clone, Debug)]
+struct Asking {
+    options: ClientOptions,
+    /// By HTTP/2, where it asks so.
+    #[cfg(feature = "http2")]
+    call: Option<Call>,
+}
+
 /// What every stream of a dialer is wrapped in.
 #[derive(Clone, Debug)]
 enum Wrap {
     Plain,
-    Tls(TlsClient, SessionName),
+    /// The last is for another try, with HTTP/1.1 alone.
+    Tls(TlsClient, SessionName, Option<TlsClient>),
     Pool(PoolSession),
 }
 
@@ -243,14 +260,38 @@ impl Dialer {
         let identity = files::identities(identity.map_or(&[], std::slice::from_ref))?.pop();
         let wrap = match (&tls, &pool) {
             (Some(tls), _) => {
-                Wrap::Tls(client(tls, identity.as_ref(), key_log.as_ref())?, session_name(tls)?)
+                let client = |tls: &_| client(tls, identity.as_ref(), key_log.as_ref());
+                let again = match &web_socket {
+                    Some(ConnectWebSocket { http: Http::Auto, .. }) => {
+                        let alpn = vec![b"http/1.1".to_vec()];
+                        Some(client(&ConnectTls { alpn, ..tls.clone() })?)
+                    }
+                    _ => None,
+                };
+                Wrap::Tls(client(tls)?, session_name(tls)?, again)
             }
             (None, Some(pool)) => Wrap::Pool(pool_client(pool)?),
             (None, None) => Wrap::Plain,
         };
         let options = Arc::new(Options { deadlines, ..Options::default() });
+        let http = web_socket.as_ref().map_or(Http::V1, |ws| ws.http);
+        check_http(http)?;
         let web_socket = web_socket.map(|ws| web_socket_client(&ws, deadlines)).transpose()?;
-        let web_socket = web_socket.map(|options| Arc::new(RwLock::new(options)));
+        let web_socket = match web_socket {
+            #[cfg(feature = "http2")]
+            Some(options) => {
+                let ClientOptions { offer, limits, .. } = &options;
+                let call = (http != Http::V1)
+                    .then(|| Call::new(offer, *limits, tls.is_some(), http))
+                    .transpose()
+                    .map_err(SetupError::Offer)?;
+                Some(Asking { options, call })
+            }
+            #[cfg(not(feature = "http2"))]
+            Some(options) => Some(Asking { options }),
+            None => None,
+        };
+        let web_socket = web_socket.map(|asking| Arc::new(RwLock::new(asking)));
         let proxy = proxy.map(|wanted| through(&wanted)).transpose()?;
         let address = address.clone();
         Ok(Self { address, endpoint, wrap, web_socket, proxy, identity, key_log, options })
@@ -267,8 +308,13 @@ impl Dialer {
 
     /// Goes on with what `newer` has read, as do the clones of this one: for the next stream.
     pub fn replace(&mut self, newer: Self) {
-        if let (Wrap::Tls(ours, _), Wrap::Tls(newer, _)) = (&self.wrap, &newer.wrap) {
+        if let (Wrap::Tls(ours, _, again), Wrap::Tls(newer, _, newer_again)) =
+            (&self.wrap, &newer.wrap)
+        {
             ours.replace(newer);
+            if let (Some(ours), Some(newer)) = (again, newer_again) {
+                ours.replace(newer);
+            }
         }
         if let (Some(ours), Some(newer)) = (&self.proxy, &newer.proxy) {
             ours.replace(newer);
@@ -316,20 +362,27 @@ impl Dialer {
     /// file for the secrets cannot be opened.
     pub fn dial(&self) -> Result<Stream, SetupError> {
         self.open_key_log()?;
-        let layer = match &self.wrap {
-            Wrap::Plain => Layer::default(),
-            Wrap::Tls(client, name) => client.session(name)?.into(),
-            Wrap::Pool(session) => session.clone().into(),
+        let dial = |layer: Layer| {
+            let (proxy, endpoint) = (self.proxy.clone(), self.endpoint.clone());
+            Socket::dial_through(proxy, endpoint, layer, Arc::clone(&self.options))
         };
-        let (proxy, endpoint) = (self.proxy.clone(), self.endpoint.clone());
-        let socket = Socket::dial_through(proxy, endpoint, layer, Arc::clone(&self.options));
-        Ok(match &self.web_socket {
-            Some(options) => {
-                let options = options.read().unwrap_or_else(PoisonError::into_inner).clone();
-                WsStream::client(socket, options).into()
-            }
-            None => socket.into(),
-        })
+        let socket = dial(match &self.wrap {
+            Wrap::Plain => Layer::default(),
+            Wrap::Tls(client, name, _) => client.session(name)?.into(),
+            Wrap::Pool(session) => session.clone().into(),
+        });
+        let Some(asking) = &self.web_socket else { return Ok(socket.into()) };
+        let asking = asking.read().unwrap_or_else(PoisonError::into_inner).clone();
+        #[cfg(feature = "http2")]
+        if let Some(call) = asking.call {
+            let again = match &self.wrap {
+                Wrap::Tls(_, name, Some(again)) => Some(dial(again.session(name)?.into())),
+                _ => None,
+            };
+            let (calling, answered) = call.begin(again);
+            return Ok(WsStream::calling(socket.calling(calling), asking.options, answered).into());
+        }
+        Ok(WsStream::client(socket, asking.options).into())
     }
 
     /// Begins a stream to `ip` instead of any address that the host's name has; TLS still asks for the
@@ -344,6 +397,15 @@ impl Dialer {
             *host = Host::Ip(ip);
         }
         there.dial()
+    }
+}
+
+/// Whether this version of HTTP is spoken here.
+fn check_http(http: Http) -> Result<(), SetupError> {
+    match http {
+        Http::V1 => Ok(()),
+        Http::V2 | Http::Auto if cfg!(feature = "http2") => Ok(()),
+        Http::V2 | Http::Auto => Err(SetupError::NoHttp2),
     }
 }
 
@@ -608,6 +670,8 @@ pub enum SetupError {
         /// The line, from 1 on.
         line: usize,
     },
+    /// HTTP/2 is asked for, which is not part of this build.
+    NoHttp2,
     /// No TLS pool runs here, and the address names none.
     NoPool,
     /// The TLS settings contradict each other.
@@ -656,6 +720,10 @@ impl fmt::Display for SetupError {
             }
             Self::NoPool => f.write_str(
                 "no TLS pool runs here: start one with \"levada pool\", or name its socket with `pool=PATH`",
+            ),
+            Self::NoHttp2 => f.write_str(
+                "`http` asks for HTTP/2, which this program was built without: build it with the \
+                 feature `http2`, or leave `http` away",
             ),
             Self::Tls(error) => write!(f, "{error}"),
             Self::Listen { address, error } => write!(f, "cannot listen at {address}: {error}"),

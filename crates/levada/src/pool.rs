@@ -3,21 +3,27 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use levada_core::{Ending, Fault, Mode, OsError, OsErrorKind, TlsFacts, Verification};
+use levada_core::{
+    Ended, Ending, Fault, KernelTls, Mode, NoKernelTls, OsError, OsErrorKind, TlsFacts,
+    Verification,
+};
 use levada_pool::wire::body::InfoKind;
-use levada_pool::wire::{ErrorCode, Report, Role as PoolRole, StartTlsFlags, TextError};
+use levada_pool::wire::{
+    ErrorCode, KernelState, Report, Role as PoolRole, StartTlsFlags, TextError,
+};
 use levada_pool::{Client, PoolError, SessionHandle, TlsRequest};
-use levada_tls::{ChannelBinding, ExporterError, KeyingMaterial, Session};
+use levada_tls::{ChannelBinding, ExporterError, KernelSession, KeyingMaterial, Session};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, Kind};
+use crate::kernel::{self, Keeper};
 
 /// TLS by the pool that listens at a path, in place of a [`TlsClient`](crate::TlsClient) or a
 /// [`TlsServer`](crate::TlsServer): the private keys stay in the pool's process, and so do the
@@ -36,6 +42,9 @@ use crate::carrier::Carrier;
 /// # }
 /// ```
 ///
+/// Where the kernel has TLS the connection comes back once the handshake is done, and the pool is no longer
+/// on the way of its data; [`Facts::kernel_tls`](crate::Facts::kernel_tls) says so, or why not.
+///
 /// States, events, facts and endings are those of TLS in this process. Three things differ: the
 /// counters of wire bytes count plaintext, since that is what this process moves;
 /// [`end_tls`](crate::Socket::end_tls) has no effect; and the transport must be a TCP or Unix socket.
@@ -45,12 +54,20 @@ use crate::carrier::Carrier;
 #[derive(Clone, Debug)]
 pub struct PoolTls {
     client: Client,
+    relay_only: bool,
 }
 
 impl PoolTls {
     /// The pool that listens at `path`. Nothing is connected before a stream needs it.
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self { client: Client::at(path) }
+        Self { client: Client::at(path), relay_only: false }
+    }
+
+    /// Has all data go through the pool, also where the kernel could seal and open the records in this
+    /// process: then this process never has their keys, and the pool sees how each session ends.
+    #[must_use]
+    pub fn relay_only(self) -> Self {
+        Self { relay_only: true, ..self }
     }
 
     /// The pool's socket.
@@ -74,6 +91,7 @@ impl PoolTls {
 
     /// TLS as `request` says: with a service, application protocols, an identity of ours.
     pub fn session(&self, request: TlsRequest) -> PoolSession {
+        let request = request.hand_back(!self.relay_only);
         PoolSession { client: self.client.clone(), request: Box::new(request) }
     }
 }
@@ -96,23 +114,58 @@ impl PoolSession {
     /// Hands the transport to the pool. `handshake` is how long that may take.
     pub(crate) fn entrust(self, carrier: Carrier, handshake: Option<Duration>) -> Entrusting {
         let Self { client, request } = self;
-        Entrusting(Box::pin(async move {
+        Entrusting::new(async move {
             let network = carrier.into_fd().map_err(|error| (ending_of_io(&error), None))?;
-            let request = request.timeout(handshake);
+            let wanted = request.wants_hand_back();
+            let can = wanted && levada_sys::kernel_tls::is_supported();
+            let request = request.timeout(handshake).hand_back(can);
             let session = client.start_tls(network, &request).await.map_err(ending_of)?;
+            let outcome = session.protected().hand_back.clone();
             let (plain, handle) = session.into_parts();
-            let unix = std::os::unix::net::UnixStream::from(plain);
-            let stream = unix.set_nonblocking(true).and_then(|()| UnixStream::from_std(unix));
-            let stream = stream.map_err(|error| (ending_of_io(&error), None))?;
             let tls = match handle.report().await {
                 Ok(report) => report.tls.unwrap_or_default(),
                 // A pool of another make tells no more than names.
                 Err(error) if error.code() == Some(ErrorCode::UnknownCommand) => named(&handle),
                 Err(error) => return Err(ending_of(error)),
             };
-            Ok((Carrier::from(Pooled { stream, handle, story: None, told: None }), tls))
-        }))
+            let opened = match outcome {
+                Some(Ok(state)) => handed_back(plain, &state, handle),
+                declined => {
+                    // No kernel here to ask for it, or a pool that does not know it.
+                    let unsupported = NoKernelTls::Unsupported;
+                    let why = declined.and_then(Result::err).unwrap_or(unsupported);
+                    relayed(plain, handle).map(|carrier| (carrier, KernelTls::Declined(why)))
+                }
+            };
+            let (carrier, kernel_tls) = opened.map_err(|error| (ending_of_io(&error), None))?;
+            let kernel_tls = Some(kernel_tls).filter(|_| wanted);
+            Ok(Entrusted { carrier, tls: Some(Box::new(tls)), kernel_tls })
+        })
     }
+}
+
+/// The plaintext that the pool relays.
+fn relayed(plain: OwnedFd, handle: SessionHandle) -> io::Result<Carrier> {
+    let unix = std::os::unix::net::UnixStream::from(plain);
+    unix.set_nonblocking(true)?;
+    let stream = UnixStream::from_std(unix)?;
+    Ok(Pooled { stream, handle, story: None, told: None }.into())
+}
+
+/// Our own socket again, whose records the kernel does.
+fn handed_back(
+    socket: OwnedFd,
+    state: &KernelState,
+    handle: SessionHandle,
+) -> io::Result<(Carrier, KernelTls)> {
+    let session = KernelSession::from_bytes(state.bytes()).map_err(|error| {
+        let cause = Fault::Internal(format!("what the TLS pool hands back: {error}"));
+        as_error(Ending::FatalError { alert: None, cause })
+    })?;
+    let rekeys = session.rekeys();
+    let keeper = Keeper::Pool(Box::new(handle));
+    let kernel = kernel::KernelTls::adopt(socket, session, keeper)?;
+    Ok((Carrier(Kind::Kernel(Box::new(kernel))), KernelTls::Armed { rekeys }))
 }
 
 fn named(handle: &SessionHandle) -> TlsFacts {
@@ -124,12 +177,35 @@ fn named(handle: &SessionHandle) -> TlsFacts {
     }
 }
 
-type Outcome = Result<(Carrier, TlsFacts), (Ending, Option<TlsFacts>)>;
+pub(crate) type Outcome = Result<Entrusted, Failed>;
 
-/// A transport that is in the pool's hands, until it comes back as plaintext.
+/// What comes back of a transport that was entrusted to somebody.
+pub(crate) struct Entrusted {
+    pub(crate) carrier: Carrier,
+    /// What is known of TLS since.
+    pub(crate) tls: Option<Box<TlsFacts>>,
+    /// What came of kernel TLS, unless it was not to be.
+    pub(crate) kernel_tls: Option<KernelTls>,
+}
+
+impl From<Carrier> for Entrusted {
+    /// Nothing is new but the carrier.
+    fn from(carrier: Carrier) -> Self {
+        Self { carrier, tls: None, kernel_tls: None }
+    }
+}
+
+/// How it ended, and what was agreed on until then.
+type Failed = (Ending, Option<Box<TlsFacts>>);
+
+/// A transport that is in somebody's hands, until it comes back as plaintext.
 pub(crate) struct Entrusting(Pin<Box<dyn Future<Output = Outcome> + Send>>);
 
 impl Entrusting {
+    pub(crate) fn new(work: impl Future<Output = Outcome> + Send + 'static) -> Self {
+        Self(Box::pin(work))
+    }
+
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         self.0.as_mut().poll(cx)
     }
@@ -152,9 +228,6 @@ pub(crate) struct Pooled {
     story: Option<Pin<Box<dyn Future<Output = Told> + Send>>>,
     told: Option<Told>,
 }
-
-/// Keys that the pool is asked for.
-type KeysAsked = Pin<Box<dyn Future<Output = Result<KeyingMaterial, ExporterError>> + Send>>;
 
 /// What the pool says about the end: nothing for the peer's goodbye.
 type Told = Result<(), Ending>;
@@ -229,38 +302,8 @@ impl Pooled {
         });
     }
 
-    /// Has the pool derive keys from the session.
-    pub(crate) fn export(&self, label: &str, context: Option<&[u8]>, length: usize) -> KeysAsked {
-        let handle = self.handle.clone();
-        let (label, context) = (label.to_owned(), context.map(<[u8]>::to_vec));
-        Box::pin(async move {
-            let keys = handle.export(label.as_bytes(), context.as_deref(), length).await;
-            keys.map(KeyingMaterial::given).map_err(|error| underivable(&error))
-        })
-    }
-
-    /// Has the pool tell what binds a login to the session.
-    pub(crate) fn channel_binding(&self, binding: ChannelBinding) -> KeysAsked {
-        let handle = self.handle.clone();
-        Box::pin(async move {
-            let told = match binding {
-                ChannelBinding::TlsExporter => {
-                    handle.export(ChannelBinding::TLS_EXPORTER.as_bytes(), Some(&[]), 32).await
-                }
-                ChannelBinding::TlsServerEndPoint => {
-                    handle.info(InfoKind::TlsServerEndPoint, None).await
-                }
-            };
-            told.map(KeyingMaterial::given).map_err(|error| match (binding, error.code()) {
-                (ChannelBinding::TlsExporter, Some(ErrorCode::PrngUnavailable)) => {
-                    ExporterError::NotUnique
-                }
-                (ChannelBinding::TlsServerEndPoint, Some(ErrorCode::InfoNotFound)) => {
-                    ExporterError::NoHash
-                }
-                _ => underivable(&error),
-            })
-        })
+    pub(crate) const fn handle(&self) -> &SessionHandle {
+        &self.handle
     }
 
     fn poll_story(&mut self, cx: &mut Context<'_>) -> Poll<Told> {
@@ -276,6 +319,47 @@ impl Pooled {
         self.told = Some(told.clone());
         Poll::Ready(told)
     }
+}
+
+/// Keys that a pool is asked for.
+type KeysAsked = Pin<Box<dyn Future<Output = Result<KeyingMaterial, ExporterError>> + Send>>;
+
+/// Has the pool derive keys from a session.
+pub(crate) fn export(
+    handle: &SessionHandle,
+    label: &str,
+    context: Option<&[u8]>,
+    length: usize,
+) -> KeysAsked {
+    let (handle, label, context) = (handle.clone(), label.to_owned(), context.map(<[u8]>::to_vec));
+    Box::pin(async move {
+        let keys = handle.export(label.as_bytes(), context.as_deref(), length).await;
+        keys.map(KeyingMaterial::given).map_err(|error| underivable(&error))
+    })
+}
+
+/// Has the pool tell what binds a login to a session.
+pub(crate) fn channel_binding(handle: &SessionHandle, binding: ChannelBinding) -> KeysAsked {
+    let handle = handle.clone();
+    Box::pin(async move {
+        let told = match binding {
+            ChannelBinding::TlsExporter => {
+                handle.export(ChannelBinding::TLS_EXPORTER.as_bytes(), Some(&[]), 32).await
+            }
+            ChannelBinding::TlsServerEndPoint => {
+                handle.info(InfoKind::TlsServerEndPoint, None).await
+            }
+        };
+        told.map(KeyingMaterial::given).map_err(|error| match (binding, error.code()) {
+            (ChannelBinding::TlsExporter, Some(ErrorCode::PrngUnavailable)) => {
+                ExporterError::NotUnique
+            }
+            (ChannelBinding::TlsServerEndPoint, Some(ErrorCode::InfoNotFound)) => {
+                ExporterError::NoHash
+            }
+            _ => underivable(&error),
+        })
+    })
 }
 
 /// Why there are no keys of a session of the pool.
@@ -319,21 +403,23 @@ impl fmt::Display for Carried {
 
 impl std::error::Error for Carried {}
 
-fn as_error(ending: Ending) -> io::Error {
+pub(crate) fn as_error(ending: Ending) -> io::Error {
     io::Error::other(Carried(ending))
 }
 
-/// The ending that a pooled transport's error is, if it is one.
+/// The ending that a transport's error is, if it is one: a pool's, or that of a stream of ours below.
 pub(crate) fn carried_ending(error: &io::Error) -> Option<Ending> {
-    let carried = error.get_ref()?.downcast_ref::<Carried>()?;
-    Some(carried.0.clone())
+    match error.get_ref()?.downcast_ref::<Carried>() {
+        Some(carried) => Some(carried.0.clone()),
+        None => Ended::of(error).map(|below| below.ending.clone()),
+    }
 }
 
-fn ending_of(error: PoolError) -> (Ending, Option<TlsFacts>) {
+fn ending_of(error: PoolError) -> (Ending, Option<Box<TlsFacts>>) {
     let text = error.to_string();
     let system = |kind| Ending::SocketError(OsError { code: None, kind, text: text.clone() });
     let ending = match error {
-        PoolError::Handshake { ending, tls } => return (*ending, tls.map(|tls| *tls)),
+        PoolError::Handshake { ending, tls } => return (*ending, tls),
         PoolError::Unreachable { kind, .. } | PoolError::Local { kind, .. } => system(kind.into()),
         PoolError::Refused(_) => system(OsErrorKind::PermissionDenied),
         PoolError::Gone | PoolError::Busy | PoolError::TimedOut => system(OsErrorKind::Other),
@@ -348,7 +434,7 @@ fn ending_of_io(error: &io::Error) -> Ending {
         let kind = OsErrorKind::Unsupported;
         return Ending::SocketError(OsError { code: None, kind, text });
     }
-    Ending::SocketError(error.into())
+    carried_ending(error).unwrap_or_else(|| Ending::SocketError(error.into()))
 }
 
 /// What a stream is to be wrapped in: nothing, TLS in this process, or TLS by a pool.

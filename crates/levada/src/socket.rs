@@ -1,6 +1,9 @@
 //! The stream: one duplex byte stream whose whole life can be watched.
 
 mod end;
+#[cfg(feature = "http2")]
+mod http2;
+mod kernel;
 mod options;
 mod pass;
 mod plaintext;
@@ -10,6 +13,7 @@ mod upgrade;
 mod wait;
 mod write;
 
+pub use kernel::KernelHandover;
 pub use options::{Options, TcpOptions};
 pub use upgrade::UpgradeError;
 
@@ -25,6 +29,7 @@ use levada_core::{
     Deadline, Ended, Ending, Endpoint, Facts, Goodbyes, Mode, OsError, Ours, Role, Rule, State,
     TlsFacts, WhyPlain,
 };
+use levada_pool::SessionHandle;
 use levada_tls::{ChannelBinding, Engine, ExporterError, KeyingMaterial, Session};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
@@ -35,7 +40,7 @@ use crate::carrier::{Carrier, Ends};
 use crate::dial::Dialing;
 use crate::events::Events;
 use crate::per_address::AddressPermit;
-use crate::pool::{Entrusting, Layer, PoolSession, Pooled, Wrapping};
+use crate::pool::{self, Entrusting, Layer, PoolSession, Wrapping};
 use crate::proxy::Proxy;
 use crate::resolve::{Resolve, SystemResolver};
 use crate::wakers::Half;
@@ -69,6 +74,9 @@ pub struct Socket {
     session: Option<Session>,
     /// The TLS that a pool is to put around the transport, until the transport is up.
     pool: Option<Box<PoolSession>>,
+    /// The call by HTTP/2, until the transport and its TLS are up.
+    #[cfg(feature = "http2")]
+    calling: Option<Box<crate::http2::client::Calling>>,
     watch: Watch,
     goodbyes: Goodbyes,
     /// The ending that is certain, while its alert goes out.
@@ -102,7 +110,8 @@ pub struct Socket {
 #[derive(Debug)]
 enum Transport {
     Dialing(Dialing),
-    /// With the pool, which runs the handshake.
+    /// With somebody who gives it back in another form: a pool, which runs the handshake, or a
+    /// connection of HTTP/2, which opens a stream.
     Entrusted(Entrusting),
     Up(Carrier),
     Gone,
@@ -230,7 +239,12 @@ impl Socket {
     fn new(transport: Transport, layer: Layer, options: Arc<Options>) -> Self {
         let (session, pool) = match layer.0 {
             Wrapping::None => (None, None),
-            Wrapping::Session(session) => (Some(session), None),
+            Wrapping::Session(mut session) => {
+                if options.kernel_tls {
+                    session.for_kernel();
+                }
+                (Some(session), None)
+            }
             Wrapping::Pool(pool) => (None, Some(Box::new(pool))),
         };
         let bare = session.is_none() && pool.is_none();
@@ -240,6 +254,8 @@ impl Socket {
             watch: Watch::new(Facts { plain, ..Facts::default() }),
             session,
             pool,
+            #[cfg(feature = "http2")]
+            calling: None,
             goodbyes: Goodbyes::new(options.close),
             dying: None,
             write_error: None,
@@ -293,7 +309,7 @@ impl Socket {
     }
 
     fn tls_facts(&self) -> Option<Box<TlsFacts>> {
-        self.session.as_ref().map(|session| Box::new(session.facts()))
+        self.tls_session().map(|session| Box::new(session.facts()))
     }
 
     /// Derives `length` bytes that both ends of the TLS session have, and nobody else (RFC 5705, RFC
@@ -316,9 +332,11 @@ impl Socket {
         context: Option<&[u8]>,
         length: usize,
     ) -> impl Future<Output = Derived> + Send + use<> {
-        let session = self.session.as_ref();
-        let here = session.map(|session| session.export_keying_material(label, context, length));
-        let by_pool = self.pooled().map(|pooled| pooled.export(label, context, length));
+        let here = self
+            .tls_session()
+            .map(|session| session.export_keying_material(label, context, length));
+        let by_pool =
+            self.pool_session().map(|handle| pool::export(handle, label, context, length));
         derived(here, by_pool)
     }
 
@@ -336,15 +354,15 @@ impl Socket {
         &self,
         binding: ChannelBinding,
     ) -> impl Future<Output = Derived> + Send + use<> {
-        let here = self.session.as_ref().map(|session| session.channel_binding(binding));
-        let by_pool = self.pooled().map(|pooled| pooled.channel_binding(binding));
+        let here = self.tls_session().map(|session| session.channel_binding(binding));
+        let by_pool = self.pool_session().map(|handle| pool::channel_binding(handle, binding));
         derived(here, by_pool)
     }
 
-    /// The peer's own certificate in DER, verified or not; `None` before it was shown, behind the end of
-    /// TLS, and where there is none.
-    pub fn peer_certificate(&self) -> Option<&[u8]> {
-        self.session.as_ref()?.peer_certificate()
+    /// The certificates that the peer has shown in DER, its own first, verified or not; none before they
+    /// were shown, behind the end of TLS, and where TLS is by a pool.
+    pub fn peer_chain(&self) -> impl Iterator<Item = &[u8]> {
+        self.tls_session().into_iter().flat_map(Session::peer_chain)
     }
 
     /// The descriptor of a TCP or Unix transport that is up: to look at it, or to set what
@@ -446,7 +464,8 @@ impl Socket {
         work: impl FnOnce(&mut Self, &mut Context<'_>) -> Poll<R>,
     ) -> Poll<R> {
         // On a plain transport that is up each half waits for its own direction alone.
-        if self.session.is_none() && !self.watch.state().is_before_established() {
+        let is_bare = self.session.is_none() && self.kernel().is_none();
+        if is_bare && !self.watch.state().is_before_established() {
             let result = work(self, cx);
             // But the end is for both: the other half may meet it, or the alarm wake that one alone.
             if result.is_pending() {
@@ -470,10 +489,10 @@ impl Socket {
         self.alarm = time.map(|time| Box::new(Alarm::set(deadline, time, self.watch.moved())));
     }
 
-    /// The session of a pool that the transport comes from.
-    fn pooled(&self) -> Option<&Pooled> {
+    /// The pool's session, where a pool has run the handshake.
+    fn pool_session(&self) -> Option<&SessionHandle> {
         match &self.transport {
-            Transport::Up(carrier) => carrier.pooled(),
+            Transport::Up(carrier) => carrier.pool_session(),
             Transport::Dialing(_) | Transport::Entrusted(_) | Transport::Gone => None,
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Nothing here sleeps: whoever waits, waits for an event, and gives up after [`PATIENCE`].
 
+mod c;
 mod command;
 mod foreign;
 mod gnutls;
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+pub(crate) use c::{C, CPP, CProgram};
 pub(crate) use command::{Command, Finished, Running, connect, levada};
 pub(crate) use foreign::{Caller, Foreign, Host, Visitor};
 pub(crate) use gnutls::Gnutls;

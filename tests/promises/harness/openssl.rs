@@ -34,11 +34,15 @@ impl Server {
     /// from there to its standard output, between words of its own.
     #[track_caller]
     pub(crate) fn start(pki: &Pki, version: &str, args: &[&str]) -> Self {
-        let mut process = Command::new("openssl")
-            .args(["s_server", "-accept", "127.0.0.1:0", version])
-            .args(["-cert", &pki.localhost, "-key", &pki.localhost])
-            .args(args)
-            .start();
+        let own = ["-cert", &pki.localhost, "-key", &pki.localhost];
+        let command = Command::new("openssl").args(["s_server", "-accept", "127.0.0.1:0", version]);
+        Self::listening(command.args(own).args(args))
+    }
+
+    /// Starts this command, and waits until it listens.
+    #[track_caller]
+    pub(crate) fn listening(command: Command) -> Self {
+        let mut process = command.start();
         let address = loop {
             let line = process.stdout.line().expect("openssl says where it listens");
             if let Some(address) = line.strip_prefix("ACCEPT ") {

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::bench::place::Key;
+use crate::bench::terminators::{OURS, Terminator};
 
 /// How much of each load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +45,8 @@ pub(crate) struct Load {
     pub(crate) name: &'static str,
     pub(crate) key: Key,
     pub(crate) against: Against,
-    /// Whether it can do without TLS, and so also shows what the sockets alone cost.
-    pub(crate) plain_too: bool,
+    /// Who has it.
+    pub(crate) has: fn(&Terminator) -> bool,
     /// Whether it sleeps a little before it waits, at both ends. On loopback, waking the receiver is
     /// done by the sender's system call: so it is not the terminator that pays for it.
     pub(crate) is_patient: bool,
@@ -72,8 +73,9 @@ const fn bulk(name: &'static str, words: fn(Scale) -> String) -> Load {
     Load { is_patient: true, ..messages(name, words) }
 }
 
+/// What can do without TLS: there the plain relay shows what sockets alone cost.
 const fn messages(name: &'static str, words: fn(Scale) -> String) -> Load {
-    Load { plain_too: true, ..connections(name, Key::EcdsaP256, words) }
+    Load { has: |_| true, ..connections(name, Key::EcdsaP256, words) }
 }
 
 const fn connections(name: &'static str, key: Key, words: fn(Scale) -> String) -> Load {
@@ -81,7 +83,7 @@ const fn connections(name: &'static str, key: Key, words: fn(Scale) -> String) -
         name,
         key,
         against: Against::Running,
-        plain_too: false,
+        has: Terminator::is_tls,
         is_patient: false,
         has_small_sockets: false,
         words,
@@ -97,11 +99,29 @@ pub(crate) const LOADS: &[Load] = &[
     bulk("up-4", |scale| transfer("up", 4, scale)),
     bulk("down-64", |scale| transfer("down", 64, scale)),
     bulk("up-64", |scale| transfer("up", 64, scale)),
+    Load { has: no_peer, ..bulk("down-10", |scale| transfer("down", 10, scale)) },
+    Load { has: no_peer, ..bulk("down-100", |scale| transfer("down", 100, scale)) },
     bulk("down-1000", |scale| transfer("down", 1000, scale)),
     bulk("down-5000", |scale| transfer("down", 5000, scale)),
-    connections("full", Key::EcdsaP256, handshakes),
-    connections("resumed", Key::EcdsaP256, |scale| format!("{} --resume", handshakes(scale))),
-    connections("rsa", Key::Rsa2048, handshakes),
+    connections("full", Key::EcdsaP256, |scale| handshakes(32, scale)),
+    connections("resumed", Key::EcdsaP256, |scale| format!("{} --resume", handshakes(32, scale))),
+    connections("rsa", Key::Rsa2048, |scale| handshakes(32, scale)),
+    Load {
+        has: ours_alone,
+        ..connections("full-10", Key::EcdsaP256, |scale| handshakes(10, scale))
+    },
+    Load {
+        has: ours_alone,
+        ..connections("full-100", Key::EcdsaP256, |scale| handshakes(100, scale))
+    },
+    Load {
+        has: ours_alone,
+        ..connections("full-1000", Key::EcdsaP256, |scale| handshakes(1000, scale))
+    },
+    Load {
+        has: ours_alone,
+        ..connections("full-5000", Key::EcdsaP256, |scale| handshakes(5000, scale))
+    },
     messages("trips", |scale| format!("trips --connections 64 --count {}", scale.trips)),
     messages("latency", |scale| format!("trips --count {}", scale.latency)),
     Load {
@@ -122,6 +142,15 @@ pub(crate) const LOADS: &[Load] = &[
     },
 ];
 
+/// How Levada's cost grows is no comparison.
+fn no_peer(terminator: &Terminator) -> bool {
+    !terminator.is_peer()
+}
+
+fn ours_alone(terminator: &Terminator) -> bool {
+    terminator.name == OURS
+}
+
 /// What each stalled client has asked for: more than small sockets take.
 const STALLED_BYTES: u64 = 2 << 20;
 
@@ -129,8 +158,8 @@ fn transfer(mode: &str, connections: u32, scale: Scale) -> String {
     format!("{mode} --connections {connections} --bytes {}", scale.bytes)
 }
 
-fn handshakes(scale: Scale) -> String {
-    format!("handshakes --connections 32 --count {}", scale.handshakes)
+fn handshakes(at_a_time: u32, scale: Scale) -> String {
+    format!("handshakes --connections {at_a_time} --count {}", scale.handshakes)
 }
 
 /// One number from the result of a load.
@@ -176,7 +205,7 @@ pub(crate) const GROUPS: &[Group] = &[
         title: "Small messages",
         unit: "64 bytes there and back, in microseconds; less is better",
         figures: &[
-            less("trips", "trips", "CPU per round trip, 64 clients", cpu_micros_per_trip),
+            less("trips", "trips", "CPU per round trip, 64 clients", cpu_micros_per_one),
             less("p50", "latency", "time, one client, median", |result| number(result, "p50_us")),
             less("p99", "latency", "time, 99th percentile", |result| number(result, "p99_us")),
         ],
@@ -189,15 +218,27 @@ pub(crate) const GROUPS: &[Group] = &[
             less("start-up", "start-up", "ms from start to first byte", |result| {
                 Some(number(result, "seconds")? * 1000.0)
             }),
+            less("stalled", "stalled", "KiB per client that does not read", kib_per_connection),
         ],
     },
     Group {
-        title: "Many connections",
-        unit: "CPU seconds per GiB, and KiB per connection; less is better",
+        title: "Many connections: bytes in bulk",
+        unit: "CPU seconds per GiB down over so many connections; less is better",
         figures: &[
-            in_bulk("down-1000", "down, 1,000 connections"),
-            in_bulk("down-5000", "down, 5,000 connections"),
-            less("stalled", "stalled", "KiB per client that does not read", kib_per_connection),
+            in_bulk("down-10", "10"),
+            in_bulk("down-100", "100"),
+            in_bulk("down-1000", "1,000"),
+            in_bulk("down-5000", "5,000"),
+        ],
+    },
+    Group {
+        title: "Many connections: handshakes",
+        unit: "CPU microseconds per connection, full, ECDSA P-256, so many at a time; less is better",
+        figures: &[
+            less("full-10", "full-10", "10", cpu_micros_per_one),
+            less("full-100", "full-100", "100", cpu_micros_per_one),
+            less("full-1000", "full-1000", "1,000", cpu_micros_per_one),
+            less("full-5000", "full-5000", "5,000", cpu_micros_per_one),
         ],
     },
 ];
@@ -237,7 +278,7 @@ fn per_cpu_second(result: &Value) -> Option<f64> {
     (cpu > 0.0).then_some(number(result, "count")? / cpu)
 }
 
-fn cpu_micros_per_trip(result: &Value) -> Option<f64> {
+fn cpu_micros_per_one(result: &Value) -> Option<f64> {
     Some(number(result, "cpu_seconds")? * 1e6 / number(result, "count")?)
 }
 
@@ -271,7 +312,7 @@ mod tests {
         let idle = json!({ "kib_before": 100, "kib_held": 900, "connections": 100 });
         assert_eq!(kib_per_connection(&idle), Some(8.0));
         let trips = json!({ "cpu_seconds": 1.5, "count": 100_000 });
-        assert_eq!(cpu_micros_per_trip(&trips), Some(15.0));
+        assert_eq!(cpu_micros_per_one(&trips), Some(15.0));
         let handshakes = json!({ "cpu_seconds": 0.5, "count": 1000 });
         assert_eq!(per_cpu_second(&handshakes), Some(2000.0));
         assert_eq!(per_cpu_second(&json!({ "cpu_seconds": 0.0, "count": 1 })), None);

@@ -134,10 +134,7 @@ impl Bench {
         }
         let mut subjects = Vec::new();
         for terminator in terminators::ALL {
-            if !terminator.is_tls() && !load.plain_too {
-                continue;
-            }
-            if terminator.program(&self.target).is_err() {
+            if !(load.has)(terminator) || terminator.program(&self.target).is_err() {
                 continue;
             }
             let running = match load.against {

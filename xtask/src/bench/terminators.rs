@@ -27,7 +27,7 @@ pub(crate) const RELAY: &str = "plain relay";
 pub(crate) const ALL: &[Terminator] = &[
     Terminator {
         name: OURS,
-        setup: "as it comes",
+        setup: "`--max-handshakes 8192`, for the load of 5,000 at a time",
         built: Some("release/levada"),
         version: None,
         config: None,
@@ -41,6 +41,8 @@ pub(crate) const ALL: &[Terminator] = &[
                 &format!("tls://127.0.0.1:{port}?cert={certificate}&key={key}"),
                 "--to",
                 &format!("tcp://127.0.0.1:{backend}"),
+                "--max-handshakes",
+                "8192",
             ])
         },
     },
@@ -309,7 +311,7 @@ mod tests {
         assert_eq!(
             command,
             "/t/program serve --listen tls://127.0.0.1:4001?cert=/w/a.crt&key=/w/a.key \
-             --to tcp://127.0.0.1:4000"
+             --to tcp://127.0.0.1:4000 --max-handshakes 8192"
         );
     }
 }

@@ -1,6 +1,6 @@
 //! What the plan says of a WebSocket.
 
-use levada_address::{ConnectWebSocket, Deflate, ListenWebSocket, Side, Value};
+use levada_address::{ConnectWebSocket, Deflate, Http, ListenWebSocket, Side, Value};
 use serde::Serialize;
 
 use super::millis;
@@ -16,6 +16,7 @@ pub(super) struct WebSocket {
     origins: Option<Vec<String>>,
     /// The preferred one first.
     subprotocols: Vec<String>,
+    http: &'static str,
     text_as_bytes: bool,
     #[serde(serialize_with = "word")]
     deflate: Deflate,
@@ -25,18 +26,21 @@ pub(super) struct WebSocket {
 
 impl WebSocket {
     pub(super) fn accepted(listen: ListenWebSocket) -> Self {
-        let ListenWebSocket { path, origins, subprotocols, text_as_bytes, deflate, ping } = listen;
+        let ListenWebSocket { path, origins, subprotocols, http, text_as_bytes, deflate, ping } =
+            listen;
         let ping = ping.map(|time| time.as_millis() as u64);
-        let side = Side::Listen;
-        Self { side, path, origins, subprotocols, text_as_bytes, deflate, ping }
+        let (side, http) = (Side::Listen, versions(http));
+        Self { side, path, origins, subprotocols, http, text_as_bytes, deflate, ping }
     }
 
     pub(super) fn asked_for(to: ConnectWebSocket) -> Self {
-        let ConnectWebSocket { path, origin, subprotocols, text_as_bytes, deflate, ping, .. } = to;
+        let ConnectWebSocket {
+            path, origin, subprotocols, http, text_as_bytes, deflate, ping, ..
+        } = to;
         let (path, origins) = (Some(path), Some(origin.into_iter().collect()));
         let ping = ping.map(|time| time.as_millis() as u64);
-        let side = Side::Connect;
-        Self { side, path, origins, subprotocols, text_as_bytes, deflate, ping }
+        let (side, http) = (Side::Connect, versions(http));
+        Self { side, path, origins, subprotocols, http, text_as_bytes, deflate, ping }
     }
 
     pub(super) fn text(&self, lines: &mut Vec<String>) {
@@ -57,6 +61,11 @@ impl WebSocket {
         if !self.subprotocols.is_empty() {
             lines.push(format!("    subprotocol {}", self.subprotocols.join(",")));
         }
+        match self.http {
+            "1.1" => {}
+            "2" => lines.push("    over HTTP/2".to_owned()),
+            _ => lines.push("    over HTTP/2 where both ends speak it, else HTTP/1.1".to_owned()),
+        }
         if self.text_as_bytes {
             lines.push("    text is taken as bytes".to_owned());
         }
@@ -74,4 +83,12 @@ impl WebSocket {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn word<S: serde::Serializer>(deflate: &Deflate, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(&Value::Deflate(*deflate))
+}
+
+const fn versions(http: Http) -> &'static str {
+    match http {
+        Http::V1 => "1.1",
+        Http::V2 => "2",
+        Http::Auto => "auto",
+    }
 }

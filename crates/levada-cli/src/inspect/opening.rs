@@ -27,7 +27,9 @@ const SHOWN: usize = 200;
 pub(crate) struct Opening {
     /// How long it took.
     pub(crate) time: Duration,
-    /// The HTTP status of the answer; `None` where no answer came, or none of HTTP/1.1.
+    /// The version of HTTP that carries it.
+    pub(crate) http: &'static str,
+    /// The HTTP status of the answer; `None` where no answer came, or none of that version.
     pub(crate) status: Option<u16>,
     /// The subprotocol that the server chose.
     pub(crate) subprotocol: Option<String>,
@@ -62,13 +64,17 @@ impl Opening {
             Err(HandshakeError::Rejected(rejection, _)) => Some(rejection),
             _ => None,
         };
+        let http = stream.facts().http.unwrap_or("1.1");
+        // What HTTP/1.1 switches, HTTP/2 connects (RFC 8441 section 5).
+        let opened = if http == "2" { 200 } else { 101 };
         let below = carrier.facts().times;
         let below = [below.lookup, below.connect, below.handshake].into_iter().flatten().sum();
         Some(Self {
             time: ago.saturating_sub(below),
+            http,
             status: match (outcome, rejection) {
-                (Ok(()), _) => Some(101),
-                (Err(_), Some(rejection)) => status(rejection),
+                (Ok(()), _) => Some(opened),
+                (Err(_), Some(rejection)) => status(rejection, opened),
                 (Err(_), None) => None,
             },
             subprotocol: stream.subprotocol().map(ToOwned::to_owned),
@@ -82,7 +88,7 @@ impl Opening {
 
     /// Whether a WebSocket is open.
     pub(crate) fn is_open(&self) -> bool {
-        self.status == Some(101) && self.refusal.is_none()
+        matches!(self.status, Some(101 | 200)) && self.refusal.is_none()
     }
 }
 
@@ -104,16 +110,18 @@ pub(crate) async fn lets_strangers_in(target: &Target, ip: Option<IpAddr>) -> Op
     }
 }
 
-/// The status of an answer that was read.
-const fn status(rejection: &Rejection) -> Option<u16> {
+/// The status of an answer that was read, where this one opens.
+const fn status(rejection: &Rejection, opened: u16) -> Option<u16> {
     match rejection {
         Rejection::Status { status, .. } => Some(*status),
         Rejection::BadHead
         | Rejection::HeadTooLong
         | Rejection::TooManyFields
         | Rejection::HttpVersion
+        | Rejection::NotHttp2
+        | Rejection::NoExtendedConnect
         | Rejection::Truncated => None,
-        _ => Some(101),
+        _ => Some(opened),
     }
 }
 
@@ -130,6 +138,9 @@ impl Refusal {
             Rejection::Upgrade | Rejection::Connection => PROXY,
             Rejection::AcceptWrong => "something in between answers out of its store",
             Rejection::Extension(_) => "the server may choose none that was not offered",
+            Rejection::NotHttp2 | Rejection::NoExtendedConnect => {
+                "leave `http` away, or let both ends choose: `http=auto`"
+            }
             Rejection::Subprotocol(_) => "offer it by `subprotocol`, or let the server choose none",
             _ => faulty,
         };

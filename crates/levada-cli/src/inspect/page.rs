@@ -231,11 +231,13 @@ fn suites(all: &[SuiteAccepted]) -> Vec<(Ink, String)> {
 }
 
 fn websocket(websocket: &WebSocket) -> Row {
-    let WebSocket { path, origin, offered, status, subprotocol, extension, any_origin, .. } =
-        websocket;
+    let WebSocket {
+        path, origin, offered, http, status, subprotocol, extension, any_origin, ..
+    } = websocket;
     let answer = match status {
         Some(101) => format!("101 at {path}: Switching Protocols"),
-        Some(status) => format!("{status} at {path}"),
+        Some(200) if websocket.opened => format!("200 at {path}: a stream of HTTP/2"),
+        Some(status) => format!("{status} at {path}, by HTTP/{http}"),
         None => format!("no answer at {path}"),
     };
     let mut lines = vec![(if websocket.opened { Ink::Good } else { Ink::Bad }, answer)];

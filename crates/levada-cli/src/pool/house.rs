@@ -14,7 +14,6 @@ use std::time::Duration;
 use levada_pool_daemon::{Pool, PoolLimits};
 use levada_sys::harden::hide_memory;
 use levada_sys::service::{Tidings, notify};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::dev_ca::Localhost;
@@ -25,7 +24,7 @@ use crate::pool::PoolArgs;
 use crate::pool::place::{Estate, Place};
 use crate::pool::sandbox;
 use crate::quote::quote;
-use crate::signals::Signals;
+use crate::signals::{Reloads, Signals};
 
 /// How often the policy's files are looked at. A certificate is renewed days before it expires.
 const LOOK: Duration = Duration::from_secs(10);
@@ -49,10 +48,6 @@ pub(crate) fn run(args: &PoolArgs, command: Option<Vec<OsString>>) -> Result<Exi
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| fail(format!("the system gives no threads: {error}")))?;
     let (log, writer) = Log::start(args.format).map_err(|error| fail(format!("log: {error}")))?;
-    log.tell(&Record::PoolListening { at: &place.path.to_string_lossy() });
-    for (right, state) in &got {
-        log.tell(&Record::Hardened { right, state });
-    }
     let told = log.clone();
     let pool = Pool::new(
         policy,
@@ -65,8 +60,12 @@ pub(crate) fn run(args: &PoolArgs, command: Option<Vec<OsString>>) -> Result<Exi
     let with_command = child.is_some();
     let status = runtime.block_on(async {
         let mut signals = Signals::listen().map_err(|error| fail(format!("signals: {error}")))?;
-        let hangup = signal(SignalKind::hangup());
-        let mut hangup = hangup.map_err(|error| fail(format!("signals: {error}")))?;
+        let mut reloads = Reloads::listen().map_err(|error| fail(format!("signals: {error}")))?;
+        // Whoever reads this may send a signal.
+        log.tell(&Record::PoolListening { at: &place.path.to_string_lossy() });
+        for (right, state) in &got {
+            log.tell(&Record::Hardened { right, state });
+        }
         let listening = place.listener.set_nonblocking(true).and_then(|()| {
             let listener = place.listener.try_clone()?;
             tokio::net::UnixListener::from_std(listener)
@@ -94,7 +93,7 @@ pub(crate) fn run(args: &PoolArgs, command: Option<Vec<OsString>>) -> Result<Exi
                         status = Some(ended);
                         break;
                     }
-                    _ = hangup.recv() => pool.reload_from(&source).await,
+                    () = reloads.next() => pool.reload_from(&source).await,
                     // It goes on for ever.
                     () = &mut watched => {}
                 }

@@ -3,16 +3,18 @@
 //! Nothing of another connection is in here, so that no reply can go to another client.
 
 mod requests;
+mod services;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use levada_pool_wire::diagram::Party;
 use levada_pool_wire::{
     ConnectionKey, ControlKey, Envelope, ErrorCode, ExchangeKey, Exchanges, Full, Gone, Identity,
-    Incoming, Limits, Message, Moment, Offer, Packet, PacketBytes, Page, Reassembler, Report,
+    Incoming, Limits, Message, Moment, Packet, PacketBytes, Page, Reassembler, Report,
 };
 use levada_sys::{PeerCredentials, descriptors};
 use tokio::io::Interest;
@@ -21,12 +23,16 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
+use crate::hand_backs::HandBacks;
 use crate::notice::Notice;
+use crate::offers::Offers;
 use crate::ownership::ClientId;
 use crate::pages::Pages;
 use crate::pool::Shared;
-use crate::session::{given_up, report};
+use crate::service::{Answering, NoAnswer};
+use crate::session::given_up;
 use crate::starttls::{Answer, Failed, Protected};
+use services::Seat;
 
 /// Packets that wait for a client who does not read. Beyond them nothing is read from it.
 const BACKLOG: usize = 64;
@@ -35,10 +41,12 @@ const BACKLOG: usize = 64;
 pub(crate) enum Event {
     /// It asks the application.
     Ask { exchange: ExchangeKey, question: Message, answer: oneshot::Sender<Answer> },
+    /// A service is asked, which the exchange has registered.
+    Consult { exchange: ExchangeKey, question: Message, within: Duration, answer: Answering },
     /// It has a reply.
     Reply { exchange: ExchangeKey, message: Message },
     /// A session has told of itself for a page, or is no more.
-    Report { exchange: ExchangeKey, page: Box<Page>, report: Option<Vec<u8>> },
+    Told { exchange: ExchangeKey, page: Box<Page>, text: Option<Vec<u8>> },
     /// A handshake is over.
     Over { exchange: ExchangeKey, outcome: Result<Box<Protected>, Failed> },
 }
@@ -55,9 +63,11 @@ pub(crate) struct Control {
     incoming: Reassembler<OwnedFd>,
     outgoing: VecDeque<PacketBytes>,
     work: HashMap<ExchangeKey, Work>,
+    /// The services that this client gives.
+    seats: HashMap<ExchangeKey, Seat>,
     events: mpsc::Sender<Event>,
-    /// What goes with the next STARTTLS that has its key.
-    offer: Option<Offer>,
+    offers: Offers,
+    hand_backs: HandBacks,
     pages: Pages,
 }
 
@@ -79,6 +89,7 @@ impl Drop for Work {
 /// Also where the task is aborted: what the client owned has to learn of it.
 impl Drop for Control {
     fn drop(&mut self) {
+        self.vacate_all();
         self.pool.registry.disconnect(self.client, self.credentials.uid);
     }
 }
@@ -126,8 +137,10 @@ impl Control {
             incoming: Reassembler::new(),
             outgoing: VecDeque::new(),
             work: HashMap::new(),
+            seats: HashMap::new(),
             events,
-            offer: None,
+            offers: Offers::default(),
+            hand_backs: HandBacks::default(),
             pages: Pages::default(),
         };
         while control.turn(&mut heard).await.is_ok() {}
@@ -198,6 +211,13 @@ impl Control {
             Incoming::Ended { exchange, refusal } => {
                 let why = "the application declined a question, or answered what is no answer";
                 self.leave(exchange, refusal.code(), why);
+                self.vacate(
+                    exchange,
+                    match refusal.code() {
+                        ErrorCode::ClientRefusesCallback => NoAnswer::Declined,
+                        _ => NoAnswer::Unusable,
+                    },
+                );
                 self.send(&refusal.envelope());
             }
             // Dealt with above; bytes that are no packet open and answer nothing.
@@ -207,6 +227,7 @@ impl Control {
     }
 
     fn answered(&mut self, exchange: ExchangeKey, message: Message, descriptor: Option<OwnedFd>) {
+        let Some(message) = self.consulted(exchange, message) else { return };
         let answer = self.work.get_mut(&exchange).and_then(|work| work.answer.take());
         if let Some(answer) = answer
             && let Message::StartTlsLocalId(body) | Message::PlaintextConnect(body) = message
@@ -219,11 +240,14 @@ impl Control {
     fn hear(&mut self, event: Event) {
         match event {
             Event::Ask { exchange, question, answer } => self.ask(exchange, question, answer),
+            Event::Consult { exchange, question, within, answer } => {
+                self.consult(exchange, question, within, answer);
+            }
             Event::Reply { exchange, message } => {
                 self.work.remove(&exchange);
                 self.reply(exchange, message);
             }
-            Event::Report { exchange, page, report } => self.report(exchange, &page, report),
+            Event::Told { exchange, page, text } => self.told(exchange, &page, text),
             Event::Over { exchange, outcome } => match outcome {
                 Ok(protected) => self.protected(exchange, *protected),
                 Err(failed) => self.failed(exchange, failed),
@@ -252,7 +276,8 @@ impl Control {
     fn protected(&mut self, exchange: ExchangeKey, protected: Protected) {
         self.work.remove(&exchange);
         let Ok(envelope) = self.exchanges.reply(exchange, protected.reply) else { return };
-        let Protected { mut session, place, names: (local_id, remote_id), permit, .. } = protected;
+        let Protected { mut session, hand_back, place, names, permit, .. } = protected;
+        let (local_id, remote_id) = names;
         let words = |id: &Identity| String::from_utf8_lossy(id.as_bytes()).into();
         let Message::StartTls(reply) = &envelope.packet.message else { return };
         self.pool.tell(&Notice::Protected {
@@ -260,23 +285,27 @@ impl Control {
             uid: self.credentials.uid,
             names: (words(&local_id), words(&remote_id)),
             service: String::from_utf8_lossy(reply.service.as_bytes()).into(),
+            hand_back: hand_back.clone().map(|outcome| outcome.map(drop)),
         });
-        place.protect(session.handle(), local_id, remote_id);
+        if let Some(outcome) = hand_back {
+            self.hand_backs.settle(place.key(), outcome);
+        }
+        place.protect(&session, local_id, remote_id);
         self.send(&envelope);
         let pool = self.pool.clone();
         tokio::spawn(async move {
-            let (tls, plain) = session.run().await;
+            let over = session.run().await;
             let number = place.number();
-            place.end(report(&tls.facts, Some(&tls)));
+            place.end(session.reported(over.report()));
             // Not before that: whoever asks a session that is no more looks for what it has left.
             drop(session);
-            pool.tell(&Notice::Ended { session: number, tls, plain });
+            pool.tell(&over.notice(number));
             drop(permit);
         });
     }
 
     fn failed(&mut self, exchange: ExchangeKey, failed: Failed) {
-        let Failed { code, why, report } = failed;
+        let Failed { code, why, report, .. } = failed;
         let report = report.map_or_else(|| given_up(code), |report| *report);
         self.give_up(exchange, code, why, report);
         self.reply(exchange, code.into());
@@ -286,7 +315,10 @@ impl Control {
         while let Some(expired) = self.exchanges.poll_expired(self.now()) {
             let (exchange, code) = (expired.exchange, expired.refusal.code());
             match expired.waited_for {
-                Party::Application => self.leave(exchange, code, "the application did not answer"),
+                Party::Application => {
+                    self.leave(exchange, code, "the application did not answer");
+                    self.vacate(exchange, NoAnswer::Late);
+                }
                 Party::Pool => {
                     self.give_up(exchange, code, "the handshake took too long", given_up(code));
                 }

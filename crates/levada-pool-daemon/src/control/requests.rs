@@ -4,13 +4,14 @@ use std::os::fd::OwnedFd;
 
 use levada_pool_wire::body::{Ping, StartTls};
 use levada_pool_wire::{
-    Cut, Document, ErrorCode, ExchangeKey, Facilities, Message, Offer, Page, StartTlsFlags, Text,
+    Chain, ControlKey, Cut, Document, ErrorCode, ExchangeKey, Facilities, HandBack, Message, Offer,
+    Page, Report, StartTlsFlags, Text,
 };
 
 use super::{Control, Event, Work};
-use crate::inquiries::{self, ReportAsked};
+use crate::inquiries::{self, TextAsked};
 use crate::registry::Begun;
-use crate::session::Inquiry;
+use crate::session::{Inquiry, Session};
 use crate::starttls::{Asks, Handshake};
 
 impl Control {
@@ -36,9 +37,15 @@ impl Control {
                 let uid = self.credentials.uid;
                 done(self.pool.registry.reattach(self.client, uid, &control.control_key))
             }
-            // The pool's policy enters PINs and chooses identities: there is no vacancy.
-            Message::PinEntry(_) => ErrorCode::PinEntryNotVacant.into(),
-            Message::LidentryRegister(_) => ErrorCode::LidentryNotVacant.into(),
+            // A registration has no reply but its questions.
+            Message::PinEntry(entry) => match self.enter_pins(exchange, &entry) {
+                Ok(()) => return,
+                Err(code) => code.into(),
+            },
+            Message::LidentryRegister(body) => match self.choose_identities(exchange, &body) {
+                Ok(()) => return,
+                Err(code) => code.into(),
+            },
             // The rules let no other message open an exchange.
             _ => ErrorCode::UnknownCommand.into(),
         };
@@ -66,10 +73,11 @@ impl Control {
         }
         let network = network.ok_or(ErrorCode::CipherSocketNeeded)?;
         let role = flags.role()?;
-        if flags.contains(StartTlsFlags::DTLS) || flags.contains(StartTlsFlags::LOCALID_ONTHEFLY) {
+        let policy = self.pool.policy.now();
+        let makes = flags.contains(StartTlsFlags::LOCALID_ONTHEFLY);
+        if flags.contains(StartTlsFlags::DTLS) || (makes && policy.local_ca().is_none()) {
             return Err(ErrorCode::NotImplemented);
         }
-        let policy = self.pool.policy.now();
         if !policy.facilities().contains(Facilities::STARTTLS) {
             return Err(ErrorCode::StartTlsExcluded);
         }
@@ -90,14 +98,20 @@ impl Control {
         let deadline = request.timeout.deadline(self.now(), self.pool.limits.handshake);
         // The exchange was opened a moment ago.
         let _ = self.exchanges.set_deadline(exchange, deadline);
-        let offer = self.offer.take_if(|offer| offer.control_key == request.control_key);
+        let hand_back = self.hand_backs.take_wish(&request.control_key);
+        if hand_back {
+            let _ = self.exchanges.may_hand_back(exchange);
+        }
+        let offer = self.offers.take(&request.control_key);
         let session = (place.number(), place.key());
         let handshake = Handshake {
+            pool: self.pool.clone(),
             policy,
             credentials: self.credentials.clone(),
             request,
             role,
             alpn: offer.map(|offer| offer.alpn).unwrap_or_default(),
+            hand_back,
             place,
             permit,
             asks: Asks { exchange, events: self.events.clone() },
@@ -126,8 +140,16 @@ impl Control {
     fn private(&mut self, exchange: ExchangeKey, message: &Message) {
         let reply = match message {
             Message::Local(Offer::COMMAND, body) => Offer::from_body(body)
-                .map(|offer| self.offer = Some(offer))
+                .map(|offer| self.offers.keep(offer, self.pool.limits.exchanges))
                 .map_err(|_| ErrorCode::NotImplemented),
+            Message::Local(HandBack::COMMAND, body) => match HandBack::from_body(body) {
+                Ok(HandBack { control_key, outcome: None }) => {
+                    let reply = self.hand_back(control_key);
+                    return self.reply(exchange, reply);
+                }
+                // The application has nothing to tell by it.
+                Ok(_) | Err(_) => Err(ErrorCode::NotImplemented),
+            },
             Message::Local(Cut::COMMAND, body) => self
                 .pool
                 .registry
@@ -142,18 +164,55 @@ impl Control {
         self.reply(exchange, done(reply));
     }
 
+    /// What came of a wish for kernel TLS, or the wish itself.
+    fn hand_back(&mut self, control_key: ControlKey) -> Message {
+        let outcome = self.hand_backs.take_outcome(&control_key);
+        if outcome.is_some() {
+            return HandBack { control_key, outcome }.into();
+        }
+        self.hand_backs.wish(control_key);
+        Message::Success
+    }
+
+    /// Takes in a page of what the application tells of a session that was handed back.
+    fn take_in(&mut self, page: &Page) -> Result<(), ErrorCode> {
+        let session = self.pool.registry.session(self.client, &page.control_key)?;
+        let Some(text) = self.hand_backs.take_page(page)? else { return Ok(()) };
+        if page.document == Document::Ticket {
+            session.show(move |session| session.take_ticket(&text));
+        } else {
+            let report = Report::decode(&text).map_err(|_| ErrorCode::NotImplemented)?;
+            session.tell(Inquiry::Farewell(Box::new(report)));
+        }
+        Ok(())
+    }
+
     /// Replies with a page of a text, which has to be put together where it begins.
     fn page(&mut self, exchange: ExchangeKey, asked: Page) {
         let reply = match asked.document {
+            Document::Ticket | Document::Farewell => {
+                let taken = done(self.take_in(&asked));
+                return self.reply(exchange, taken);
+            }
             _ if asked.offset > 0 => self.pages.next(&asked).ok_or(ErrorCode::InfoNotFound),
             Document::Report => match self.pool.registry.session(self.client, &asked.control_key) {
                 // It tells of itself as long as it lives. A task that waits for it would cost more.
                 Ok(session) => {
-                    let asked = ReportAsked::new(exchange, asked, self.events.clone());
-                    return session.show(|session| asked.answer(&session.report()));
+                    let asked = TextAsked::new(exchange, asked, self.events.clone());
+                    return session.show(|session| asked.answer(session.report().encode()));
                 }
-                Err(_) => self.kept_report(&asked),
+                Err(_) => self.kept(&asked),
             },
+            Document::PeerChain => {
+                match self.pool.registry.session(self.client, &asked.control_key) {
+                    Ok(session) => {
+                        let asked = TextAsked::new(exchange, asked, self.events.clone());
+                        let chain = |session: &Session| Chain::encode(session.peer_chain());
+                        return session.show(move |session| asked.answer(chain(session)));
+                    }
+                    Err(code) => Err(code),
+                }
+            }
             Document::Sessions => {
                 let (pool, credentials) = (self.pool.clone(), self.credentials.clone());
                 let pages = self.pages.clone();
@@ -172,18 +231,21 @@ impl Control {
         self.reply(exchange, page.map_or_else(Message::from, Message::from));
     }
 
-    /// Replies with the first page of a session's report: as it told of itself, or as it was left.
-    pub(super) fn report(&mut self, exchange: ExchangeKey, asked: &Page, report: Option<Vec<u8>>) {
-        let page = match report {
-            Some(report) => Ok(self.pages.begin(asked, report)),
+    /// Replies with the first page of what a session has told of itself, or has left behind.
+    pub(super) fn told(&mut self, exchange: ExchangeKey, asked: &Page, text: Option<Vec<u8>>) {
+        let page = match text {
+            Some(text) => Ok(self.pages.begin(asked, text)),
             // What it has left was there before it was gone.
-            None => self.kept_report(asked),
+            None => self.kept(asked),
         };
         self.turn_to(exchange, page);
     }
 
     /// The first page of what a session has left behind.
-    fn kept_report(&self, asked: &Page) -> Result<Page, ErrorCode> {
+    fn kept(&self, asked: &Page) -> Result<Page, ErrorCode> {
+        if asked.document != Document::Report {
+            return Err(ErrorCode::ControlKeyNotFound);
+        }
         let kept = self.pool.registry.report(self.client, &asked.control_key);
         let kept = kept.ok_or(ErrorCode::ControlKeyNotFound)?;
         Ok(self.pages.begin(asked, kept.encode()))

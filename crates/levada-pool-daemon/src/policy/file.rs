@@ -26,8 +26,14 @@ pub struct PolicyFile {
     pub(crate) client_crl_scope: CrlScope,
     /// Whether connections are not protected at all.
     pub(crate) closed: bool,
+    /// Whether no connection is handed back under kernel TLS.
+    pub(crate) keeps_data: bool,
     pub(crate) clients_per_user: Option<usize>,
     pub(crate) sessions_per_user: Option<usize>,
+    /// Who may enter PINs, and who may choose identities.
+    pub(crate) pin_entry_users: Option<Vec<Placed<Account>>>,
+    pub(crate) lidentry_users: Option<Vec<Placed<Account>>>,
+    pub(crate) local_ca: Option<LocalCaEntry>,
     pub(crate) identities: Vec<IdentityEntry>,
     /// For faults that are found when the files are opened.
     pub(crate) text: String,
@@ -47,14 +53,34 @@ pub(crate) struct IdentityEntry {
     pub(crate) cert: Placed<PathBuf>,
     pub(crate) key: Option<Placed<PathBuf>>,
     pub(crate) passphrase_file: Option<Placed<PathBuf>>,
-    pub(crate) roles: Roles,
+    /// What the authority says of the certificate.
+    pub(crate) ocsp: Option<Placed<PathBuf>>,
+    /// Whether a person is asked for what decrypts the key.
+    pub(crate) asks: bool,
+    pub(crate) rights: RightsEntry,
     /// Selectors, normalized.
     pub(crate) show_to: Vec<String>,
+    /// Whether it is shown to clients that ask for no name.
+    pub(crate) default: bool,
+}
+
+/// The `[local-ca]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LocalCaEntry {
+    pub(crate) cert: Placed<PathBuf>,
+    pub(crate) key: Option<Placed<PathBuf>>,
+    /// Selectors, normalized.
+    pub(crate) names: Vec<String>,
+    pub(crate) rights: RightsEntry,
+}
+
+/// Who may use what the table is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RightsEntry {
+    pub(crate) roles: Roles,
     pub(crate) services: Option<Vec<String>>,
     pub(crate) users: Option<Vec<Placed<Account>>>,
     pub(crate) groups: Option<Vec<Placed<Account>>>,
-    /// Whether it is shown to clients that ask for no name.
-    pub(crate) default: bool,
 }
 
 /// In which roles an identity may be used.
@@ -62,6 +88,12 @@ pub(crate) struct IdentityEntry {
 pub(crate) struct Roles {
     pub(crate) client: bool,
     pub(crate) server: bool,
+}
+
+impl Default for Roles {
+    fn default() -> Self {
+        Self { client: true, server: true }
+    }
 }
 
 /// A user or a group.
@@ -117,8 +149,27 @@ pub const POLICY_KEYS: &[PolicyKey] = &[
         "as `crl-check`, of the clients",
     ),
     key("starttls", "false", "`true`", "whether connections are protected; PING tells of it"),
+    key(
+        "kernel-tls",
+        "false",
+        "`true`",
+        "whether the kernel may seal and open records, for programs that ask for it",
+    ),
     key("clients-per-user", "NUMBER", "as many as there may be", "control connections of one user"),
     key("sessions-per-user", "NUMBER", "as many as there may be", "sessions of one user"),
+    key(
+        "pin-entry-users",
+        "[\"NAME\" or UID, ...]",
+        "the pool's user and root",
+        "who may enter PINs for `key-pass = \"ask\"`",
+    ),
+    key(
+        "lidentry-users",
+        "[\"NAME\" or UID, ...]",
+        "the pool's user and root",
+        "who may choose which identity is shown",
+    ),
+    key("local-ca", "[local-ca]", "nobody", "who signs certificates on the fly"),
     key("identity", "[[identity]]", "none", "who we can be; repeatable"),
 ];
 
@@ -128,6 +179,13 @@ pub const IDENTITY_KEYS: &[PolicyKey] = &[
     key("cert", "\"FILE\"", "needed", "PEM of the certificate, its issuers behind it"),
     key("key", "\"FILE\"", "in the file `cert`", "PEM of the private key"),
     key("key-pass-file", "\"FILE\"", "the key is not encrypted", "its first line decrypts the key"),
+    key(
+        "key-pass",
+        "\"ask\"",
+        "the key is not encrypted",
+        "a person is asked for what decrypts it",
+    ),
+    key("ocsp", "\"FILE\"", "none", "DER of the OCSP response that is stapled to the certificate"),
     key("roles", "[\"client\", \"server\"]", "both", "where it may be used"),
     key(
         "show-to",
@@ -139,6 +197,17 @@ pub const IDENTITY_KEYS: &[PolicyKey] = &[
     key("users", "[\"NAME\" or UID, ...]", "all that reach the socket", "who may use it"),
     key("groups", "[\"NAME\" or GID, ...]", "all that reach the socket", "who may use it"),
     key("default", "true", "`false`", "shown to clients that ask for no name"),
+];
+
+/// The keys of the local CA.
+pub const LOCAL_CA_KEYS: &[PolicyKey] = &[
+    key("cert", "\"FILE\"", "needed", "PEM of the authority's certificate, its issuers behind it"),
+    key("key", "\"FILE\"", "in the file `cert`", "PEM of its private key"),
+    key("names", "[\"SELECTOR\", ...]", "needed", "the local identities that it may sign for"),
+    key("roles", "[\"client\", \"server\"]", "both", "where they may be used"),
+    key("services", "[\"NAME\", ...]", "all", "the protocols that may use them"),
+    key("users", "[\"NAME\" or UID, ...]", "all that reach the socket", "who may use them"),
+    key("groups", "[\"NAME\" or GID, ...]", "all that reach the socket", "who may use them"),
 ];
 
 impl PolicyFile {
@@ -211,8 +280,12 @@ impl Reader<'_> {
             client_crls: self.paths(table, "client-crl"),
             client_crl_scope: self.scope(table, "client-crl-check", "client-crl"),
             closed: !self.switch(table.get("starttls"), true),
+            keeps_data: !self.switch(table.get("kernel-tls"), true),
             clients_per_user: self.count(table.get("clients-per-user")),
             sessions_per_user: self.count(table.get("sessions-per-user")),
+            pin_entry_users: table.get("pin-entry-users").map(|value| self.accounts(value)),
+            lidentry_users: table.get("lidentry-users").map(|value| self.accounts(value)),
+            local_ca: table.get("local-ca").and_then(|value| self.local_ca(value)),
             identities,
             text: self.text.to_owned(),
         }
@@ -241,24 +314,72 @@ impl Reader<'_> {
         let cert = self.path(table, "cert");
         let key = self.path(table, "key");
         let passphrase_file = self.path(table, "key-pass-file");
-        let roles = self.roles(table.get("roles"));
+        let ocsp = self.path(table, "ocsp");
+        let asks = self.asks(table);
+        let rights = self.rights(table);
         let show_to = self.selectors(table.get("show-to"));
-        let services = table.get("services").map(|value| self.services(value));
-        let users = table.get("users").map(|value| self.accounts(value));
-        let groups = table.get("groups").map(|value| self.accounts(value));
         let default = self.switch(table.get("default"), false);
         Some(IdentityEntry {
             name: name?,
             cert: cert?,
             key,
             passphrase_file,
-            roles,
+            ocsp,
+            asks,
+            rights,
             show_to,
-            services,
-            users,
-            groups,
             default,
         })
+    }
+
+    fn local_ca(&mut self, value: &Value<'_>) -> Option<LocalCaEntry> {
+        let DeValue::Table(table) = value.get_ref() else {
+            let hint = "write `[local-ca]`, with one pair of brackets, and its keys below";
+            self.fault(value.span(), "no local CA", hint);
+            return None;
+        };
+        let elsewhere = "move it above the first line in brackets";
+        self.unknown_keys(table, LOCAL_CA_KEYS, POLICY_KEYS, elsewhere);
+        let hints = [
+            ("cert", "add `cert = \"FILE\"`: the authority's certificate, in PEM"),
+            ("names", "add `names = [\".test\"]`: whom it may sign for"),
+        ];
+        for (word, hint) in hints.into_iter().filter(|(word, _)| !table.contains_key(*word)) {
+            self.fault(value.span(), format!("a local CA needs `{word}`"), hint);
+        }
+        let cert = self.path(table, "cert");
+        Some(LocalCaEntry {
+            key: self.path(table, "key"),
+            names: self.selectors(table.get("names")),
+            rights: self.rights(table),
+            cert: cert?,
+        })
+    }
+
+    fn rights(&mut self, table: &DeTable<'_>) -> RightsEntry {
+        RightsEntry {
+            roles: self.roles(table.get("roles")),
+            services: table.get("services").map(|value| self.services(value)),
+            users: table.get("users").map(|value| self.accounts(value)),
+            groups: table.get("groups").map(|value| self.accounts(value)),
+        }
+    }
+
+    /// Whether a person is asked for the passphrase of a key.
+    fn asks(&mut self, table: &DeTable<'_>) -> bool {
+        let Some(value) = table.get("key-pass") else { return false };
+        match self.string(value, "\"ask\"").as_deref() {
+            Some("ask") | None => {}
+            Some(_) => {
+                let hint = "write `\"ask\"`; a passphrase itself stands in a file, `key-pass-file`";
+                self.fault(value.span(), "nobody is named who knows it", hint);
+            }
+        }
+        if table.contains_key("key-pass-file") {
+            let hint = "keep one of `key-pass` and `key-pass-file`";
+            self.fault(value.span(), "the passphrase has two places", hint);
+        }
+        true
     }
 
     /// What no identity can see by itself.
@@ -350,7 +471,7 @@ impl Reader<'_> {
     }
 
     fn roles(&mut self, value: Option<&Value<'_>>) -> Roles {
-        let Some(value) = value else { return Roles { client: true, server: true } };
+        let Some(value) = value else { return Roles::default() };
         let mut roles = Roles { client: false, server: false };
         for item in self.list(value, "[\"server\"]") {
             match self.string(item, "\"server\"").as_deref() {

@@ -4,18 +4,24 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use levada_config::{Fault, Faults};
-use levada_tls::{Anchors, CrlScope, Crls, Identity, Passphrase, PeerRules};
+use levada_tls::{Anchors, CrlScope, Crls, Identity, IdentityError, Passphrase, PeerRules};
+use zeroize::Zeroizing;
 
-use super::file::{Account, IdentityEntry, Placed, PolicyFile, Roles};
+use super::file::{Account, IdentityEntry, LocalCaEntry, Placed, PolicyFile, RightsEntry, Roles};
+use super::held::LockedKey;
+use super::local_ca::LocalCa;
 use super::users::Accounts;
-use super::{Local, Policy, Trust};
+use super::{Held, Local, Policy, Rights, Trust};
+use crate::pin::{PinDesk, PinPrompt};
 
 /// Where a policy comes from: a TOML file, or a folder of PEM files.
 ///
 /// In a folder each `NAME.pem` holds the certificate and the key of the identity `NAME`, which every
-/// service of everybody who reaches the socket may use; `anchors.pem` and `client-anchors.pem` are
+/// service of everybody who reaches the socket may use, and `NAME.ocsp` the response that is stapled to
+/// it, if there is one; `anchors.pem` and `client-anchors.pem` are
 /// whom to trust as server and who vouches for clients, `crl.pem` and `client-crl.pem` who of them is
 /// revoked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +90,8 @@ impl Files {
 }
 
 fn open(file: &PolicyFile, files: &mut Files) -> Result<Policy, Faults> {
-    let mut opener = Opener { files, accounts: None, faults: Vec::new() };
+    let pins = PinDesk::default();
+    let mut opener = Opener { files, accounts: None, pins, faults: Vec::new() };
     let anchors = file.anchors.as_ref().and_then(|path| opener.anchors(path)).unwrap_or_default();
     let servers = Trust { anchors, rules: opener.rules(&file.crls, file.crl_scope) };
     let client_anchors = file.client_anchors.as_ref().and_then(|path| opener.anchors(path));
@@ -96,20 +103,29 @@ fn open(file: &PolicyFile, files: &mut Files) -> Result<Policy, Faults> {
     let clients = client_anchors.map(|anchors| Trust { anchors, rules: client_rules });
     let locals: Vec<_> =
         file.identities.iter().filter_map(|entry| Some((entry, opener.local(entry)?))).collect();
+    let local_ca = file.local_ca.as_ref().and_then(|entry| opener.local_ca(entry));
+    let pin_entry_users = opener.numbers(file.pin_entry_users.as_deref(), "user", Accounts::uid);
+    let lidentry_users = opener.numbers(file.lidentry_users.as_deref(), "user", Accounts::uid);
     if !opener.faults.is_empty() {
         return Err(Faults::new(&file.text, opener.faults));
     }
     let digest = opener.files.hasher.finish();
     let mut policy = Policy::new(servers, clients, locals, digest);
     policy.closed = file.closed;
+    policy.keeps_data = file.keeps_data;
     policy.clients_per_user = file.clients_per_user;
     policy.sessions_per_user = file.sessions_per_user;
+    (policy.pin_entry_users, policy.lidentry_users) = (pin_entry_users, lidentry_users);
+    policy.local_ca = local_ca.map(Arc::new);
+    policy.pins = opener.pins;
     Ok(policy)
 }
 
 struct Opener<'f> {
     files: &'f mut Files,
     accounts: Option<Accounts>,
+    /// Where the PINs of this policy are asked for.
+    pins: PinDesk,
     faults: Vec<Fault>,
 }
 
@@ -119,32 +135,77 @@ impl Opener<'_> {
             Some(path) => Some(self.passphrase(path)?),
             None => None,
         };
-        let chain = self.read(&entry.cert)?;
+        let chain = Zeroizing::new(self.read(&entry.cert)?);
         let key = match &entry.key {
-            Some(path) => Some(zeroize::Zeroizing::new(self.read(path)?)),
+            Some(path) => Some(Zeroizing::new(self.read(path)?)),
             None => None,
         };
-        let read =
-            Identity::from_pem(&chain, key.as_deref().map(Vec::as_slice), passphrase.as_ref());
-        drop(zeroize::Zeroizing::new(chain));
-        let identity = match read {
-            Ok(identity) => identity,
+        let held = if entry.asks {
+            let prompt = PinPrompt::new(&format!("Passphrase for the key of {}", entry.name.value));
+            LockedKey::new(chain, key, prompt, self.pins.clone())
+        } else {
+            let key = key.as_deref().map(Vec::as_slice);
+            Identity::from_pem(&chain, key, passphrase.as_ref()).map(Held::Open)
+        };
+        let held = match held {
+            Ok(held) => held,
             Err(error) => {
                 let path = entry.cert.value.display();
-                self.fault(&entry.cert, format!("{path}: {error}"), None);
+                let hint = matches!(error, IdentityError::PassphraseMissing)
+                    .then(|| "write `key-pass = \"ask\"` to have a person asked for it".to_owned());
+                self.fault(&entry.cert, format!("{path}: {error}"), hint);
                 return None;
             }
         };
-        self.certificate_is_for(entry, &identity);
-        let users = self.numbers(entry.users.as_deref(), "user", Accounts::uid);
-        let groups = self.numbers(entry.groups.as_deref(), "group", Accounts::gid);
-        Some(Local::new(entry, identity, users, groups))
+        self.certificate_is_for(entry, held.shown());
+        let staple = match &entry.ocsp {
+            Some(path) => Some(self.staple(path, held.shown())?),
+            None => None,
+        };
+        let rights = self.rights(&entry.rights);
+        Some(Local { staple, ..Local::new(entry.name.value.clone(), held, rights) })
+    }
+
+    /// The OCSP response in this file, which has to be about this certificate.
+    fn staple(&mut self, path: &Placed<PathBuf>, identity: &Identity) -> Option<Vec<u8>> {
+        let response = self.read(path)?;
+        if let Err(error) = identity.with_staple(&response) {
+            self.fault(path, format!("{}: {error}", path.value.display()), None);
+            return None;
+        }
+        Some(response)
+    }
+
+    fn local_ca(&mut self, entry: &LocalCaEntry) -> Option<LocalCa> {
+        let chain = Zeroizing::new(self.read(&entry.cert)?);
+        let key = match &entry.key {
+            Some(path) => Some(Zeroizing::new(self.read(path)?)),
+            None => None,
+        };
+        let rights = self.rights(&entry.rights);
+        let names = entry.names.iter().cloned().collect();
+        match LocalCa::new(&chain, key.as_deref().map(Vec::as_slice), names, rights) {
+            Ok(ca) => Some(ca),
+            Err(why) => {
+                self.fault(&entry.cert, format!("{}: {why}", entry.cert.value.display()), None);
+                None
+            }
+        }
+    }
+
+    fn rights(&mut self, entry: &RightsEntry) -> Rights {
+        Rights {
+            roles: entry.roles,
+            services: entry.services.clone(),
+            users: self.numbers(entry.users.as_deref(), "user", Accounts::uid),
+            groups: self.numbers(entry.groups.as_deref(), "group", Accounts::gid),
+        }
     }
 
     /// A server whose certificate is for somebody else fails with every client.
     fn certificate_is_for(&mut self, entry: &IdentityEntry, identity: &Identity) {
         let name = &entry.name.value;
-        if !entry.roles.server || name.contains('@') {
+        if !entry.rights.roles.server || name.contains('@') {
             return;
         }
         let parent = name.split_once('.').map(|(_, parent)| format!("*.{parent}"));
@@ -256,6 +317,7 @@ fn folder(path: &Path) -> io::Result<PolicyFile> {
         file.text.extend([name.as_str(), ".pem\n"]);
         let place = start..start + name.len() + 4;
         let pem = Placed { value: path.join(format!("{name}.pem")), place: place.clone() };
+        let ocsp = Placed { value: path.join(format!("{name}.ocsp")), place: place.clone() };
         match name.as_str() {
             "anchors" => file.anchors = Some(pem),
             "crl" => file.crls.push(pem),
@@ -266,12 +328,14 @@ fn folder(path: &Path) -> io::Result<PolicyFile> {
                 cert: pem,
                 key: None,
                 passphrase_file: None,
+                ocsp: Some(ocsp).filter(|ocsp| ocsp.value.exists()),
+                asks: false,
                 // Who names a user can be no host.
-                roles: Roles { client: true, server: !name.contains('@') },
+                rights: RightsEntry {
+                    roles: Roles { client: true, server: !name.contains('@') },
+                    ..RightsEntry::default()
+                },
                 show_to: Vec::new(),
-                services: None,
-                users: None,
-                groups: None,
                 default: false,
             }),
         }

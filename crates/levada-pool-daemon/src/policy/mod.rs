@@ -1,24 +1,34 @@
 //! The policy: who we can be, who may use it, and whom we trust.
 
 mod file;
+mod held;
 mod load;
+mod local_ca;
+mod rights;
 mod selector;
 mod users;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::SystemTime;
 
-use levada_pool_wire::Facilities;
+use levada_pool_wire::{Facilities, Role};
 use levada_sys::PeerCredentials;
 use levada_tls::{
-    Anchors, ClientAuth, Identities, Identity, PeerRules, TlsClient, TlsConfigError, TlsServer,
+    Anchors, ClientAuth, Identities, Identity, PeerRules, TicketKeys, TlsClient, TlsConfigError,
+    TlsServer,
 };
 
-pub use file::{IDENTITY_KEYS, POLICY_KEYS, PolicyFile, PolicyKey};
+pub use file::{IDENTITY_KEYS, LOCAL_CA_KEYS, POLICY_KEYS, PolicyFile, PolicyKey};
+pub(crate) use held::Held;
 pub use load::{PolicyError, PolicySource};
+pub(crate) use selector::{normalize, selectors};
 
-use file::{IdentityEntry, Roles};
-use selector::selectors;
+use crate::notice::ServiceKind;
+use crate::pin::PinDesk;
+use file::IdentityEntry;
+use local_ca::LocalCa;
+use rights::Rights;
 
 /// Settings of TLS that are kept for the next session; as many for each identity.
 const KEPT: usize = 32;
@@ -26,7 +36,7 @@ const KEPT: usize = 32;
 /// Who we can be, who may use it, and whom we trust. Immutable: a reload exchanges the whole.
 #[derive(Debug)]
 pub struct Policy {
-    locals: Vec<Local>,
+    locals: Vec<Arc<Local>>,
     by_name: HashMap<String, usize>,
     /// Identities by the selectors of whom they are shown to, in the order of the file.
     shown_to: HashMap<String, Vec<usize>>,
@@ -39,8 +49,16 @@ pub struct Policy {
     anonymous: Kept<Wishes, TlsClient>,
     /// Whether connections are not protected at all.
     closed: bool,
+    /// Whether no connection is handed back under kernel TLS.
+    keeps_data: bool,
     clients_per_user: Option<usize>,
     sessions_per_user: Option<usize>,
+    /// Who may enter PINs, and who may choose identities.
+    pin_entry_users: Option<Vec<u32>>,
+    lidentry_users: Option<Vec<u32>>,
+    pins: PinDesk,
+    local_ca: Option<Arc<LocalCa>>,
+    undecided: OnceLock<TlsServer>,
     digest: u64,
 }
 
@@ -55,11 +73,12 @@ pub(crate) struct Trust {
 #[derive(Debug)]
 pub(crate) struct Local {
     name: String,
-    identity: Identity,
-    roles: Roles,
-    services: Option<Vec<String>>,
-    users: Option<Vec<u32>>,
-    groups: Option<Vec<u32>>,
+    held: Held,
+    rights: Rights,
+    /// What the authority says of the certificate: an OCSP response in DER.
+    staple: Option<Vec<u8>>,
+    /// What tickets are sealed with for its clients: of all applications, and from one policy to the next.
+    tickets: OnceLock<TicketKeys>,
     clients: Kept<Wishes, TlsClient>,
     servers: Kept<(ClientCertificate, Wishes), TlsServer>,
 }
@@ -94,6 +113,9 @@ pub(crate) enum Denied {
     NoSuchIdentity(String),
     NotAllowed(String),
     NoClientAnchors,
+    NoLocalCa,
+    NotMade(String),
+    LocalCa(String),
     Tls(TlsConfigError),
 }
 
@@ -107,6 +129,11 @@ impl std::fmt::Display for Denied {
             Self::NoClientAnchors => f.write_str(
                 "client certificates are wanted, and the policy has no client-anchors to verify them",
             ),
+            Self::NoLocalCa => f.write_str("the policy has no `local-ca` to sign on the fly"),
+            Self::NotMade(name) => {
+                write!(f, "the policy does not let its `local-ca` sign for {name:?}")
+            }
+            Self::LocalCa(why) => write!(f, "the policy's `local-ca` does not sign: {why}"),
             Self::Tls(error) => error.fmt(f),
         }
     }
@@ -128,8 +155,14 @@ impl Policy {
             trusted_clients,
             anonymous: Kept::default(),
             closed: false,
+            keeps_data: false,
             clients_per_user: None,
             sessions_per_user: None,
+            pin_entry_users: None,
+            lidentry_users: None,
+            pins: PinDesk::default(),
+            local_ca: None,
+            undecided: OnceLock::new(),
             digest,
         };
         for (index, (entry, local)) in locals.into_iter().enumerate() {
@@ -140,7 +173,7 @@ impl Policy {
             if entry.default {
                 policy.default = Some(index);
             }
-            policy.locals.push(local);
+            policy.locals.push(Arc::new(local));
         }
         policy
     }
@@ -160,6 +193,11 @@ impl Policy {
         self.clients_per_user
     }
 
+    /// Whether connections may be handed back under kernel TLS.
+    pub(crate) const fn allows_kernel_tls(&self) -> bool {
+        !self.keeps_data
+    }
+
     /// How many sessions a user may have, handshakes among them.
     pub(crate) const fn sessions_per_user(&self) -> Option<usize> {
         self.sessions_per_user
@@ -170,92 +208,151 @@ impl Policy {
         self.locals.len()
     }
 
-    /// The TLS client for a session with `remote`, and the name of the identity that it shows to
-    /// whoever asks for a certificate: `wanted`, or else what is shown to `remote`, or else none.
-    pub(crate) fn client(
+    /// Whether this user may give the pool, which `own` runs, such a service: the pool's user and root,
+    /// unless the policy says who.
+    pub(crate) fn may_serve(&self, kind: ServiceKind, uid: u32, own: u32) -> bool {
+        let users = match kind {
+            ServiceKind::PinEntry => &self.pin_entry_users,
+            ServiceKind::Lidentry => &self.lidentry_users,
+        };
+        users.as_ref().map_or(uid == own || uid == 0, |users| users.contains(&uid))
+    }
+
+    /// Where its PINs are asked for.
+    pub(crate) const fn pins(&self) -> &PinDesk {
+        &self.pins
+    }
+
+    /// Who signs on the fly.
+    pub(crate) const fn local_ca(&self) -> Option<&Arc<LocalCa>> {
+        self.local_ca.as_ref()
+    }
+
+    /// The identity `name`, made on the fly.
+    pub(crate) async fn make(
         &self,
         asker: Asker<'_>,
-        wanted: &str,
-        remote: &str,
+        name: &str,
+        role: Role,
+    ) -> Result<Arc<Local>, Denied> {
+        self.local_ca.as_ref().ok_or(Denied::NoLocalCa)?.make(asker, name, role).await
+    }
+
+    /// Takes over what people have unlocked under the policy before, and the keys of tickets: those that
+    /// were given out for an identity with the same certificate are good under this policy, too.
+    fn inherit(&mut self, before: &Self) {
+        for local in &mut self.locals {
+            let kept = before.by_name.get(&local.name).map(|&index| &before.locals[index]);
+            // Nobody else has one before it is in force.
+            if let (Some(kept), Some(local)) = (kept, Arc::get_mut(local)) {
+                local.held.inherit(&kept.held);
+                let [ours, theirs] =
+                    [&*local, kept].map(|local| local.held.shown().certificate_der());
+                if let Some(keys) = kept.tickets.get().filter(|_| ours == theirs) {
+                    local.tickets = OnceLock::from(keys.clone());
+                }
+            }
+        }
+    }
+
+    /// The TLS client that shows `local` to whoever asks for a certificate: an identity with its key, or
+    /// none.
+    pub(crate) fn client(
+        &self,
+        local: Option<(&Local, &Identity)>,
         wishes: &Wishes,
-    ) -> Result<(TlsClient, Option<&Local>), Denied> {
-        let local = if wanted.is_empty() {
-            self.shown_to(asker, remote)
-        } else {
-            Some(self.named(asker, wanted, |roles| roles.client)?)
-        };
-        let kept = local.map_or(&self.anonymous, |local| &local.clients);
+    ) -> Result<TlsClient, Denied> {
+        let kept = local.map_or(&self.anonymous, |(local, _)| &local.clients);
         let client = kept.get_or_make(wishes, || {
             let Trust { anchors, rules } = self.trusted_servers.clone();
             let builder = TlsClient::builder().anchors(anchors).rules(rules);
             let builder = builder.alpn(wishes.alpn.clone());
             let builder = if wishes.forgets { builder.resume_servers(0) } else { builder };
             match local {
-                Some(local) => builder.identity(local.identity.clone()),
+                Some((_, identity)) => builder.identity(identity.clone()),
                 None => builder,
             }
             .build()
         });
-        Ok((client.map_err(Denied::Tls)?, local))
+        client.map_err(Denied::Tls)
     }
 
-    /// The TLS server that is `wanted`, and the name of its identity. Nothing wanted is the default.
+    /// The TLS server that is `local`, by its identity with the key.
     pub(crate) fn server(
         &self,
-        asker: Asker<'_>,
-        wanted: Option<&str>,
+        local: &Local,
+        identity: &Identity,
         certificate: ClientCertificate,
         wishes: &Wishes,
-    ) -> Result<(TlsServer, &Local), Denied> {
-        let local = match (wanted, self.default) {
-            (Some(wanted), _) => self.named(asker, wanted, |roles| roles.server)?,
-            (None, Some(index)) => self.allowed(index, asker, |roles| roles.server)?,
-            (None, None) => return Err(Denied::NoSuchIdentity(String::new())),
-        };
-        let (auth, rules) = match (certificate, self.trusted_clients.clone()) {
-            (ClientCertificate::Ignored, _) => (ClientAuth::None, PeerRules::new()),
-            (_, None) => return Err(Denied::NoClientAnchors),
-            (ClientCertificate::Required, Some(Trust { anchors, rules })) => {
-                (ClientAuth::Required(anchors), rules)
-            }
-            (ClientCertificate::Requested, Some(Trust { anchors, rules })) => {
-                (ClientAuth::Requested(anchors), rules)
-            }
-        };
+    ) -> Result<TlsServer, Denied> {
+        let (auth, rules) = self.client_auth(certificate)?;
         let server = local.servers.get_or_make(&(certificate, wishes.clone()), || {
-            let builder = TlsServer::builder(Identities::one(&local.identity));
+            let builder = TlsServer::builder(Identities::one(&local.stapled(identity)));
             let builder = builder.client_auth(auth).client_rules(rules);
             let builder = builder.alpn(wishes.alpn.clone());
-            if wishes.forgets { builder.without_tickets() } else { builder }.build()
+            if wishes.forgets {
+                builder.without_tickets()
+            } else {
+                builder.tickets(local.tickets()?)
+            }
+            .build()
         });
-        Ok((server.map_err(Denied::Tls)?, local))
+        server.map_err(Denied::Tls)
+    }
+
+    /// How a TLS server judges the certificates of its clients.
+    pub(crate) fn client_auth(
+        &self,
+        certificate: ClientCertificate,
+    ) -> Result<(ClientAuth, PeerRules), Denied> {
+        match (certificate, self.trusted_clients.clone()) {
+            (ClientCertificate::Ignored, _) => Ok((ClientAuth::None, PeerRules::new())),
+            (_, None) => Err(Denied::NoClientAnchors),
+            (ClientCertificate::Required, Some(Trust { anchors, rules })) => {
+                Ok((ClientAuth::Required(anchors), rules))
+            }
+            (ClientCertificate::Requested, Some(Trust { anchors, rules })) => {
+                Ok((ClientAuth::Requested(anchors), rules))
+            }
+        }
     }
 
     /// A server for a client of whom nothing is known yet; its identity is decided on later.
     pub(crate) fn undecided(&self) -> Option<TlsServer> {
-        let local = self.locals.iter().find(|local| local.roles.server)?;
-        let key = (ClientCertificate::Ignored, Wishes::default());
-        let identities = || Identities::one(&local.identity);
-        let made = local.servers.get_or_make(&key, || TlsServer::builder(identities()).build());
-        made.ok()
+        let serves = |local: &Arc<Local>| local.rights.has(Role::Server);
+        if self.local_ca.is_none() && !self.locals.iter().any(serves) {
+            return None;
+        }
+        if let Some(made) = self.undecided.get() {
+            return Some(made.clone());
+        }
+        let made = TlsServer::builder(Identities::none()).build().ok()?;
+        Some(self.undecided.get_or_init(|| made).clone())
     }
 
-    /// The identity that this asker shows to `remote` without being told to. The first selector that
-    /// has an identity for the asker wins, and there the first in the file.
-    fn shown_to(&self, asker: Asker<'_>, remote: &str) -> Option<&Local> {
-        selectors(remote).iter().find_map(|selector| {
-            let mut found = self.shown_to.get(selector)?.iter();
-            found.find_map(|&index| self.allowed(index, asker, |roles| roles.client).ok())
-        })
+    /// Who is there for a client that asks for no name.
+    pub(crate) fn default_server(&self, asker: Asker<'_>) -> Result<&Arc<Local>, Denied> {
+        let index = self.default.ok_or_else(|| Denied::NoSuchIdentity(String::new()))?;
+        self.allowed(index, asker, Role::Server)
+    }
+
+    /// The identities that this asker may show to whom `selector` names, in the order of the file.
+    pub(crate) fn shown_to(
+        &self,
+        asker: Asker<'_>,
+        selector: &str,
+    ) -> impl Iterator<Item = &Arc<Local>> {
+        let shown = self.shown_to.get(selector).into_iter().flatten();
+        shown.filter_map(move |&index| self.allowed(index, asker, Role::Client).ok())
     }
 
     /// The identity by its name, or the wildcard of its parent.
-    fn named(
+    pub(crate) fn named(
         &self,
         asker: Asker<'_>,
         name: &str,
-        role: fn(Roles) -> bool,
-    ) -> Result<&Local, Denied> {
+        role: Role,
+    ) -> Result<&Arc<Local>, Denied> {
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         let wildcard = || {
             let (_, parent) = name.split_once('.').filter(|(label, _)| !label.contains('@'))?;
@@ -267,14 +364,9 @@ impl Policy {
         }
     }
 
-    fn allowed(
-        &self,
-        index: usize,
-        asker: Asker<'_>,
-        role: fn(Roles) -> bool,
-    ) -> Result<&Local, Denied> {
+    fn allowed(&self, index: usize, asker: Asker<'_>, role: Role) -> Result<&Arc<Local>, Denied> {
         let local = &self.locals[index];
-        if local.is_for(asker) && role(local.roles) {
+        if local.rights.allow(asker, role) {
             Ok(local)
         } else {
             Err(Denied::NotAllowed(local.name.clone()))
@@ -283,19 +375,13 @@ impl Policy {
 }
 
 impl Local {
-    fn new(
-        entry: &IdentityEntry,
-        identity: Identity,
-        users: Option<Vec<u32>>,
-        groups: Option<Vec<u32>>,
-    ) -> Self {
+    fn new(name: String, held: Held, rights: Rights) -> Self {
         Self {
-            name: entry.name.value.clone(),
-            identity,
-            roles: entry.roles,
-            services: entry.services.clone(),
-            users,
-            groups,
+            name,
+            held,
+            rights,
+            staple: None,
+            tickets: OnceLock::new(),
             clients: Kept::default(),
             servers: Kept::default(),
         }
@@ -305,22 +391,29 @@ impl Local {
         &self.name
     }
 
-    pub(crate) const fn identity(&self) -> &Identity {
-        &self.identity
+    /// The keys of its tickets. No other identity takes them, and they are bound to the rules about clients.
+    fn tickets(&self) -> Result<TicketKeys, TlsConfigError> {
+        if let Some(keys) = self.tickets.get() {
+            return Ok(keys.clone());
+        }
+        let keys = TicketKeys::rotating(TicketKeys::PERIOD, SystemTime::now)?;
+        Ok(self.tickets.get_or_init(|| keys).clone())
     }
 
-    fn is_for(&self, Asker { credentials, service }: Asker<'_>) -> bool {
-        let by_service =
-            self.services.as_ref().is_none_or(|services| services.iter().any(|own| own == service));
-        let everybody = self.users.is_none() && self.groups.is_none();
-        let by_user = self.users.iter().flatten().any(|&uid| uid == credentials.uid);
-        let is_member = |gid| gid == credentials.gid || credentials.groups.contains(&gid);
-        let by_group = self.groups.iter().flatten().any(|&gid| is_member(gid));
-        by_service && (everybody || by_user || by_group)
+    /// This identity of ours with its staple.
+    fn stapled(&self, identity: &Identity) -> Identity {
+        let stapled = self.staple.as_ref().map(|staple| identity.with_staple(staple));
+        // That it fits was seen when the policy was read.
+        stapled.and_then(Result::ok).unwrap_or_else(|| identity.clone())
+    }
+
+    /// The certificate with its key, for which a person may be waited for.
+    pub(crate) const fn held(&self) -> &Held {
+        &self.held
     }
 }
 
-/// Settings of TLS by what they differ in: what sessions have in common, tickets too, lies in them.
+/// Settings of TLS by what they differ in: what a client's sessions have in common lies in them.
 #[derive(Debug)]
 struct Kept<K, T>(Mutex<HashMap<K, T>>);
 
@@ -359,7 +452,8 @@ impl InForce {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(crate) fn replace(&self, policy: Policy) {
+    pub(crate) fn replace(&self, mut policy: Policy) {
+        policy.inherit(&self.now());
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(policy);
     }
 }

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
 
-use levada_pool_wire::body::{Failure, Lidentry, PinEntry, Ping, StartTls};
+use levada_pool_wire::body::{Failure, Ping, StartTls};
 use levada_pool_wire::{
     ControlKey, Facilities, Identity, Message, Packet, RequestId, StartTlsFlags, Text,
 };
@@ -119,8 +119,6 @@ fn a10_what_is_wrong_with_a_request() {
     assert_eq!(refused(Message::Success, false), 8);
     assert_eq!(refused(Message::Error(Failure::from_errno(5)), false), 8);
     assert_eq!(refused(Message::PlaintextConnect(StartTls::default()), true), 8);
-    assert_eq!(refused(Message::PinEntry(PinEntry::default()), false), 27);
-    assert_eq!(refused(Message::LidentryRegister(Lidentry::default()), false), 26);
     let key = ControlKey::new([9; 16]);
     assert_eq!(client.detach(&key), Err(15));
     assert_eq!(client.reattach(&key), Err(15));

@@ -146,6 +146,10 @@ fn a_folder_of_pem_files_is_a_policy() {
     folder.write("pool.d/other.example.pem", &pki.host("host.example"));
     let error = source.load().unwrap_err().to_string();
     assert!(error.ends_with("pool.d: the certificate is not for this name"), "{error}");
+    folder.write("pool.d/other.example.pem", &pki.host("other.example"));
+    folder.write("pool.d/other.example.ocsp", "no response");
+    let error = source.load().unwrap_err().to_string();
+    assert!(error.contains("other.example.ocsp") && error.contains("OCSP response"), "{error}");
 }
 
 #[test]

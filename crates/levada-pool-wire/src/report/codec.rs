@@ -47,6 +47,18 @@ macro_rules! numbers {
 
 numbers!(u8, u16, u32, u64, i32, i64);
 
+impl<const N: usize> Value for [u8; N] {
+    fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self);
+    }
+
+    fn take(input: &mut Input<'_>) -> Result<Self, ReportError> {
+        let mut bytes = [0; N];
+        bytes.copy_from_slice(input.take(N)?);
+        Ok(bytes)
+    }
+}
+
 impl Value for bool {
     fn put(&self, out: &mut Vec<u8>) {
         out.push(u8::from(*self));

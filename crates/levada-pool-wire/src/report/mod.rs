@@ -2,7 +2,7 @@
 //!
 //! It travels as [`Document::Report`](crate::Document::Report).
 
-mod codec;
+pub(crate) mod codec;
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -14,8 +14,8 @@ use core::net::IpAddr;
 
 use levada_core::{
     AlertDescription, CertificateFacts, CertificateFault, Checks, ConnectFailure, Deadline, Ending,
-    Fault, OsError, OsErrorKind, Outcome, Party, ProxyFault, Rule, ShownCertificate, Staple,
-    StapleStatus, SubjectName, TlsFacts, Verification,
+    Fault, NoKernelTls, OsError, OsErrorKind, Outcome, Party, ProxyFault, Rule, ShownCertificate,
+    Staple, StapleStatus, SubjectName, TlsFacts, Verification,
 };
 
 use self::codec::{Input, Value};
@@ -29,13 +29,16 @@ pub struct Report {
     pub peer_goodbye: bool,
     /// How the session ended; `None` while it lives.
     pub ending: Option<Ending>,
+    /// SHA-256 of the [`Chain`](crate::Chain) that the peer has shown, as its bytes travel, once the handshake
+    /// is done; `None` where it has shown none. Who has met it before need not ask for the chain again.
+    pub peer_chain_sha256: Option<[u8; 32]>,
 }
 
 impl Report {
     /// The most bytes that a report has.
     pub const MAX_LEN: usize = 256 * 1024;
     /// Stands first: the layout of all that follows.
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
 
     /// The bytes of this report.
     pub fn encode(&self) -> Vec<u8> {
@@ -43,6 +46,7 @@ impl Report {
         self.peer_goodbye.put(&mut out);
         self.ending.put(&mut out);
         self.tls.put(&mut out);
+        self.peer_chain_sha256.put(&mut out);
         out
     }
 
@@ -59,10 +63,11 @@ impl Report {
         let peer_goodbye = bool::take(&mut input)?;
         let ending = Value::take(&mut input)?;
         let tls = Value::take(&mut input)?;
+        let peer_chain_sha256 = Value::take(&mut input)?;
         if !input.0.is_empty() {
             return Err(ReportError::Long);
         }
-        Ok(Self { tls, peer_goodbye, ending })
+        Ok(Self { tls, peer_goodbye, ending, peer_chain_sha256 })
     }
 }
 
@@ -207,6 +212,16 @@ enums! {
         5 = Other { kind, value };
     }
     Verification { 1 = Verified; 2 = Danger; 3 = Refused; 4 = Anonymous; 5 = Pinned; }
+    NoKernelTls {
+        1 = Unsupported;
+        2 = NotTcp;
+        3 = Suite;
+        4 = ReadAhead;
+        5 = Forbidden;
+        6 = System(error);
+        7 = PlainSide;
+        8 = NotConnected;
+    }
     IpAddr { 4 = V4(address); 6 = V6(address); }
 }
 
@@ -311,9 +326,7 @@ impl Value for core::net::Ipv4Addr {
     }
 
     fn take(input: &mut Input<'_>) -> Result<Self, ReportError> {
-        let mut octets = [0; 4];
-        octets.copy_from_slice(input.take(4)?);
-        Ok(octets.into())
+        <[u8; 4]>::take(input).map(Self::from)
     }
 }
 
@@ -323,9 +336,7 @@ impl Value for core::net::Ipv6Addr {
     }
 
     fn take(input: &mut Input<'_>) -> Result<Self, ReportError> {
-        let mut octets = [0; 16];
-        octets.copy_from_slice(input.take(16)?);
-        Ok(octets.into())
+        <[u8; 16]>::take(input).map(Self::from)
     }
 }
 
@@ -443,7 +454,12 @@ mod tests {
     #[test]
     fn every_ending_survives_with_all_that_is_known() {
         for ending in endings() {
-            let report = Report { tls: Some(tls()), peer_goodbye: true, ending: Some(ending) };
+            let report = Report {
+                tls: Some(tls()),
+                peer_goodbye: true,
+                ending: Some(ending),
+                peer_chain_sha256: Some([7; 32]),
+            };
             assert_eq!(Report::decode(&report.encode()), Ok(report));
         }
         assert_eq!(Report::decode(&Report::default().encode()), Ok(Report::default()));
@@ -451,7 +467,7 @@ mod tests {
 
     #[test]
     fn a_report_that_is_cut_or_lengthened_is_an_error() {
-        let report = Report { tls: Some(tls()), peer_goodbye: false, ending: endings().pop() };
+        let report = Report { tls: Some(tls()), ending: endings().pop(), ..Report::default() };
         let mut bytes = report.encode();
         for len in 0..bytes.len() {
             assert!(Report::decode(&bytes[..len]).is_err(), "{len}");
@@ -463,7 +479,7 @@ mod tests {
     #[test]
     fn a_failure_within_a_failure_is_an_error() {
         // Else a pool could make us recurse as deep as its report is long.
-        let mut bytes = vec![1, 0, 1];
+        let mut bytes = vec![Report::VERSION, 0, 1];
         bytes.extend([11, 2].repeat(10_000));
         assert_eq!(Report::decode(&bytes), Err(ReportError::Tag { of: "Ending", tag: 11 }));
     }
@@ -472,7 +488,12 @@ mod tests {
         #[test]
         fn any_bytes_are_a_report_or_an_error(bytes: Vec<u8>, flips in prop::collection::vec((any::<u16>(), any::<u8>()), 1..4)) {
             let _ = Report::decode(&bytes);
-            let report = Report { tls: Some(tls()), peer_goodbye: true, ending: Some(Ending::Finished) };
+            let report = Report {
+                tls: Some(tls()),
+                peer_goodbye: true,
+                ending: Some(Ending::Finished),
+                peer_chain_sha256: Some([7; 32]),
+            };
             let mut bytes = report.encode();
             for (at, value) in flips {
                 let at = usize::from(at) % bytes.len();

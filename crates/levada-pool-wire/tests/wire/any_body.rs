@@ -1,7 +1,7 @@
 //! What holds for any body of a private command. The fuzz target `pool_body` and the tests share this
 //! function.
 
-use levada_pool_wire::{Cut, Message, Offer, Page, Secret};
+use levada_pool_wire::{Cut, HandBack, Message, Offer, Page, Secret};
 
 /// Reads a body as each of the private commands, and writes what it is: that is read as the same again.
 /// Shorter input is nothing, longer input is cut.
@@ -33,4 +33,11 @@ pub(crate) fn check(data: &[u8]) {
         panic!("another command")
     };
     assert_eq!(Cut::from_body(&again), cut);
+
+    if let Ok(hand_back) = HandBack::from_body(&body) {
+        let Message::Local(HandBack::COMMAND, again) = Message::from(hand_back.clone()) else {
+            panic!("another command")
+        };
+        assert_eq!(HandBack::from_body(&again), Ok(hand_back));
+    }
 }

@@ -13,9 +13,10 @@ pub(crate) fn check(data: &[u8]) {
     let ours = report.encode();
     let again = Report::decode(&ours).expect("our own reports are reports");
     assert_eq!(again.encode(), ours);
-    let Report { tls, peer_goodbye, ending } = &report;
+    let Report { tls, peer_goodbye, ending, peer_chain_sha256 } = &report;
     assert_eq!(again.peer_goodbye, *peer_goodbye);
     assert_eq!(again.tls.is_some(), tls.is_some());
+    assert_eq!(again.peer_chain_sha256, *peer_chain_sha256);
     // It can be told.
     if let Some(ending) = ending {
         assert_eq!(again.ending.as_ref().map(levada_core::Ending::code), Some(ending.code()));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::{env, fs};
 
 use levada_core::{
-    CertificateFault, Ending, Fault, OsError, OsErrorKind, ShownCertificate, TlsFacts,
+    CertificateFault, Ending, Fault, NoKernelTls, OsError, OsErrorKind, ShownCertificate, TlsFacts,
 };
 
 use levada_pool_wire::body::{
@@ -14,13 +14,13 @@ use levada_pool_wire::body::{
     StartTls,
 };
 use levada_pool_wire::{
-    CallbackId, ControlKey, Cut, Document, ErrorCode, Facilities, Identity, LidentryFlags,
-    LocalCommand, Message, Offer, PACKET_SIZE, Packet, Page, Report, RequestId, Secret,
-    StartTlsFlags, Text,
+    CallbackId, Chain, ControlKey, Cut, Document, ErrorCode, Facilities, HandBack, Identity,
+    KernelState, LidentryFlags, LocalCommand, Message, Offer, PACKET_SIZE, Packet, Page, Report,
+    RequestId, Secret, StartTlsFlags, Text,
 };
 use levada_testkit::docs::workspace_root;
 
-use crate::{any_body, any_report, round_trip};
+use crate::{any_body, any_chain, any_report, round_trip};
 
 /// Runs `check` over the corpus of a fuzz target, of which `samples` are a part. `LEVADA_BLESS=1` writes
 /// them anew.
@@ -56,6 +56,7 @@ fn bodies_of_private_commands() {
         let alpn = alpn.iter().map(|name| name.to_vec()).collect();
         body(Offer { control_key: control_key.clone(), alpn }.to_message().unwrap())
     };
+    let hand_back = |outcome| body(HandBack { control_key: control_key.clone(), outcome }.into());
     let page = Page::request(Document::Report, control_key.clone(), 350);
     let mut long = body(page.clone().into());
     long[28..30].copy_from_slice(&351_u16.to_le_bytes());
@@ -69,10 +70,28 @@ fn bodies_of_private_commands() {
         ("page-asked", body(page.clone().into())),
         ("page", body(page.reply(&[b'x'; 1000]).into())),
         ("page-too-long", long),
-        ("cut", body(Cut { control_key }.into())),
+        ("cut", body(Cut { control_key: control_key.clone() }.into())),
+        ("hand-back-asked", hand_back(None)),
+        ("hand-back", hand_back(KernelState::new(&[7; 128]).map(Ok))),
+        ("hand-back-declined", hand_back(Some(Err(NoKernelTls::Suite)))),
         ("all-ones", [0xff; 380]),
     ]);
     replay("pool_body", &samples, any_body::check);
+}
+
+#[test]
+fn chains() {
+    let chain = |certificates: &[&[u8]]| Chain::encode(certificates);
+    let mut cut = chain(&[b"certificate"]);
+    cut.pop();
+    let samples = BTreeMap::from([
+        ("none", chain(&[])),
+        ("two", chain(&[b"certificate", b"of its issuer"])),
+        ("cut", cut),
+        ("empty", vec![0, 0, 0]),
+        ("odd", vec![0, 0]),
+    ]);
+    replay("pool_chain", &samples, any_chain::check);
 }
 
 #[test]
@@ -87,7 +106,9 @@ fn reports() {
         ..TlsFacts::default()
     };
     let report = |tls: Option<TlsFacts>, ending: Option<Ending>| {
-        Report { tls, peer_goodbye: ending == Some(Ending::Finished), ending }.encode()
+        let peer_goodbye = ending == Some(Ending::Finished);
+        let peer_chain_sha256 = tls.is_some().then_some([0x5a; 32]);
+        Report { tls, peer_goodbye, ending, peer_chain_sha256 }.encode()
     };
     let certificate = CertificateFault::WrongName {
         wanted: "orvelte.nep".to_owned(),
@@ -105,7 +126,7 @@ fn reports() {
         ("silent", report(None, None)),
         ("cut", cut),
         // In the layout of a later version.
-        ("later", vec![2, 0, 0, 0]),
+        ("later", vec![3, 0, 0, 0, 0]),
     ]);
     replay("pool_report", &samples, any_report::check);
 }

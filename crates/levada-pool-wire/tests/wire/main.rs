@@ -6,6 +6,7 @@
 )]
 
 mod any_body;
+mod any_chain;
 mod any_report;
 mod books;
 mod clients;

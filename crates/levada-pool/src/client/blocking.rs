@@ -5,18 +5,18 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use levada_pool_wire::body::{Control as ControlBody, InfoKind};
-use levada_pool_wire::{ControlKey, Document, Facilities, Identity, Message, Report};
+use levada_pool_wire::body::{Control as ControlBody, InfoKind, Pin};
+use levada_pool_wire::{Chain, ControlKey, Document, Facilities, Identity, Message, Report};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::client::control::{Control, Event};
 use crate::client::error::PoolError;
-use crate::client::pages::Pages;
-use crate::client::request::{self, LocalIdQuestion, PoolIdentity, Protected, TlsRequest};
+use crate::client::pages::{self, Pages};
+use crate::client::request::{self, LocalIdQuestion, PoolIdentity, Protected, SILENCE, TlsRequest};
+use crate::client::services::{
+    Choice, Chooser, Identities, IdentityQuestion, PinQuestion, Pins, Service,
+};
 use crate::client::sharing::pool_identity;
-
-/// How long a pool may be silent, unless a request allows more.
-const SILENCE: Duration = Duration::from_secs(60);
 
 /// A client of a pool: one exchange at a time, and each call waits for its end.
 ///
@@ -89,12 +89,27 @@ impl Client {
         if let Some(offer) = offer {
             self.exchange(offer)?;
         }
-        let call = self.0.call(Message::StartTls(body), Some(socket.into()))?;
+        let socket = socket.into();
+        let control_key = body.control_key.clone();
+        let mut kept = None;
+        if request.hand_back && self.exchange(request::hand_back(control_key.clone())).is_ok() {
+            kept = Some(socket.try_clone().map_err(|error| PoolError::local(&error))?);
+        }
+        let call = self.0.call(Message::StartTls(body), Some(socket))?;
+        if kept.is_some() {
+            self.0.may_be_handed_back(call);
+        }
         let mut plain = None;
         loop {
-            let (answer, descriptor) = match self.wait()? {
+            let (answer, descriptor) = match self.wait_for(request.patience())? {
                 Event::Reply { call: of, reply } if of == call => {
-                    return request::protected(reply?, plain);
+                    let (asked, is_relayed) = (kept.is_some(), plain.is_some());
+                    let mut protected = request::protected(reply?, plain, kept)?;
+                    if asked {
+                        let told = self.exchange(request::hand_back(control_key));
+                        protected.hand_back = request::handed_back(told, is_relayed)?;
+                    }
+                    return Ok(protected);
                 }
                 Event::Question { call: of, question } if of == call => match question {
                     Message::StartTlsLocalId(body) => {
@@ -141,8 +156,36 @@ impl Client {
     ///
     /// [`PoolError`].
     pub fn report(&mut self, control_key: ControlKey) -> Result<Report, PoolError> {
-        let bytes = self.read(Document::Report, control_key)?;
-        Report::decode(&bytes).map_err(|error| PoolError::Protocol(error.to_string()))
+        self.read(Document::Report, control_key)?.report()
+    }
+
+    /// The certificates that the peer of a session has shown.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`]; of a session that has ended they are not kept.
+    pub fn peer_chain(&mut self, control_key: ControlKey) -> Result<Chain, PoolError> {
+        self.read(Document::PeerChain, control_key)?.chain()
+    }
+
+    /// Tells how a session ended that was handed back to us: the pool cannot know, and keeps what it knows
+    /// of the session until then. Behind that nothing can be asked about it.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`].
+    pub fn farewell(&mut self, control_key: &ControlKey, report: &Report) -> Result<(), PoolError> {
+        self.send_pages(Document::Farewell, control_key, &report.encode())
+    }
+
+    /// Passes on a session ticket that came on a connection which was handed back to us: the message
+    /// NewSessionTicket with its header.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`]. A ticket that is lost costs a resumption, and nothing else.
+    pub fn ticket(&mut self, control_key: &ControlKey, message: &[u8]) -> Result<(), PoolError> {
+        self.send_pages(Document::Ticket, control_key, message)
     }
 
     /// Derives `len` bytes (1 to 350) from a session's keys (RFC 5705, RFC 8446 section 7.5).
@@ -184,18 +227,80 @@ impl Client {
     ///
     /// [`PoolError`].
     pub fn sessions(&mut self) -> Result<String, PoolError> {
-        let bytes = self.read(Document::Sessions, ControlKey::default())?;
-        String::from_utf8(bytes).map_err(|_| PoolError::Protocol("a text is no UTF-8".to_owned()))
+        self.read(Document::Sessions, ControlKey::default())?.text()
+    }
+
+    /// Enters PINs for the pool: `pin` is asked for each, `None` declines, and an answer may take `time`
+    /// (up to 71 minutes; 0 has the pool say). Returns when the pool lets us go, for an answer that came
+    /// too late too, or is gone.
+    pub fn serve_pins(
+        &mut self,
+        time: Duration,
+        pin: impl FnMut(&PinQuestion) -> Option<Pin>,
+    ) -> PoolError {
+        self.serve(Pins { time }, pin)
+    }
+
+    /// Chooses for the pool which identity its TLS clients show: `choose` is asked about each server,
+    /// and `None` refuses the connection. Returns as [`serve_pins`](Self::serve_pins).
+    pub fn serve_identities(
+        &mut self,
+        chooser: Chooser,
+        choose: impl FnMut(&IdentityQuestion) -> Option<Choice>,
+    ) -> PoolError {
+        self.serve(Identities::new(chooser), choose)
+    }
+
+    fn serve<S: Service>(
+        &mut self,
+        mut service: S,
+        mut ask: impl FnMut(&S::Question) -> Option<S::Answer>,
+    ) -> PoolError {
+        let call = match self.0.call(service.registration(), None) {
+            Ok(call) => call,
+            Err(error) => return error,
+        };
+        loop {
+            let message = match self.wait_for(None) {
+                Ok(Event::Question { call: of, question }) if of == call => question,
+                Ok(Event::Reply { call: of, reply }) if of == call => {
+                    return reply.map_or_else(|error| error, |_| request::out_of_place());
+                }
+                Ok(_) => continue,
+                Err(error) => return error,
+            };
+            let answer = match service.question(message) {
+                Ok(question) => {
+                    let said = ask(&question);
+                    service.answer(said)
+                }
+                Err(answer) => *answer,
+            };
+            // That it comes too late shows in the reply.
+            if let Err(error) = self.0.answer(call, answer, None) {
+                return error;
+            }
+        }
     }
 
     /// Reads a whole document, page by page.
-    fn read(&mut self, document: Document, key: ControlKey) -> Result<Vec<u8>, PoolError> {
+    fn read(&mut self, document: Document, key: ControlKey) -> Result<Pages, PoolError> {
         let mut pages = Pages::new(document, key);
         while let Some(asked) = pages.next_request() {
             let reply = self.exchange(asked)?;
             pages.take(&reply)?;
         }
-        Ok(pages.into_bytes())
+        Ok(pages)
+    }
+
+    /// Sends a whole document, page by page.
+    fn send_pages(
+        &mut self,
+        document: Document,
+        key: &ControlKey,
+        text: &[u8],
+    ) -> Result<(), PoolError> {
+        pages::of_text(document, key, text).try_for_each(|page| self.exchange(page).map(drop))
     }
 
     /// Makes a request that the pool asks nothing about, and waits for the reply.
@@ -211,17 +316,24 @@ impl Client {
 
     /// Waits for what comes next.
     fn wait(&mut self) -> Result<Event, PoolError> {
+        self.wait_for(Some(SILENCE))
+    }
+
+    /// Waits for what comes next, as long as that may take.
+    fn wait_for(&mut self, limit: Option<Duration>) -> Result<Event, PoolError> {
+        let limit = limit.map(|limit| Timespec {
+            tv_sec: limit.as_secs().try_into().unwrap_or(i64::MAX),
+            tv_nsec: limit.subsec_nanos().into(),
+        });
         loop {
             if let Some(event) = self.0.next_event() {
                 return Ok(event);
             }
             let mut flags = PollFlags::IN;
             flags.set(PollFlags::OUT, self.0.wants_write());
-            let seconds = SILENCE.as_secs().cast_signed();
-            let limit = Timespec { tv_sec: seconds, tv_nsec: 0 };
             let ready = {
                 let mut watched = [PollFd::from_borrowed_fd(self.0.as_fd(), flags)];
-                rustix::io::retry_on_intr(|| poll(&mut watched, Some(&limit)))
+                rustix::io::retry_on_intr(|| poll(&mut watched, limit.as_ref()))
             };
             match ready.map_err(|error| PoolError::local(&error.into()))? {
                 0 => return Err(PoolError::TimedOut),

@@ -28,6 +28,8 @@ enum Order {
         number: u64,
         message: Message,
         descriptor: Option<OwnedFd>,
+        /// Whether it may be answered without a question for the plaintext socket.
+        hand_back: bool,
         news: mpsc::UnboundedSender<News>,
     },
     Answer {
@@ -69,19 +71,20 @@ impl Connection {
         &self,
         message: Message,
         descriptor: Option<OwnedFd>,
+        hand_back: bool,
     ) -> Result<Call<'_>, PoolError> {
         // Nobody closes it.
         let slot = self.slots.acquire().await.map_err(|_| PoolError::Gone)?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (news, heard) = mpsc::unbounded_channel();
-        let order = Order::Call { number, message, descriptor, news };
+        let order = Order::Call { number, message, descriptor, hand_back, news };
         self.orders.send(order).map_err(|_| PoolError::Gone)?;
         Ok(Call { connection: self, number, heard, done: false, _slot: slot })
     }
 
     /// Makes a request that the pool asks nothing about, and waits for the reply.
     pub(crate) async fn exchange(&self, message: Message) -> Result<Message, PoolError> {
-        let mut call = self.call(message, None).await?;
+        let mut call = self.call(message, None, false).await?;
         match call.next().await {
             News::Reply(reply) => reply,
             News::Question(_) => Err(PoolError::Protocol("a question out of place".to_owned())),
@@ -173,9 +176,12 @@ async fn drive(
 impl Waiting {
     fn take(&mut self, order: Order, control: &mut Control) {
         match order {
-            Order::Call { number, message, descriptor, news } => {
+            Order::Call { number, message, descriptor, hand_back, news } => {
                 match control.call(message, descriptor) {
                     Ok(key) => {
+                        if hand_back {
+                            control.may_be_handed_back(key);
+                        }
                         self.keys.insert(number, key);
                         self.tasks.insert(key, (number, news));
                     }

@@ -119,6 +119,12 @@ impl Control {
         Ok(call)
     }
 
+    /// The connection of this STARTTLS may come back: the pool has answered
+    /// [`HandBack`](levada_pool_wire::HandBack) with SUCCESS, and we kept our copy of the socket.
+    pub fn may_be_handed_back(&mut self, call: CallKey) {
+        self.calls.may_be_handed_back(call);
+    }
+
     /// Answers the question of a request.
     ///
     /// # Errors
@@ -176,6 +182,11 @@ impl Control {
     /// Whether the descriptor is to be watched for writing, too.
     pub fn wants_write(&self) -> bool {
         !self.output.is_empty()
+    }
+
+    /// Whether as many requests are under way as the connection takes.
+    pub(crate) fn is_full(&self) -> bool {
+        self.calls.len() >= CALLS
     }
 
     /// Whether the connection is lost.

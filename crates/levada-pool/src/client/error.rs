@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use levada_core::{Ending, TlsFacts};
 use levada_pool_wire::body::Failure;
-use levada_pool_wire::{AnswerError, CallError, ErrorCode};
+use levada_pool_wire::{AnswerError, CallError, ErrorCode, Report};
 
 /// Why a pool did not do what it was asked to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +58,16 @@ impl PoolError {
 
     pub(crate) fn local(error: &io::Error) -> Self {
         Self::Local { kind: error.kind(), text: error.to_string() }
+    }
+
+    /// The failure of a handshake, with what the pool tells of it.
+    pub(crate) fn told(self, report: Report) -> Self {
+        match report {
+            Report { ending: Some(ending), tls, .. } => {
+                Self::Handshake { ending: Box::new(ending), tls: tls.map(Box::new) }
+            }
+            _ => self,
+        }
     }
 
     /// The code of the TLS Pool protocol that says the same, where there is one.

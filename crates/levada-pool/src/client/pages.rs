@@ -1,11 +1,12 @@
 //! A document of the pool, page by page.
 
-use levada_pool_wire::{ControlKey, Document, Message, Page, Report};
+use levada_pool_wire::{Chain, ControlKey, Document, Message, Page, Report};
 
 use crate::client::error::PoolError;
 use crate::client::request::out_of_place;
 
 /// What was read of a document so far.
+#[derive(Debug)]
 pub(crate) struct Pages {
     document: Document,
     control_key: ControlKey,
@@ -32,7 +33,11 @@ impl Pages {
     pub(crate) fn take(&mut self, reply: &Message) -> Result<(), PoolError> {
         let page = Page::of(reply).ok_or_else(out_of_place)?;
         let page = page.map_err(|error| PoolError::Protocol(error.to_string()))?;
-        let limit = if self.document == Document::Report { Report::MAX_LEN } else { Self::MOST };
+        let limit = match self.document {
+            Document::Report | Document::Farewell => Report::MAX_LEN,
+            Document::PeerChain => Chain::MAX_LEN,
+            Document::Sessions | Document::Ticket | Document::Unknown(_) => Self::MOST,
+        };
         let total = *self.total.get_or_insert(page.total as usize);
         let fits = page.offset as usize == self.bytes.len() && total <= limit;
         let empty = page.bytes().is_empty() && self.bytes.len() < total;
@@ -43,7 +48,31 @@ impl Pages {
         Ok(())
     }
 
-    pub(crate) fn into_bytes(self) -> Vec<u8> {
-        self.bytes
+    /// The whole, which is a report.
+    pub(crate) fn report(self) -> Result<Report, PoolError> {
+        Report::decode(&self.bytes).map_err(|error| PoolError::Protocol(error.to_string()))
     }
+
+    /// The whole, which is a chain of certificates.
+    pub(crate) fn chain(self) -> Result<Chain, PoolError> {
+        Chain::decode(&self.bytes).map_err(|error| PoolError::Protocol(error.to_string()))
+    }
+
+    /// The whole, which is text.
+    pub(crate) fn text(self) -> Result<String, PoolError> {
+        String::from_utf8(self.bytes)
+            .map_err(|_| PoolError::Protocol("a text is no UTF-8".to_owned()))
+    }
+}
+
+/// The pages of a text that is sent to the pool.
+pub(crate) fn of_text<'a>(
+    document: Document,
+    key: &ControlKey,
+    text: &'a [u8],
+) -> impl Iterator<Item = Message> + use<'a> {
+    let key = key.clone();
+    (0..text.len())
+        .step_by(Page::MAX_LEN)
+        .map(move |offset| Page::request(document, key.clone(), offset as u32).reply(text).into())
 }

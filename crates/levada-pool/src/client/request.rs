@@ -6,11 +6,19 @@ use std::time::Duration;
 
 use levada_pool_wire::body::{Fact, Failure, Info, InfoKind, Ping, Prng, PrngRequest, StartTls};
 use levada_pool_wire::{
-    ControlKey, ErrorCode, Facilities, HandshakeTimeout, Identity, Message, Offer, Role,
-    StartTlsFlags, Text, TextError,
+    ControlKey, ErrorCode, Facilities, HandBack, HandBackOutcome, HandshakeTimeout, Identity,
+    Message, Moment, Offer, Role, StartTlsFlags, Text, TextError,
 };
 
 use crate::client::error::PoolError;
+
+/// How long a pool lets a handshake take that states no time.
+///
+/// Source: TLS Pool protocol V2, STARTTLS.
+const HANDSHAKE: Duration = Duration::from_secs(40);
+
+/// How long a pool may be silent where nobody else is waited for.
+pub(crate) const SILENCE: Duration = Duration::from_secs(20);
 
 /// How to protect a connection.
 ///
@@ -25,6 +33,7 @@ use crate::client::error::PoolError;
 pub struct TlsRequest {
     pub(crate) body: StartTls,
     pub(crate) alpn: Vec<Vec<u8>>,
+    pub(crate) hand_back: bool,
 }
 
 impl TlsRequest {
@@ -37,14 +46,15 @@ impl TlsRequest {
     pub fn client(peer: impl AsRef<[u8]>) -> Result<Self, TextError> {
         let remote_id = Identity::new(peer)?;
         let body = StartTls { flags: StartTlsFlags::CLIENT, remote_id, ..StartTls::default() };
-        Ok(Self { body, alpn: Vec::new() })
+        Ok(Self { body, alpn: Vec::new(), hand_back: false })
     }
 
     /// We are the TLS server, under whichever identity the peer asks for. A certificate of the peer
     /// is not asked for.
     pub fn server() -> Self {
         let flags = StartTlsFlags::SERVER.with(StartTlsFlags::IGNORE_REMOTEID);
-        Self { body: StartTls { flags, ..StartTls::default() }, alpn: Vec::new() }
+        let body = StartTls { flags, ..StartTls::default() };
+        Self { body, alpn: Vec::new(), hand_back: false }
     }
 
     /// Who we are: the identity to show.
@@ -54,6 +64,16 @@ impl TlsRequest {
     /// [`TextError`] for more than 127 bytes, or a NUL.
     pub fn local(mut self, identity: impl AsRef<[u8]>) -> Result<Self, TextError> {
         self.body.local_id = Identity::new(identity)?;
+        Ok(self)
+    }
+
+    /// Whom the peer has to be: of a server's client it is who its certificate has to be for.
+    ///
+    /// # Errors
+    ///
+    /// [`TextError`] for more than 127 bytes, or a NUL.
+    pub fn remote(mut self, identity: impl AsRef<[u8]>) -> Result<Self, TextError> {
+        self.body.remote_id = Identity::new(identity)?;
         Ok(self)
     }
 
@@ -74,6 +94,23 @@ impl TlsRequest {
     pub fn alpn<T: AsRef<[u8]>>(mut self, protocols: impl IntoIterator<Item = T>) -> Self {
         self.alpn = protocols.into_iter().map(|name| name.as_ref().to_vec()).collect();
         self
+    }
+
+    /// Asks for the connection back under kernel TLS: our own socket is the plaintext side then, and the
+    /// pool is no longer on the way of the data. Where the kernel, the pool or its policy does not do it,
+    /// the pool relays; [`Protected::hand_back`] says what came of it, and why.
+    ///
+    /// Whoever asks has to care for the records that carry no data, in which a plain `read` fails:
+    /// KeyUpdate, tickets, alerts, close_notify. `levada::PoolTls` does both.
+    #[must_use]
+    pub fn hand_back(mut self, wanted: bool) -> Self {
+        self.hand_back = wanted;
+        self
+    }
+
+    /// Whether the connection is [asked for back](Self::hand_back).
+    pub const fn wants_hand_back(&self) -> bool {
+        self.hand_back
     }
 
     /// How long the handshake may take; the pool's own default if nothing is said. `None` waits.
@@ -104,6 +141,12 @@ impl TlsRequest {
     pub fn without(mut self, flags: StartTlsFlags) -> Self {
         self.body.flags = self.body.flags.without(flags);
         self
+    }
+
+    /// How long the pool may take for the handshake and be silent until then; `None` is for ever.
+    pub fn patience(&self) -> Option<Duration> {
+        let due = self.body.timeout.deadline(Moment::default(), HANDSHAKE);
+        due.map(|due| due.after(SILENCE).elapsed())
     }
 
     /// Which side of TLS we are.
@@ -142,8 +185,12 @@ fn fill_random(mut room: &mut [u8]) -> std::io::Result<()> {
 #[derive(Debug)]
 pub struct Protected {
     /// Our end: what is written here reaches the peer under TLS, what the peer sends is read here. A
-    /// Unix stream socket, non-blocking or not as it was made: see each client.
+    /// Unix stream socket, non-blocking or not as it was made: see each client. Where the connection was
+    /// handed back it is the socket that went to the pool, as it is.
     pub plain: OwnedFd,
+    /// The state to go on with under kernel TLS, or why the pool relays; `None` where kernel TLS was not
+    /// [asked for](TlsRequest::hand_back), and with a pool that does not know it.
+    pub hand_back: Option<HandBackOutcome>,
     /// The key to the session: whoever has it and may, can ask about it, detach it and attach it.
     pub control_key: ControlKey,
     /// Who we are, as it came to be.
@@ -229,13 +276,44 @@ pub(crate) fn refusal() -> Message {
     Message::Error(Failure::from_errno(EPERM))
 }
 
-/// What a reply to STARTTLS says, with our end of the plaintext.
-pub(crate) fn protected(reply: Message, plain: Option<UnixStream>) -> Result<Protected, PoolError> {
-    let (Message::StartTls(body), Some(plain)) = (reply, plain) else {
+/// What a reply to STARTTLS says, with our end of the plaintext, which is what we `kept` of the network's
+/// socket where the pool has asked for no other.
+pub(crate) fn protected(
+    reply: Message,
+    plain: Option<UnixStream>,
+    kept: Option<OwnedFd>,
+) -> Result<Protected, PoolError> {
+    let (Message::StartTls(body), Some(plain)) = (reply, plain.map(OwnedFd::from).or(kept)) else {
         return Err(out_of_place());
     };
     let StartTls { control_key, local_id, remote_id, .. } = body;
-    Ok(Protected { plain: plain.into(), control_key, local_id, remote_id })
+    Ok(Protected { plain, hand_back: None, control_key, local_id, remote_id })
+}
+
+/// HANDBACK: the wish, or the question what came of it.
+pub(crate) fn hand_back(control_key: ControlKey) -> Message {
+    HandBack::question(control_key).into()
+}
+
+/// What came of the wish. Who was handed back has to have the state.
+pub(crate) fn handed_back(
+    reply: Result<Message, PoolError>,
+    is_relayed: bool,
+) -> Result<Option<HandBackOutcome>, PoolError> {
+    let outcome = match reply {
+        Ok(Message::Local(HandBack::COMMAND, body)) => {
+            let told = HandBack::from_body(&body);
+            told.map_err(|error| PoolError::Protocol(error.to_string()))?.outcome
+        }
+        // A pool that does not know the command relays.
+        Err(error) if !is_relayed => return Err(error),
+        _ => None,
+    };
+    match outcome {
+        Some(Err(_)) | None if is_relayed => Ok(outcome),
+        Some(Ok(_)) if !is_relayed => Ok(outcome),
+        _ => Err(out_of_place()),
+    }
 }
 
 pub(crate) fn out_of_place() -> PoolError {

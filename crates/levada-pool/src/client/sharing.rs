@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use levada_pool_wire::body::{Control as ControlBody, InfoKind, Ping};
 use levada_pool_wire::{
-    ControlKey, Cut, Document, ErrorCode, Facilities, Identity, Message, Report,
+    Chain, ControlKey, Cut, Document, ErrorCode, Facilities, Identity, Message, Report,
 };
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
@@ -17,8 +17,8 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::client::connection::{Connection, News};
 use crate::client::control::Control;
 use crate::client::error::PoolError;
-use crate::client::request::{LocalIdQuestion, PoolIdentity, Protected, TlsRequest};
-use crate::client::{pages, request};
+use crate::client::pages::{self, Pages};
+use crate::client::request::{self, LocalIdQuestion, PoolIdentity, Protected, TlsRequest};
 
 /// How long a pool that is not there is waited for.
 const RECONNECT: Duration = Duration::from_secs(5);
@@ -103,7 +103,15 @@ impl Client {
         if let Some(offer) = offer {
             soon(connection.exchange(offer)).await?;
         }
-        let mut call = connection.call(Message::StartTls(body), Some(socket)).await?;
+        let mut kept = None;
+        if request.hand_back {
+            let wish = request::hand_back(control_key.clone());
+            if soon(connection.exchange(wish)).await.is_ok() {
+                kept = Some(socket.try_clone().map_err(|error| PoolError::local(&error))?);
+            }
+        }
+        let mut call =
+            connection.call(Message::StartTls(body), Some(socket), kept.is_some()).await?;
         let mut plain = None;
         let reply = loop {
             match call.next().await {
@@ -127,7 +135,12 @@ impl Client {
         drop(call);
         match reply {
             Ok(message) => {
-                let protected = request::protected(message, plain)?;
+                let (asked, is_relayed) = (kept.is_some(), plain.is_some());
+                let mut protected = request::protected(message, plain, kept)?;
+                if asked {
+                    let told = soon(connection.exchange(request::hand_back(control_key))).await;
+                    protected.hand_back = request::handed_back(told, is_relayed)?;
+                }
                 Ok(Session { protected, connection })
             }
             Err(error) => Err(failure(&connection, control_key, error).await),
@@ -152,12 +165,11 @@ impl Client {
     /// [`PoolError`].
     pub async fn sessions(&self) -> Result<String, PoolError> {
         let connection = self.connected().await?;
-        let bytes = read(&connection, Document::Sessions, ControlKey::default()).await?;
-        String::from_utf8(bytes).map_err(|_| PoolError::Protocol("a text is no UTF-8".to_owned()))
+        read(&connection, Document::Sessions, ControlKey::default()).await?.text()
     }
 
     /// The control connection, opened anew if need be.
-    async fn connected(&self) -> Result<Arc<Connection>, PoolError> {
+    pub(crate) async fn connected(&self) -> Result<Arc<Connection>, PoolError> {
         let mut current = self.connection.lock().await;
         if let Some(connection) = current.as_ref().filter(|connection| !connection.is_gone()) {
             return Ok(Arc::clone(connection));
@@ -207,8 +219,8 @@ impl Session {
 
     /// The plaintext socket, and what stands for the session: it ends when that is dropped.
     pub fn into_parts(self) -> (OwnedFd, SessionHandle) {
-        let Self { protected: Protected { plain, control_key, local_id, remote_id }, connection } =
-            self;
+        let Self { protected, connection } = self;
+        let Protected { plain, control_key, local_id, remote_id, .. } = protected;
         (plain, SessionHandle { control_key, local_id, remote_id, connection })
     }
 }
@@ -248,6 +260,16 @@ impl SessionHandle {
         report(&self.connection, self.control_key.clone()).await
     }
 
+    /// The certificates that the peer has shown, while the session lives.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`]; a pool of another make refuses with
+    /// [`ErrorCode::UnknownCommand`](levada_pool_wire::ErrorCode::UnknownCommand).
+    pub async fn peer_chain(&self) -> Result<Chain, PoolError> {
+        read(&self.connection, Document::PeerChain, self.control_key.clone()).await?.chain()
+    }
+
     /// Lets the session live on when this client goes away.
     ///
     /// # Errors
@@ -267,6 +289,33 @@ impl SessionHandle {
         soon(self.connection.exchange(Cut { control_key: self.control_key.clone() }.into()))
             .await
             .map(drop)
+    }
+
+    /// Tells how the session ended, where it was handed back: the pool cannot know, and keeps what it
+    /// knows of the session until then. Behind that nothing can be asked about it.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`].
+    pub async fn farewell(&self, report: &Report) -> Result<(), PoolError> {
+        self.send_pages(Document::Farewell, &report.encode()).await
+    }
+
+    /// Passes on a session ticket that came on the connection, where it was handed back: the message
+    /// NewSessionTicket with its header.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`]. A ticket that is lost costs a resumption, and nothing else.
+    pub async fn ticket(&self, message: &[u8]) -> Result<(), PoolError> {
+        self.send_pages(Document::Ticket, message).await
+    }
+
+    async fn send_pages(&self, document: Document, text: &[u8]) -> Result<(), PoolError> {
+        for page in pages::of_text(document, &self.control_key, text) {
+            soon(self.connection.exchange(page)).await?;
+        }
+        Ok(())
     }
 
     /// Derives `len` bytes (1 to 350) from the session's keys (RFC 5705, RFC 8446 section 7.5).
@@ -303,16 +352,13 @@ async fn failure(connection: &Connection, key: ControlKey, error: PoolError) -> 
         return error;
     }
     match report(connection, key).await {
-        Ok(Report { ending: Some(ending), tls, .. }) => {
-            PoolError::Handshake { ending: Box::new(ending), tls: tls.map(Box::new) }
-        }
-        _ => error,
+        Ok(report) => error.told(report),
+        Err(_) => error,
     }
 }
 
 async fn report(connection: &Connection, key: ControlKey) -> Result<Report, PoolError> {
-    let bytes = read(connection, Document::Report, key).await?;
-    Report::decode(&bytes).map_err(|error| PoolError::Protocol(error.to_string()))
+    read(connection, Document::Report, key).await?.report()
 }
 
 /// Reads a whole document, page by page.
@@ -320,13 +366,13 @@ async fn read(
     connection: &Connection,
     document: Document,
     key: ControlKey,
-) -> Result<Vec<u8>, PoolError> {
-    let mut pages = pages::Pages::new(document, key);
+) -> Result<Pages, PoolError> {
+    let mut pages = Pages::new(document, key);
     while let Some(asked) = pages.next_request() {
         let reply = soon(connection.exchange(asked)).await?;
         pages.take(&reply)?;
     }
-    Ok(pages.into_bytes())
+    Ok(pages)
 }
 
 async fn soon<T>(work: impl Future<Output = Result<T, PoolError>>) -> Result<T, PoolError> {

@@ -87,12 +87,36 @@ impl ClientHandshake {
         if accept.ok_or(Rejection::AcceptMissing)? != accept_of(&self.key) {
             return Err(Rejection::AcceptWrong);
         }
+        Response::agreed(&self.offer, fields)
+    }
+}
+
+impl Response {
+    /// The response to an extended CONNECT (RFC 8441 §5), whose fields an HTTP/2 codec has read.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not open a WebSocket; end the stream.
+    pub fn from_extended_connect<'a>(
+        offer: &Offer,
+        status: u16,
+        fields: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    ) -> Result<Self, Rejection> {
+        let fields = Fields::read(fields);
+        match status {
+            200..=299 => Self::agreed(offer, fields),
+            _ => Err(Rejection::Status { status, fields: fields.0 }),
+        }
+    }
+
+    /// An acceptance, if it names nothing that was not offered.
+    fn agreed(offer: &Offer, fields: Fields) -> Result<Self, Rejection> {
         let mut extensions = fields.list("sec-websocket-extensions");
         #[cfg(feature = "deflate")]
         let deflate = match extensions.next() {
             Some(extension) => {
                 let unasked = || Rejection::Extension(extension.to_owned());
-                Some(self.offer.agreed(extension).ok_or_else(unasked)?)
+                Some(offer.agreed(extension).ok_or_else(unasked)?)
             }
             None => None,
         };
@@ -102,21 +126,19 @@ impl ClientHandshake {
         drop(extensions);
         let mut chosen = fields.list("sec-websocket-protocol");
         let subprotocol = chosen.next().map(ToOwned::to_owned);
-        let unasked = subprotocol.as_deref().filter(|name| !self.offer.offers(name));
+        let unasked = subprotocol.as_deref().filter(|name| !offer.offers(name));
         if let Some(name) = chosen.next().or(unasked) {
             return Err(Rejection::Subprotocol(name.to_owned()));
         }
         drop(chosen);
-        Ok(Response {
+        Ok(Self {
             subprotocol,
             #[cfg(feature = "deflate")]
             deflate,
             fields,
         })
     }
-}
 
-impl Response {
     /// The subprotocol that the server chose; `None` when it speaks none of those offered.
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()

@@ -59,9 +59,9 @@ impl Field {
         Ok(Self { name: name.to_owned(), value: value.as_bytes().to_owned() })
     }
 
-    /// A field that was received.
-    pub(super) fn received(header: &httparse::Header<'_>) -> Self {
-        Self { name: header.name.to_owned(), value: header.value.to_owned() }
+    /// A field of the handshake's own, or one that was received.
+    pub(super) fn raw(name: &str, value: impl Into<Vec<u8>>) -> Self {
+        Self { name: name.to_owned(), value: value.into() }
     }
 
     /// The name as written; compare it without regard to case.
@@ -104,7 +104,12 @@ pub(super) struct Unclear;
 
 impl Fields {
     pub(super) fn new(headers: &[httparse::Header<'_>]) -> Self {
-        Self(headers.iter().map(Field::received).collect())
+        Self(headers.iter().map(|header| Field::raw(header.name, header.value)).collect())
+    }
+
+    /// The fields of a head that somebody else has read.
+    pub(super) fn read<'a>(fields: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+        Self(fields.into_iter().map(|(name, value)| Field::raw(name, value)).collect())
     }
 
     /// All fields of this name.

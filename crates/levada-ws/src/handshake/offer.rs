@@ -1,6 +1,7 @@
 //! What a client asks for.
 
 use alloc::borrow::ToOwned;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -134,32 +135,41 @@ impl Offer {
         self.subprotocols.iter().any(|offered| offered == subprotocol)
     }
 
-    /// The request's head.
-    pub(super) fn render(&self, key: &str) -> Vec<u8> {
-        let mut head = Vec::new();
-        let mut line = |parts: &[&str]| {
-            for part in parts {
-                head.extend_from_slice(part.as_bytes());
-            }
-            head.extend_from_slice(b"\r\n");
-        };
-        line(&["GET ", &self.target, " HTTP/1.1"]);
-        line(&["Host: ", &self.host]);
-        line(&["Upgrade: websocket"]);
-        line(&["Connection: Upgrade"]);
-        line(&["Sec-WebSocket-Key: ", key]);
-        line(&["Sec-WebSocket-Version: 13"]);
-        if let Some(origin) = &self.origin {
-            line(&["Origin: ", origin]);
-        }
+    /// The host, with its port if that was named: the `:authority` of HTTP/2.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Path and query: the `:path` of HTTP/2.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// The header fields that say what is asked for, whatever version of HTTP carries them: with them
+    /// and `:protocol`, an extended CONNECT is whole (RFC 8441 §5).
+    pub fn fields(&self) -> Vec<Field> {
+        let mut fields = Vec::from([Field::raw("Sec-WebSocket-Version", "13")]);
+        fields.extend(self.origin.as_deref().map(|origin| Field::raw("Origin", origin)));
         if !self.subprotocols.is_empty() {
-            line(&["Sec-WebSocket-Protocol: ", &self.subprotocols.join(", ")]);
+            fields.push(Field::raw("Sec-WebSocket-Protocol", self.subprotocols.join(", ")));
         }
         #[cfg(feature = "deflate")]
         if let Some(wanted) = &self.deflate {
-            line(&["Sec-WebSocket-Extensions: ", &wanted.offer()]);
+            fields.push(Field::raw("Sec-WebSocket-Extensions", wanted.offer()));
         }
-        for field in &self.fields {
+        fields.extend_from_slice(&self.fields);
+        fields
+    }
+
+    /// The head of a request by HTTP/1.1.
+    pub(super) fn render(&self, key: &str) -> Vec<u8> {
+        let Self { host, target, .. } = self;
+        let mut head = format!(
+            "GET {target} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: {key}\r\n"
+        )
+        .into_bytes();
+        for field in self.fields() {
             field.render(&mut head);
         }
         head.extend_from_slice(b"\r\n");

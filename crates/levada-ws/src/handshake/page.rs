@@ -1,7 +1,6 @@
 //! A page for those who come to a WebSocket server and ask for no WebSocket.
 
 use alloc::borrow::ToOwned;
-use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -11,9 +10,13 @@ use super::{Field, FieldError};
 
 /// What a server shows at one path to a GET that asks for no WebSocket. Cheap to clone.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Page {
+pub struct Page(Arc<Shown>);
+
+#[derive(PartialEq, Eq)]
+struct Shown {
     path: String,
-    response: Arc<[u8]>,
+    fields: Vec<Field>,
+    body: Vec<u8>,
 }
 
 impl Page {
@@ -29,30 +32,29 @@ impl Page {
         fields: &[Field],
         body: &[u8],
     ) -> Result<Self, FieldError> {
-        let mut response = Vec::from(b"HTTP/1.1 200 OK\r\n");
-        Field::new("Content-Type", media_type)?.render(&mut response);
-        for field in fields {
-            field.render(&mut response);
-        }
-        let end = format!("Content-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-        response.extend_from_slice(end.as_bytes());
-        response.extend_from_slice(body);
-        Ok(Self { path: path.to_owned(), response: response.into() })
+        let mut all = Vec::from([Field::new("Content-Type", media_type)?]);
+        all.extend_from_slice(fields);
+        Ok(Self(Arc::new(Shown { path: path.to_owned(), fields: all, body: body.to_owned() })))
     }
 
     /// Where it is.
     pub fn path(&self) -> &str {
-        &self.path
+        &self.0.path
     }
 
-    /// The whole response.
-    pub(super) fn response(&self) -> &[u8] {
-        &self.response
+    /// The header fields of the response, but for the length of the body.
+    pub(super) fn fields(&self) -> &[Field] {
+        &self.0.fields
+    }
+
+    /// The body.
+    pub(super) fn body(&self) -> &[u8] {
+        &self.0.body
     }
 }
 
 impl fmt::Debug for Page {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({} bytes)", self.path, self.response.len())
+        write!(f, "{} ({} bytes)", self.path(), self.body().len())
     }
 }

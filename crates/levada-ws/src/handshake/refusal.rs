@@ -1,5 +1,6 @@
 //! Why a server refuses a request, and how it says so.
 
+use alloc::borrow::Cow;
 use alloc::format;
 use alloc::vec::Vec;
 use core::fmt;
@@ -84,42 +85,56 @@ impl Refusal {
         }
     }
 
-    /// The whole response, after which the connection is to be ended.
-    pub fn to_response(&self) -> Vec<u8> {
+    /// The header fields of the response, but for those of one connection of HTTP/1.1 and for the length
+    /// of the body.
+    pub fn fields(&self) -> Vec<Field> {
         if let Self::Page(page) = self {
-            return page.response().to_vec();
+            return page.fields().to_vec();
         }
-        let status = self.status();
-        let body = match self {
-            Self::Application { .. } => format!("{}\n", phrase(status)),
-            _ => format!("{self}\n"),
-        };
-        let mut head = format!(
-            "HTTP/1.1 {status} {}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n",
-            phrase(status),
-            body.len()
-        )
-        .into_bytes();
-        head.extend_from_slice(match self {
-            Self::Method => b"Allow: GET\r\nConnection: close\r\n",
+        let mut fields = Vec::from([Field::raw("Content-Type", "text/plain")]);
+        match self {
+            Self::Method => fields.push(Field::raw("Allow", "GET")),
             Self::NotAnUpgrade | Self::Version => {
-                b"Sec-WebSocket-Version: 13\r\nUpgrade: websocket\r\nConnection: upgrade, close\r\n"
+                fields.push(Field::raw("Sec-WebSocket-Version", "13"));
             }
-            _ => b"Connection: close\r\n",
-        });
-        if let Self::Application { fields, .. } = self {
-            for field in fields {
-                field.render(&mut head);
-            }
+            Self::Application { fields: more, .. } => fields.extend_from_slice(more),
+            _ => {}
         }
-        head.extend_from_slice(b"\r\n");
-        head.extend_from_slice(body.as_bytes());
+        fields
+    }
+
+    /// The body of the response.
+    pub fn body(&self) -> Cow<'_, [u8]> {
+        match self {
+            Self::Page(page) => page.body().into(),
+            Self::Application { .. } => format!("{}\n", phrase(self.status())).into_bytes().into(),
+            _ => format!("{self}\n").into_bytes().into(),
+        }
+    }
+
+    /// The whole response by HTTP/1.1, after which the connection is to be ended.
+    pub fn to_response(&self) -> Vec<u8> {
+        let (status, body) = (self.status(), self.body());
+        let mut head = format!("HTTP/1.1 {status} {}\r\n", phrase(status)).into_bytes();
+        for field in self.fields() {
+            field.render(&mut head);
+        }
+        let connection = match self {
+            Self::NotAnUpgrade | Self::Version => {
+                "Upgrade: websocket\r\nConnection: upgrade, close"
+            }
+            _ => "Connection: close",
+        };
+        let end = format!("Content-Length: {}\r\n{connection}\r\n\r\n", body.len());
+        head.extend_from_slice(end.as_bytes());
+        head.extend_from_slice(&body);
         head
     }
 }
 
 fn phrase(status: u16) -> &'static str {
     match status {
+        200 => "OK",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",

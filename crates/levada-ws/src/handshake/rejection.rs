@@ -6,7 +6,7 @@ use core::fmt;
 
 use super::Field;
 
-/// What a client found in the response instead of a WebSocket (RFC 6455 §4.1).
+/// What a client found in the response instead of a WebSocket (RFC 6455 §4.1, RFC 8441 §5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rejection {
     /// The bytes are no HTTP/1.1 response.
@@ -36,6 +36,11 @@ pub enum Rejection {
     Subprotocol(String),
     /// An extension, none of which we offered.
     Extension(String),
+    /// HTTP/2 was asked for, and the server has not chosen it (ALPN).
+    NotHttp2,
+    /// The server speaks HTTP/2, but opens nothing by extended CONNECT: it has not sent
+    /// SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441 §3).
+    NoExtendedConnect,
     /// The carrier ended before the head did.
     Truncated,
 }
@@ -59,6 +64,11 @@ impl fmt::Display for Rejection {
             }
             Self::Extension(name) => {
                 return write!(f, "the server chose the extension {name:?}, not on offer");
+            }
+            Self::NotHttp2 => "the server did not choose HTTP/2: ask by `http=1.1` or `http=auto`",
+            Self::NoExtendedConnect => {
+                "the server speaks HTTP/2, but opens no WebSockets over it: ask by `http=1.1` or \
+                 `http=auto`"
             }
             Self::Truncated => "the carrier ended inside the response",
         })

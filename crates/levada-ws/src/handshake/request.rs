@@ -21,6 +21,7 @@ pub struct Request {
     host: String,
     origin: Option<String>,
     subprotocols: Vec<String>,
+    /// What proves that its key was read; empty in HTTP/2, which needs no proof.
     accept: String,
 }
 
@@ -86,11 +87,44 @@ impl Request {
         if !fields.lists("upgrade", "websocket") || !fields.lists("connection", "upgrade") {
             return Err(Refusal::NotAnUpgrade);
         }
+        let key = fields.single("sec-websocket-key").ok().flatten().filter(|key| is_key(key));
+        let accept = key.map(accept_of);
+        let request = Self::asked(target, host, fields)?;
+        Ok(Self { accept: accept.ok_or(Refusal::Key)?, ..request })
+    }
+
+    /// A request that has come as an extended CONNECT with `websocket` for its `:protocol` (RFC 8441 §5),
+    /// and that an HTTP/2 codec has read: its `:path`, its `:authority` and its fields.
+    ///
+    /// [`accept_fields`](Self::accept_fields) answers it.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with its form; answer with [`Refusal::status`], [`Refusal::fields`] and
+    /// [`Refusal::body`].
+    pub fn from_extended_connect<'a>(
+        path: &str,
+        authority: Option<&str>,
+        fields: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+        limits: Limits,
+    ) -> Result<Self, Refusal> {
+        let fields = Fields::read(fields);
+        if fields.0.len() > limits.fields {
+            return Err(Refusal::TooManyFields);
+        }
+        if !path.starts_with('/') {
+            return Err(Refusal::Target);
+        }
+        let named = fields.single("host").map_err(|_| Refusal::Host)?;
+        let host = authority.or(named).ok_or(Refusal::Host)?.to_owned();
+        Self::asked(path.to_owned(), host, fields)
+    }
+
+    /// What a request asks for, whatever version of HTTP carries it.
+    fn asked(target: String, host: String, fields: Fields) -> Result<Self, Refusal> {
         if fields.single("sec-websocket-version") != Ok(Some("13")) {
             return Err(Refusal::Version);
         }
-        let key = fields.single("sec-websocket-key").ok().flatten().filter(|key| is_key(key));
-        let accept = accept_of(key.ok_or(Refusal::Key)?);
         let origin = fields.single("origin").map_err(|_| Refusal::Origin)?.map(ToOwned::to_owned);
         let mut subprotocols = Vec::new();
         for offered in fields.list("sec-websocket-protocol") {
@@ -99,6 +133,7 @@ impl Request {
             }
             subprotocols.push(offered.to_owned());
         }
+        let accept = String::new();
         Ok(Self { target, fields, host, origin, subprotocols, accept })
     }
 
@@ -139,8 +174,33 @@ impl Request {
         self.fields.list("sec-websocket-extensions").find_map(|offer| wanted.accept(offer))
     }
 
-    /// The response that opens the WebSocket. What the client sends from its first byte on belongs
-    /// to the connection.
+    /// The header fields of an answer, whatever version of HTTP carries it: with status 200 they are the
+    /// response to an extended CONNECT (RFC 8441 §5).
+    ///
+    /// # Errors
+    ///
+    /// When the answer has something in it that was not offered.
+    pub fn accept_fields(&self, answer: &Answer) -> Result<Vec<Field>, AnswerError> {
+        let mut fields = Vec::new();
+        if let Some(chosen) = &answer.subprotocol {
+            if !self.subprotocols.contains(chosen) {
+                return Err(AnswerError::Subprotocol);
+            }
+            fields.push(Field::raw("Sec-WebSocket-Protocol", chosen.as_str()));
+        }
+        #[cfg(feature = "deflate")]
+        if let Some(agreed) = answer.deflate {
+            if self.deflate(agreed) != Some(agreed) {
+                return Err(AnswerError::Deflate);
+            }
+            fields.push(Field::raw("Sec-WebSocket-Extensions", agreed.to_string()));
+        }
+        fields.extend_from_slice(&answer.fields);
+        Ok(fields)
+    }
+
+    /// The response by HTTP/1.1 that opens the WebSocket. What the client sends from its first byte on
+    /// belongs to the connection.
     ///
     /// # Errors
     ///
@@ -151,23 +211,8 @@ impl Request {
               Sec-WebSocket-Accept: ",
         );
         head.extend_from_slice(self.accept.as_bytes());
-        if let Some(chosen) = &answer.subprotocol {
-            if !self.subprotocols.contains(chosen) {
-                return Err(AnswerError::Subprotocol);
-            }
-            head.extend_from_slice(b"\r\nSec-WebSocket-Protocol: ");
-            head.extend_from_slice(chosen.as_bytes());
-        }
-        #[cfg(feature = "deflate")]
-        if let Some(agreed) = answer.deflate {
-            if self.deflate(agreed) != Some(agreed) {
-                return Err(AnswerError::Deflate);
-            }
-            head.extend_from_slice(b"\r\nSec-WebSocket-Extensions: ");
-            head.extend_from_slice(agreed.to_string().as_bytes());
-        }
         head.extend_from_slice(b"\r\n");
-        for field in &answer.fields {
+        for field in self.accept_fields(answer)? {
             field.render(&mut head);
         }
         head.extend_from_slice(b"\r\n");

@@ -55,6 +55,12 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// The page that is shown at a target, which may have a query, to who asks for no WebSocket.
+    pub fn page(&self, target: &str) -> Option<&Page> {
+        let path = target.split('?').next()?;
+        self.pages.iter().find(|page| page.path() == path)
+    }
+
     /// Judges a request.
     ///
     /// # Errors

@@ -41,8 +41,7 @@ impl ServerHandshake {
         }
         // A request that was read as far as that has a path.
         let target = self.head.bytes().split(|&byte| byte == b' ').nth(1)?;
-        let path = target.split(|&byte| byte == b'?').next()?;
-        rules.pages.iter().find(|page| page.path().as_bytes() == path).cloned()
+        rules.page(str::from_utf8(target).ok()?).cloned()
     }
 
     /// The carrier's end before the request's.

@@ -5,9 +5,11 @@ use std::task::{Context, Poll, Waker};
 
 use levada_core::{Deadline, Ending, Event, Mode, OsError, Ours, Party};
 use levada_tls::Engine;
+use tokio::io::ReadBuf;
 
 use super::{Socket, Transport};
 use crate::pool::carried_ending;
+use crate::scratch::with_wire;
 
 impl Socket {
     /// Ends the life, if it has not ended: the first ending is the only one.
@@ -25,6 +27,9 @@ impl Socket {
         let facts = std::mem::take(&mut self.watch.facts);
         self.watch.facts = self.complete(facts);
         self.release(&ending);
+        if let Transport::Up(carrier) = &self.transport {
+            carrier.tell_end(&ending, self.goodbyes.theirs());
+        }
         self.watch.end(ending);
         self.alarm = None;
         self.dying = None;
@@ -63,6 +68,12 @@ impl Socket {
             | Ending::ConnectFinalized
             | Ending::ConnectFailed(_) => {
                 let mut cx = Context::from_waker(Waker::noop());
+                if self.options.kernel_tls {
+                    // A handshake was read no further than it went, and bytes that nobody has read make a
+                    // reset of the end.
+                    let _ =
+                        with_wire(|room| carrier.poll_read_now(&mut cx, &mut ReadBuf::new(room)));
+                }
                 if let Poll::Ready(Err(error)) = carrier.poll_finish(&mut cx) {
                     self.watch.tell(|| Event::TransportFailed((&error).into()));
                 }
@@ -80,7 +91,7 @@ impl Socket {
     fn let_go(&mut self) {
         if let Transport::Up(carrier) = &self.transport
             && self.options.hang_up
-            && self.session.is_some()
+            && (self.session.is_some() || self.kernel().is_some())
         {
             carrier.hang_up();
         }
@@ -90,7 +101,13 @@ impl Socket {
     /// The transport failed, in either direction.
     pub(super) fn transport_failed(&mut self, error: &io::Error) {
         if let Some(ending) = carried_ending(error) {
-            return self.end(ending);
+            // The alert about it goes out first.
+            return match self.kernel() {
+                Some(kernel) if kernel.has_outgoing() && self.write_error.is_none() => {
+                    self.die(ending);
+                }
+                _ => self.end(ending),
+            };
         }
         let error = self.write_error.take().map_or_else(|| OsError::from(error), |error| *error);
         match self.goodbyes.transport_failed(error) {
@@ -125,7 +142,8 @@ impl Socket {
     /// Sends the alert and then ends.
     pub(super) fn poll_die(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_alarm(cx);
-        if self.poll_write_wire(cx).is_pending() && self.watch.ended().is_none() {
+        let left = self.poll_write_wire(cx).is_ready() && self.poll_last_words(cx).is_ready();
+        if !left && self.watch.ended().is_none() {
             return Poll::Pending;
         }
         if let Some(ending) = self.dying.take() {

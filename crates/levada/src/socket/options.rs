@@ -24,6 +24,15 @@ pub struct Options {
     /// Whether the end of a stream under TLS ends its connection for everybody, also where another
     /// process holds the socket as well. Off by default: our descriptor is closed, and theirs is theirs.
     pub hang_up: bool,
+    /// Whether the kernel is to seal and open the records of TLS once the handshake is done, where it can
+    /// (CONFIG_TLS, over TCP); off by default. TLS goes on in this process where it cannot, and
+    /// [`Facts::kernel_tls`](crate::Facts::kernel_tls) says why.
+    ///
+    /// The stream behaves as ever, but for three things: the counters of wire bytes count plaintext, and
+    /// [`end_tls`](crate::Socket::end_tls) and
+    /// [`keep_records_apart`](crate::Socket::keep_records_apart) have no effect. The handshake takes two
+    /// reads for each record.
+    pub kernel_tls: bool,
     /// How long an external [`Signer`](crate::Signer) may take for a signature; 5 s by default. The
     /// deadline of the whole handshake runs meanwhile.
     pub signer_deadline: Duration,
@@ -37,6 +46,7 @@ impl Default for Options {
             tcp: TcpOptions::default(),
             danger_allow_plaintext: false,
             hang_up: false,
+            kernel_tls: false,
             signer_deadline: Duration::from_secs(5),
         }
     }

@@ -74,7 +74,7 @@ impl Socket {
                 }
             } else {
                 ready!(self.poll_take_plain(cx, buf));
-                if self.watch.ended().is_none() {
+                if self.watch.ended().is_none() && self.dying.is_none() {
                     return Poll::Ready(Ok(()));
                 }
             }
@@ -83,9 +83,16 @@ impl Socket {
 
     /// Reads a stream without a layer straight into the caller's buffer.
     fn poll_take_plain(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<()> {
-        let Some(carrier) = self.carrier() else { return Poll::Ready(()) };
+        let Transport::Up(carrier) = &mut self.transport else { return Poll::Ready(()) };
         let before = buf.filled().len();
-        match ready!(carrier.poll_read(cx, buf)) {
+        let read = match self.write_error {
+            None => carrier.poll_read(cx, buf),
+            Some(_) => carrier.poll_read_now(cx, buf),
+        };
+        match ready!(read) {
+            Ok(()) if buf.filled().len() == before && carrier.is_truncated() => {
+                self.transport_ended();
+            }
             Ok(()) if buf.filled().len() == before => self.received_goodbye(),
             Ok(()) => self.watch.facts.bytes.wire_read += (buf.filled().len() - before) as u64,
             Err(error) => self.transport_failed(&error),
@@ -145,7 +152,12 @@ impl Socket {
                 }
                 scratch[..held].copy_from_slice(&self.wire);
             }
-            let end = (held + plain.len() + RECORD_ROOM).min(SCRATCH);
+            let end = if self.options.kernel_tls && session.is_handshaking() {
+                // What comes behind the handshake is for the kernel.
+                held + session.lacks(&self.wire).max(1)
+            } else {
+                (held + plain.len() + RECORD_ROOM).min(SCRATCH)
+            };
             let mut buf = ReadBuf::new(&mut scratch[held..end]);
             let read = match self.write_error {
                 None => carrier.poll_read(cx, &mut buf),
@@ -243,7 +255,13 @@ impl Socket {
             && self.dying.is_none()
             && !self.goodbyes.theirs()
         {
-            let Poll::Ready(count) = self.poll_take_in(cx, &mut room) else { break };
+            let count = if self.session.is_some() {
+                self.poll_take_in(cx, &mut room)
+            } else {
+                let mut buf = ReadBuf::new(&mut room);
+                self.poll_take_plain(cx, &mut buf).map(|()| buf.filled().len())
+            };
+            let Poll::Ready(count) = count else { break };
             self.ahead.extend_from_slice(&room[..count]);
             self.notice_goodbye();
         }

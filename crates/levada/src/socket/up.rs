@@ -2,14 +2,14 @@
 
 use std::task::{Context, Poll, ready};
 
-use levada_core::{Deadline, Ending, Event, Ours, State, Step};
+use levada_core::{Deadline, Ending, Event, Ours, State, Step, TlsFacts};
 use levada_tls::Engine;
 use tokio::time::Instant;
 
 use super::{Socket, Transport};
 use crate::carrier::{Carrier, Ends};
 use crate::dial::News;
-use crate::pool::PoolSession;
+use crate::pool::{Entrusted, PoolSession};
 
 impl Socket {
     /// Ready when the socket is established, or has ended before it was.
@@ -101,18 +101,28 @@ impl Socket {
     fn poll_entrusted(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Transport::Entrusted(entrusting) = &mut self.transport else { return Poll::Ready(()) };
         match ready!(entrusting.poll(cx)) {
-            Ok((carrier, tls)) => {
+            Ok(Entrusted { carrier, tls, kernel_tls }) => {
                 self.transport = Transport::Up(carrier);
-                self.watch.facts.tls = Some(Box::new(tls));
-                self.watch.facts.times.handshake = Some(self.watch.end_of_phase(Instant::now()));
+                self.learn_of_tls(tls);
+                self.watch.facts.kernel_tls = kernel_tls;
+                let took = self.watch.end_of_phase(Instant::now());
+                // What was done here before counts, too.
+                let before = self.watch.facts.times.handshake.unwrap_or_default();
+                self.watch.facts.times.handshake = Some(before + took);
                 self.establish();
             }
             Err((ending, tls)) => {
-                self.watch.facts.tls = tls.map(Box::new);
+                self.learn_of_tls(tls);
                 self.end(ending);
             }
         }
         Poll::Ready(())
+    }
+
+    fn learn_of_tls(&mut self, tls: Option<Box<TlsFacts>>) {
+        if tls.is_some() {
+            self.watch.facts.tls = tls;
+        }
     }
 
     fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -131,6 +141,14 @@ impl Socket {
                 return Poll::Ready(());
             }
             if !session.is_handshaking() {
+                if self.options.kernel_tls {
+                    // The kernel goes on behind our last record.
+                    ready!(self.poll_write_wire(cx));
+                    self.leave_to_kernel();
+                    if self.watch.ended().is_some() {
+                        return Poll::Ready(());
+                    }
+                }
                 self.watch.facts.times.handshake = Some(self.watch.end_of_phase(Instant::now()));
                 self.establish();
                 return Poll::Ready(());
@@ -153,6 +171,10 @@ impl Socket {
     }
 
     pub(super) fn establish(&mut self) {
+        #[cfg(feature = "http2")]
+        if self.call() {
+            return;
+        }
         self.watch.step(Step::Establish);
         self.handshake_permit = None;
         self.set_alarm(Deadline::Idle);

@@ -127,7 +127,10 @@ impl Socket {
     }
 
     /// Puts `session` around the transport.
-    fn wrap(&mut self, session: Session) {
+    fn wrap(&mut self, mut session: Session) {
+        if self.options.kernel_tls {
+            session.for_kernel();
+        }
         self.watch.facts.plain = None;
         self.session = Some(session);
         self.watch.end_of_phase(Instant::now());

@@ -1,5 +1,8 @@
 //! The opening handshake (RFC 6455 section 4), for both ends, polled in line as all of the stream.
 
+#[cfg(feature = "http2")]
+mod http2;
+
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
@@ -13,6 +16,8 @@ use levada_ws::handshake::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
+#[cfg(feature = "http2")]
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::inbox::Inbox;
@@ -21,6 +26,10 @@ use super::tick::Ticker;
 use super::{ClientOptions, ServerOptions, WsOptions, WsStream, room};
 use crate::alarm::Alarm;
 use crate::events::Events;
+#[cfg(feature = "http2")]
+use crate::http2::client::Answer as Answered;
+#[cfg(feature = "http2")]
+use crate::http2::server::Responder;
 use crate::wakers::Half;
 
 /// How long a client may take to end the carrier once it is refused, so that no reset takes our
@@ -40,12 +49,20 @@ pub(super) struct Opening {
     below: Option<Events>,
     /// The room among those that are on their way up.
     permit: Option<OwnedSemaphorePermit>,
+    /// The version of HTTP that carries it.
+    http: &'static str,
+    /// Where the answer goes to a request that did not come as bytes of ours.
+    #[cfg(feature = "http2")]
+    responder: Option<Responder>,
 }
 
 #[derive(Debug)]
 enum Phase {
     /// Our request goes out, and then the response comes.
     Client(ClientHandshake),
+    /// The carrier asks by HTTP/2 on its way up, and tells what became of it; it may be that we have to.
+    #[cfg(feature = "http2")]
+    Calling(ClientHandshake, oneshot::Receiver<Answered>),
     /// A request is to come, and the rules decide; without them the owner does.
     Server(ServerHandshake, Option<Rules>),
     /// The owner has to decide about this client.
@@ -92,7 +109,17 @@ impl Opening {
     }
 
     const fn new(phase: Phase) -> Self {
-        Self { phase, head: Vec::new(), dirty: false, alarm: None, below: None, permit: None }
+        Self {
+            phase,
+            head: Vec::new(),
+            dirty: false,
+            alarm: None,
+            below: None,
+            permit: None,
+            http: "1.1",
+            #[cfg(feature = "http2")]
+            responder: None,
+        }
     }
 
     /// Goes on. Ready with what was said, and with what was read behind it.
@@ -112,17 +139,21 @@ impl Opening {
                     let read = ready!(poll_head(io.as_mut(), cx, take));
                     return Poll::Ready(read.map(|(head, behind)| (Said::Response(head), behind)));
                 }
+                #[cfg(feature = "http2")]
+                Phase::Calling(..) => {
+                    if let Some(said) = ready!(self.poll_called(io.as_mut(), cx)) {
+                        return Poll::Ready(
+                            said.map(|response| (Said::Response(response), Vec::new())),
+                        );
+                    }
+                }
                 Phase::Server(handshake, rules) => {
                     let take = |wire: &[u8]| handshake.handle_wire(wire).map_err(Stop::Refused);
                     match ready!(poll_head(io.as_mut(), cx, take)) {
                         Ok((request, behind)) => {
                             let verdict = rules.as_ref().map(|rules| rules.judge(&request));
                             self.phase = Phase::Asked(request, behind);
-                            match verdict {
-                                Some(Ok(answer)) => self.accept(answer),
-                                Some(Err(refusal)) => self.refuse(refusal),
-                                None => {}
-                            }
+                            self.decide(verdict);
                         }
                         Err(Stop::Refused(refusal)) => {
                             let rules = rules.as_ref();
@@ -182,10 +213,28 @@ impl Opening {
         Poll::Ready(Ok(()))
     }
 
+    /// Does what the rules say, where there are any.
+    fn decide(&mut self, verdict: Option<Result<Answer, Refusal>>) {
+        match verdict {
+            Some(Ok(answer)) => self.accept(answer),
+            Some(Err(refusal)) => self.refuse(refusal),
+            None => {}
+        }
+    }
+
     /// The owner lets the client in, or the rules do.
     fn accept(&mut self, answer: Answer) {
         let Phase::Asked(request, behind) = &mut self.phase else { return };
-        match request.accept(&answer) {
+        #[cfg(feature = "http2")]
+        let accepted = match self.responder {
+            Some(_) => {
+                Responder::accept(&mut self.responder, request, &answer).map(|()| Vec::new())
+            }
+            None => request.accept(&answer),
+        };
+        #[cfg(not(feature = "http2"))]
+        let accepted = request.accept(&answer);
+        match accepted {
             Ok(head) => {
                 let (request, behind) = (request.clone(), std::mem::take(behind));
                 self.phase = Phase::Answering(request, answer, behind);
@@ -196,7 +245,17 @@ impl Opening {
     }
 
     fn refuse(&mut self, refusal: Refusal) {
-        self.send(refusal.to_response());
+        #[cfg(feature = "http2")]
+        let head = match self.responder.take() {
+            Some(responder) => {
+                responder.refuse(&refusal);
+                Vec::new()
+            }
+            None => refusal.to_response(),
+        };
+        #[cfg(not(feature = "http2"))]
+        let head = refusal.to_response();
+        self.send(head);
         // A page is large: it has the time that is left for the handshake.
         if !matches!(refusal, Refusal::Page(_)) {
             self.alarm = Some(Alarm::set(Deadline::Handshake, LINGER, 0));
@@ -309,6 +368,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
                 return Poll::Pending;
             }
         };
+        self.watch.facts.http = opening.below.is_none().then_some(opening.http);
         match outcome {
             Ok((said, behind)) => self.establish(said, behind),
             Err(stop) => self.give_up(stop),

@@ -12,7 +12,7 @@ use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
-use crate::world::{KNOWN, Layer, patient, session};
+use crate::world::{KNOWN, Layer, by_kernel, patient, session};
 
 /// Our socket and a stream of tokio-rustls, both established.
 async fn pair(layer: Layer, role: Role) -> (Socket, TlsStream<TcpStream>) {
@@ -20,7 +20,7 @@ async fn pair(layer: Layer, role: Role) -> (Socket, TlsStream<TcpStream>) {
     let address = listener.local_addr().unwrap();
     let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
     let (near, (far, _)) = (near.unwrap(), far.unwrap());
-    let mut socket = Socket::adopt(near, session(layer, role), patient());
+    let mut socket = Socket::adopt(near, session(layer, role), by_kernel(patient()));
     let provider = Arc::new(default_provider());
     let versions: [&'static SupportedProtocolVersion; 1] =
         [if layer == Layer::Tls12 { &TLS12 } else { &TLS13 }];

@@ -54,6 +54,12 @@ impl Layer {
         !matches!(self, Self::Plain)
     }
 
+    /// Bytes that a record has beside its content: header and tag, and the content type of TLS 1.3 or the
+    /// explicit nonce of 1.2 (AES in GCM).
+    pub(crate) const fn around_a_record(self) -> usize {
+        5 + 16 + if matches!(self, Self::Tls13) { 1 } else { 8 }
+    }
+
     const fn version(self) -> TlsVersion {
         match self {
             Self::Tls12 => TlsVersion::V1_2,
@@ -90,7 +96,7 @@ impl Setup {
     ) -> (Socket, Peer) {
         let (near, far) = self.carrier(BUFFER).await;
         let theirs = session(self.layer, other(self.role));
-        (Socket::adopt(near, ours, options), Peer::new(far, theirs, self))
+        (Socket::adopt(near, ours, by_kernel(options)), Peer::new(far, theirs, self))
     }
 
     /// Both ends of a carrier whose buffers are small.
@@ -145,6 +151,12 @@ pub(crate) fn patient() -> Options {
     let mut options = Options::default();
     options.deadlines =
         Deadlines { lookup: None, connect: None, handshake: None, close: None, idle: None };
+    options
+}
+
+/// As these, with the records in the kernel where that is to be.
+pub(crate) fn by_kernel(mut options: Options) -> Options {
+    options.kernel_tls = crate::BY_KERNEL;
     options
 }
 

@@ -65,8 +65,13 @@ impl Daemon {
         Self::with("", PoolLimits::default())
     }
 
-    /// The same, with `more` in its policy.
+    /// The same, with `more` behind its policy.
     pub(crate) fn with(more: &str, limits: PoolLimits) -> Self {
+        Self::with_keys("", more, limits)
+    }
+
+    /// The same, with `keys` of the whole policy in front of it.
+    pub(crate) fn with_keys(keys: &str, more: &str, limits: PoolLimits) -> Self {
         let (folder, pki) = (Folder::new(), Pki::new());
         folder.write("ca.pem", &pki.ca);
         folder.write("pool.pem", &pki.host("pool.example"));
@@ -75,7 +80,7 @@ impl Daemon {
         let policy = folder.write(
             "pool.toml",
             &format!(
-                "anchors = \"ca.pem\"\nclient-anchors = \"ca.pem\"\n\
+                "{keys}anchors = \"ca.pem\"\nclient-anchors = \"ca.pem\"\n\
                  [[identity]]\nname = \"pool.example\"\ncert = \"pool.pem\"\n\
                  [[identity]]\nname = \"user@pool.example\"\ncert = \"user.pem\"\n{more}"
             ),

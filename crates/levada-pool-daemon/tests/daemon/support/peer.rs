@@ -1,6 +1,7 @@
 //! The other end of a protected connection: TLS in a runtime of its own.
 
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use levada::{
@@ -38,7 +39,7 @@ pub(crate) struct Peer {
 impl Peer {
     /// A server with this certificate and key; `ca` vouches for its clients, if they have to show
     /// a certificate.
-    pub(crate) fn server(stream: TcpStream, identity: &str, ca: Option<&str>) -> Self {
+    pub(crate) fn server(stream: impl Into<OwnedFd>, identity: &str, ca: Option<&str>) -> Self {
         let identity = Identity::from_pem(identity.as_bytes(), None, None).unwrap();
         let auth = ca.map_or(ClientAuth::None, |ca| {
             ClientAuth::Requested(Anchors::from_pem(ca.as_bytes()).unwrap())
@@ -59,7 +60,7 @@ impl Peer {
         Self::over(stream, client.build().unwrap().session(&name).unwrap())
     }
 
-    fn over(stream: TcpStream, session: levada::Session) -> Self {
+    fn over(stream: impl Into<OwnedFd>, session: levada::Session) -> Self {
         let _runtime = RUNTIME.enter();
         let carrier = Carrier::from_fd(stream.into()).unwrap();
         let mut options = Options::default();

@@ -50,6 +50,11 @@ impl Pki {
         Self { issuer: Issuer::new(params, key), ca }
     }
 
+    /// The authority's certificate with its key, in PEM.
+    pub(crate) fn authority(&self) -> String {
+        self.ca.clone() + &self.issuer.key().serialize_pem()
+    }
+
     /// A certificate with its key, in one PEM text.
     pub(crate) fn identity(&self, spec: Spec<'_>) -> String {
         let mut params = CertificateParams::default();
