@@ -13,6 +13,7 @@ export interface Facts {
   /** Why nothing encrypts the bytes; null where something does. */
   plain: 'disabled' | 'fallback' | 'end_tls' | 'pass_through' | null;
   tls: TlsFacts | null;
+  webSocket: null;
   firstGoodbye: 'local' | 'peer' | null;
   bytes: { read: number; written: number; wireRead: number; wireWritten: number; discarded: number };
   /** Milliseconds of each phase. */

@@ -143,6 +143,8 @@ export interface Facts {
   plain: 'disabled' | null;
   tls: null;
   http: null;
+  /** What was agreed on; `null` before. */
+  web_socket: { subprotocol: string | null; extension: string | null } | null;
   first_goodbye: Party | null;
   /** Bytes so far: given to the reader, and taken from the writer. */
   bytes: { read: number; written: number; wire_read: null; wire_written: null; discarded: null };

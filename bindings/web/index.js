@@ -169,6 +169,7 @@ class Life {
       plain: url.protocol === 'ws:' ? 'disabled' : null,
       tls: null,
       http: null,
+      web_socket: null,
       first_goodbye: null,
       bytes: { read: 0, written: 0, wire_read: null, wire_written: null, discarded: null },
       times: { lookup: null, connect: null, handshake: null, total: null },
@@ -205,7 +206,7 @@ class Life {
     this.#signal?.addEventListener('abort', this.#abort);
     const late = () => this.#leave({ timed_out: 'handshake' }, CODE.GOING_AWAY);
     this.#deadline = setTimeout(late, options.deadlineHandshake);
-    this.#carrier.opened.then((protocol) => this.#establish(protocol), () => {});
+    this.#carrier.opened.then((agreed) => this.#establish(agreed), () => {});
     this.#carrier.closed.then((close) => this.#carrierClosed(close));
     this.#carrier.overflowed.then(() => this.#leave({ refused: 'limit' }, CODE.POLICY));
   }
@@ -240,11 +241,12 @@ class Life {
     this.#events.tell({ state });
   }
 
-  #establish(protocol) {
+  #establish({ protocol, extensions }) {
     if (this.#ended) return;
     clearTimeout(this.#deadline);
     this.#isUp = true;
     this.#facts.times.handshake = performance.now() - this.#begun;
+    this.#facts.web_socket = { subprotocol: protocol || null, extension: extensions || null };
     // A browser takes these steps unseen.
     for (const state of ['connected', 'handshaking', 'established']) this.#enter(state);
     this.#opened.resolve({ protocol });
@@ -379,11 +381,11 @@ class OverStream {
 
   constructor(url, { protocols }) {
     this.#socket = new WebSocketStream(url.href, { protocols: [protocols].flat() });
-    this.opened = this.#socket.opened.then(({ readable, writable, protocol }) => {
+    this.opened = this.#socket.opened.then(({ readable, writable, protocol, extensions }) => {
       this.#reader = readable.getReader();
       this.#writer = writable.getWriter();
       for (const { closed } of [this.#reader, this.#writer]) closed.catch(() => {});
-      return protocol;
+      return { protocol, extensions };
     });
     this.closed = this.#socket.closed.then(
       ({ closeCode, reason }) => closeFrame(closeCode, reason),
@@ -431,7 +433,10 @@ class OverSocket {
     const overflowed = promised();
     this.overflowed = overflowed.promise;
     this.opened = new Promise((resolve) => {
-      this.#socket.onopen = () => resolve(this.#socket.protocol);
+      this.#socket.onopen = () => {
+        const { protocol, extensions } = this.#socket;
+        resolve({ protocol, extensions });
+      };
     });
     this.closed = new Promise((resolve) => {
       this.#socket.onclose = ({ wasClean, code, reason }) => {

@@ -75,6 +75,39 @@ fn for_bridges_and_websockets() {
     assert_silent(&ended.to_string());
 }
 
+/// A server is looked at through one as clients see it, with all that it accepts.
+#[test]
+fn for_inspecting() {
+    let pki = Pki::new();
+    let proxy = Tinyproxy::new();
+    let listen = ["--listen", "wss://127.0.0.1:0/vnc", "--cert", &pki.localhost, "--to", "echo:"];
+    let serve = Serve::start(listen);
+    let inspect = |port: u16, words: &[String]| {
+        let target = format!("wss://localhost:{port}/vnc");
+        let args = ["inspect", &target, "--ca", &pki.ca, "--json"].map(str::to_owned);
+        let done = levada(args.iter().chain(words)).run(b"");
+        assert_silent(&String::from_utf8_lossy(&done.stdout));
+        let report: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+        (done.code(), report)
+    };
+    let (code, report) = inspect(serve.address().port(), &proxy.words());
+    assert_eq!(code, 0, "{report}");
+    assert_eq!(report["proxy"], format!("http://{}", proxy.address));
+    assert_eq!(report["lookup"], serde_json::Value::Null);
+    let target = format!("wss://localhost:{}/vnc", serve.address().port());
+    assert_eq!(report["addresses"][0]["address"], target);
+    assert_eq!(report["tls"]["verified_name"], "localhost");
+    assert_eq!(report["accepts"]["versions"][0]["accepted"], true);
+    assert_eq!(report["accepts"]["complete"], true);
+    assert_eq!(report["websocket"]["opened"], true);
+    assert_eq!(report["websocket"]["any_origin"], false);
+
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (code, report) = inspect(gone.port(), &proxy.words());
+    assert_eq!((code, &report["addresses"][0]["outcome"]), (2, &"unreachable".into()), "{report}");
+    assert!(report["findings"][0]["message"].as_str().unwrap().contains("proxy"), "{report}");
+}
+
 /// The way to the proxy can be under TLS, with authorities of its own.
 #[test]
 fn under_tls_as_well() {

@@ -1,9 +1,11 @@
-//! SIGHUP: identities, authorities and revocation lists are read again, all or none of them. The next
+//! SIGHUP: identities, authorities, revocation lists and header fields are read again, all or none of them. The next
 //! handshake goes by them; a stream that is there goes on as if nothing had happened.
+
+use std::io::Write as _;
 
 use rustix::process::Signal;
 
-use crate::harness::{Pki, Running, Serve, connect};
+use crate::harness::{Backend, Folder, Pki, Running, Serve, WebSocket, connect};
 
 /// A client of ours that is established: it has its echo.
 fn echoed(pki: &Pki, serve: &Serve) -> Running {
@@ -98,4 +100,34 @@ fn what_cannot_be_used_changes_nothing() {
         drop(echoed(&pki, &serve));
     }
     goes_on(running);
+}
+
+#[test]
+fn header_fields_that_are_renewed_go_with_the_next_request() {
+    let (folder, backend) = (Folder::new(), Backend::new());
+    let file = folder.write("fields", "Authorization: Bearer one\n");
+    let to = backend.url().replace("tcp", "ws");
+    let mut serve =
+        Serve::start(["--listen", "tcp://127.0.0.1:0", "--to", &to, "--header-file", &file]);
+    let asks = |serve: &Serve, token: &str| {
+        let client = serve.dial();
+        let target = WebSocket::accept(backend.accept());
+        let field = format!("\r\nAuthorization: Bearer {token}\r\n");
+        assert!(target.head.contains(&field), "{}", target.head);
+        (client, target)
+    };
+    let (mut running, mut target) = asks(&serve, "one");
+    folder.write("fields", "Authorization: Bearer two\n");
+    serve.process.signal(Signal::HUP);
+    serve.next("reloaded");
+    asks(&serve, "two");
+
+    // What is no field changes nothing.
+    folder.write("fields", "no field\n");
+    serve.process.signal(Signal::HUP);
+    let record = serve.next("not_reloaded");
+    assert!(record["error"].as_str().unwrap().contains("line 1 is no header field"), "{record}");
+    asks(&serve, "two");
+    running.write_all(b"on").unwrap();
+    assert_eq!(target.take(2), b"on");
 }

@@ -78,6 +78,23 @@ fn whoever_may_connect() {
     assert_eq!(report["websocket"]["any_origin"], Value::Null);
 }
 
+/// Compression is told where it is asked for, and taken up.
+#[test]
+fn whether_it_compresses() {
+    for (theirs, agreed) in [("no-context-takeover", true), ("off", false)] {
+        let listen = format!("ws://127.0.0.1:0?deflate={theirs}");
+        let serve = Serve::start(["--listen", &listen, "--to", "echo:"]);
+        let address = format!("ws://{}", serve.address());
+        let (code, report) = inspect(&address, &["--deflate", "on"]);
+        let wanted = agreed.then_some(
+            "permessage-deflate; server_no_context_takeover; client_no_context_takeover",
+        );
+        assert_eq!((code, &report["websocket"]["extension"]), (0, &wanted.into()), "{report}");
+        let (_, report) = inspect(&address, &[]);
+        assert_eq!(report["websocket"]["extension"], Value::Null);
+    }
+}
+
 #[test]
 fn at_a_unix_socket() {
     let folder = Folder::new();

@@ -11,7 +11,7 @@ const FILES: &[File] = &[("/", "text/html", include_str!("novnc/page.html"))];
 
 #[test]
 fn in_a_browser() {
-    let Some(modules) = peers::node_modules() else {
+    let Some(novnc) = peers::node_package("@novnc/novnc") else {
         return skip::cannot_run("in_a_browser", peers::MISSING);
     };
     let folder = Folder::new();
@@ -24,7 +24,7 @@ fn in_a_browser() {
     let mut desktop = desktop.start();
     desktop.stdout.line().expect("it starts");
 
-    let site = Site::with_scripts(FILES, modules.join("@novnc/novnc"));
+    let site = Site::with_scripts(FILES, novnc);
     let to = format!("unix:{}", socket.display());
     let listen = ["--listen", "ws://127.0.0.1:0/vnc", "--origin", &site.origin(), "--to", &to];
     let mut serve = Serve::start(listen);

@@ -85,7 +85,7 @@ fn not_of_what_a_websocket_is_asked_with() {
     for format in ["json", "text"] {
         let client = levada(["connect", &url, "-v", "--log", format]).args(file).start();
         let mut server = WebSocket::accept(backend.accept());
-        assert!(server.asked.contains("Cookie: session=hunter2"), "{}", server.asked);
+        assert!(server.head.contains("Cookie: session=hunter2"), "{}", server.head);
         server.close(1008);
         said.push_str(&client.wait().stderr);
     }
@@ -95,7 +95,7 @@ fn not_of_what_a_websocket_is_asked_with() {
     let through = format!("ws://{}", serve.address());
     let client = connect(&through, file).start();
     let server = WebSocket::accept(backend.accept());
-    assert!(server.asked.contains("Authorization: Bearer hunter2"), "{}", server.asked);
+    assert!(server.head.contains("Authorization: Bearer hunter2"), "{}", server.head);
     drop(server);
     said.push_str(&client.wait().stderr);
     said.push_str(&serve.next("ended").to_string());

@@ -69,7 +69,7 @@ fn to_who_uses_the_keyboard_alone() {
 /// GET / and the module, and nothing else; the policy allows what is in the page, and this server.
 #[test]
 fn and_nothing_else() {
-    let serve = serve("echo:", &[]);
+    let mut serve = serve("echo:", &[]);
     let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     for path in ["/", "/?from=here", "/levada-web.js"] {
         let head = asked(&serve, &get(path));
@@ -89,6 +89,14 @@ fn and_nothing_else() {
         let head = asked(&serve, &request);
         assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{request}{head}");
     }
+    // A view of the page is told as such, and only what is refused as a failure.
+    for path in ["/", "/", "/levada-web.js"] {
+        let record = serve.record().expect("there is a log");
+        let told = (&record["event"], &record["level"], &record["path"]);
+        assert_eq!(told, (&"page".into(), &"info".into(), &path.into()), "{record}");
+        assert!(record["peer"].as_str().unwrap().starts_with("127.0.0.1:"), "{record}");
+    }
+    assert_eq!(serve.record().expect("there is a log")["event"], "ended");
     let without = Serve::start(["--listen", "ws://127.0.0.1:0/", "--to", "echo:"]);
     assert!(asked(&without, &get("/")).starts_with("HTTP/1.1 426 "), "it is off by default");
 }

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use levada_testkit::browser::{Browser, File, Site};
 use levada_testkit::{peers, skip};
+use serde_json::Value;
 
 use crate::harness::{
     Backend, Command, Finished, Nginx, PATIENCE, Pki, Running, Serve, assert_same, connect, digits,
@@ -25,12 +26,18 @@ fn pattern() -> Vec<u8> {
 
 /// `levada serve` with both paths, for programs and for the pages of `site`.
 fn serve(pki: &Pki, scheme: &str, site: &str) -> Serve {
+    serve_compressing(pki, scheme, site, "off")
+}
+
+/// As [`serve`], with messages compressed like that.
+fn serve_compressing(pki: &Pki, scheme: &str, site: &str, deflate: &str) -> Serve {
     let bye = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let to = format!("tcp://{}", bye.local_addr().unwrap());
     let on = free();
     let cert = if scheme == "wss" { ", cert = \"localhost.pem\"" } else { "" };
     let route = |path: &str, to: &str| {
         let listen = format!("address = \"{scheme}://{on}{path}\", origin = \"{site}\"{cert}");
+        let listen = format!("{listen}, deflate = \"{deflate}\"");
         format!("[[route]]\nlisten = {{ {listen} }}\nto = \"{to}\"\n")
     };
     let text = ["log = \"json\"\n", &route("/echo", "echo:"), &route("/bye", &to)];
@@ -87,32 +94,51 @@ fn as_client(client: Command, url: &str) {
 
 /// B1, C1, C2, C6: a server sends back what comes, and its close is told with code and reason.
 #[track_caller]
-fn as_server(server: Command) {
+fn as_server(server: Command, deflate: &str) {
     let mut server = server.args(["serve"]).start();
     let url = format!("ws://127.0.0.1:{}", said(&mut server, "port"));
-    echoes(&format!("{url}/echo"), &[]);
+    let words = ["--deflate", deflate];
+    let echoed = echoes(&format!("{url}/echo"), &words);
+    assert_compressed(&echoed.ended(), deflate);
     assert_eq!(said(&mut server, "closed"), "1000");
-    let mut client = connect(&format!("{url}/bye"), ["--subprotocol", "binary"]).start();
+    let mut client =
+        connect(&format!("{url}/bye"), ["--subprotocol", "binary"].iter().chain(&words)).start();
     assert_same(&client.stdout.take(1 << 21), &pattern());
     let client = client.wait();
+    assert_compressed(&client.ended(), deflate);
     let close = &client.ended()["ending"]["ws_close"];
     assert_eq!((&close["code"], &close["reason"]), (&4003.into(), &"müde".into()), "{close}");
     assert_eq!(client.code(), 3, "nobody knows whether that was all");
 }
 
+/// Whether an end says that messages were compressed as it was asked to.
+#[track_caller]
+fn assert_compressed(ended: &Value, deflate: &str) {
+    let extension = &ended["facts"]["web_socket"]["extension"];
+    let extension = extension.as_str().unwrap_or("none");
+    let (wanted, is_fresh) = match deflate {
+        "off" => ("none", false),
+        "on" => ("permessage-deflate", false),
+        _ => ("permessage-deflate", true),
+    };
+    assert_eq!(extension.split(';').next(), Some(wanted), "{extension}");
+    assert_eq!(extension.contains("server_no_context_takeover"), is_fresh, "{extension}");
+}
+
 /// Sends megabytes to `url`, gets them back, and closes; the close is answered.
 #[track_caller]
-fn echoes(url: &str, trust: &[&str]) {
-    let client = echoed(url, trust);
+fn echoes(url: &str, words: &[&str]) -> Finished {
+    let client = echoed(url, words);
     assert_eq!((client.code(), &*client.ending()), (0, "ws_close"), "{}", client.stderr);
+    client
 }
 
 /// Sends megabytes to `url`, gets them back, and closes.
 #[track_caller]
-fn echoed(url: &str, trust: &[&str]) -> Finished {
+fn echoed(url: &str, words: &[&str]) -> Finished {
     let data = digits(5 << 20);
     let offer = ["--subprotocol", "unknown,binary"];
-    let mut client = connect(url, offer.iter().chain(trust)).start();
+    let mut client = connect(url, offer.iter().chain(words)).start();
     let feeding = client.feed(data.clone());
     assert_same(&client.stdout.take(data.len()), &data);
     drop(feeding.join().unwrap());
@@ -122,19 +148,20 @@ fn echoed(url: &str, trust: &[&str]) -> Finished {
 #[test]
 fn python_as_client() {
     let pki = Pki::new();
-    for scheme in ["ws", "wss"] {
+    for (scheme, deflate) in [("ws", "off"), ("wss", "off"), ("ws", "on")] {
         let Some(client) = python("python_as_client", &pki) else { return };
-        let serve = serve(&pki, scheme, "any");
+        let mut serve = serve_compressing(&pki, scheme, "any", deflate);
         as_client(client, &format!("{scheme}://{}", serve.address()));
+        assert_compressed(&serve.next("ended")["client"], deflate);
     }
 }
 
 #[test]
 fn python_as_server() {
-    as_server(match python("python_as_server", &Pki::new()) {
-        Some(server) => server,
-        None => return,
-    });
+    for deflate in ["off", "on", "no-context-takeover"] {
+        let Some(server) = python("python_as_server", &Pki::new()) else { return };
+        as_server(server, deflate);
+    }
 }
 
 #[test]
@@ -149,10 +176,23 @@ fn node_as_client() {
 
 #[test]
 fn node_as_server() {
-    as_server(match node("node_as_server", &Pki::new()) {
-        Some(server) => server,
-        None => return,
-    });
+    for deflate in ["off", "on", "no-context-takeover"] {
+        let Some(server) = node("node_as_server", &Pki::new()) else { return };
+        as_server(server.env("DEFLATE", deflate), deflate);
+    }
+}
+
+#[test]
+fn node_as_client_that_compresses() {
+    let pki = Pki::new();
+    for (scheme, deflate) in [("ws", "on"), ("wss", "no-context-takeover")] {
+        let Some(client) = node("node_as_client_that_compresses", &pki) else { return };
+        let mut serve = serve_compressing(&pki, scheme, "any", deflate);
+        as_client(client, &format!("{scheme}://{}", serve.address()));
+        for _ in 0..2 {
+            assert_compressed(&serve.next("ended")["client"], deflate);
+        }
+    }
 }
 
 /// nginx ends TLS, or does not, in front of ours.
@@ -177,9 +217,11 @@ const FILES: &[File] =
 #[test]
 fn a_browser() {
     let pki = Pki::new();
-    for scheme in ["ws", "wss"] {
+    for (scheme, deflate) in
+        [("ws", "off"), ("wss", "off"), ("ws", "on"), ("wss", "no-context-takeover")]
+    {
         let site = Site::new(FILES);
-        let serve = serve(&pki, scheme, &site.origin());
+        let mut serve = serve_compressing(&pki, scheme, &site.origin(), deflate);
         let url = format!("{}/?ws={scheme}://{}", site.origin(), serve.address());
         // Its own store of authorities is not ours to fill.
         let _browser = Browser::open(&url, &["--ignore-certificate-errors"]);
@@ -194,7 +236,10 @@ fn a_browser() {
             "data true",
             "closed 1000  true",
         ];
-        assert_eq!(said.lines().collect::<Vec<_>>(), wanted, "{scheme}");
+        assert_eq!(said.lines().collect::<Vec<_>>(), wanted, "{scheme} {deflate}");
+        for _ in 0..3 {
+            assert_compressed(&serve.next("ended")["client"], deflate);
+        }
     }
 }
 
@@ -207,7 +252,7 @@ fn a_browser_on_a_foreign_page_gets_in_nowhere() {
     let _browser = Browser::open(&url, &[]);
     let record = serve.next("ended");
     assert!(record["client"].to_string().contains("this Origin may not connect"), "{record}");
-    assert_eq!(record["target"], serde_json::Value::Null, "{record}");
+    assert_eq!(record["target"], Value::Null, "{record}");
 }
 
 /// It is built out of crates.io, and without TLS.

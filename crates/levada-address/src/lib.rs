@@ -93,5 +93,5 @@ pub use rules::CertificateRules;
 pub use scheme::{Form, SCHEMES, Scheme, SchemeSpec};
 pub use side::{Side, Sides};
 pub use unix::UnixName;
-pub use value::{ClientAuth, CrlCheck, Family, Http, Value, ValueKind};
+pub use value::{ClientAuth, CrlCheck, Deflate, Family, Http, Value, ValueKind};
 pub use web_socket::{ConnectWebSocket, ListenWebSocket};

@@ -2,7 +2,7 @@
 
 use levada_core::Deadline;
 
-use crate::{CrlCheck, Family, Http, Scheme, Side, Sides, TimeLimit, Value, ValueKind};
+use crate::{CrlCheck, Deflate, Family, Http, Scheme, Side, Sides, TimeLimit, Value, ValueKind};
 
 /// One row of [`OPTIONS`]: all there is to know about a word before it has a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -542,6 +542,17 @@ pub static OPTIONS: &[OptionSpec] = &[
         DefaultValue::Value(Value::Switch(false)),
         "whether text messages are taken as bytes, instead of refused",
         "",
+    ),
+    web_socket(
+        "deflate",
+        Sides::Both,
+        ValueKind::Deflate,
+        Repeat::Never,
+        DefaultValue::Value(Value::Deflate(Deflate::Off)),
+        "whether messages are compressed, where the peer does it too (permessage-deflate)",
+        "It pays for text alone. Whoever can add to what is sent beside a secret can learn the secret \
+         from the length of what goes over the wire. `no-context-takeover` compresses less, and no \
+         window is held between messages.",
     ),
     web_socket(
         "ping",

@@ -62,6 +62,8 @@ pub enum ValueKind {
     Subprotocols,
     /// A [`ProxyAddress`].
     Proxy,
+    /// Whether and how messages are compressed.
+    Deflate,
     /// A version of HTTP.
     Http,
 }
@@ -112,6 +114,8 @@ pub enum Value {
     Subprotocols(Vec<String>),
     /// Of [`ValueKind::Proxy`].
     Proxy(ProxyAddress),
+    /// Of [`ValueKind::Deflate`].
+    Deflate(Deflate),
     /// Of [`ValueKind::Http`].
     Http(Http),
 }
@@ -134,6 +138,17 @@ pub enum CrlCheck {
     Chain,
     /// The peer's alone.
     Leaf,
+}
+
+/// Whether and how the messages of a WebSocket are compressed, where the peer does it too (RFC 7692).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Deflate {
+    /// Not at all.
+    Off,
+    /// Each with the help of those before it.
+    On,
+    /// Each by itself, in either direction (RFC 7692 section 7.1.1).
+    NoContextTakeover,
 }
 
 /// A version of IP.
@@ -176,6 +191,11 @@ const LAPSE: [(&str, Lapse); Lapse::ALL.len()] = {
     choices
 };
 const SWITCH: &[(&str, bool)] = &[("on", true), ("off", false)];
+const DEFLATE: &[(&str, Deflate)] = &[
+    ("off", Deflate::Off),
+    ("on", Deflate::On),
+    ("no-context-takeover", Deflate::NoContextTakeover),
+];
 const FAMILY: &[(&str, Family)] = &[("4", Family::V4), ("6", Family::V6), ("any", Family::Any)];
 
 impl Family {
@@ -214,6 +234,7 @@ impl ValueKind {
             Self::Origin => "ORIGIN",
             Self::Subprotocols => "LIST",
             Self::Proxy => "http[s]://[USER@]HOST:PORT",
+            Self::Deflate => "off|on|no-context-takeover",
             Self::Http => "1.1|2|auto",
         }
     }
@@ -226,6 +247,7 @@ impl ValueKind {
             | Self::Switch
             | Self::CrlCheck
             | Self::Lapse
+            | Self::Deflate
             | Self::Http => self.placeholder(),
             _ => "",
         };
@@ -270,6 +292,7 @@ impl ValueKind {
             Self::Origin => origin(text()?),
             Self::Subprotocols => subprotocols(text()?),
             Self::Proxy => ProxyAddress::parse(text()?).map(Value::Proxy),
+            Self::Deflate => choice(text()?, self, DEFLATE).map(Value::Deflate),
             Self::Http => choice(text()?, self, HTTP).map(Value::Http),
         }
     }
@@ -444,6 +467,7 @@ impl Value {
             Self::Origin(_) => ValueKind::Origin,
             Self::Subprotocols(_) => ValueKind::Subprotocols,
             Self::Proxy(_) => ValueKind::Proxy,
+            Self::Deflate(_) => ValueKind::Deflate,
             Self::Http(_) => ValueKind::Http,
         }
     }
@@ -474,6 +498,7 @@ impl Value {
             Self::Pin(pin) => pin.to_string().into_bytes().into(),
             Self::SanRule(rule) => rule.to_string().into_bytes().into(),
             Self::CrlCheck(check) => written(*check, CRL_CHECK).into(),
+            Self::Deflate(deflate) => written(*deflate, DEFLATE).into(),
             Self::Moment(seconds) => written_moment(*seconds).into_bytes().into(),
             Self::Lapse(lapse) => lapse.word().as_bytes().into(),
             Self::Switch(on) => written(*on, SWITCH).into(),
@@ -518,6 +543,7 @@ mod tests {
             (ValueKind::Pin, &["spki:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="]),
             (ValueKind::SanRule, &["dns:*.example.org", "spiffe://example.org"]),
             (ValueKind::CrlCheck, &["chain", "leaf"]),
+            (ValueKind::Deflate, &["off", "on", "no-context-takeover"]),
             (ValueKind::Moment, &["2030-01-31T12:00:00Z", "1970-01-01T00:00:00Z"]),
             (ValueKind::Lapse, &["trust", "validity", "usage", "unknown-revocation", "name"]),
             (ValueKind::Switch, &["on", "off"]),

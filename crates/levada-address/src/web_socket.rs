@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::address::Part;
-use crate::{Address, AddressError, Endpoint, Fault, Host, Http, Scheme, Value, ValueFault};
+use crate::{
+    Address, AddressError, Deflate, Endpoint, Fault, Host, Http, Scheme, Value, ValueFault,
+};
 
 /// How to open a WebSocket to a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub struct ConnectWebSocket {
     pub http: Http,
     /// Whether text is taken as bytes.
     pub text_as_bytes: bool,
+    /// Whether and how messages are compressed, where the server does it too.
+    pub deflate: Deflate,
     /// How long nothing may come before the peer is pinged, and then for as long again before it
     /// counts as gone.
     pub ping: Option<Duration>,
@@ -42,6 +46,8 @@ pub struct ListenWebSocket {
     pub http: Http,
     /// Whether text is taken as bytes.
     pub text_as_bytes: bool,
+    /// Whether and how messages are compressed, where the client does it too.
+    pub deflate: Deflate,
     /// How long nothing may come before the peer is pinged, and then for as long again before it
     /// counts as gone.
     pub ping: Option<Duration>,
@@ -76,6 +82,7 @@ impl Address {
                 http => http,
             },
             text_as_bytes: self.text_as_bytes(),
+            deflate: self.deflate(),
             ping: options.time_limit("ping").duration(),
         }))
     }
@@ -98,6 +105,7 @@ impl Address {
             subprotocols: self.subprotocols().unwrap_or_else(|| vec!["binary".to_owned()]),
             http: self.http(),
             text_as_bytes: self.text_as_bytes(),
+            deflate: self.deflate(),
             ping: options.time_limit("ping").duration(),
         }))
     }
@@ -134,5 +142,12 @@ impl Address {
 
     fn text_as_bytes(&self) -> bool {
         self.options().get("text-as-bytes") == Some(&Value::Switch(true))
+    }
+
+    fn deflate(&self) -> Deflate {
+        match self.options().get("deflate") {
+            Some(Value::Deflate(deflate)) => *deflate,
+            _ => Deflate::Off,
+        }
     }
 }

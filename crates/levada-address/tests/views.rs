@@ -254,6 +254,7 @@ fn every_word_of_the_table_reaches_the_view() {
         ValueKind::Origin => "https://other.example",
         ValueKind::Subprotocols => "chat,binary",
         ValueKind::Proxy => "http://me@other.example:1",
+        ValueKind::Deflate => "no-context-takeover",
         ValueKind::Http => "2",
         other => panic!("no sample of {other:?}"),
     };

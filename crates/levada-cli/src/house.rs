@@ -107,11 +107,16 @@ impl House {
 
     /// Serves one client to both endings, and tells them.
     async fn serve(&self, choice: &Choice, client: Box<Stream>, stream: u64) {
-        let Outcome { cut, client, target } = pair::bridge(client, choice, || self.is_cut()).await;
+        let Outcome { cut, client, page, target } =
+            pair::bridge(client, choice, || self.is_cut()).await;
         if cut {
             self.was_cut.fetch_add(1, Ordering::Relaxed);
         }
         self.streams_ended.fetch_add(1, Ordering::Relaxed);
+        if let Some(path) = page {
+            let (on, peer) = (choice.on(), client.facts.peer.as_ref());
+            return self.log.tell(&Record::Page { stream, path: &path, on, peer });
+        }
         self.log.tell(&Record::Ended(EndedPair {
             stream,
             on: choice.on(),

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
-use levada::{Ended, Ending};
+use levada::{Ended, Ending, Endpoint};
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -53,6 +53,8 @@ pub(crate) enum Record<'a> {
     NotReloaded { error: &'a str },
     /// A pair of streams has ended.
     Ended(EndedPair<'a>),
+    /// A client came for a page of the demo, in place of a stream.
+    Page { stream: u64, path: &'a str, on: &'a str, peer: Option<&'a Endpoint> },
     /// As many streams as there may be: no more are taken for now.
     Full { connections: usize },
     /// A listener takes no more streams, and that for ever.
@@ -98,6 +100,7 @@ impl Record<'_> {
             | Self::PoolListening { .. }
             | Self::Hardened { .. }
             | Self::Pool { warning: false, .. }
+            | Self::Page { .. }
             | Self::Draining { .. }
             | Self::Stopped { cut: 0 } => "info",
             Self::Ended(pair) if good(pair.client) && pair.target.is_none_or(good) => "info",
@@ -111,8 +114,7 @@ impl Record<'_> {
         }
     }
 
-    fn text(&self) -> String {
-        let mut line = Line::default();
+    fn text(&self, line: &mut Line) {
         match self {
             Self::Listening { on, to } => line.word("listening").pair("on", on).pair("to", to),
             Self::Danger(danger) => line
@@ -126,6 +128,14 @@ impl Record<'_> {
             Self::Reloaded => line.word("reloaded"),
             Self::NotReloaded { error } => line.word("not_reloaded").pair("error", error),
             Self::Ended(pair) => pair.text(line.word("ended")),
+            Self::Page { stream, path, on, peer } => {
+                let line = line.word("page").pair("stream", stream).pair("path", path);
+                let line = match peer {
+                    Some(peer) => line.pair("peer", peer),
+                    None => line,
+                };
+                line.pair("on", on)
+            }
             Self::Full { connections } => line.word("full").pair("connections", connections),
             Self::ListenerBroken { on, error } => {
                 line.word("listener_broken").pair("on", on).pair("error", error)
@@ -144,7 +154,6 @@ impl Record<'_> {
             Self::Pool { message, .. } => line.word("pool").pair("message", message),
             Self::Stopped { cut } => line.word("stopped").pair("cut", cut),
         };
-        line.0
     }
 }
 
@@ -168,6 +177,9 @@ impl EndedPair<'_> {
                 }
             }
         }
+        if let Some(extension) = facts.web_socket.as_ref().and_then(|ws| ws.extension.as_ref()) {
+            line.pair("extension", extension);
+        }
         line.pair("read", facts.bytes.read).pair("written", facts.bytes.written);
         if let Some(time) = facts.times.total {
             line.pair("ms", format_args!("{:.1}", time.as_secs_f64() * 1000.0));
@@ -176,46 +188,69 @@ impl EndedPair<'_> {
         let has_reason = |ended: &&Ended| !ended.is_clean() && ended.ending != Ending::Aborted;
         for (side, ended) in [("client", Some(self.client)), ("target", self.target)] {
             if let Some(ended) = ended.filter(has_reason) {
-                line.pair(&format!("{side}.cause"), ended.ending.cause_code());
-                line.pair(&format!("{side}.message"), &ended.ending);
+                line.pair(format_args!("{side}.cause"), ended.ending.cause_code());
+                line.pair(format_args!("{side}.message"), &ended.ending);
                 for fault in ended.other_faults() {
-                    line.pair(&format!("{side}.certificate"), fault);
+                    line.pair(format_args!("{side}.certificate"), fault);
                 }
-                line.pair(&format!("{side}.hint"), ended.hint());
+                line.pair(format_args!("{side}.hint"), ended.hint());
             }
         }
         line
     }
 }
 
+/// Room for a line as most are.
+const LINE: usize = 512;
+
 /// A line of words and pairs, with quotes where a value needs them.
-#[derive(Default)]
-struct Line(String);
+#[derive(Debug)]
+struct Line {
+    text: String,
+    /// The value that is being written: what it needs is known when it is whole.
+    value: String,
+}
 
 impl Line {
+    fn begin(now: OffsetDateTime, level: &str) -> Self {
+        let mut text = String::with_capacity(LINE);
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{} {level} ", Rfc3339(now));
+        Self { text, value: String::new() }
+    }
+
     fn word(&mut self, word: &str) -> &mut Self {
-        self.0.push_str(word);
+        self.text.push_str(word);
         self
     }
 
-    fn pair(&mut self, key: &str, value: impl fmt::Display) -> &mut Self {
-        let value = value.to_string();
-        let plain = |c: char| !c.is_whitespace() && !c.is_control() && c != '"';
+    fn pair(&mut self, key: impl fmt::Display, value: impl fmt::Display) -> &mut Self {
+        let Self { text, value: whole } = self;
+        whole.clear();
         // Writing to a String cannot fail.
-        let _ = if !value.is_empty() && value.chars().all(plain) {
-            write!(self.0, " {key}={value}")
+        let _ = write!(text, " {key}=");
+        let _ = write!(whole, "{value}");
+        let plain = |c: char| !c.is_whitespace() && !c.is_control() && c != '"';
+        if !whole.is_empty() && whole.chars().all(plain) {
+            text.push_str(whole);
         } else {
-            write!(self.0, " {key}=\"{}\"", escaped(&value))
-        };
+            push_quoted(whole, text);
+        }
         self
     }
 }
 
-/// A value as it stands between quotes: nothing in it ends them, or the line, or steers a terminal.
-fn escaped(value: &str) -> String {
-    let escape = |c: char| c == '"' || c == '\\' || c.is_control();
-    let each = |c: char| if escape(c) { c.escape_debug().to_string() } else { c.to_string() };
-    value.chars().map(each).collect()
+/// Puts a value between quotes: nothing in it ends them, or the line, or steers a terminal.
+fn push_quoted(value: &str, text: &mut String) {
+    text.push('"');
+    for c in value.chars() {
+        if c == '"' || c == '\\' || c.is_control() {
+            text.extend(c.escape_debug());
+        } else {
+            text.push(c);
+        }
+    }
+    text.push('"');
 }
 
 /// Where lines are told. Cheap to clone.
@@ -283,7 +318,7 @@ impl Writer {
 
 #[derive(Serialize)]
 struct JsonLine<'a> {
-    time: &'a str,
+    time: Rfc3339,
     level: &'a str,
     #[serde(skip_serializing_if = "is_zero")]
     lost_lines: u64,
@@ -297,14 +332,18 @@ fn is_zero(number: &u64) -> bool {
 }
 
 fn line(format: Format, now: OffsetDateTime, record: &Record<'_>, lost: u64) -> String {
-    let (time, level) = (rfc3339(now), record.level());
+    let level = record.level();
     let mut line = match format {
         Format::Text => {
-            let lost = if lost == 0 { String::new() } else { format!(" lost_lines={lost}") };
-            format!("{time} {level} {}{lost}", record.text())
+            let mut line = Line::begin(now, level);
+            record.text(&mut line);
+            if lost > 0 {
+                line.pair("lost_lines", lost);
+            }
+            line.text
         }
         Format::Json => {
-            let line = JsonLine { time: &time, level, lost_lines: lost, record };
+            let line = JsonLine { time: Rfc3339(now), level, lost_lines: lost, record };
             // Every part of a record is a struct, a string or a number.
             serde_json::to_string(&line).unwrap_or_default()
         }
@@ -315,15 +354,30 @@ fn line(format: Format, now: OffsetDateTime, record: &Record<'_>, lost: u64) -> 
 
 /// The time in UTC, with milliseconds (RFC 3339).
 pub(crate) fn rfc3339(time: OffsetDateTime) -> String {
-    let (hour, minute, second, milli) = time.time().as_hms_milli();
-    let date = format!("{:04}-{:02}-{:02}", time.year(), u8::from(time.month()), time.day());
-    format!("{date}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
+    Rfc3339(time).to_string()
+}
+
+struct Rfc3339(OffsetDateTime);
+
+impl fmt::Display for Rfc3339 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(time) = self;
+        let (hour, minute, second, milli) = time.time().as_hms_milli();
+        write!(f, "{:04}-{:02}-{:02}", time.year(), u8::from(time.month()), time.day())?;
+        write!(f, "T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
+    }
+}
+
+impl Serialize for Rfc3339 {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use levada::{Endpoint, Facts, OsError, State};
+    use levada::{Facts, OsError, State};
 
     const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 

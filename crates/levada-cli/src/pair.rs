@@ -1,5 +1,6 @@
 //! One client and its target: from the accept to both endings.
 
+use levada::ws::Refusal;
 use levada::{Ended, Stream};
 
 use crate::routes::Choice;
@@ -10,6 +11,8 @@ pub(crate) struct Outcome {
     /// Whether `cut` was why it ended.
     pub(crate) cut: bool,
     pub(crate) client: Ended,
+    /// The path of the page that the client came for, in place of a stream.
+    pub(crate) page: Option<String>,
     /// `None` where the client ended before the target was dialled.
     pub(crate) target: Option<Ended>,
 }
@@ -33,7 +36,19 @@ pub(crate) async fn bridge(
         Some(target) => Some(ended(target).await),
         None => None,
     };
-    Outcome { cut: was_cut, client: ended(client).await, target }
+    let page = page(&client);
+    Outcome { cut: was_cut, client: ended(client).await, page, target }
+}
+
+/// The page that a client was shown in place of a stream.
+fn page(client: &Stream) -> Option<String> {
+    match client {
+        Stream::WebSocket(client) => match client.refusal()? {
+            Refusal::Page(page) => Some(page.path().to_owned()),
+            _ => None,
+        },
+        Stream::Socket(_) => None,
+    }
 }
 
 /// Nothing is read from the client before its target is established: what it sends waits in the

@@ -1,7 +1,7 @@
 //! Which routes may share a listener: where a ClientHello tells their clients apart, or the path that a
 //! WebSocket is asked for at.
 
-use levada_address::{Endpoint, ListenAddress, ListenWebSocket};
+use levada_address::{Deflate, Endpoint, ListenAddress, ListenWebSocket};
 
 use crate::config::Route;
 use crate::reader::Reader;
@@ -61,8 +61,8 @@ fn cannot_share(before: &[&Route], route: &Route) -> Option<(String, String)> {
     if shared(first) != shared(route) {
         let hint = match both_open_web_sockets {
             Some(_) => {
-                "but for the path, `origin` and `subprotocol`, all that is said of listening is the \
-                 listener's: say the same in each"
+                "but for the path, `origin`, `subprotocol` and `deflate`, all that is said of listening \
+                 is the listener's: say the same in each"
             }
             None => "deadlines and `family` are the listener's: say the same in each",
         };
@@ -80,6 +80,7 @@ fn shared(route: &Route) -> Option<ListenAddress> {
             web_socket.path = None;
             web_socket.origins = None;
             web_socket.subprotocols = Vec::new();
+            web_socket.deflate = Deflate::Off;
         }
         // The ClientHello does.
         None => listening.tls = None,

@@ -33,6 +33,9 @@ pub struct Facts {
     /// What TLS agreed on, from the moment it is known; of the last session, where there was more than
     /// one, and still there when TLS was taken off again (see [`plain`](Self::plain)).
     pub tls: Option<Box<TlsFacts>>,
+    /// What the opening handshake of a WebSocket agreed on; `None` before, where there is none, and
+    /// where somebody else has made it.
+    pub web_socket: Option<Box<WebSocketFacts>>,
     /// The version of HTTP that a WebSocket was asked for by, `1.1` or `2`.
     pub http: Option<&'static str>,
     /// Whether the kernel does the records of TLS, from the end of the handshake on; `None` where nobody
@@ -90,6 +93,17 @@ pub enum WhyPlain {
     EndTls,
     /// The client's TLS is handed on as it came: whoever gets the bytes ends it.
     PassThrough,
+}
+
+/// What the opening handshake of a WebSocket agreed on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct WebSocketFacts {
+    /// The subprotocol (RFC 6455 section 1.9).
+    pub subprotocol: Option<String>,
+    /// How messages are compressed, as the server's answer has it (RFC 7692 section 7.1), such as
+    /// `permessage-deflate; server_no_context_takeover`; `None` where they are not.
+    pub extension: Option<String>,
 }
 
 /// What a TLS handshake agreed on, and who met in it. Cheap to clone.

@@ -47,7 +47,8 @@ pub use ended::Ended;
 pub use ending::{ConnectFailure, Ending, Rule};
 pub use event::Event;
 pub use facts::{
-    Bytes, Endpoint, Facts, Staple, StapleStatus, Times, TlsFacts, Verification, WhyPlain,
+    Bytes, Endpoint, Facts, Staple, StapleStatus, Times, TlsFacts, Verification, WebSocketFacts,
+    WhyPlain,
 };
 pub use fault::{CertificateFault, Fault, ProxyFault};
 pub use kernel_tls::{KernelTls, NoKernelTls};

@@ -244,7 +244,7 @@ mod json {
     use super::*;
     use levada_core::{
         Bytes, CertificateFacts, Event, Mode, Party, Role, ShownCertificate, Staple, StapleStatus,
-        SubjectName, Times, Verification, WhyPlain,
+        SubjectName, Times, Verification, WebSocketFacts, WhyPlain,
     };
     use serde_json::{Value, json};
     use std::time::Duration;
@@ -319,6 +319,10 @@ mod json {
                 }),
             })),
             kernel_tls: Some(KernelTls::Declined(NoKernelTls::NotTcp)),
+            web_socket: Some(Box::new(WebSocketFacts {
+                subprotocol: Some("binary".into()),
+                extension: None,
+            })),
             first_goodbye: Some(Party::Peer),
             bytes: Bytes { read: 1, written: 2, wire_read: 3, wire_written: 4, discarded: 5 },
             times: Times { connect: Some(Duration::from_micros(1_500)), ..Times::default() },
@@ -411,6 +415,7 @@ mod json {
                 "tls": tls,
                 "kernel_tls": { "declined": "not_tcp" },
                 "http": null,
+                "web_socket": { "subprotocol": "binary", "extension": null },
                 "first_goodbye": "peer",
                 "bytes": {
                     "read": 1, "written": 2, "wire_read": 3, "wire_written": 4, "discarded": 5,

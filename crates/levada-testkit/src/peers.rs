@@ -22,6 +22,11 @@ pub fn node_modules() -> Option<PathBuf> {
     find("node/node_modules")
 }
 
+/// The folder of one of these packages.
+pub fn node_package(name: &str) -> Option<PathBuf> {
+    find(&format!("node/node_modules/{name}"))
+}
+
 /// websocat, which only `cargo xtask peers --all` installs.
 pub fn websocat() -> Option<PathBuf> {
     find("websocat/bin/websocat")

@@ -230,7 +230,7 @@ fn what_stays_behind_answers_for_the_handshake_and_says_nothing_to_the_peer() {
             let (mut end, peer, _) = established(role, &setup, suite);
             let facts = end.session.facts();
             let keys = end.session.export_keying_material(LABEL, Some(b"context"), 32).unwrap();
-            let certificate = end.session.peer_certificate().map(<[u8]>::to_vec);
+            let certificate = end.session.peer_chain().next().map(<[u8]>::to_vec);
             let receive = end.session.handover().unwrap().receive;
             end.session.handed_over(receive);
 
@@ -240,7 +240,7 @@ fn what_stays_behind_answers_for_the_handshake_and_says_nothing_to_the_peer() {
             let theirs = peer.export_keying_material([0; 32], LABEL.as_bytes(), Some(b"context"));
             assert_eq!(after.bytes(), theirs.unwrap());
             assert!(end.session.channel_binding(ChannelBinding::TlsExporter).is_ok());
-            assert_eq!(end.session.peer_certificate().map(<[u8]>::to_vec), certificate);
+            assert_eq!(end.session.peer_chain().next().map(<[u8]>::to_vec), certificate);
 
             assert!(!end.session.seal(b"data"));
             end.session.close();

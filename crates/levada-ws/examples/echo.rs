@@ -200,11 +200,13 @@ type Agreed = Option<std::convert::Infallible>;
 /// The answer that lets a client in, with compression if it offers that.
 fn accept(request: &Request) -> Result<(Vec<u8>, Agreed), AnswerError> {
     #[cfg(feature = "deflate")]
-    if let Some(agreed) = request.deflate(Params::default()) {
-        let head = request.accept_with_deflate(&Answer::default(), agreed)?;
-        return Ok((head, Some(agreed)));
-    }
-    Ok((request.accept(&Answer::default())?, None))
+    let (deflate, answer) = {
+        let deflate = request.deflate(Params::default());
+        (deflate, Answer { deflate, ..Answer::default() })
+    };
+    #[cfg(not(feature = "deflate"))]
+    let (deflate, answer) = (None, Answer::default());
+    Ok((request.accept(&answer)?, deflate))
 }
 
 #[cfg_attr(

@@ -11,10 +11,10 @@ use std::fs;
 
 use keys::{NOW, keys};
 use levada_testkit::docs::workspace_root;
-use levada_ws::connection::{Config, Event};
+use levada_ws::connection::{Config, Connection, Event};
 use levada_ws::deflate::{Deflater, Params};
 use levada_ws::handshake::{
-    Answer, ClientHandshake, Limits, Offer, Rejection, Response, ServerHandshake,
+    Answer, AnswerError, ClientHandshake, Limits, Offer, Rejection, Response, ServerHandshake,
 };
 use levada_ws::message::{Message, MessageConnection, MessageEvent};
 use levada_ws::{Role, Violation};
@@ -60,7 +60,12 @@ fn both_heads_agree() {
     let request = server.handle_wire(&client.request()).unwrap().head.unwrap();
     let ours = Params { server_max_window_bits: 10, ..Params::default() };
     let agreed = request.deflate(ours).unwrap();
-    let head = request.accept_with_deflate(&Answer::default(), agreed).unwrap();
+    let answer = Answer { deflate: Some(agreed), ..Answer::default() };
+    let head = request.accept(&answer).unwrap();
+    // Only what was offered can be answered.
+    let wider = Params { client_no_context_takeover: false, ..agreed };
+    let unasked = Answer { deflate: Some(wider), ..Answer::default() };
+    assert_eq!(request.accept(&unasked), Err(AnswerError::Deflate));
     let mut client = client;
     let response = client.handle_wire(&head).unwrap().head.unwrap();
     assert_eq!(response.deflate(), Some(agreed));
@@ -140,6 +145,39 @@ fn s1_6_the_reserved_bits_are_checked_still() {
     }
     let mut unasked = MessageConnection::new(Role::Client, Config::default(), LIMIT, NOW);
     assert_eq!(read(&mut unasked, &hello(0xc2)), [violation(0b100)]);
+}
+
+/// E10: data behind text that is refused may refer to it, and is told as it is.
+#[test]
+fn e10_text_that_is_refused_stays_in_the_window() {
+    let params = Params::default();
+    let mut deflater = Deflater::new(Role::Server, params);
+    let text = b"what is said twice is sent once";
+    let mut message = |first: u8| {
+        let mut payload = Vec::new();
+        deflater.deflate(text, &mut payload);
+        [&[first, payload.len() as u8][..], &payload].concat()
+    };
+    let [refused, data] = [0xc1, 0xc2].map(&mut message);
+    assert!(data.len() < 10, "it refers to the text");
+    let mut client = Connection::new(Role::Client, Config::default(), NOW);
+    client.compress(params);
+    for mut piece in [refused[..9].to_vec(), refused[9..].to_vec()] {
+        let received = client.handle_wire(NOW, &mut piece);
+        assert!(matches!(received.event, Some(Event::TextRefused) | None), "{received:?}");
+    }
+    let mut wire = data;
+    let Some(Event::Data(chunk)) = client.handle_wire(NOW, &mut wire).event else { panic!() };
+    assert!(chunk.compressed && chunk.ends_message);
+    let mut room = [0; 100];
+    let inflated = client.inflate(NOW, &wire[chunk.payload], true, &mut room).unwrap();
+    assert_eq!(&room[..inflated.filled], text);
+
+    // What is refused has to decompress all the same.
+    let mut client = Connection::new(Role::Client, Config::default(), NOW);
+    client.compress(params);
+    let corrupt = client.handle_wire(NOW, &mut [0xc1, 3, 0xff, 0xff, 0xff]);
+    assert_eq!(corrupt.event, Some(Event::Violation(Violation::Corrupt)));
 }
 
 #[test]

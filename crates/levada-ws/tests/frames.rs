@@ -32,7 +32,7 @@ fn s5_7_the_examples_of_the_rfc() {
     let interrupted = decoded(Role::Server, &fragments, &[]);
     assert_eq!(interrupted[2], Token::Ping(b"Hello".to_vec()));
 
-    let shape = Shape::Message { kind: DataKind::Text, started: false };
+    let shape = Shape::Message { kind: DataKind::Text, started: false, compressed: false };
     for (role, wire) in [(Role::Server, &unmasked[..]), (Role::Client, &masked[..])] {
         let mut out = [0; 20];
         let encoded = Encoder::new(role).data(shape, b"Hello", &mut out, &mut || KEY);
@@ -64,20 +64,20 @@ fn sample(role: Role) -> Vec<u8> {
     let mut out = vec![0; 70_000];
     for len in [0, 1, 125, 126, 127, 65_535, 65_536] {
         let kind = DataKind::Binary;
-        let shape = Shape::Message { kind, started: false };
+        let shape = Shape::Message { kind, started: false, compressed: false };
         let whole = encoder.data(shape, &vec![3; len], &mut out, &mut || KEY);
         wire.extend_from_slice(&out[..whole.written]);
         let payload = ControlPayload::new(&vec![b'p'; len.min(125)]).expect("it fits");
         let len = encoder.control(Opcode::Ping, &payload, &mut out, &mut || KEY);
         // Two fragments around a ping: the first frame loses its FIN bit.
         let start = wire.len();
-        let shape = Shape::Message { kind: DataKind::Text, started: false };
+        let shape = Shape::Message { kind: DataKind::Text, started: false, compressed: false };
         let mut part = [0; 20];
         let first = encoder.data(shape, b"ab", &mut part, &mut || KEY);
         wire.extend_from_slice(&part[..first.written]);
         wire[start] &= 0x7f;
         wire.extend_from_slice(&out[..len]);
-        let shape = Shape::Message { kind: DataKind::Text, started: true };
+        let shape = Shape::Message { kind: DataKind::Text, started: true, compressed: false };
         let second = encoder.data(shape, b"cd", &mut part, &mut || KEY);
         wire.extend_from_slice(&part[..second.written]);
     }
@@ -155,6 +155,7 @@ fn frame() -> impl Strategy<Value = Vec<u8>> {
     (first, len, any::<[u8; 4]>()).prop_map(|(first, len, key)| {
         let header = levada_ws::frame::Header {
             fin: true,
+            compressed: false,
             opcode: Opcode::Binary,
             mask: Some(key),
             len: len as u64,

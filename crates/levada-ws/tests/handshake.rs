@@ -73,7 +73,9 @@ fn what_the_client_renders_is_what_the_server_reads() {
     let request = read_request(core::str::from_utf8(&client.request()).unwrap()).unwrap();
     assert!(request.fields().contains(&field));
     let added = Field::new("X-Node", "a").unwrap();
-    let answer = Answer { subprotocol: Some("superchat".into()), fields: vec![added.clone()] };
+    let mut answer = Rules::default().judge(&request).unwrap();
+    answer.subprotocol = Some("superchat".into());
+    answer.fields = vec![added.clone()];
     let progress = client.handle_wire(&request.accept(&answer).unwrap()).unwrap();
     let response = progress.head.unwrap();
     assert_eq!(response.subprotocol(), Some("superchat"));
@@ -214,8 +216,10 @@ fn an_application_refuses_in_its_own_words() {
     assert!(response.starts_with("HTTP/1.1 401 Unauthorized\r\n"));
     assert!(response.contains("\r\nWWW-Authenticate: Basic\r\n"));
     assert_eq!(Refusal::Application { status: 101, fields: Vec::new() }.status(), 500);
-    let answer = Answer { subprotocol: Some("mqtt".into()), fields: Vec::new() };
-    assert_eq!(read_request(REQUEST).unwrap().accept(&answer), Err(AnswerError));
+    let request = read_request(REQUEST).unwrap();
+    let mut answer = Rules::default().judge(&request).unwrap();
+    answer.subprotocol = Some("mqtt".into());
+    assert_eq!(request.accept(&answer), Err(AnswerError::Subprotocol));
 }
 
 #[test]

@@ -82,7 +82,7 @@ pub use levada_core::{
     ConnectFailure, Deadline, Deadlines, Ended, Ending, Endpoint, Event, Facts, Fault, KernelTls,
     LIFECYCLE, Lapse, Mode, NoKernelTls, OsError, OsErrorKind, Outcome, Party, Pin, PinError, Role,
     Rule, SanRule, SanRuleError, ShownCertificate, Staple, StapleStatus, State, Step, SubjectName,
-    Times, TlsFacts, Verification, WhyPlain, machine,
+    Times, TlsFacts, Verification, WebSocketFacts, WhyPlain, machine,
 };
 #[cfg(feature = "pkcs11")]
 pub use levada_pkcs11::{KeyError, KeyUri, StoredPin, TokenFacts, TokenKey, UriError};

@@ -4,12 +4,12 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use levada_address::{
     Address, AddressError, CertificateRules, ClientAuth as Wanted, ClientCheck, ConnectAddress,
-    ConnectEndpoint, ConnectPool, ConnectProxy, ConnectTls, ConnectWebSocket, Host, Http,
+    ConnectEndpoint, ConnectPool, ConnectProxy, ConnectTls, ConnectWebSocket, Deflate, Host, Http,
     IdentityFiles, ListenAddress, ListenEndpoint, ListenPool, ListenTls, ListenWebSocket,
     SessionOptions,
 };
@@ -31,7 +31,7 @@ use crate::proxy::Proxy;
 use crate::socket::{Options, Socket};
 use crate::stream::Stream;
 use crate::ws::{
-    ClientOptions, CloseReply, Field, Keepalive, Offer, OfferError, OriginPattern,
+    ClientOptions, CloseReply, DeflateParams, Field, Keepalive, Offer, OfferError, OriginPattern,
     OriginPatternError, Origins, Paths, ServerOptions, TextPolicy, WsOptions, WsStream,
 };
 
@@ -226,13 +226,21 @@ pub struct Dialer {
     address: Address,
     endpoint: ConnectEndpoint,
     wrap: Wrap,
-    web_socket: Option<ClientOptions>,
-    #[cfg(feature = "http2")]
-    call: Option<Call>,
+    /// What its clones share, since a file of header fields may be read again.
+    web_socket: Option<Arc<RwLock<Asking>>>,
     proxy: Option<Proxy>,
     identity: Option<Identity>,
     key_log: Option<KeyLogFile>,
     options: Arc<Options>,
+}
+
+/// How a dialer asks for a WebSocket.
+#[derive(Clone, Debug)]
+struct Asking {
+    options: ClientOptions,
+    /// By HTTP/2, where it asks so.
+    #[cfg(feature = "http2")]
+    call: Option<Call>,
 }
 
 /// What every stream of a dialer is wrapped in.
@@ -280,27 +288,24 @@ impl Dialer {
         let http = web_socket.as_ref().map_or(Http::V1, |ws| ws.http);
         check_http(http)?;
         let web_socket = web_socket.map(|ws| web_socket_client(&ws, deadlines)).transpose()?;
-        #[cfg(feature = "http2")]
-        let call = match &web_socket {
-            Some(ClientOptions { offer, limits, .. }) if http != Http::V1 => {
-                Some(Call::new(offer, *limits, tls.is_some(), http).map_err(SetupError::Offer)?)
+        let web_socket = match web_socket {
+            #[cfg(feature = "http2")]
+            Some(options) => {
+                let ClientOptions { offer, limits, .. } = &options;
+                let call = (http != Http::V1)
+                    .then(|| Call::new(offer, *limits, tls.is_some(), http))
+                    .transpose()
+                    .map_err(SetupError::Offer)?;
+                Some(Asking { options, call })
             }
-            _ => None,
+            #[cfg(not(feature = "http2"))]
+            Some(options) => Some(Asking { options }),
+            None => None,
         };
+        let web_socket = web_socket.map(|asking| Arc::new(RwLock::new(asking)));
         let proxy = proxy.map(|wanted| through(&wanted)).transpose()?;
         let address = address.clone();
-        Ok(Self {
-            address,
-            endpoint,
-            wrap,
-            web_socket,
-            #[cfg(feature = "http2")]
-            call,
-            proxy,
-            identity,
-            key_log,
-            options,
-        })
+        Ok(Self { address, endpoint, wrap, web_socket, proxy, identity, key_log, options })
     }
 
     /// Reads again what the address names, and changes nothing: see [`replace`](Self::replace).
@@ -325,7 +330,16 @@ impl Dialer {
         if let (Some(ours), Some(newer)) = (&self.proxy, &newer.proxy) {
             ours.replace(newer);
         }
+        if let (Some(ours), Some(newer)) = (&self.web_socket, &newer.web_socket) {
+            let newer = newer.read().unwrap_or_else(PoisonError::into_inner).clone();
+            *ours.write().unwrap_or_else(PoisonError::into_inner) = newer;
+        }
         self.identity = newer.identity;
+    }
+
+    /// The proxy that it dials through.
+    pub const fn proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref()
     }
 
     /// The identity that is shown to a peer who asks for one.
@@ -368,19 +382,18 @@ impl Dialer {
             Wrap::Tls(client, name, _) => client.session(name)?.into(),
             Wrap::Pool(session) => session.clone().into(),
         });
+        let Some(asking) = &self.web_socket else { return Ok(socket.into()) };
+        let asking = asking.read().unwrap_or_else(PoisonError::into_inner).clone();
         #[cfg(feature = "http2")]
-        if let (Some(call), Some(options)) = (&self.call, &self.web_socket) {
+        if let Some(call) = asking.call {
             let again = match &self.wrap {
                 Wrap::Tls(_, name, Some(again)) => Some(dial(again.session(name)?.into())),
                 _ => None,
             };
             let (calling, answered) = call.begin(again);
-            return Ok(WsStream::calling(socket.calling(calling), options.clone(), answered).into());
+            return Ok(WsStream::calling(socket.calling(calling), asking.options, answered).into());
         }
-        Ok(match &self.web_socket {
-            Some(options) => WsStream::client(socket, options.clone()).into(),
-            None => socket.into(),
-        })
+        Ok(WsStream::client(socket, asking.options).into())
     }
 
     /// Begins a stream to `ip` instead of any address that the host's name has; TLS still asks for the
@@ -500,6 +513,20 @@ fn web_socket_stream(
     options
 }
 
+/// How messages are compressed, in both directions alike.
+fn compression(wanted: Deflate) -> Option<DeflateParams> {
+    let is_fresh = match wanted {
+        Deflate::Off => return None,
+        Deflate::On => false,
+        Deflate::NoContextTakeover => true,
+    };
+    Some(DeflateParams {
+        server_no_context_takeover: is_fresh,
+        client_no_context_takeover: is_fresh,
+        ..DeflateParams::default()
+    })
+}
+
 fn web_socket_client(
     ws: &ConnectWebSocket,
     deadlines: Deadlines,
@@ -510,6 +537,9 @@ fn web_socket_client(
     }
     for name in &ws.subprotocols {
         offer = offer.with_subprotocol(name).map_err(SetupError::Offer)?;
+    }
+    if let Some(wanted) = compression(ws.deflate) {
+        offer = offer.with_deflate(wanted);
     }
     if let Some(path) = &ws.header_file {
         for (index, line) in files::read(path)?.split(|&byte| byte == b'\n').enumerate() {
@@ -542,6 +572,7 @@ fn web_socket_server(
         options.rules.origins = Origins::Listed { patterns, allow_absent: true };
     }
     options.rules.subprotocols.clone_from(&ws.subprotocols);
+    options.rules.deflate = compression(ws.deflate);
     options.stream = web_socket_stream(ws.text_as_bytes, ws.ping, deadlines);
     Ok(options)
 }

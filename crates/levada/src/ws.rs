@@ -6,6 +6,7 @@
 mod end;
 #[cfg(feature = "futures-io")]
 mod futures;
+mod inbox;
 mod keys;
 mod open;
 mod options;
@@ -23,9 +24,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use levada_core::{Ended, Ending, Facts, Mode, Party, Role, State, Step};
+use levada_core::{Ended, Ending, Facts, Mode, Party, Role, State, Step, WebSocketFacts};
 pub use levada_ws::connection::{CloseReply, Counters, Keepalive, TextPolicy};
 use levada_ws::connection::{Connection, Ending as WsEnding};
+pub use levada_ws::deflate::Params as DeflateParams;
 pub use levada_ws::frame::{PayloadTooLong, SizeLimits};
 pub use levada_ws::handshake::{
     Answer, AnswerError, Field, FieldError, Limits, Offer, OfferError, OriginPattern,
@@ -42,9 +44,9 @@ use crate::socket::Socket;
 use crate::wakers::Half;
 use crate::watch::Watch;
 use end::Farewell;
+use inbox::Inbox;
 use open::{Opening, Said};
 use outbox::Outbox;
-use read::Inbox;
 use tick::Ticker;
 
 /// A WebSocket that is a byte stream: binary messages without their borders, over any carrier that
@@ -89,6 +91,15 @@ use tick::Ticker;
 /// A write is accepted while less than 64 KiB wait inside; one large write may bring that to 128 KiB
 /// and the frames' headers. Small writes are gathered, and leave on flush, on shutdown, when a frame
 /// is full, and whenever a read finds nothing. An empty write puts nothing on the wire.
+///
+/// # Compression
+///
+/// Off by default. A client offers it by [`Offer::with_deflate`], a server takes it up by
+/// [`Rules::deflate`], and [`Facts::web_socket`] tells what came of it (permessage-deflate, RFC 7692).
+/// What is sent at once is then one message and compressed as such, and what comes is decompressed into
+/// the reader's buffer, as much as that takes: nothing is held of what a peer's message would become.
+/// **Do not compress a secret beside anything that others can choose**: the length of what goes over the
+/// wire betrays what both have in common, TLS or not (RFC 7692 section 9).
 ///
 /// # How it ends
 ///
@@ -192,6 +203,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> WsStream<S> {
         stream
     }
 
+    /// Compresses messages from here on, as an opening handshake that somebody else has made agreed on. To
+    /// be called before anything is read or written; a handshake of ours does by itself what it agreed on.
+    #[must_use]
+    pub fn with_deflate(mut self, agreed: DeflateParams) -> Self {
+        self.agree(None, Some(agreed));
+        self
+    }
+
     /// Begins to open a WebSocket as client. Nothing happens before the first poll, and what is
     /// written before the stream is established waits, within the usual bound.
     ///
@@ -265,6 +284,15 @@ fn life_below<S: 'static>(io: &mut S) -> Option<(State, Mode, Events)> {
 }
 
 impl<S> WsStream<S> {
+    /// Goes by what the opening handshake has agreed on, and tells it.
+    fn agree(&mut self, subprotocol: Option<String>, deflate: Option<DeflateParams>) {
+        if let Some(agreed) = deflate {
+            self.connection.compress(agreed);
+        }
+        let extension = deflate.map(|agreed| agreed.to_string());
+        self.watch.facts.web_socket = Some(Box::new(WebSocketFacts { subprotocol, extension }));
+    }
+
     /// Where in its life the stream is.
     pub const fn state(&self) -> State {
         self.watch.state()
@@ -317,7 +345,7 @@ impl<S> WsStream<S> {
     /// The subprotocol that the opening handshake agreed on.
     pub fn subprotocol(&self) -> Option<&str> {
         match self.said.as_deref()? {
-            Said::Request(_, chosen) => chosen.as_deref(),
+            Said::Request(_, answer) => answer.subprotocol.as_deref(),
             Said::Response(response) => response.subprotocol(),
             Said::Rejected(_) | Said::Refused(_) => None,
         }
@@ -327,6 +355,15 @@ impl<S> WsStream<S> {
     pub fn request(&self) -> Option<&Request> {
         match self.said.as_deref()? {
             Said::Request(request, _) => Some(request),
+            _ => None,
+        }
+    }
+
+    /// Why we have refused the client, on a server that did; [`Refusal::Page`] where it came to look at a
+    /// page.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self.said.as_deref()? {
+            Said::Refused(refusal) => Some(refusal),
             _ => None,
         }
     }
@@ -386,7 +423,8 @@ impl<S> WsStream<S> {
     /// bytes, which a WebSocket at the border of two frames, or what follows it, begins with. What
     /// `poll_fill_buf` has shown counts as delivered.
     ///
-    /// What was not flushed is lost, and the WebSocket with it unless somebody goes on with it.
+    /// What was not flushed is lost, and the WebSocket with it unless somebody goes on with it. A
+    /// compressed one nobody can go on with, unless each message stands by itself.
     #[expect(clippy::missing_panics_doc, reason = "it is there as long as there is a stream")]
     pub fn into_inner(mut self) -> (S, Vec<u8>) {
         let io = self.io.take().expect(PRESENT);

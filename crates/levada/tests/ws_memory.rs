@@ -1,10 +1,13 @@
 //! B4: what a peer's frame costs. A program of its own, since all of its memory is counted.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::alloc::System;
 
 use cap::Cap;
-use levada::ws::WsOptions;
-use levada::{Role, WsStream, relay};
+use levada::ws::{DeflateParams, WsOptions};
+use levada::{Carrier, Options, Role, Socket, WsStream, relay};
+use levada_ws::deflate::Deflater;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, copy_bidirectional, duplex};
 
 #[global_allocator]
@@ -12,6 +15,53 @@ static MEMORY: Cap<System> = Cap::new(System, usize::MAX);
 
 /// The one frame, in bytes.
 const FRAME: u64 = 64 << 20;
+
+/// What the one message becomes, in bytes.
+const BOMB: u64 = 256 << 20;
+
+/// B4: a compressed message that becomes 256 MiB goes through in less than 1 MiB as well.
+async fn a_bomb() {
+    let zeros = vec![0; 1 << 20];
+    let mut deflater = Deflater::new(levada_ws::Role::Client, DeflateParams::default());
+    let mut payload = Vec::new();
+    for piece in 0..BOMB >> 20 {
+        if piece > 0 {
+            // What stands between two of them is what the end of a message lacks (RFC 7692 section 7.2.1).
+            payload.extend([0, 0, 0xff, 0xff]);
+        }
+        deflater.deflate(&zeros, &mut payload);
+    }
+    assert!((payload.len() as u64) < BOMB / 500);
+    let (mut peer, near) = duplex(64 << 10);
+    let (far, mut out) = duplex(64 << 10);
+    let mut room = vec![0; 64 << 10];
+    let before = MEMORY.allocated();
+    MEMORY.set_limit(before + (1 << 20)).unwrap();
+    let options = WsOptions::default;
+    let ours = WsStream::after_upgrade(near, [], Role::Server, options());
+    let mut ours = ours.with_deflate(DeflateParams::default());
+    let mut other = Socket::adopt(Carrier::foreign(far), None, Options::default());
+    let send = async {
+        peer.write_all(&[0xc2, 0xff]).await.unwrap();
+        peer.write_all(&(payload.len() as u64).to_be_bytes()).await.unwrap();
+        peer.write_all(&[0; 4]).await.unwrap();
+        peer.write_all(&payload).await.unwrap();
+    };
+    let drain = async {
+        let mut came = 0;
+        while came < BOMB {
+            let count = out.read(&mut room).await.unwrap();
+            assert!(room[..count].iter().all(|byte| *byte == 0));
+            came += count as u64;
+        }
+    };
+    tokio::select! {
+        _ = relay(&mut ours, &mut other) => panic!("neither has ended"),
+        ((), ()) = async { tokio::join!(send, drain) } => {}
+    }
+    MEMORY.set_limit(usize::MAX).unwrap();
+    assert_eq!(ours.facts().bytes.read, BOMB);
+}
 
 /// B3, B4: a frame of 64 MiB goes in at one stream and out at another in less than 1 MiB, whatever
 /// the roles, and whoever joins the two.
@@ -53,6 +103,7 @@ async fn b4_a_frame_of_64_mib_goes_through_in_less_than_one() {
         assert_eq!(ours.counters().frames_received, 1);
         assert_eq!(ours.counters().bytes_received, FRAME);
     }
+    a_bomb().await;
 }
 
 /// Joins the two, by our relay or by tokio's.

@@ -40,7 +40,7 @@ pub(crate) use pool::{Pool, Speaker, compile_client};
 pub(crate) use serve::{Record, Serve};
 pub(crate) use tinyproxy::Tinyproxy;
 pub(crate) use upgrader::{Served, Upgrader};
-pub(crate) use websocket::{BINARY, PING, PONG, TEXT, WebSocket, request};
+pub(crate) use websocket::{BINARY, COMPRESSED, PING, PONG, TEXT, WebSocket, request};
 pub(crate) use wire::Wire;
 
 /// How long anything may take before its test has failed.

@@ -13,6 +13,8 @@ pub(crate) const BINARY: u8 = 2;
 const CLOSE: u8 = 8;
 pub(crate) const PING: u8 = 9;
 pub(crate) const PONG: u8 = 10;
+/// Beside the kind of a message's first frame: it is compressed (RFC 7692 section 6).
+pub(crate) const COMPRESSED: u8 = 0x40;
 
 /// A request as a browser sends it (RFC 6455 section 1.3), with these fields beside.
 pub(crate) fn request(path: &str, fields: &str) -> String {
@@ -27,41 +29,53 @@ pub(crate) fn request(path: &str, fields: &str) -> String {
 pub(crate) struct WebSocket {
     pub(crate) tcp: TcpStream,
     is_client: bool,
-    /// The client's request, at its server.
-    pub(crate) asked: String,
+    /// The head that the peer has sent.
+    pub(crate) head: String,
 }
 
 impl WebSocket {
     /// Opens one as a client.
     #[track_caller]
     pub(crate) fn open(server: SocketAddr, path: &str) -> Self {
+        Self::open_with(server, path, "")
+    }
+
+    /// Opens one as a client, with these fields in its request.
+    #[track_caller]
+    pub(crate) fn open_with(server: SocketAddr, path: &str, fields: &str) -> Self {
         let mut tcp = TcpStream::connect(server).unwrap();
         tcp.set_read_timeout(Some(PATIENCE)).unwrap();
         tcp.set_write_timeout(Some(PATIENCE)).unwrap();
-        tcp.write_all(request(path, "").as_bytes()).unwrap();
+        tcp.write_all(request(path, fields).as_bytes()).unwrap();
         let head = head(&mut tcp);
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-        Self { tcp, is_client: true, asked: String::new() }
+        Self { tcp, is_client: true, head }
     }
 
     /// Opens one as the server of a client that asks.
     #[track_caller]
-    pub(crate) fn accept(mut tcp: TcpStream) -> Self {
-        let asked = head(&mut tcp);
-        let key = asked.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "));
+    pub(crate) fn accept(tcp: TcpStream) -> Self {
+        Self::accept_with(tcp, "")
+    }
+
+    /// Opens one as the server of a client that asks, with these fields in its answer.
+    #[track_caller]
+    pub(crate) fn accept_with(mut tcp: TcpStream, fields: &str) -> Self {
+        let head = head(&mut tcp);
+        let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "));
         let accept = accept_of(key.expect("a request has a key"));
         let answer = format!(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Accept: {accept}\r\n\r\n"
+             Sec-WebSocket-Accept: {accept}\r\n{fields}\r\n"
         );
         tcp.write_all(answer.as_bytes()).unwrap();
-        Self { tcp, is_client: false, asked }
+        Self { tcp, is_client: false, head }
     }
 
     /// Another hand on the same end, for a thread of its own.
     pub(crate) fn another(&self) -> Self {
-        let Self { tcp, is_client, asked } = self;
-        Self { tcp: tcp.try_clone().unwrap(), is_client: *is_client, asked: asked.clone() }
+        let Self { tcp, is_client, head } = self;
+        Self { tcp: tcp.try_clone().unwrap(), is_client: *is_client, head: head.clone() }
     }
 
     /// A frame that is a whole message. A client's mask is of zeros, which leaves the bytes as they are.

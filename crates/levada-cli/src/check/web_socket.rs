@@ -1,6 +1,6 @@
 //! What the plan says of a WebSocket.
 
-use levada_address::{ConnectWebSocket, Http, ListenWebSocket, Side};
+use levada_address::{ConnectWebSocket, Deflate, Http, ListenWebSocket, Side, Value};
 use serde::Serialize;
 
 use super::millis;
@@ -18,24 +18,29 @@ pub(super) struct WebSocket {
     subprotocols: Vec<String>,
     http: &'static str,
     text_as_bytes: bool,
+    #[serde(serialize_with = "word")]
+    deflate: Deflate,
     #[serde(rename = "ping_ms")]
     ping: Option<u64>,
 }
 
 impl WebSocket {
     pub(super) fn accepted(listen: ListenWebSocket) -> Self {
-        let ListenWebSocket { path, origins, subprotocols, http, text_as_bytes, ping } = listen;
+        let ListenWebSocket { path, origins, subprotocols, http, text_as_bytes, deflate, ping } =
+            listen;
         let ping = ping.map(|time| time.as_millis() as u64);
-        let http = versions(http);
-        Self { side: Side::Listen, path, origins, subprotocols, http, text_as_bytes, ping }
+        let (side, http) = (Side::Listen, versions(http));
+        Self { side, path, origins, subprotocols, http, text_as_bytes, deflate, ping }
     }
 
     pub(super) fn asked_for(to: ConnectWebSocket) -> Self {
-        let ConnectWebSocket { path, origin, subprotocols, http, text_as_bytes, ping, .. } = to;
+        let ConnectWebSocket {
+            path, origin, subprotocols, http, text_as_bytes, deflate, ping, ..
+        } = to;
         let (path, origins) = (Some(path), Some(origin.into_iter().collect()));
         let ping = ping.map(|time| time.as_millis() as u64);
-        let http = versions(http);
-        Self { side: Side::Connect, path, origins, subprotocols, http, text_as_bytes, ping }
+        let (side, http) = (Side::Connect, versions(http));
+        Self { side, path, origins, subprotocols, http, text_as_bytes, deflate, ping }
     }
 
     pub(super) fn text(&self, lines: &mut Vec<String>) {
@@ -64,8 +69,20 @@ impl WebSocket {
         if self.text_as_bytes {
             lines.push("    text is taken as bytes".to_owned());
         }
+        let compressed = "    messages are compressed where the peer does it too";
+        match self.deflate {
+            Deflate::Off => {}
+            Deflate::On => lines.push(compressed.to_owned()),
+            Deflate::NoContextTakeover => lines.push(format!("{compressed}, each by itself")),
+        }
         lines.extend(self.ping.map(|time| format!("    ping after {}", millis(time))));
     }
+}
+
+/// As an address has it.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn word<S: serde::Serializer>(deflate: &Deflate, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&Value::Deflate(*deflate))
 }
 
 const fn versions(http: Http) -> &'static str {

@@ -33,7 +33,7 @@ pub(crate) struct Opening {
     pub(crate) status: Option<u16>,
     /// The subprotocol that the server chose.
     pub(crate) subprotocol: Option<String>,
-    /// The extension that it chose, though none was offered.
+    /// The extension that it chose, offered or not.
     pub(crate) extension: Option<String>,
     /// Why its answer opens no WebSocket.
     pub(crate) refusal: Option<Refusal>,
@@ -80,7 +80,7 @@ impl Opening {
             subprotocol: stream.subprotocol().map(ToOwned::to_owned),
             extension: match rejection {
                 Some(Rejection::Extension(name)) => Some(shown(name)),
-                _ => None,
+                _ => stream.facts().web_socket.and_then(|agreed| agreed.extension),
             },
             refusal: rejection.map(|rejection| Refusal::of(rejection, asked)),
         })
@@ -137,7 +137,7 @@ impl Refusal {
             }
             Rejection::Upgrade | Rejection::Connection => PROXY,
             Rejection::AcceptWrong => "something in between answers out of its store",
-            Rejection::Extension(_) => "the server may choose none: none was offered",
+            Rejection::Extension(_) => "the server may choose none that was not offered",
             Rejection::NotHttp2 | Rejection::NoExtendedConnect => {
                 "leave `http` away, or let both ends choose: `http=auto`"
             }

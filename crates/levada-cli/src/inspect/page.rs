@@ -67,6 +67,9 @@ fn addresses(report: &Report) -> Vec<Row> {
         let line = format!("{count} in {}{rest}", millis(lookup.ms));
         rows.push(Row { label: "lookup", lines: vec![plain(line)] });
     }
+    if let Some(proxy) = &report.proxy {
+        rows.push(Row { label: "through", lines: vec![plain(proxy)] });
+    }
     let lines = report.addresses.iter().map(visited).collect();
     rows.push(Row { label: "addresses", lines });
     rows
@@ -248,9 +251,12 @@ fn websocket(websocket: &WebSocket) -> Row {
         Some(subprotocol) => format!("subprotocol {subprotocol}{offered}"),
         None => format!("no subprotocol{offered}"),
     }));
-    lines.push(match extension {
-        Some(extension) => (Ink::Bad, format!("extension {extension}, which was not offered")),
-        None => plain("no extension, none was offered"),
+    lines.push(match (extension, websocket.opened) {
+        (Some(extension), true) => plain(format!("extension {extension}")),
+        (Some(extension), false) => {
+            (Ink::Bad, format!("extension {extension}, which was not offered"))
+        }
+        (None, _) => plain("no extension"),
     });
     lines.extend(any_origin.map(|any| {
         plain(if any {

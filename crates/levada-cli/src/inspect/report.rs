@@ -22,6 +22,7 @@ pub(crate) struct Report {
     pub(crate) exit_code: Exit,
     pub(crate) findings: Vec<Finding>,
     pub(crate) lookup: Option<Lookup>,
+    pub(crate) proxy: Option<String>,
     pub(crate) addresses: Vec<Place>,
     pub(crate) tls: Option<Tls>,
     pub(crate) accepts: Option<Accepted>,
@@ -146,6 +147,7 @@ impl Report {
             lookup: found
                 .lookup
                 .map(|time| Lookup { ms: millis(time), more_addresses: found.more }),
+            proxy: target.dialer.proxy().map(|proxy| proxy.address().without_user().to_string()),
             addresses: visits.iter().map(Place::of).collect(),
             tls,
             accepts: survey.map(|survey| Accepted::of(&survey)),
@@ -295,11 +297,12 @@ const KEYS: &[(&str, &str)] = &[
     ("findings[].address", "the one address that it is about, or null"),
     ("findings[].message", "in words"),
     ("findings[].hint", "what mends it"),
-    ("lookup", "the lookup of the name; null for an address"),
+    ("lookup", "the lookup of the name; null for an address, and where a proxy does it"),
     ("lookup.ms", "how long it took"),
     ("lookup.more_addresses", "addresses that were not visited, beside the first 16"),
+    ("proxy", "the proxy that it was visited through, or null"),
     ("addresses", "each address that was visited"),
-    ("addresses[].address", "IP address and port, or the path"),
+    ("addresses[].address", "IP address and port, or the path; through a proxy what was inspected"),
     ("addresses[].outcome", "`good`, `unreachable`, `tls_failed`, `not_verified` or `ws_failed`"),
     ("addresses[].why", "in words, where it is not good"),
     ("addresses[].connect_ms", "how long the transport took to connect"),
@@ -367,7 +370,7 @@ const KEYS: &[(&str, &str)] = &[
     ("websocket.subprotocol", "the subprotocol that the server chose, or null"),
     (
         "websocket.extension",
-        "the extension that it chose, though none was offered, which opens nothing; or null",
+        "the extension that it chose, or null; one that was not offered (`deflate`) opens nothing",
     ),
     (
         "websocket.any_origin",
@@ -411,6 +414,7 @@ mod tests {
                 hint: String::new(),
             }],
             lookup: Some(Lookup { ms: 0.0, more_addresses: 0 }),
+            proxy: None,
             addresses: vec![Place {
                 address: String::new(),
                 outcome: Outcome::Good,

@@ -9,7 +9,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use levada::{ConnectEndpoint, Ended, Host, Options, SessionName, Socket, TlsClient};
+use levada::{ConnectEndpoint, Ended, Host, Layer, Options, SessionName, Socket, TlsClient};
 use levada_probe::{Answer, Chosen, ClientHello, Group, Reader, Suite, Until, Version};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Semaphore;
@@ -213,7 +213,7 @@ impl Asker<'_> {
             server_name: self.target.tls.as_ref().and_then(|tls| tls.sni.as_deref()),
             random: random(),
         };
-        let mut socket = Socket::dial(self.endpoint(), None, self.options());
+        let mut socket = self.dial(Layer::default());
         if socket.established().await.is_err() {
             return Reply::Silence;
         }
@@ -269,7 +269,7 @@ impl Asker<'_> {
             None => name.without_sni(),
         };
         let session = client.session(&name).ok()?;
-        let mut socket = Socket::dial(self.endpoint(), Some(session), self.options());
+        let mut socket = self.dial(session);
         // A server that wants a certificate ends the handshake, but it has chosen before.
         let facts = match socket.established().await {
             Ok(()) => socket.facts().tls,
@@ -279,18 +279,15 @@ impl Asker<'_> {
         facts?.alpn
     }
 
-    fn endpoint(&self) -> ConnectEndpoint {
-        let mut endpoint = self.target.endpoint.clone();
+    fn dial(&self, layer: impl Into<Layer>) -> Socket {
+        let Target { endpoint, dialer, deadlines, .. } = self.target;
+        let mut endpoint = endpoint.clone();
         if let (ConnectEndpoint::Tcp { host, .. }, Some(ip)) = (&mut endpoint, self.ip) {
             *host = Host::Ip(ip);
         }
-        endpoint
-    }
-
-    fn options(&self) -> Options {
         let mut options = Options::default();
-        options.deadlines = self.target.deadlines;
-        options
+        options.deadlines = *deadlines;
+        Socket::dial_through(dialer.proxy().cloned(), endpoint, layer, options)
     }
 }
 

@@ -36,7 +36,8 @@ pub(crate) struct Target {
 /// Where a target was found.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    /// The addresses to visit, those of IPv6 first; `None` stands for one that is no IP address.
+    /// The addresses to visit, those of IPv6 first; `None` stands for one that is no IP address, or that
+    /// a proxy finds.
     pub(crate) places: Vec<Option<IpAddr>>,
     /// How many more there are.
     pub(crate) more: usize,
@@ -67,12 +68,6 @@ impl Target {
             }
             _ => {}
         }
-        if address.options().get("proxy").is_some() {
-            return Err(fail(
-                "`proxy` means nothing to `inspect`, which visits each address of a server by itself: \
-                 leave it away",
-            ));
-        }
         let connect = address.for_connecting().map_err(|error| fail(error.to_string()))?;
         let dialer = Dialer::new(address).map_err(|error| fail(error.to_string()))?;
         Ok(Self {
@@ -89,6 +84,10 @@ impl Target {
     /// Finds every address of it.
     pub(crate) async fn find(&self) -> Found {
         let (name, family) = match &self.endpoint {
+            // It connects us to the host, and chooses one of its addresses.
+            _ if self.dialer.proxy().is_some() => {
+                return Found { places: vec![None], ..Found::default() };
+            }
             ConnectEndpoint::Tcp { host: Host::Name(name), family, bind, .. } => {
                 let bound = bind.map(|local| if local.is_ipv4() { Family::V4 } else { Family::V6 });
                 (name, bound.unwrap_or(*family))

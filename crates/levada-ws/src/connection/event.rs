@@ -8,7 +8,8 @@ use crate::{CloseFrame, Violation};
 /// One thing that happened, in order with the data around it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Payload stands unmasked in the bytes that were handed in. Never empty on a byte stream.
+    /// Payload stands unmasked in the bytes that were handed in. Never empty on a byte stream, but where
+    /// a compressed message ends.
     Data(Chunk),
     /// The peer pinged; the pong is queued, unless our close frame already is.
     Ping(ControlPayload),

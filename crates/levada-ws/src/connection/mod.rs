@@ -1,12 +1,18 @@
 //! A WebSocket as a byte stream, without io: decoder, encoder and close machine joined.
 
+#[cfg(feature = "deflate")]
+mod compression;
 mod config;
 mod event;
 mod queue;
 mod timers;
 
+#[cfg(feature = "deflate")]
+use alloc::boxed::Box;
 use core::time::Duration;
 
+#[cfg(feature = "deflate")]
+use compression::Compression;
 pub use config::{CloseReply, Config, Keepalive, TextPolicy};
 pub use event::{Cut, Deadline, Ending, Event, Side, WriteError};
 use queue::ControlQueue;
@@ -48,7 +54,7 @@ pub const MAX_CONTROL_BURST: usize = 3 * (2 + 4 + ControlPayload::MAX);
 /// away from the peer.
 ///
 /// Times are [`Duration`]s since any fixed origin.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Connection {
     state: State,
     role: Role,
@@ -57,6 +63,8 @@ pub struct Connection {
     encoder: Encoder,
     queue: ControlQueue,
     timers: Timers,
+    #[cfg(feature = "deflate")]
+    compression: Option<Box<Compression>>,
     /// What the life ends with as far as it is known; an unclean one never changes.
     ending: Option<Ending>,
     /// Whether our close frame has left for the carrier.
@@ -73,7 +81,7 @@ pub struct Received {
     pub event: Option<Event>,
 }
 
-/// What passed, in payload bytes and data frames.
+/// What passed, in payload bytes and data frames; compressed payload counts as it is on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Payload bytes that were delivered.
@@ -98,6 +106,8 @@ impl Connection {
             encoder: Encoder::new(role),
             queue: ControlQueue::default(),
             timers: Timers::new(&config, now),
+            #[cfg(feature = "deflate")]
+            compression: None,
             ending: None,
             close_left: false,
             counters: Counters::default(),
@@ -107,13 +117,23 @@ impl Connection {
     /// Takes bytes of the carrier, up to and including the next event. Payload is unmasked where it
     /// stands. Bytes behind the peer's close frame are discarded.
     pub fn handle_wire(&mut self, now: Duration, wire: &mut [u8]) -> Received {
+        let mut received = self.handle_wire_masked(now, wire);
+        if let Some(Event::Data(chunk)) = &mut received.event {
+            unmask(chunk, wire);
+        }
+        received
+    }
+
+    /// As [`handle_wire`](Self::handle_wire), but payload is left as it stands: to unmask it with the
+    /// chunk's [`mask`](Chunk::mask) is for the caller, who may have to move it anyway.
+    pub fn handle_wire_masked(&mut self, now: Duration, wire: &[u8]) -> Received {
         let mut consumed = 0;
         loop {
-            let received = self.receive(now, &mut wire[consumed..]);
+            let received = self.receive_masked(now, &wire[consumed..]);
             let before = consumed;
             consumed += received.consumed;
             match received.event {
-                Some(Event::Data(chunk)) if chunk.payload.is_empty() => {}
+                Some(Event::Data(chunk)) if !chunk.says_something() => {}
                 Some(Event::Data(chunk)) => {
                     let payload = before + chunk.payload.start..before + chunk.payload.end;
                     let event = Some(Event::Data(Chunk { payload, ..chunk }));
@@ -321,6 +341,14 @@ impl Connection {
     /// As [`handle_wire`](Self::handle_wire), with the empty chunks at the borders of messages. No
     /// event does not mean that all was consumed.
     pub(crate) fn receive(&mut self, now: Duration, wire: &mut [u8]) -> Received {
+        let mut received = self.receive_masked(now, wire);
+        if let Some(Event::Data(chunk)) = &mut received.event {
+            unmask(chunk, wire);
+        }
+        received
+    }
+
+    fn receive_masked(&mut self, now: Duration, wire: &[u8]) -> Received {
         // Bytes that nobody reads are no reason to wait longer.
         if !self.state.reads() {
             return Received { consumed: wire.len(), event: None };
@@ -328,7 +356,7 @@ impl Connection {
         if !wire.is_empty() {
             self.timers.heard(now);
         }
-        let decoded = match self.decoder.decode(wire) {
+        let decoded = match self.decoder.decode_masked(wire) {
             Ok(decoded) => decoded,
             Err(violation) => {
                 let event = Some(self.fail(now, violation));
@@ -336,7 +364,7 @@ impl Connection {
             }
         };
         let event = decoded.item.and_then(|item| match item {
-            Item::Data(chunk) => self.handle_chunk(now, chunk),
+            Item::Data(chunk) => self.handle_chunk(now, chunk, wire),
             Item::Ping(payload) => {
                 if self.state == State::Open {
                     self.queue.pong(payload.clone());
@@ -347,12 +375,6 @@ impl Connection {
             Item::Close(frame) => Some(self.handle_close(now, frame)),
         });
         Received { consumed: decoded.consumed, event }
-    }
-
-    /// The decoder, for what only whole messages have.
-    #[cfg(feature = "deflate")]
-    pub(crate) fn decoder(&mut self) -> &mut Decoder {
-        &mut self.decoder
     }
 
     pub(crate) fn encoder(&self) -> Encoder {
@@ -390,19 +412,25 @@ impl Connection {
         Event::Violation(violation)
     }
 
-    fn handle_chunk(&mut self, now: Duration, chunk: Chunk) -> Option<Event> {
-        if chunk.kind == DataKind::Text && self.config.text == TextPolicy::Refuse {
-            if !chunk.starts_message {
-                return None;
-            }
-            if self.state == State::Open {
-                self.ending = Some(Ending::TextRefused);
-                self.queue_close(now, CloseFrame::from(CloseCode::UNSUPPORTED).to_body());
-            }
-            return Some(Event::TextRefused);
+    /// Judges a chunk, whose payload stands in `wire`.
+    fn handle_chunk(&mut self, now: Duration, chunk: Chunk, wire: &[u8]) -> Option<Event> {
+        if chunk.kind == DataKind::Binary || self.config.text == TextPolicy::AsBytes {
+            self.counters.bytes_received += chunk.payload.len() as u64;
+            return Some(Event::Data(chunk));
         }
-        self.counters.bytes_received += chunk.payload.len() as u64;
-        Some(Event::Data(chunk))
+        if chunk.starts_message && self.state == State::Open {
+            self.ending = Some(Ending::TextRefused);
+            self.queue_close(now, CloseFrame::from(CloseCode::UNSUPPORTED).to_body());
+        }
+        #[cfg(feature = "deflate")]
+        if chunk.compressed
+            && let Err(violation) = self.pass_over(&chunk, wire)
+        {
+            return Some(self.fail(now, violation));
+        }
+        #[cfg(not(feature = "deflate"))]
+        let _ = wire;
+        chunk.starts_message.then_some(Event::TextRefused)
     }
 
     fn handle_close(&mut self, now: Duration, frame: Option<CloseFrame>) -> Event {
@@ -470,5 +498,12 @@ impl Connection {
             Some(next) => self.state = next,
             None => debug_assert!(false, "{step:?} in {:?} is in no row", self.state),
         }
+    }
+}
+
+/// Unmasks a chunk's payload where it stands.
+fn unmask(chunk: &mut Chunk, wire: &mut [u8]) {
+    if let Some(mut mask) = chunk.mask.take() {
+        mask.apply(&mut wire[chunk.payload.clone()]);
     }
 }

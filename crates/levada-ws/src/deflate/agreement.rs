@@ -1,7 +1,7 @@
 //! What two ends agree on in the opening handshake (RFC 7692 section 7.1).
 
 use alloc::string::String;
-use core::fmt::Write as _;
+use core::fmt::{self, Write as _};
 
 const NAME: &str = "permessage-deflate";
 
@@ -77,21 +77,6 @@ impl Params {
         (server >= SMALLEST && client >= SMALLEST).then_some(agreed)
     }
 
-    /// The server's answer, as the value of a Sec-WebSocket-Extensions.
-    pub(crate) fn answer(self) -> String {
-        let mut text = self.flags();
-        for (name, bits) in [
-            ("server_max_window_bits", self.server_max_window_bits),
-            ("client_max_window_bits", self.client_max_window_bits),
-        ] {
-            if bits < 15 {
-                // Writing to a String cannot fail.
-                let _ = write!(text, "; {name}={bits}");
-            }
-        }
-        text
-    }
-
     /// What a server has made of our offer of this; `None` for an answer that it does not allow.
     pub(crate) fn agreed(self, answer: &str) -> Option<Self> {
         let said = Said::parse(answer)?;
@@ -124,6 +109,22 @@ impl Params {
             }
         }
         text
+    }
+}
+
+/// What both have agreed on, as it stands in the server's Sec-WebSocket-Extensions.
+impl fmt::Display for Params {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.flags())?;
+        for (name, bits) in [
+            ("server_max_window_bits", self.server_max_window_bits),
+            ("client_max_window_bits", self.client_max_window_bits),
+        ] {
+            if bits < 15 {
+                write!(f, "; {name}={bits}")?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -183,6 +184,8 @@ fn bits(value: &str) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::ToString as _;
+
     use super::*;
 
     #[test]
@@ -201,7 +204,7 @@ mod tests {
         for client in &wishes {
             for server in &wishes {
                 let agreed = server.accept(&client.offer()).unwrap();
-                assert_eq!(client.agreed(&agreed.answer()), Some(agreed));
+                assert_eq!(client.agreed(&agreed.to_string()), Some(agreed));
                 let least = |one: u8, other: u8| one.min(other);
                 assert_eq!(
                     agreed.server_max_window_bits,

@@ -11,8 +11,9 @@ use crate::Role;
 /// What a sender takes off the end of each message, and a receiver puts there.
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
-/// The compression level: zlib's own default between speed and size.
-const LEVEL: i32 = 6;
+/// The compression level. For text it takes half the time of zlib's own default, 6, and gives a sixteenth
+/// more bytes; below 2, what does not shrink would grow by a twentieth.
+const LEVEL: i32 = 3;
 
 /// Compressed data that does not decompress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +40,8 @@ pub struct Inflated {
 
 /// Decompresses the messages of the peer, into whatever room there is.
 pub struct Inflater {
-    inner: Inflate,
+    /// There while a message is under way, and between two where the window is kept.
+    inner: Option<Inflate>,
     keeps_window: bool,
     /// How much of the tail was given, at the end of a message.
     tail: usize,
@@ -52,8 +54,7 @@ impl Inflater {
             Role::Client => params.server_no_context_takeover,
             Role::Server => params.client_no_context_takeover,
         };
-        // The largest window takes what any other one makes.
-        Self { inner: Inflate::new(false, 15), keeps_window, tail: 0 }
+        Self { inner: None, keeps_window, tail: 0 }
     }
 
     /// Takes a piece of a message's payload; to be called again with what is left of it until that is
@@ -99,14 +100,15 @@ impl Inflater {
     }
 
     fn step(&mut self, input: &[u8], out: &mut [u8]) -> Result<(usize, usize, Status), Corrupt> {
-        let before = (self.inner.total_in(), self.inner.total_out());
-        let status =
-            self.inner.decompress(input, out, InflateFlush::SyncFlush).map_err(|_| Corrupt)?;
-        let read = (self.inner.total_in() - before.0) as usize;
-        let written = (self.inner.total_out() - before.1) as usize;
+        // The largest window takes what any other one makes.
+        let inner = self.inner.get_or_insert_with(|| Inflate::new(false, 15));
+        let before = (inner.total_in(), inner.total_out());
+        let status = inner.decompress(input, out, InflateFlush::SyncFlush).map_err(|_| Corrupt)?;
+        let read = (inner.total_in() - before.0) as usize;
+        let written = (inner.total_out() - before.1) as usize;
         if status == Status::StreamEnd {
             // A sender may end its stream with a message, and begin another one (section 7.2.3.5).
-            self.inner.reset(false);
+            inner.reset(false);
         }
         Ok((read, written, status))
     }
@@ -114,7 +116,7 @@ impl Inflater {
     fn end_message(&mut self) {
         self.tail = 0;
         if !self.keeps_window {
-            self.inner.reset(false);
+            self.inner = None;
         }
     }
 }
@@ -127,7 +129,9 @@ impl fmt::Debug for Inflater {
 
 /// Compresses our messages.
 pub struct Deflater {
-    inner: Deflate,
+    /// There from the first message on where the window is kept.
+    inner: Option<Deflate>,
+    window_bits: u8,
     keeps_window: bool,
 }
 
@@ -138,22 +142,23 @@ impl Deflater {
             Role::Client => (params.client_no_context_takeover, params.client_max_window_bits),
             Role::Server => (params.server_no_context_takeover, params.server_max_window_bits),
         };
-        let inner = Deflate::new(LEVEL, false, bits.clamp(9, 15));
-        Self { inner, keeps_window: !no_takeover }
+        Self { inner: None, window_bits: bits.clamp(9, 15), keeps_window: !no_takeover }
     }
 
     /// Appends the compressed payload of one message to `out`.
     pub fn deflate(&mut self, mut message: &[u8], out: &mut Vec<u8>) {
         let start = out.len();
+        let new = || Deflate::new(LEVEL, false, self.window_bits);
+        let mut inner = self.inner.take().unwrap_or_else(new);
         loop {
             // What does not shrink grows by a few bytes in each 16 KiB.
             let end = out.len();
             out.resize(end + message.len() + message.len() / 1024 + 64, 0);
-            let before = (self.inner.total_in(), self.inner.total_out());
-            let status = self.inner.compress(message, &mut out[end..], DeflateFlush::SyncFlush);
+            let before = (inner.total_in(), inner.total_out());
+            let status = inner.compress(message, &mut out[end..], DeflateFlush::SyncFlush);
             debug_assert!(status.is_ok(), "it has room, and a state of its own");
-            message = &message[(self.inner.total_in() - before.0) as usize..];
-            let filled = end + (self.inner.total_out() - before.1) as usize;
+            message = &message[(inner.total_in() - before.0) as usize..];
+            let filled = end + (inner.total_out() - before.1) as usize;
             let is_full = filled == out.len();
             out.truncate(filled);
             if !is_full || status.is_err() {
@@ -167,9 +172,7 @@ impl Deflater {
             // A message of no bytes is an empty block (section 7.2.3.6).
             out.push(0);
         }
-        if !self.keeps_window {
-            self.inner.reset();
-        }
+        self.inner = self.keeps_window.then_some(inner);
     }
 }
 

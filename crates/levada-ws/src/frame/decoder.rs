@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use super::{COMPRESSED, ControlPayload, DataKind, Expect, Header, MAX_HEADER, Mask, Opcode};
+use super::{ControlPayload, DataKind, Expect, Header, MAX_HEADER, Mask, Opcode};
 use crate::{CloseFrame, Role, Violation};
 
 /// Where in the stream of frames the next byte stands.
@@ -22,6 +22,7 @@ enum At {
 #[derive(Clone, Copy, Debug)]
 struct Message {
     kind: DataKind,
+    compressed: bool,
     /// What its frames have claimed so far, in bytes.
     len: u64,
     /// Whether a chunk of it has been told.
@@ -49,13 +50,25 @@ impl Default for SizeLimits {
 pub struct Chunk {
     /// The type of the message.
     pub kind: DataKind,
-    /// Where in the bytes given the unmasked payload stands. Empty when a message begins or ends
-    /// without a byte: an empty chunk is never an end of the stream.
+    /// Whether the message is compressed (RFC 7692): only where both ends have agreed on that.
+    pub compressed: bool,
+    /// Where in the bytes given the payload stands. Empty when a message begins or ends without a byte:
+    /// an empty chunk is never an end of the stream.
     pub payload: Range<usize>,
+    /// What it is still masked with, where it is left masked.
+    pub mask: Option<Mask>,
     /// Whether this is the first chunk of its message.
     pub starts_message: bool,
     /// Whether the message is complete with it.
     pub ends_message: bool,
+}
+
+impl Chunk {
+    /// Whether it matters where messages are only bytes: without a byte only as the end of a compressed
+    /// message, which may still have something to say.
+    pub(crate) fn says_something(&self) -> bool {
+        !self.payload.is_empty() || self.compressed && self.ends_message
+    }
 }
 
 /// One thing that the wire says.
@@ -95,9 +108,8 @@ pub struct Decoder {
     stashed: u8,
     control: ControlPayload,
     data_frames: u64,
-    /// Whether a message may be compressed, and whether the last one that began is.
-    takes_compressed: bool,
-    is_compressed: bool,
+    /// Whether a message may be compressed.
+    compression: bool,
 }
 
 impl Decoder {
@@ -112,8 +124,7 @@ impl Decoder {
             stashed: 0,
             control: ControlPayload::EMPTY,
             data_frames: 0,
-            takes_compressed: false,
-            is_compressed: false,
+            compression: false,
         }
     }
 
@@ -121,13 +132,7 @@ impl Decoder {
     /// section 6).
     #[cfg(feature = "deflate")]
     pub fn take_compressed(&mut self) {
-        self.takes_compressed = true;
-    }
-
-    /// Whether the message that began last is compressed.
-    #[cfg(feature = "deflate")]
-    pub fn is_compressed(&self) -> bool {
-        self.is_compressed
+        self.compression = true;
     }
 
     /// Decodes up to and including the next item. To be called again with the bytes behind
@@ -138,6 +143,22 @@ impl Decoder {
     /// The peer's [`Violation`], found at the earliest byte that shows it. It is final: every later
     /// call gives it again.
     pub fn decode(&mut self, wire: &mut [u8]) -> Result<Decoded, Violation> {
+        let mut decoded = self.decode_masked(wire)?;
+        if let Some(Item::Data(chunk)) = &mut decoded.item
+            && let Some(mut mask) = chunk.mask.take()
+        {
+            mask.apply(&mut wire[chunk.payload.clone()]);
+        }
+        Ok(decoded)
+    }
+
+    /// As [`decode`](Self::decode), but payload is left as it stands: to unmask it with the chunk's mask
+    /// is for the caller, who may have to move it anyway ([`Mask::shift`], [`Mask::copy`]).
+    ///
+    /// # Errors
+    ///
+    /// As [`decode`](Self::decode).
+    pub fn decode_masked(&mut self, wire: &[u8]) -> Result<Decoded, Violation> {
         let decoded = self.next_item(wire);
         if let Err(violation) = decoded {
             self.at = At::Failed(violation);
@@ -169,10 +190,10 @@ impl Decoder {
         self.data_frames
     }
 
-    fn next_item(&mut self, wire: &mut [u8]) -> Result<Decoded, Violation> {
+    fn next_item(&mut self, wire: &[u8]) -> Result<Decoded, Violation> {
         let mut consumed = 0;
         loop {
-            let rest = &mut wire[consumed..];
+            let rest = &wire[consumed..];
             match self.at {
                 At::Failed(violation) => return Err(violation),
                 At::Header => {
@@ -183,7 +204,7 @@ impl Decoder {
                 }
                 At::Payload { left, mask, fin } => {
                     let len = usize::try_from(left).map_or(rest.len(), |left| left.min(rest.len()));
-                    let item = self.take_payload(&mut rest[..len], left, mask, fin);
+                    let item = self.take_payload(len, left, mask, fin);
                     let payload = consumed..consumed + len;
                     consumed += len;
                     if item.is_some() || consumed == wire.len() {
@@ -226,24 +247,9 @@ impl Decoder {
         Ok(Some(len - stashed))
     }
 
-    fn parse(&mut self, bytes: &[u8]) -> Result<Option<(Header, usize)>, Violation> {
-        let expect = Expect { masked: self.masked, in_message: self.message.is_some() };
-        let opens = |first: u8| matches!(first & 0x0f, 1 | 2);
-        match bytes.first() {
-            Some(&first) if self.takes_compressed && opens(first) => {
-                // Without the bit it is a header like any other.
-                let mut plain = [0; MAX_HEADER];
-                let len = bytes.len().min(MAX_HEADER);
-                plain[..len].copy_from_slice(&bytes[..len]);
-                plain[0] &= !COMPRESSED;
-                let parsed = Header::parse(&plain[..len], expect)?;
-                if parsed.is_some() {
-                    self.is_compressed = first & COMPRESSED != 0;
-                }
-                Ok(parsed)
-            }
-            _ => Header::parse(bytes, expect),
-        }
+    fn parse(&self, bytes: &[u8]) -> Result<Option<(Header, usize)>, Violation> {
+        let Self { masked, compression, .. } = *self;
+        Header::parse(bytes, Expect { masked, in_message: self.in_message(), compression })
     }
 
     fn begin(&mut self, header: &Header) -> Result<(), Violation> {
@@ -258,7 +264,9 @@ impl Decoder {
             return Err(Violation::FrameTooBig { limit: frame });
         }
         let kind = if header.opcode == Opcode::Text { DataKind::Text } else { DataKind::Binary };
-        let current = self.message.get_or_insert(Message { kind, len: 0, told: false });
+        let compressed = header.compressed;
+        let new = Message { kind, compressed, len: 0, told: false };
+        let current = self.message.get_or_insert(new);
         current.len = current.len.saturating_add(header.len);
         if current.len > message {
             return Err(Violation::MessageTooBig { limit: message });
@@ -268,31 +276,44 @@ impl Decoder {
         Ok(())
     }
 
-    /// Unmasks a piece of payload. Its chunk is worth telling when it has bytes, or when the
-    /// message begins or ends with it.
+    /// Takes a piece of payload. Its chunk is worth telling when it has bytes, or when the message begins
+    /// or ends with it.
     fn take_payload(
         &mut self,
-        piece: &mut [u8],
+        len: usize,
         left: u64,
-        mut mask: Option<Mask>,
+        mask: Option<Mask>,
         fin: bool,
     ) -> Option<Chunk> {
-        if let Some(mask) = &mut mask {
-            mask.apply(piece);
-        }
-        let left = left - piece.len() as u64;
+        let left = left - len as u64;
         let ends_message = left == 0 && fin;
-        self.at = if left == 0 { At::Header } else { At::Payload { left, mask, fin } };
+        self.at = if left == 0 {
+            At::Header
+        } else {
+            let mut mask = mask;
+            if let Some(mask) = &mut mask {
+                mask.skip(len);
+            }
+            At::Payload { left, mask, fin }
+        };
 
         // Always there: `begin` set it for this frame at the latest.
         let message = self.message.as_mut()?;
-        let (kind, starts_message) = (message.kind, !message.told);
+        let Message { kind, compressed, told, .. } = *message;
+        let starts_message = !told;
         message.told = true;
         if ends_message {
             self.message = None;
         }
-        let worth_telling = !piece.is_empty() || starts_message || ends_message;
-        worth_telling.then_some(Chunk { kind, payload: 0..0, starts_message, ends_message })
+        let worth_telling = len > 0 || starts_message || ends_message;
+        worth_telling.then_some(Chunk {
+            kind,
+            compressed,
+            payload: 0..0,
+            mask,
+            starts_message,
+            ends_message,
+        })
     }
 
     fn end_control(

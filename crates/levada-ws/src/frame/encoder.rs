@@ -21,6 +21,8 @@ pub enum Shape {
         kind: DataKind,
         /// Whether an earlier call has sent the beginning.
         started: bool,
+        /// Whether the data is compressed.
+        compressed: bool,
     },
 }
 
@@ -50,7 +52,8 @@ impl Encoder {
     /// The header of a frame with `len` bytes of payload; a client's payload is to be masked with
     /// its key, piece by piece ([`Mask`]).
     pub fn header(self, opcode: Opcode, fin: bool, len: usize, keys: &mut MaskKeys<'_>) -> Header {
-        Header { fin, opcode, mask: self.role.masks().then(keys), len: len as u64 }
+        let mask = self.role.masks().then(keys);
+        Header { fin, compressed: false, opcode, mask, len: len as u64 }
     }
 
     /// Puts one control frame into `out` and gives its length, or 0 when `out` is too small: 131
@@ -91,12 +94,15 @@ impl Encoder {
                 return done;
             }
             let ends = len == rest.len();
-            let (opcode, fin) = match shape {
-                Shape::Stream => (Opcode::Binary, true),
-                Shape::Message { kind, started: false } if first => (kind.opcode(), ends),
-                Shape::Message { .. } => (Opcode::Continuation, ends),
+            let (opcode, compressed, fin) = match shape {
+                Shape::Stream => (Opcode::Binary, false, true),
+                Shape::Message { kind, started: false, compressed } if first => {
+                    (kind.opcode(), compressed, ends)
+                }
+                Shape::Message { .. } => (Opcode::Continuation, false, ends),
             };
-            done.written += put(self.header(opcode, fin, len, keys), &rest[..len], room);
+            let header = Header { compressed, ..self.header(opcode, fin, len, keys) };
+            done.written += put(header, &rest[..len], room);
             done.taken += len;
             done.frames += 1;
             if ends {

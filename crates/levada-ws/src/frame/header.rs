@@ -9,7 +9,7 @@ use crate::Violation;
 pub const MAX_HEADER: usize = 14;
 
 /// In the first byte of a message's first frame: the message is compressed (RFC 7692 section 6).
-pub(crate) const COMPRESSED: u8 = 0x40;
+const COMPRESSED: u8 = 0x40;
 
 /// In the place of a length: two bytes of length follow.
 const TWO_BYTES: u8 = 0x7e;
@@ -21,6 +21,8 @@ const EIGHT_BYTES: u8 = 0x7f;
 pub struct Header {
     /// Whether the frame completes its message.
     pub fin: bool,
+    /// Whether it begins a message that is compressed.
+    pub compressed: bool,
     /// The frame's kind.
     pub opcode: Opcode,
     /// The masking key, if there is one.
@@ -36,6 +38,8 @@ pub struct Expect {
     pub masked: bool,
     /// Whether a message is under way.
     pub in_message: bool,
+    /// Whether a message may be compressed, as both ends have agreed.
+    pub compression: bool,
 }
 
 impl Header {
@@ -48,10 +52,14 @@ impl Header {
     pub fn parse(bytes: &[u8], expect: Expect) -> Result<Option<(Self, usize)>, Violation> {
         let [first, rest @ ..] = bytes else { return Ok(None) };
         let fin = first & 0x80 != 0;
-        if first & 0x70 != 0 {
-            return Err(Violation::ReservedBits(first >> 4 & 0b111));
-        }
         let bits = first & 0x0f;
+        // The bit of the extension means something at the beginning of a message alone.
+        let begins_message = matches!(bits, 1 | 2);
+        let compressed = first & COMPRESSED != 0 && expect.compression && begins_message;
+        let reserved = first & if compressed { 0x70 & !COMPRESSED } else { 0x70 };
+        if reserved != 0 {
+            return Err(Violation::ReservedBits(reserved >> 4));
+        }
         let opcode = Opcode::from_bits(bits).ok_or(Violation::ReservedOpcode(bits))?;
         match opcode {
             Opcode::Continuation if !expect.in_message => {
@@ -100,14 +108,15 @@ impl Header {
         } else {
             (None, rest)
         };
-        Ok(Some((Self { fin, opcode, mask, len }, bytes.len() - rest.len())))
+        Ok(Some((Self { fin, compressed, opcode, mask, len }, bytes.len() - rest.len())))
     }
 
     /// The header on the wire, its length in the shortest form.
     pub fn encode(&self) -> HeaderBytes {
         let mut bytes = HeaderBytes { bytes: [0; MAX_HEADER], len: 0 };
         let masked = if self.mask.is_some() { 0x80 } else { 0 };
-        bytes.push(&[u8::from(self.fin) << 7 | self.opcode as u8]);
+        let compressed = if self.compressed { COMPRESSED } else { 0 };
+        bytes.push(&[u8::from(self.fin) << 7 | compressed | self.opcode as u8]);
         if self.len < 126 {
             bytes.push(&[masked | self.len as u8]);
         } else if let Ok(len) = u16::try_from(self.len) {
@@ -161,17 +170,23 @@ impl Deref for HeaderBytes {
 mod tests {
     use super::*;
 
-    const FROM_SERVER: Expect = Expect { masked: false, in_message: false };
-    const FROM_CLIENT: Expect = Expect { masked: true, in_message: false };
+    const FROM_SERVER: Expect = Expect { masked: false, in_message: false, compression: false };
+    const FROM_CLIENT: Expect = Expect { masked: true, ..FROM_SERVER };
 
     /// The checks of §1.6 that concern one header, each with the fewest bytes that show it.
     #[test]
     fn s1_6_every_violation_of_a_header_is_found_at_its_byte() {
         let inside = Expect { in_message: true, ..FROM_SERVER };
+        let compressing = Expect { compression: true, ..FROM_SERVER };
+        let compressing_inside = Expect { in_message: true, ..compressing };
         let cases: &[(&[u8], Expect, Violation)] = &[
             (&[0xc2], FROM_SERVER, Violation::ReservedBits(0b100)),
             (&[0xa2], FROM_SERVER, Violation::ReservedBits(0b010)),
             (&[0x92], FROM_SERVER, Violation::ReservedBits(0b001)),
+            (&[0xe2], compressing, Violation::ReservedBits(0b010)),
+            (&[0xd1], compressing, Violation::ReservedBits(0b001)),
+            (&[0xc9], compressing, Violation::ReservedBits(0b100)),
+            (&[0xc0], compressing_inside, Violation::ReservedBits(0b100)),
             (&[0x83], FROM_SERVER, Violation::ReservedOpcode(3)),
             (&[0x87], FROM_SERVER, Violation::ReservedOpcode(7)),
             (&[0x8b], FROM_SERVER, Violation::ReservedOpcode(11)),
@@ -200,9 +215,11 @@ mod tests {
     fn s1_6_a_header_survives_every_length_and_every_cut() {
         let lens = [0, 1, 125, 126, 127, 65_535, 65_536, u64::from(u32::MAX), (1 << 63) - 1];
         for len in lens {
-            for expect in [FROM_SERVER, FROM_CLIENT] {
+            let compressing = Expect { compression: true, ..FROM_CLIENT };
+            for expect in [FROM_SERVER, FROM_CLIENT, compressing] {
                 let mask = expect.masked.then_some([1, 2, 3, 4]);
-                let header = Header { fin: true, opcode: Opcode::Binary, mask, len };
+                let compressed = expect.compression;
+                let header = Header { fin: true, compressed, opcode: Opcode::Binary, mask, len };
                 let bytes = header.encode();
                 assert_eq!(Header::parse(&bytes, expect), Ok(Some((header, bytes.len()))));
                 assert_eq!(bytes.len(), Header::wire_len(len as usize, expect.masked));

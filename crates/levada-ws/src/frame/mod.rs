@@ -10,7 +10,6 @@ mod opcode;
 pub use control::{ControlPayload, PayloadTooLong};
 pub use decoder::{Chunk, Decoded, Decoder, Item, SizeLimits};
 pub use encoder::{Encoded, Encoder, MAX_FRAME_PAYLOAD, Shape};
-pub(crate) use header::COMPRESSED;
 pub use header::{Expect, Header, HeaderBytes, MAX_HEADER};
 pub use mask::{Mask, MaskKeys};
 pub use opcode::{DataKind, Opcode};

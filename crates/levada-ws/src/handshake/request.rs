@@ -2,6 +2,8 @@
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
+#[cfg(feature = "deflate")]
+use alloc::string::ToString as _;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -28,17 +30,29 @@ pub struct Request {
 pub struct Answer {
     /// The subprotocol chosen among those offered.
     pub subprotocol: Option<String>,
+    /// How messages are compressed from now on: [`Request::deflate`] says what the client takes. `None`
+    /// is not at all.
+    #[cfg(feature = "deflate")]
+    pub deflate: Option<Params>,
     /// More header fields.
     pub fields: Vec<Field>,
 }
 
-/// An answer that names a subprotocol which the client did not offer.
+/// An answer that has something in it which the client did not offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AnswerError;
+pub enum AnswerError {
+    /// The subprotocol.
+    Subprotocol,
+    /// Compression, or this way of it.
+    Deflate,
+}
 
 impl fmt::Display for AnswerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the client did not offer the subprotocol that was chosen")
+        f.write_str(match self {
+            Self::Subprotocol => "the client did not offer the subprotocol that was chosen",
+            Self::Deflate => "the client did not offer to compress messages so",
+        })
     }
 }
 
@@ -154,31 +168,10 @@ impl Request {
     }
 
     /// What a server that wants this makes of the client's offers to compress messages: the first that can
-    /// be kept (RFC 7692 section 7.1); `None` where there is none. It is to be answered by
-    /// [`accept_with_deflate`](Self::accept_with_deflate).
+    /// be kept (RFC 7692 section 7.1); `None` where there is none. It is for [`Answer::deflate`].
     #[cfg(feature = "deflate")]
     pub fn deflate(&self, wanted: Params) -> Option<Params> {
         self.fields.list("sec-websocket-extensions").find_map(|offer| wanted.accept(offer))
-    }
-
-    /// As [`accept`](Self::accept), with messages compressed from now on.
-    ///
-    /// # Errors
-    ///
-    /// As [`accept`](Self::accept).
-    #[cfg(feature = "deflate")]
-    pub fn accept_with_deflate(
-        &self,
-        answer: &Answer,
-        agreed: Params,
-    ) -> Result<Vec<u8>, AnswerError> {
-        let mut head = self.accept(answer)?;
-        // Before the empty line.
-        head.truncate(head.len() - 2);
-        for part in ["Sec-WebSocket-Extensions: ", &agreed.answer(), "\r\n\r\n"] {
-            head.extend_from_slice(part.as_bytes());
-        }
-        Ok(head)
     }
 
     /// The header fields of an answer, whatever version of HTTP carries it: with status 200 they are the
@@ -186,14 +179,21 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// When the answer names a subprotocol that was not offered.
+    /// When the answer has something in it that was not offered.
     pub fn accept_fields(&self, answer: &Answer) -> Result<Vec<Field>, AnswerError> {
         let mut fields = Vec::new();
         if let Some(chosen) = &answer.subprotocol {
             if !self.subprotocols.contains(chosen) {
-                return Err(AnswerError);
+                return Err(AnswerError::Subprotocol);
             }
             fields.push(Field::raw("Sec-WebSocket-Protocol", chosen.as_str()));
+        }
+        #[cfg(feature = "deflate")]
+        if let Some(agreed) = answer.deflate {
+            if self.deflate(agreed) != Some(agreed) {
+                return Err(AnswerError::Deflate);
+            }
+            fields.push(Field::raw("Sec-WebSocket-Extensions", agreed.to_string()));
         }
         fields.extend_from_slice(&answer.fields);
         Ok(fields)
@@ -204,7 +204,7 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// When the answer names a subprotocol that was not offered.
+    /// When the answer has something in it that was not offered.
     pub fn accept(&self, answer: &Answer) -> Result<Vec<u8>, AnswerError> {
         let mut head = Vec::from(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\

@@ -4,6 +4,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{Answer, Field, Origins, OwnOrigin, Page, Refusal, Request};
+#[cfg(feature = "deflate")]
+use crate::deflate::Params;
 
 /// Which paths are served.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +42,9 @@ pub struct Rules {
     /// Whether a client that offers none of them is refused with 400, rather than accepted without
     /// one.
     pub require_subprotocol: bool,
+    /// How messages are compressed for clients that offer it; `None` is not at all.
+    #[cfg(feature = "deflate")]
+    pub deflate: Option<Params>,
     /// Header fields of every acceptance.
     pub fields: Vec<Field>,
     /// What is shown to those who ask for no WebSocket, by path. Elsewhere they get 426.
@@ -75,6 +80,11 @@ impl Rules {
         if chosen.is_none() && self.require_subprotocol {
             return Err(Refusal::NoCommonSubprotocol);
         }
-        Ok(Answer { subprotocol: chosen.cloned(), fields: self.fields.clone() })
+        Ok(Answer {
+            subprotocol: chosen.cloned(),
+            #[cfg(feature = "deflate")]
+            deflate: self.deflate.and_then(|wanted| request.deflate(wanted)),
+            fields: self.fields.clone(),
+        })
     }
 }

@@ -1,7 +1,5 @@
 //! Whole messages with their borders, on top of the byte stream's connection.
 
-#[cfg(feature = "deflate")]
-mod compression;
 mod text;
 
 use alloc::string::String;
@@ -9,17 +7,17 @@ use alloc::vec::Vec;
 use core::mem;
 use core::time::Duration;
 
-#[cfg(feature = "deflate")]
-use compression::Compression;
 use text::Text;
 
 use crate::connection::{
     Config, Connection, Event, MAX_CONTROL_BURST, Received, TextPolicy, WriteError,
 };
-#[cfg(feature = "deflate")]
-use crate::frame::COMPRESSED;
 use crate::frame::{Chunk, DataKind, MaskKeys, Shape};
 use crate::{Role, Violation};
+
+/// How much of a message is decompressed at a time, in bytes.
+#[cfg(feature = "deflate")]
+const ROOM: usize = 8 * 1024;
 
 /// A complete message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,8 +56,9 @@ pub struct MessageConnection {
     connection: Connection,
     text: Text,
     binary: Vec<u8>,
+    /// The most bytes of a message, and what the compressed one that is under way has become so far.
     #[cfg(feature = "deflate")]
-    compression: Option<Compression>,
+    inflated: (u64, u64),
 }
 
 impl MessageConnection {
@@ -73,7 +72,7 @@ impl MessageConnection {
             text: Text::default(),
             binary: Vec::new(),
             #[cfg(feature = "deflate")]
-            compression: None,
+            inflated: (limit, 0),
         }
     }
 
@@ -88,8 +87,7 @@ impl MessageConnection {
         now: Duration,
     ) -> Self {
         let mut messages = Self::new(role, config, limit, now);
-        messages.connection.decoder().take_compressed();
-        messages.compression = Some(Compression::new(role, agreed, limit));
+        messages.connection.compress(agreed);
         messages
     }
 
@@ -157,35 +155,54 @@ impl MessageConnection {
 
     fn take(&mut self, chunk: &Chunk, payload: &[u8]) -> Result<Option<Message>, Violation> {
         #[cfg(feature = "deflate")]
-        if let Some(compression) = &mut self.compression
-            && self.connection.decoder().is_compressed()
-        {
-            let (text, binary) = (&mut self.text, &mut self.binary);
-            compression.inflate(payload, chunk.ends_message, |piece| match chunk.kind {
-                DataKind::Text => text.push(piece),
-                DataKind::Binary => {
-                    binary.extend_from_slice(piece);
-                    Ok(())
-                }
-            })?;
+        if chunk.compressed {
+            self.inflate(chunk, payload)?;
             // What it became has been taken, and only its end is left to tell.
             return self.take_plain(chunk, &[]);
         }
         self.take_plain(chunk, payload)
     }
 
-    fn take_plain(&mut self, chunk: &Chunk, payload: &[u8]) -> Result<Option<Message>, Violation> {
-        match chunk.kind {
-            DataKind::Text => {
-                self.text.push(payload)?;
-                let text = chunk.ends_message.then(|| self.text.finish()).transpose()?;
-                Ok(text.map(Message::Text))
+    /// Takes what a piece of a compressed message becomes, bit by bit, up to the limit.
+    #[cfg(feature = "deflate")]
+    fn inflate(&mut self, chunk: &Chunk, mut piece: &[u8]) -> Result<(), Violation> {
+        let mut room = [0; ROOM];
+        loop {
+            let inflated = self.connection.decompress(piece, chunk.ends_message, &mut room)?;
+            let (limit, len) = &mut self.inflated;
+            *len += inflated.filled as u64;
+            if len > limit {
+                return Err(Violation::MessageTooBig { limit: *limit });
             }
-            DataKind::Binary => {
-                self.binary.extend_from_slice(payload);
-                Ok(chunk.ends_message.then(|| Message::Binary(mem::take(&mut self.binary))))
+            self.push(chunk.kind, &room[..inflated.filled])?;
+            piece = &piece[inflated.consumed..];
+            if inflated.is_done {
+                break;
             }
         }
+        if chunk.ends_message {
+            self.inflated.1 = 0;
+        }
+        Ok(())
+    }
+
+    fn take_plain(&mut self, chunk: &Chunk, payload: &[u8]) -> Result<Option<Message>, Violation> {
+        self.push(chunk.kind, payload)?;
+        if !chunk.ends_message {
+            return Ok(None);
+        }
+        Ok(Some(match chunk.kind {
+            DataKind::Text => Message::Text(self.text.finish()?),
+            DataKind::Binary => Message::Binary(mem::take(&mut self.binary)),
+        }))
+    }
+
+    fn push(&mut self, kind: DataKind, piece: &[u8]) -> Result<(), Violation> {
+        match kind {
+            DataKind::Text => self.text.push(piece)?,
+            DataKind::Binary => self.binary.extend_from_slice(piece),
+        }
+        Ok(())
     }
 
     fn encode(
@@ -196,31 +213,26 @@ impl MessageConnection {
         keys: &mut MaskKeys<'_>,
     ) -> Result<(), WriteError> {
         #[cfg(feature = "deflate")]
-        if let Some(compression) = &mut self.compression
-            && self.connection.can_write()
         {
-            let compressed = compression.deflate(data);
-            let start = out.len();
-            out.resize(start + MAX_CONTROL_BURST, 0);
-            let control = self.connection.poll_transmit(&mut out[start..], keys);
-            out.truncate(start + control);
-            self.encode_plain(kind, &compressed, out, keys)?;
-            out[start + control] |= COMPRESSED;
-            return Ok(());
+            let mut compressed = Vec::new();
+            if self.connection.deflate(data, &mut compressed) {
+                let shape = Shape::Message { kind, started: false, compressed: true };
+                return self.encode_as(shape, &compressed, out, keys);
+            }
         }
-        self.encode_plain(kind, data, out, keys)
+        let shape = Shape::Message { kind, started: false, compressed: false };
+        self.encode_as(shape, data, out, keys)
     }
 
-    fn encode_plain(
+    fn encode_as(
         &mut self,
-        kind: DataKind,
+        shape: Shape,
         data: &[u8],
         out: &mut Vec<u8>,
         keys: &mut MaskKeys<'_>,
     ) -> Result<(), WriteError> {
         let start = out.len();
         out.resize(start + MAX_CONTROL_BURST + self.connection.encoder().wire_len(data.len()), 0);
-        let shape = Shape::Message { kind, started: false };
         let result = self.connection.encode_as(shape, data, &mut out[start..], keys);
         out.truncate(start + result.as_ref().map_or(0, |encoded| encoded.written));
         result.map(|encoded| debug_assert_eq!(encoded.taken, data.len(), "the room was made"))

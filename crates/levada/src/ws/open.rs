@@ -5,7 +5,7 @@ mod http2;
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -20,8 +20,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::inbox::Inbox;
 use super::keys::nonce;
-use super::read::Inbox;
 use super::tick::Ticker;
 use super::{ClientOptions, ServerOptions, WsOptions, WsStream, room};
 use crate::alarm::Alarm;
@@ -67,8 +67,8 @@ enum Phase {
     Server(ServerHandshake, Option<Rules>),
     /// The owner has to decide about this client.
     Asked(Request, Vec<u8>),
-    /// The answer goes out that lets the client in, to this subprotocol.
-    Answering(Request, Option<String>, Vec<u8>),
+    /// The answer goes out that lets the client in.
+    Answering(Request, Answer, Vec<u8>),
     /// The refusal goes out, and then our end of the carrier.
     Refusing(Refusal),
     /// The client, which is refused, is to end the carrier.
@@ -78,8 +78,8 @@ enum Phase {
 /// What the opening handshake has said.
 #[derive(Clone, Debug)]
 pub(super) enum Said {
-    /// The client's request, and the subprotocol that we chose.
-    Request(Request, Option<String>),
+    /// The client's request, and our answer.
+    Request(Request, Answer),
     /// The server's response.
     Response(Response),
     /// The server's response opens no WebSocket.
@@ -164,8 +164,8 @@ impl Opening {
                     }
                 }
                 Phase::Asked(..) => return Poll::Pending,
-                Phase::Answering(request, chosen, behind) => {
-                    let said = Said::Request(request.clone(), chosen.take());
+                Phase::Answering(request, answer, behind) => {
+                    let said = Said::Request(request.clone(), std::mem::take(answer));
                     return Poll::Ready(Ok((said, std::mem::take(behind))));
                 }
                 Phase::Refusing(refusal) => {
@@ -237,7 +237,7 @@ impl Opening {
         match accepted {
             Ok(head) => {
                 let (request, behind) = (request.clone(), std::mem::take(behind));
-                self.phase = Phase::Answering(request, answer.subprotocol, behind);
+                self.phase = Phase::Answering(request, answer, behind);
                 self.send(head);
             }
             Err(_) => self.refuse(Refusal::Application { status: 500, fields: Vec::new() }),
@@ -408,6 +408,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
     }
 
     fn establish(&mut self, said: Said, behind: Vec<u8>) {
+        let (subprotocol, deflate) = match &said {
+            Said::Request(_, answer) => (answer.subprotocol.clone(), answer.deflate),
+            Said::Response(response) => {
+                (response.subprotocol().map(ToOwned::to_owned), response.deflate())
+            }
+            // Neither establishes anything.
+            Said::Rejected(_) | Said::Refused(_) => (None, None),
+        };
+        self.agree(subprotocol, deflate);
         self.said = Some(Box::new(said));
         self.watch.facts.times.handshake = Some(self.watch.end_of_phase(Instant::now()));
         self.watch.facts.bytes.wire_read = behind.len() as u64;
@@ -421,7 +430,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
         (self.moved.input, self.moved.output) = (true, true);
     }
 
+    /// Ends the stream before it is established.
     fn give_up(&mut self, stop: Stop) {
+        // The carrier's goodbye goes if it can go without waiting. A client that is refused has had it, and
+        // a carrier that failed takes none.
+        if !matches!(stop, Stop::Refused(_) | Stop::Io(_)) {
+            let _ = self.io().poll_shutdown(&mut Context::from_waker(Waker::noop()));
+        }
         let fault =
             |cause: String| Ending::FatalError { alert: None, cause: Fault::WsHandshake(cause) };
         let ending = match stop {
@@ -457,7 +472,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
     ///
     /// # Errors
     ///
-    /// Why there is no WebSocket, if the stream ends before.
+    /// Why there is no WebSocket, if the stream ends before. The carrier's own goodbye has then gone, if
+    /// it could without waiting; the carrier itself ends when the stream is dropped.
     ///
     /// # Cancel safety
     ///
@@ -556,8 +572,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Incoming<S> {
         &self.request
     }
 
-    /// Lets the client in. An answer with a subprotocol that it did not offer is refused instead,
-    /// with status 500.
+    /// Lets the client in. With an answer that has something in it which the client did not offer it is
+    /// refused instead, with status 500.
     ///
     /// # Errors
     ///

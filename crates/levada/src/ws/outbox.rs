@@ -55,6 +55,20 @@ impl Outbox {
         self.bytes.extend_from_slice(plain);
     }
 
+    /// Puts what `convert` makes of the payload of the open frame in its place, if it does so.
+    pub(super) fn replace(&mut self, convert: impl FnOnce(&[u8], &mut Vec<u8>) -> bool) -> bool {
+        let payload = self.sealed + MAX_HEADER;
+        room::with_compressing(|out| {
+            out.clear();
+            let is_converted = convert(&self.bytes[payload..], out);
+            if is_converted {
+                self.bytes.truncate(payload);
+                self.bytes.extend_from_slice(out);
+            }
+            is_converted
+        })
+    }
+
     /// Makes the open frame ready to send, with this header.
     pub(super) fn seal(&mut self, header: Header) {
         let payload = self.sealed + MAX_HEADER;
@@ -141,7 +155,7 @@ mod tests {
     use levada_ws::frame::Opcode;
 
     fn header(len: usize, mask: Option<[u8; 4]>) -> Header {
-        Header { fin: true, opcode: Opcode::Binary, mask, len: len as u64 }
+        Header { fin: true, compressed: false, opcode: Opcode::Binary, mask, len: len as u64 }
     }
 
     #[test]
@@ -165,6 +179,21 @@ mod tests {
         outbox.advance(outbox.wire().len());
         assert_eq!((outbox.wire().len(), outbox.room()), (0, MAX_FRAME_PAYLOAD));
         assert!(!outbox.owes_data());
+    }
+
+    #[test]
+    fn what_is_gathered_can_be_converted_where_it_stands() {
+        let mut outbox = Outbox::default();
+        outbox.push(b"[pong]");
+        outbox.gather(b"aaaaaaaa");
+        assert!(outbox.replace(|plain, out| {
+            out.extend_from_slice(format!("{}a", plain.len()).as_bytes());
+            true
+        }));
+        assert!(!outbox.replace(|_, _| false));
+        assert_eq!(outbox.gathered(), 2);
+        outbox.seal(header(2, None));
+        assert_eq!(outbox.wire(), b"[pong]\x82\x028a");
     }
 
     #[test]

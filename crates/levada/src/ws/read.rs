@@ -1,7 +1,6 @@
 //! Reading: from the carrier, through the codec, to the caller.
 
 use std::io;
-use std::ops::Range;
 use std::task::{Context, Poll, ready};
 
 use levada_core::Ended;
@@ -9,64 +8,13 @@ use levada_ws::close::State as CloseState;
 use levada_ws::connection::Event as WsEvent;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::inbox::DIRECT;
 use super::{WsStream, room};
 use crate::wakers::Half;
 
-/// A caller's buffer from this size on is read into straight; for a smaller one we read ahead.
-const DIRECT: usize = 4 * 1024;
-
-/// What was read from the carrier and not delivered: at most one read ahead, or the prefix.
-#[derive(Debug, Default)]
-pub(super) struct Inbox {
-    bytes: Vec<u8>,
-    /// Payload that stands unmasked, to be delivered next.
-    ready: Range<usize>,
-    /// Where the bytes begin that are not decoded.
-    raw: usize,
-}
-
-impl Inbox {
-    pub(super) fn new(prefix: Vec<u8>) -> Self {
-        Self { bytes: prefix, ready: 0..0, raw: 0 }
-    }
-
-    /// The payload to be delivered next.
-    pub(super) fn ready(&self) -> &[u8] {
-        &self.bytes[self.ready.clone()]
-    }
-
-    /// This much of it was.
-    pub(super) fn consume(&mut self, count: usize) {
-        self.ready.start += count.min(self.ready.len());
-        self.tidy();
-    }
-
-    fn raw(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.raw..]
-    }
-
-    fn has_raw(&self) -> bool {
-        self.raw < self.bytes.len()
-    }
-
-    /// Takes the bytes that are not decoded.
-    pub(super) fn take_raw(&mut self) -> Vec<u8> {
-        let raw = self.bytes.split_off(self.raw);
-        *self = Self::default();
-        raw
-    }
-
-    fn put(&mut self, wire: &[u8]) {
-        self.bytes.extend_from_slice(wire);
-    }
-
-    /// An idle connection owns state, not buffers.
-    fn tidy(&mut self) {
-        if self.ready.is_empty() && !self.has_raw() {
-            *self = Self::default();
-        }
-    }
-}
+/// As much is dropped at once, in pieces of at most 16 KiB, before other tasks have their turn: a
+/// compressed message may become a thousand times what came.
+const DROPS: usize = 64;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
     /// Reads payload into `buf`; none is end of file.
@@ -102,20 +50,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
         mut direct: Option<&mut ReadBuf<'_>>,
     ) -> Poll<io::Result<()>> {
         ready!(self.poll_up(cx));
+        let compresses = self.connection.compresses();
         // What is decoded cannot be given back: no more of it than the caller takes.
         let most = direct.as_ref().map_or(usize::MAX, |buf| buf.remaining());
         loop {
-            if self.inbox.ready().is_empty() {
-                self.decode(most);
-            }
+            self.decode(if compresses { usize::MAX } else { most });
+            let unpacked = compresses && self.unpack(direct.as_deref_mut());
             // What we owe goes out from here too: a reader alone drives a close to its end.
             if self.owes() {
                 let _ = self.poll_send(cx);
             }
-            if !self.inbox.ready().is_empty() {
+            if unpacked || !self.inbox.ready().is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            if self.reads() && self.inbox.has_raw() {
+            if self.inbox.holds_payload() || self.reads() && self.inbox.has_raw() {
                 continue;
             }
             if let Some(ended) = self.watch.ended() {
@@ -134,7 +82,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
                 return Poll::Ready(Ok(()));
             }
             let came = match &mut direct {
-                Some(buf) if buf.remaining() >= DIRECT && self.reads() => {
+                Some(buf) if buf.remaining() >= DIRECT && self.reads() && !compresses => {
                     self.poll_read_direct(cx, buf)
                 }
                 _ => self.poll_read_ahead(cx),
@@ -174,7 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
     /// Decodes raw bytes of the inbox up to the next event or, if that is payload, up to `most` bytes
     /// of it. Byte by byte where a header may stand, so that no payload is taken with it.
     fn decode(&mut self, most: usize) {
-        if !self.reads() || !self.inbox.has_raw() {
+        if !self.reads() || !self.inbox.has_raw() || self.inbox.holds_payload() {
             return;
         }
         // An answer goes behind what was accepted before it.
@@ -190,21 +138,47 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
                 return;
             }
             let received = self.connection.handle_wire(now, &mut raw[..len]);
-            let start = self.inbox.raw;
-            self.inbox.raw += received.consumed;
             match received.event {
                 Some(WsEvent::Data(chunk)) => {
-                    self.inbox.ready = start + chunk.payload.start..start + chunk.payload.end;
-                    return;
+                    return self.inbox.decoded(received.consumed, Some(&chunk));
                 }
                 Some(event) => {
+                    self.inbox.decoded(received.consumed, None);
                     self.hear(event);
                     break;
                 }
-                None => {}
+                None => self.inbox.decoded(received.consumed, None),
             }
         }
         self.inbox.tidy();
+    }
+
+    /// Decompresses what comes next, unless something is ready; whether there was anything in it.
+    fn unpack(&mut self, direct: Option<&mut ReadBuf<'_>>) -> bool {
+        if !self.inbox.ready().is_empty() {
+            return false;
+        }
+        // What does not decompress is no news once the stream is over.
+        let is_read = self.reads();
+        let (connection, now) = (&mut self.connection, self.ticker.now());
+        let unpacked = self
+            .inbox
+            .unpack(direct, |piece, ends, room| connection.inflate(now, piece, ends, room));
+        match unpacked {
+            Ok(count) => {
+                // What stands in the inbox counts when it is delivered.
+                if self.inbox.ready().is_empty() {
+                    self.watch.facts.bytes.read += count as u64;
+                }
+                count > 0
+            }
+            Err(violation) => {
+                if is_read {
+                    self.hear(WsEvent::Violation(violation));
+                }
+                false
+            }
+        }
     }
 
     /// Reads from the carrier into the caller's buffer and takes the frames off where they stand.
@@ -232,13 +206,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
                 break;
             }
             self.seal();
-            let received = self.connection.handle_wire(now, &mut wire[at..]);
+            let received = self.connection.handle_wire_masked(now, &wire[at..]);
             match received.event {
                 Some(WsEvent::Data(chunk)) => {
                     let payload = at + chunk.payload.start..at + chunk.payload.end;
                     let len = payload.len();
-                    if payload.start != kept {
-                        wire.copy_within(payload, kept);
+                    match chunk.mask {
+                        // One way through memory for both.
+                        Some(mut mask) => mask.shift(wire, payload, kept),
+                        None if payload.start != kept => wire.copy_within(payload, kept),
+                        None => {}
                     }
                     kept += len;
                 }
@@ -286,7 +263,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
         if self.watch.wakers.is_waiting(Half::Read) {
             return;
         }
-        while self.watch.ended().is_none() && self.reads() && self.inbox.ready().is_empty() {
+        while self.watch.ended().is_none() && self.reads() && !self.inbox.holds_payload() {
             if self.inbox.has_raw() {
                 self.decode(0);
                 if self.connection.payload_left() > 0 {
@@ -304,7 +281,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
         if self.write_error.is_none() || self.watch.ended().is_some() {
             return;
         }
-        while !self.inbox.has_raw() && self.inbox.ready().is_empty() {
+        while !self.inbox.has_raw() && !self.inbox.holds_payload() {
             if self.watch.ended().is_some() || self.farewell.is_some() {
                 return;
             }
@@ -314,7 +291,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
                 }
                 return;
             }
-            while self.reads() && self.inbox.has_raw() && self.connection.payload_left() == 0 {
+            while self.reads()
+                && self.inbox.has_raw()
+                && !self.inbox.holds_payload()
+                && self.connection.payload_left() == 0
+            {
                 self.decode(0);
             }
         }
@@ -322,7 +303,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
 
     /// Waits for the end while dropping what comes.
     pub(super) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
-        loop {
+        for _ in 0..DROPS {
             // An error is the ended stream's: it is found below.
             let _ = ready!(self.poll_input(cx, None));
             let dropped = self.inbox.ready().len();
@@ -339,5 +320,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
                 return Poll::Pending;
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }

@@ -32,8 +32,15 @@ pub(super) fn with_reading<R>(work: impl FnOnce(&mut [u8]) -> R) -> R {
 
 /// Lends room for the frames of [`BURST`] plain bytes.
 pub(super) fn with_encoding<R>(work: impl FnOnce(&mut [u8]) -> R) -> R {
+    with_compressing(|room| {
+        room.resize(BURST_WIRE, 0);
+        work(room)
+    })
+}
+
+/// Lends a vector for what a frame becomes.
+pub(super) fn with_compressing<R>(work: impl FnOnce(&mut Vec<u8>) -> R) -> R {
     let mut room = ENCODING.take();
-    room.resize(BURST_WIRE, 0);
     let result = work(&mut room);
     ENCODING.set(room);
     result

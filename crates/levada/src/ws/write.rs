@@ -22,13 +22,14 @@ const FRAMES: usize = 16;
 impl<S> WsStream<S> {
     /// Makes what is gathered a frame. Control frames that wait stand before it.
     pub(super) fn seal(&mut self) {
-        let len = self.outbox.gathered();
-        if len == 0 {
+        if self.outbox.gathered() == 0 {
             return;
         }
         self.take_control();
-        match self.connection.begin_frame(len, &mut mask_key) {
-            Ok(header) => self.outbox.seal(header),
+        let compressed = self.connection.compresses()
+            && self.outbox.replace(|plain, out| self.connection.deflate(plain, out));
+        match self.connection.begin_frame(self.outbox.gathered(), &mut mask_key) {
+            Ok(header) => self.outbox.seal(Header { compressed, ..header }),
             // Whoever closes seals first: only a stream that has ended has no use for it.
             Err(_) => self.outbox.clear(),
         }
@@ -49,7 +50,7 @@ impl<S> WsStream<S> {
     }
 
     /// Why nothing can be written any more.
-    fn refusal(&mut self) -> Option<io::Error> {
+    fn write_refusal(&mut self) -> Option<io::Error> {
         if self.watch.ended().is_some() {
             return self.watch.write_error(true);
         }
@@ -83,7 +84,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if let Some(error) = self.refusal() {
+        if let Some(error) = self.write_refusal() {
             return Poll::Ready(Err(error));
         }
         if buf.is_empty() {
@@ -92,15 +93,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
         if self.opening.is_some() {
             return self.poll_give_early(cx, buf);
         }
-        let is_large = buf.len() >= LARGE && self.outbox.gathered() == 0;
-        if !is_large && self.outbox.room() > 0 {
+        // What is to be compressed is gathered, whatever its size.
+        let is_large = buf.len() >= LARGE && !self.connection.compresses();
+        if !(is_large && self.outbox.gathered() == 0) && self.outbox.room() > 0 {
             return Poll::Ready(Ok(self.gather(cx, buf)));
         }
         self.seal();
         let given = match self.poll_send_frames(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(()) if self.write_error.is_some() => Poll::Ready(0),
-            Poll::Ready(()) if buf.len() < LARGE => Poll::Ready(self.gather(cx, buf)),
+            Poll::Ready(()) if !is_large => Poll::Ready(self.gather(cx, buf)),
             Poll::Ready(()) if self.sends_slices() => self.poll_give_slices(cx, buf),
             Poll::Ready(()) => Poll::Ready(self.give_copy(cx, buf)),
         };
@@ -111,7 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
         self.settle(cx);
         match given {
             Poll::Ready(count) if count > 0 && self.write_error.is_none() => Poll::Ready(Ok(count)),
-            given => match self.refusal() {
+            given => match self.write_refusal() {
                 Some(error) => Poll::Ready(Err(error)),
                 None => given.map(Ok),
             },
@@ -182,7 +184,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WsStream<S> {
     fn poll_give_slices(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<usize> {
         let buf = &buf[..buf.len().min(FRAMES * MAX_FRAME_PAYLOAD)];
         let head = |len: usize| -> HeaderBytes {
-            Header { fin: true, opcode: Opcode::Binary, mask: None, len: len as u64 }.encode()
+            let (opcode, len) = (Opcode::Binary, len as u64);
+            Header { fin: true, compressed: false, opcode, mask: None, len }.encode()
         };
         // All frames but the last are full.
         let (full, last) = (head(MAX_FRAME_PAYLOAD), head((buf.len() - 1) % MAX_FRAME_PAYLOAD + 1));

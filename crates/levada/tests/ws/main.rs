@@ -5,6 +5,7 @@
 mod bytes;
 mod closing;
 mod codecs;
+mod compression;
 mod deadlines;
 mod errors;
 mod events;

@@ -228,7 +228,7 @@ async fn a_server_may_decide_by_itself() {
     let (ours, theirs) = tokio::join!(WsStream::connect(near, client()), async {
         let incoming = Incoming::read(far, Limits::default(), WsOptions::default()).await.unwrap();
         let subprotocol = Some("other".to_owned());
-        incoming.accept(Answer { subprotocol, fields: Vec::new() }).await.unwrap_err()
+        incoming.accept(Answer { subprotocol, ..Answer::default() }).await.unwrap_err()
     });
     assert!(ours.is_err());
     assert!(matches!(theirs, HandshakeError::Refused(..)));
@@ -262,4 +262,25 @@ async fn a_socket_is_the_default_carrier() {
     assert_eq!(stream.facts().role, Some(Role::Client));
     assert!(stream.facts().peer.is_some());
     drop(theirs);
+}
+
+/// Who gives up in the opening says goodbye below it, though the stream is held.
+#[tokio::test(start_paused = true)]
+async fn c5_giving_up_ends_our_direction_of_the_carrier() {
+    for answer in ["HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 101 Swit"] {
+        let (near, mut far) = tokio::io::duplex(4096);
+        let mut stream = WsStream::client(near, client());
+        far.write_all(answer.as_bytes()).await.unwrap();
+        stream.established().await.unwrap_err();
+        let mut request = Vec::new();
+        far.read_to_end(&mut request).await.unwrap();
+        assert!(request.ends_with(b"\r\n\r\n"));
+        assert!(stream.ended().is_some());
+    }
+    let (near, mut far) = tokio::io::duplex(4096);
+    let mut stream = WsStream::server(near, server());
+    far.write_all(b"GET /vnc").await.unwrap();
+    stream.established().await.unwrap_err();
+    assert_eq!(far.read(&mut [0; 10]).await.unwrap(), 0);
+    assert!(stream.ended().is_some());
 }

@@ -1,6 +1,6 @@
 //! B1 as a property, over the whole stack: any writes, any reads, both ways at once.
 
-use levada::ws::WsOptions;
+use levada::ws::{DeflateParams, WsOptions};
 use levada::{Role, WsStream};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -57,6 +57,27 @@ async fn run<S: crate::support::Io>(
     tokio::join!(write, read).1
 }
 
+/// How messages are compressed, if they are.
+fn agreed() -> impl Strategy<Value = Option<DeflateParams>> {
+    let params = |(flags, bits): ([bool; 2], [u8; 2])| DeflateParams {
+        server_no_context_takeover: flags[0],
+        client_no_context_takeover: flags[1],
+        server_max_window_bits: bits[0],
+        client_max_window_bits: bits[1],
+    };
+    prop::option::of((any::<[bool; 2]>(), [9..=15_u8, 9..=15_u8]).prop_map(params))
+}
+
+fn compressed<S: crate::support::Io + 'static>(
+    end: WsStream<S>,
+    agreed: Option<DeflateParams>,
+) -> WsStream<S> {
+    match agreed {
+        Some(agreed) => end.with_deflate(agreed),
+        None => end,
+    }
+}
+
 fn bytes(plan: &Plan) -> Vec<u8> {
     plan.writes.iter().enumerate().flat_map(|(index, &size)| vec![index as u8; size]).collect()
 }
@@ -70,10 +91,10 @@ proptest! {
 
     /// B1: over memory and over TLS.
     #[test]
-    fn b1_both_ways(one in plan(), other in plan(), over in 0..2_usize) {
+    fn b1_both_ways(one in plan(), other in plan(), over in 0..2_usize, agreed in agreed()) {
         let over = [Over::Memory, Over::Tls][over];
         runtime().block_on(async {
-            let [client, server]: [End; 2] = pair(over);
+            let [client, server]: [End; 2] = pair(over).map(|end| compressed(end, agreed));
             let done = tokio::sync::Barrier::new(4);
             let (ones, others) = (bytes(&one), bytes(&other));
             let (from_server, from_client) = tokio::join!(
@@ -88,6 +109,7 @@ proptest! {
     #[test]
     fn b1_k1_over_a_carrier_that_waits(
         one in plan(), other in plan(), step in 1..40_usize, room in 1..200_usize,
+        agreed in agreed(),
     ) {
         // Every byte costs polls: fewer of them.
         let small = |mut plan: Plan| {
@@ -102,6 +124,7 @@ proptest! {
             let [near, far] = [near, far].map(|io| Trickle::new(io, step));
             let client = WsStream::after_upgrade(near, [], Role::Client, WsOptions::default());
             let server = WsStream::after_upgrade(far, [], Role::Server, WsOptions::default());
+            let [client, server] = [client, server].map(|end| compressed(end, agreed));
             let done = tokio::sync::Barrier::new(4);
             let (ones, others) = (bytes(&one), bytes(&other));
             let (from_server, from_client) = tokio::join!(
@@ -116,11 +139,13 @@ proptest! {
     #[test]
     fn x2_no_input_is_too_much(
         wire in vec(any::<u8>(), 0..300), client in any::<bool>(), size in 1..6000_usize,
+        agreed in agreed(),
     ) {
         let role = if client { Role::Client } else { Role::Server };
         runtime().block_on(async {
             let (near, mut far) = tokio::io::duplex(4096);
-            let mut stream = WsStream::after_upgrade(near, [], role, WsOptions::default());
+            let stream = WsStream::after_upgrade(near, [], role, WsOptions::default());
+            let mut stream = compressed(stream, agreed);
             far.write_all(&wire).await.unwrap();
             far.shutdown().await.unwrap();
             let mut room = vec![0; size];
@@ -134,15 +159,18 @@ proptest! {
     /// X2: nor any frames.
     #[test]
     fn x2_no_frames_are_too_much(
-        frames in vec((0..16_u8, any::<bool>(), vec(any::<u8>(), 0..20)), 0..20),
+        frames in vec((0..16_u8, any::<[bool; 2]>(), vec(any::<u8>(), 0..20)), 0..20),
         size in 1..6000_usize,
+        agreed in agreed(),
     ) {
         runtime().block_on(async {
             let (near, far) = tokio::io::duplex(4096);
-            let mut stream = WsStream::after_upgrade(near, [], Role::Server, WsOptions::default());
+            let stream = WsStream::after_upgrade(near, [], Role::Server, WsOptions::default());
+            let mut stream = compressed(stream, agreed);
             let mut peer = Peer::new(far, Role::Server);
-            for (opcode, fin, payload) in &frames {
-                peer.send(opcode | if *fin { 0x80 } else { 0 }, payload).await;
+            for (opcode, [fin, packed], payload) in &frames {
+                let packed = if *packed && agreed.is_some() { 0x40 } else { 0 };
+                peer.send(opcode | packed | if *fin { 0x80 } else { 0 }, payload).await;
             }
             peer.io.shutdown().await.unwrap();
             let mut room = vec![0; size];

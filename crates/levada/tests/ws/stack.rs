@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use levada::ws::{ClientOptions, ServerOptions};
+use levada::ws::{ClientOptions, DeflateParams, ServerOptions};
 use levada::{
     ConnectFailure, Deadlines, Ended, Ending, Event, Events, OsErrorKind, Party, Socket, WsStream,
 };
@@ -241,7 +241,12 @@ fn once<F: Future>(future: F) -> Option<F::Output> {
 }
 
 /// A client and a server, whose handshakes are before them.
-fn stack(step: usize, room: usize, is_cut: &Arc<AtomicBool>) -> [WsStream; 2] {
+fn stack(
+    step: usize,
+    room: usize,
+    is_cut: &Arc<AtomicBool>,
+    deflate: Option<DeflateParams>,
+) -> [WsStream; 2] {
     let (near, far) = tokio::io::duplex(room);
     let line = |io| Line { inner: Trickle::new(io, step), is_cut: Arc::clone(is_cut) };
     let [near, far]: [Socket; 2] = tls(line(near), line(far));
@@ -250,6 +255,10 @@ fn stack(step: usize, room: usize, is_cut: &Arc<AtomicBool>) -> [WsStream; 2] {
     let mut client = ClientOptions::new("ws.example", "/").unwrap();
     client.stream.deadlines = deadlines;
     let mut server = ServerOptions::default();
+    if let Some(wanted) = deflate {
+        client.offer = client.offer.with_deflate(wanted);
+        server.rules.deflate = Some(wanted);
+    }
     server.stream.deadlines = deadlines;
     [WsStream::client(near, client), WsStream::server(far, server)]
 }
@@ -314,11 +323,13 @@ proptest! {
         // Many polls for one byte: these come between the acts.
         polls in 0..40_usize,
         violence in violence(),
+        compresses: bool,
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let _guard = runtime.enter();
         let is_cut = Arc::new(AtomicBool::new(false));
-        let [client, server] = stack(step, room, &is_cut);
+        let deflate = compresses.then(DeflateParams::default);
+        let [client, server] = stack(step, room, &is_cut, deflate);
         let mut ends = [End::new(client, in_halves[0]), End::new(server, in_halves[1])];
         for (index, (which, act)) in acts.iter().enumerate() {
             if let Some((when, whose, act)) = &violence

@@ -61,7 +61,9 @@ function answer(socket, request) {
 if (process.argv[2] === 'connect') {
   client(process.argv[3]);
 } else {
-  const server = new WebSocketServer({ host: '127.0.0.1', port: 0, handleProtocols: () => 'binary' });
+  const perMessageDeflate = (process.env.DEFLATE ?? 'off') !== 'off';
+  const options = { host: '127.0.0.1', port: 0, handleProtocols: () => 'binary' };
+  const server = new WebSocketServer({ ...options, perMessageDeflate });
   server.on('connection', answer);
   server.on('listening', () => console.log('port', server.address().port));
 }
