@@ -35,6 +35,7 @@ const MODULES: &[&str] = &[
     "poly1305-generic",
     "poly1305-x86_64",
     "libchacha",
+    "chacha",
     "chacha-generic",
     "chacha-x86_64",
     "libchacha20poly1305",

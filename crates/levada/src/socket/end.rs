@@ -26,10 +26,10 @@ impl Socket {
         }
         let facts = std::mem::take(&mut self.watch.facts);
         self.watch.facts = self.complete(facts);
-        self.release(&ending);
         if let Transport::Up(carrier) = &self.transport {
             carrier.tell_end(&ending, self.goodbyes.theirs());
         }
+        self.release(&ending);
         self.watch.end(ending);
         self.alarm = None;
         self.dying = None;
