@@ -36,6 +36,9 @@ pub fn websocat() -> Option<PathBuf> {
 /// for programs that are given port 0 and do not say what they got.
 pub fn listening_port(process: u32) -> Option<u16> {
     const LISTENING: &str = "0A";
+    if !is_executed(process) {
+        return None;
+    }
     let held: Vec<String> = fs::read_dir(format!("/proc/{process}/fd"))
         .ok()?
         .filter_map(|file| fs::read_link(file.ok()?.path()).ok())
@@ -51,8 +54,39 @@ pub fn listening_port(process: u32) -> Option<u16> {
     })
 }
 
+/// Whether a child runs its program. Until it does, it holds what it has inherited, our listeners too, and
+/// starting it does not wait for that: its command line is still ours, and then none for a moment.
+fn is_executed(process: u32) -> bool {
+    let words = |process: &str| fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+    let theirs = words(&process.to_string());
+    !theirs.is_empty() && theirs != words("self")
+}
+
 /// What lies there in `target/peers`.
 fn find(name: &str) -> Option<PathBuf> {
     let program = env::current_exe().expect("a running program lies somewhere");
     program.ancestors().map(|above| above.join("peers").join(name)).find(|folder| folder.exists())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::os::fd::OwnedFd;
+    use std::process::{self, Command};
+
+    use super::listening_port;
+
+    #[test]
+    fn a_process_listens_nowhere_before_its_program_runs() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert_eq!(listening_port(process::id()), None, "as a child is that was only forked");
+        let mut command = Command::new("sleep");
+        let mut child = command.arg("600").stdin(OwnedFd::from(listener)).spawn().unwrap();
+        while listening_port(child.id()) != Some(port) {
+            assert_eq!(child.try_wait().unwrap(), None, "it runs");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 }
