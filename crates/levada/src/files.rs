@@ -9,7 +9,7 @@ use levada_tls::{Anchors, CrlScope, Crls, Identity, IdentityError, Passphrase, P
 use zeroize::Zeroizing;
 
 use crate::on_token;
-use crate::open::SetupError;
+use crate::setup_error::SetupError;
 use crate::socket_signer::SocketSigner;
 
 /// The identities of one address. A passphrase opens those keys that are encrypted; where none is, it

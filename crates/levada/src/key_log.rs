@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use levada_address::SessionOptions;
 use levada_tls::DangerKeyLog;
 
-use crate::open::SetupError;
+use crate::setup_error::SetupError;
 
 /// A file that is made when the first session may come, so that reading an address changes nothing.
 #[derive(Clone, Debug)]

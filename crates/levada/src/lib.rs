@@ -61,6 +61,7 @@ mod proxy;
 mod relay;
 mod resolve;
 mod scratch;
+mod setup_error;
 mod socket;
 mod socket_signer;
 mod splice;
@@ -97,7 +98,7 @@ pub use levada_tls::{
 };
 pub use listener::Listener;
 pub use memory::Pipe;
-pub use open::{Binder, Dialer, SetupError, connect, listen};
+pub use open::{Binder, Dialer, connect, listen};
 pub use pool::{Layer, PoolSession, PoolTls, ServerLayer};
 // For the fuzzer.
 #[doc(hidden)]
@@ -105,6 +106,7 @@ pub use proxy::Answer as ProxyAnswer;
 pub use proxy::Proxy;
 pub use relay::{Relay, relay};
 pub use resolve::{IpVersion, Resolve, Resolving, SystemResolver};
+pub use setup_error::SetupError;
 pub use socket::{KernelHandover, Options, Socket, TcpOptions, UpgradeError};
 pub use split::{NotOneSocket, ReadHalf, WriteHalf};
 pub use stream::{Stream, Watched};

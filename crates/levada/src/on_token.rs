@@ -3,7 +3,7 @@
 use levada_address::IdentityFiles;
 use levada_tls::Identity;
 
-use crate::open::SetupError;
+use crate::setup_error::SetupError;
 
 /// The identity whose private key is where `uri` says. It is tried out: what is wrong is known before
 /// anybody comes.

@@ -18,6 +18,7 @@ use crate::pin::{PinDesk, PinPrompt};
 #[derive(Debug, Default)]
 pub(crate) struct Trials {
     /// The policy as it is written.
+    #[cfg(feature = "pkcs11")]
     text: String,
     #[cfg(feature = "pkcs11")]
     keys: Vec<Trial>,
@@ -38,17 +39,17 @@ pub(super) enum NoTokenKey {
     /// Where it is cannot be so.
     Fault(Fault),
     /// It goes not with its certificate.
+    #[cfg_attr(not(feature = "pkcs11"), expect(dead_code, reason = "as where there are tokens"))]
     Identity(IdentityError),
-}
-
-impl Trials {
-    pub(super) fn of(text: &str) -> Self {
-        Self { text: text.to_owned(), ..Self::default() }
-    }
 }
 
 #[cfg(feature = "pkcs11")]
 impl Trials {
+    /// Of the policy with this text.
+    pub(super) fn of(text: &str) -> Self {
+        Self { text: text.to_owned(), keys: Vec::new() }
+    }
+
     /// The identity of this chain, whose key is where `uri` says, which stands at `place`. The PIN is in
     /// a file, or is `asked` for.
     pub(super) fn held(
@@ -104,6 +105,10 @@ impl Trials {
 
 #[cfg(not(feature = "pkcs11"))]
 impl Trials {
+    pub(super) fn of(_: &str) -> Self {
+        Self::default()
+    }
+
     #[expect(clippy::unused_self, reason = "as where there are tokens")]
     pub(super) fn held(
         &mut self,
