@@ -114,12 +114,13 @@ fn malformed(count: usize, seed: u64) {
                 put(&client, &packet[cut..], &passed[..numbers.below(passed.len() + 1)], &mut room);
         }
         if !alive || numbers.below(500) == 0 {
+            leave(client);
             client = daemon.client();
             client.stream.set_nonblocking(true).unwrap();
         }
         let _ = client.stream.read(&mut room);
     }
-    drop(client);
+    leave(client);
     wait_until(|| daemon.pool.sessions() == 0);
     // It lives, and serves as before.
     let (near, far) = tcp_pair();
@@ -130,6 +131,14 @@ fn malformed(count: usize, seed: u64) {
     plain.read_exact(&mut [0; 5]).unwrap();
     drop((plain, client));
     wait(peer);
+}
+
+/// Ends a connection and waits until the pool has forgotten it: it may have become a service.
+fn leave(mut client: Client) {
+    client.stream.set_nonblocking(false).unwrap();
+    // One that the pool has ended is no more to be shut down, and has its end to be read.
+    let _ = client.stream.shutdown(std::net::Shutdown::Write);
+    let _ = client.stream.read_to_end(&mut Vec::new());
 }
 
 /// Sends all of `bytes`, reading replies where the pool waits for that; whether it is connected.
