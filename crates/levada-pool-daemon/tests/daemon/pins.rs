@@ -66,9 +66,14 @@ fn is_quiet(client: &mut Client) {
 /// A client that enters PINs.
 fn registered(daemon: &Daemon, time: u32) -> Client {
     let mut client = daemon.client();
-    client.request(registration(time), None);
-    is_quiet(&mut client);
+    register(&mut client, time);
     client
+}
+
+/// Registers, and waits until the pool knows.
+fn register(client: &mut Client, time: u32) {
+    client.request(registration(time), None);
+    is_quiet(client);
 }
 
 #[track_caller]
@@ -255,7 +260,7 @@ fn a7_a_service_that_goes_or_declines_fails_who_waits_and_nobody_else() {
     assert_eq!(code_of(&client.receive().message), 23);
 
     // An empty PIN declines, and who gave it stays registered.
-    service.request(registration(MINUTE), None);
+    register(&mut service, MINUTE);
     let (mut client, ..) = begin(&daemon, "b.example");
     let (asked, _) = question(&mut service);
     enter(&mut service, &asked, "");
@@ -277,14 +282,14 @@ fn b8_an_answer_that_is_no_packet_ends_the_service_alone() {
     assert_eq!(code_of(&service.receive().message), 10);
     assert_eq!(code_of(&client.receive().message), 23);
     // As an answer of another kind does.
-    service.request(registration(MINUTE), None);
+    register(&mut service, MINUTE);
     let (mut client, ..) = begin(&daemon, "b.example");
     let (asked, _) = question(&mut service);
     service.answer(&asked, Message::Success, None);
     assert_eq!(code_of(&service.receive().message), 10);
     assert_eq!(code_of(&client.receive().message), 23);
     // And one with a socket.
-    service.request(registration(MINUTE), None);
+    register(&mut service, MINUTE);
     let (mut client, near, _peer) = begin(&daemon, "b.example");
     let (asked, body) = question(&mut service);
     service.answer(&asked, Message::PinEntry(body), Some(near.as_fd()));
