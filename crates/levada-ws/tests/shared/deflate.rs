@@ -4,10 +4,10 @@
 
 use core::time::Duration;
 
-use levada_ws::Role;
-use levada_ws::connection::Config;
+use levada_ws::connection::{Config, Event};
 use levada_ws::deflate::Params;
 use levada_ws::message::{Message, MessageConnection, MessageEvent};
+use levada_ws::{Role, Violation};
 
 /// The largest message that is taken.
 const LIMIT: u64 = 4096;
@@ -40,7 +40,13 @@ fn read(agreed: Params, wire: &[u8], size: usize) -> Vec<MessageEvent> {
         loop {
             let received = end.handle_wire(now, rest);
             let Some(event) = received.event else { break };
-            events.push(event);
+            // Of a text that is neither UTF-8 nor compressed data, a piece tells what it holds.
+            events.push(match event {
+                MessageEvent::Connection(Event::Violation(Violation::TextNotUtf8)) => {
+                    MessageEvent::Connection(Event::Violation(Violation::Corrupt))
+                }
+                event => event,
+            });
             rest = &mut rest[received.consumed..];
         }
     }
