@@ -12,7 +12,7 @@ use levada_ws::{Role, Violation};
 /// The largest message that is taken.
 const LIMIT: u64 = 4096;
 
-/// Messages are read alike however they are cut, and none is longer than the limit.
+/// Messages are read alike however they are cut, up to the first violation, and none is longer than the limit.
 pub(crate) fn run(input: &[u8]) {
     let [first, wire @ ..] = input else { return };
     let agreed = Params { server_no_context_takeover: first & 1 != 0, ..Params::default() };
@@ -40,9 +40,9 @@ fn read(agreed: Params, wire: &[u8], size: usize) -> Vec<MessageEvent> {
         loop {
             let received = end.handle_wire(now, rest);
             let Some(event) = received.event else { break };
-            // Of a text that is neither UTF-8 nor compressed data, a piece tells what it holds.
+            // A message may be wrong in several ways: which one is told depends on what a piece holds.
             events.push(match event {
-                MessageEvent::Connection(Event::Violation(Violation::TextNotUtf8)) => {
+                MessageEvent::Connection(Event::Violation(_)) => {
                     MessageEvent::Connection(Event::Violation(Violation::Corrupt))
                 }
                 event => event,
