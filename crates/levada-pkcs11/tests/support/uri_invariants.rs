@@ -8,8 +8,8 @@ pub(crate) fn check(text: &str) {
     match text.parse::<KeyUri>() {
         Ok(uri) => {
             assert_eq!(uri.to_string(), text);
-            let mut attributes = text.split(['?', '&', ';']);
-            assert!(!attributes.any(|one| one.starts_with("pin-value=")), "{text:?}");
+            let (_, query) = text.split_once('?').unwrap_or((text, ""));
+            assert!(!query.split('&').any(|one| one.starts_with("pin-value=")), "{text:?}");
             assert!(!uri.module().as_os_str().is_empty());
             assert!(uri.pin_file().is_none_or(std::path::Path::is_absolute));
         }
