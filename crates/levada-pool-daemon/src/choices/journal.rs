@@ -146,7 +146,11 @@ fn lock(file: &File, path: &Path) -> Result<(), String> {
     })?;
     // Another one may have put its own file in the place of this one.
     let number = |found: io::Result<fs::Metadata>| found.map(|found| found.ino()).ok();
-    if number(file.metadata()) == number(fs::symlink_metadata(path)) { Ok(()) } else { Err(taken()) }
+    if number(file.metadata()) == number(fs::symlink_metadata(path)) {
+        Ok(())
+    } else {
+        Err(taken())
+    }
 }
 
 /// Puts a file with this text in the place of the one at `path`, locked: also after a crash one of them is
@@ -263,7 +267,9 @@ mod tests {
             journal.end().add(&choice(line)).unwrap();
             assert_eq!(book.take(&choice(line)), Ok(true));
         }
-        assert!(folder.text().ends_with("first .a x\nfirst .a y\nfirst .a x\nlast .b z on-the-fly\n"));
+        assert!(
+            folder.text().ends_with("first .a x\nfirst .a y\nfirst .a x\nlast .b z on-the-fly\n")
+        );
         drop(journal);
         let again = folder.open();
         assert_eq!(again.book, book);

@@ -81,7 +81,10 @@ impl Choices {
             path: path.to_path_buf(),
             what: what.clone(),
         };
-        self.path().into_iter().flat_map(|path| self.0.notes.iter().map(move |what| (path, what))).map(notice)
+        self.path()
+            .into_iter()
+            .flat_map(|path| self.0.notes.iter().map(move |what| (path, what)))
+            .map(notice)
     }
 
     pub(crate) fn lists(&self, selector: &str) -> Lists {

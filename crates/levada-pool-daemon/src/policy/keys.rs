@@ -75,7 +75,8 @@ pub const POLICY_KEYS: &[PolicyKey] = &[
 ];
 
 // Of identities and of the local CA alike.
-const CERT: PolicyKey = key("cert", FILE, "needed", "PEM of the certificate, its issuers behind it");
+const CERT: PolicyKey =
+    key("cert", FILE, "needed", "PEM of the certificate, its issuers behind it");
 const ROLES: PolicyKey = key("roles", "[\"client\", \"server\"]", "both", "where it may be used");
 const SERVICES: PolicyKey = key("services", NAMES, "all", "the protocols that may use it");
 const BY_USER: PolicyKey = key("users", USERS, "all that reach the socket", "who may use it");

@@ -113,9 +113,10 @@ impl Reader<'_> {
                 DeValue::Integer(number) => {
                     match u32::from_str_radix(number.as_str(), number.radix()) {
                         Ok(number) if number != u32::MAX => Ok(Account::Number(number)),
-                        _ => {
-                            Err(("no such number", "numbers of users and groups are below 4294967295"))
-                        }
+                        _ => Err((
+                            "no such number",
+                            "numbers of users and groups are below 4294967295",
+                        )),
                     }
                 }
                 _ => Err(("neither a name nor a number", "give a name in quotes, or a number")),
@@ -163,12 +164,7 @@ impl Reader<'_> {
     }
 
     /// What a text means that has to be one of `words`.
-    fn one_of<T: Copy>(
-        &mut self,
-        value: &Value<'_>,
-        words: &[(&str, T)],
-        what: &str,
-    ) -> Option<T> {
+    fn one_of<T: Copy>(&mut self, value: &Value<'_>, words: &[(&str, T)], what: &str) -> Option<T> {
         let (shape, _) = words.last()?;
         let text = self.string(value, &format!("\"{shape}\""))?;
         let found = words.iter().find(|(word, _)| *word == text);

@@ -13,7 +13,7 @@ pub(crate) use client::{
     Client, Plain, as_client, as_server, code_of, foreign_callback, starttls_of,
 };
 pub(crate) use daemon::Daemon;
-pub(crate) use peer::{Peer, tcp_pair, wait};
+pub(crate) use peer::{Peer, echoes, tcp_pair, wait};
 pub(crate) use pki::{Pki, Spec};
 
 /// How long anything may take before its test has failed.
