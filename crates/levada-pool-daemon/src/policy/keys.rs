@@ -67,8 +67,8 @@ pub const POLICY_KEYS: &[PolicyKey] = &[
     key(
         "lidentry-choices",
         FILE,
-        "until the pool stops",
-        "where choices are kept that are to be remembered",
+        "they hold until the pool stops",
+        "keeps the choices that are to be remembered",
     ),
     key("local-ca", "[local-ca]", "nobody", "who signs certificates on the fly"),
     key("identity", "[[identity]]", "none", "who we can be; repeatable"),
