@@ -121,7 +121,6 @@ impl Pool {
         let sessions = limits.sessions.min(Semaphore::MAX_PERMITS);
         let pins = Service::default();
         policy.pins().connect(&pins);
-        choices.notices().for_each(|notice| log(&notice));
         Self {
             shared: Arc::new(Shared {
                 limits: PoolLimits { sessions, ..limits },
@@ -205,6 +204,7 @@ impl Pool {
         stop: impl Future<Output = ()>,
         drain: Option<Duration>,
     ) {
+        self.shared.choices.notices().for_each(|notice| self.shared.tell(&notice));
         let mut clients = JoinSet::new();
         let mut stop = std::pin::pin!(stop);
         loop {

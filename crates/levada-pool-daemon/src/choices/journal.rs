@@ -35,7 +35,7 @@ pub(super) struct Journal {
 pub(super) struct End<'a>(MutexGuard<'a, Result<File, String>>);
 
 impl Journal {
-    /// Opens the file, or makes it, and shortens it. Where that cannot be, what it has counts.
+    /// Opens the file, or makes it, and shortens it if that can be.
     pub(super) fn open(path: &Path) -> Result<Opened, ChoicesError> {
         let cannot = |error| ChoicesError::Open { path: path.to_path_buf(), error };
         let file = open_private(path).map_err(cannot)?;
@@ -58,7 +58,12 @@ impl Journal {
             if text == short.as_bytes() {
                 return Ok(file);
             }
-            replace(path, &short).map_err(|error| format!("it cannot be shortened: {error}"))
+            let added_to = replace(path, &short).or_else(|error| {
+                notes.push(format!("it cannot be shortened, and is added to as it is: {error}"));
+                file.set_len((text.len() - torn) as u64)?;
+                Ok(file)
+            });
+            added_to.map_err(|error: io::Error| error.to_string())
         });
         if let Err(why) = &end {
             notes.push(format!("choices hold until the pool stops: {why}"));
@@ -288,6 +293,19 @@ mod tests {
         assert_eq!(notes, ["its last 10 bytes are no whole line, and are left out"]);
         assert_eq!(folder.text(), book.to_string());
         assert!(folder.text().ends_with("first .a x\n"));
+    }
+
+    #[test]
+    fn what_cannot_be_shortened_is_added_to() {
+        let folder = Folder::new("long");
+        folder.write("first .a x\nfirst .a y\nfirst .a x\nfirst .a");
+        // There is no room for a shorter one.
+        fs::create_dir(folder.0.join("choices.new")).unwrap();
+        let Opened { book, journal, notes } = folder.open();
+        assert_eq!(book.lists(".a").front.len(), 2);
+        assert!(notes[1].starts_with("it cannot be shortened"), "{notes:?}");
+        journal.end().add(&choice("first .a z")).unwrap();
+        assert_eq!(folder.text(), "first .a x\nfirst .a y\nfirst .a x\nfirst .a z\n");
     }
 
     #[test]
