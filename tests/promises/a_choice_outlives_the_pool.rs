@@ -95,6 +95,25 @@ fn nobody_is_asked_again_after_a_kill() {
 }
 
 #[test]
+fn it_is_kept_by_a_pool_that_became_somebody_else() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let pki = Pki::new();
+    let socket = Pool::start_with(&pki, &policy(&pki)).socket.clone();
+    let config = pki.folder.path().join("own.toml");
+    let words = ["--socket", &socket, "--log", "json", "--user", "nobody"];
+    let command = levada(["pool", "--config", config.to_str().unwrap()]).args(words);
+    let mut pool = Pool::listening(command, socket);
+    let (_asked, _choosing) = choose(&mut pool);
+    assert_eq!(let_in(&pki, &pool, Foreign::OpenSsl), "b@pool.test");
+    pool.hear("\"b@pool.test\" is shown to \"localhost\" from now on");
+    drop(pool);
+    let pool = Pool::start_with(&pki, &policy(&pki));
+    assert_eq!(let_in(&pki, &pool, Foreign::OpenSsl), "b@pool.test");
+}
+
+#[test]
 fn a_full_disk_costs_its_lasting_alone() {
     let pki = Pki::new();
     let socket = Pool::start_with(&pki, &policy(&pki)).socket.clone();
