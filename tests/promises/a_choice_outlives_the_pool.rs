@@ -16,12 +16,12 @@ use crate::harness::{Command, Foreign, Host, PATIENCE, Pki, Pool, levada};
 
 /// A policy of two users, neither of whom is shown to anybody before somebody says so.
 fn policy(pki: &Pki) -> String {
-    let mut policy = format!("anchors = \"{}\"\nlidentry-choices = \"choices\"\n", pki.ca);
-    for name in ["a", "b"] {
-        let cert = &pki.client;
-        policy += &format!("[[identity]]\nname = \"{name}@pool.test\"\ncert = \"{cert}\"\n");
-    }
-    policy
+    let Pki { ca, client, .. } = pki;
+    format!(
+        "anchors = \"{ca}\"\nlidentry-choices = \"choices\"\n\
+         [[identity]]\nname = \"a@pool.test\"\ncert = \"{client}\"\n\
+         [[identity]]\nname = \"b@pool.test\"\ncert = \"{client}\"\n"
+    )
 }
 
 /// Says `b@pool.test` to whatever it is asked, and to remember it, where there is no choice yet. Which

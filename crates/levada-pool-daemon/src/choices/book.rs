@@ -203,7 +203,7 @@ mod tests {
             for (line, is_shortened) in choices {
                 let choice: Choice = line.parse().unwrap();
                 if book.take(&choice).unwrap() {
-                    text += &format!("{choice}\n");
+                    text.extend([&*choice.to_string(), "\n"]);
                 }
                 if is_shortened {
                     text = book.to_string();
