@@ -204,7 +204,7 @@ impl Pool {
         stop: impl Future<Output = ()>,
         drain: Option<Duration>,
     ) {
-        self.shared.choices.notices().for_each(|notice| self.shared.tell(&notice));
+        self.shared.choices.notices().iter().for_each(|notice| self.shared.tell(notice));
         let mut clients = JoinSet::new();
         let mut stop = std::pin::pin!(stop);
         loop {

@@ -90,17 +90,13 @@ impl End<'_> {
     pub(super) fn add(&mut self, choice: &Choice) -> Result<(), String> {
         let file = self.0.as_ref().map_err(Clone::clone)?;
         let length = file.metadata().map_err(|error| error.to_string())?.len();
-        match add(file, length, format!("{choice}\n").as_bytes()) {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                // What follows half a line would be spoilt by it.
-                let whole = file.set_len(length);
-                if whole.is_err() {
-                    *self.0 = Err(error.to_string());
-                }
-                Err(error.to_string())
-            }
+        let Err(error) = add(file, length, format!("{choice}\n").as_bytes()) else { return Ok(()) };
+        // What follows half a line would be spoilt by it.
+        let whole = file.set_len(length);
+        if whole.is_err() {
+            *self.0 = Err(error.to_string());
         }
+        Err(error.to_string())
     }
 }
 
@@ -176,7 +172,8 @@ fn replace(path: &Path, text: &str) -> io::Result<File> {
         file.sync_all()?;
         fs::rename(&fresh, path)?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+        // Where a file system cannot do that with a folder, it is in its place all the same.
+        let _ = File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
         Ok(file)
     };
     put().inspect_err(|_| drop(fs::remove_file(&fresh)))
@@ -336,6 +333,18 @@ mod tests {
         // Nor can it be made whole again, so it is left alone.
         assert!(journal.end().0.is_err());
         assert!(journal.end().add(&choice("first .a x")).is_err());
+    }
+
+    #[test]
+    fn a_file_grows_up_to_a_bound() {
+        let folder = Folder::new("bound");
+        let Opened { journal, .. } = folder.open();
+        journal.end().0.as_ref().unwrap().set_len(MOST).unwrap();
+        let refused = journal.end().add(&choice("first .a x")).unwrap_err();
+        assert!(refused.contains("full until the pool begins anew"), "{refused}");
+        journal.end().0.as_ref().unwrap().set_len(MOST + 1).unwrap();
+        let error = Journal::open(&folder.file()).err().unwrap().to_string();
+        assert!(error.contains("name another file"), "{error}");
     }
 
     #[test]

@@ -41,7 +41,7 @@ struct Inner {
     book: Mutex<Book>,
     journal: Option<Journal>,
     /// What has to be told of the file as it was found.
-    notes: Vec<String>,
+    notices: Vec<Notice>,
 }
 
 /// What became of a choice in the file, where there is one: why it was not written, in words.
@@ -57,7 +57,9 @@ impl Choices {
     /// [`ChoicesError`].
     pub fn open(path: &Path) -> Result<Self, ChoicesError> {
         let Opened { book, journal, notes } = Journal::open(path)?;
-        Ok(Self(Arc::new(Inner { book: Mutex::new(book), journal: Some(journal), notes })))
+        let notice = |what| Notice::Choices { path: path.to_path_buf(), what };
+        let notices = notes.into_iter().map(notice).collect();
+        Ok(Self(Arc::new(Inner { book: Mutex::new(book), journal: Some(journal), notices })))
     }
 
     /// The choices that such a file has, kept nowhere. What is behind the last line is left out.
@@ -76,15 +78,8 @@ impl Choices {
     }
 
     /// What has to be told of the file as it was found.
-    pub(crate) fn notices(&self) -> impl Iterator<Item = Notice> {
-        let notice = |(path, what): (&Path, &String)| Notice::Choices {
-            path: path.to_path_buf(),
-            what: what.clone(),
-        };
-        self.path()
-            .into_iter()
-            .flat_map(|path| self.0.notes.iter().map(move |what| (path, what)))
-            .map(notice)
+    pub(crate) fn notices(&self) -> &[Notice] {
+        &self.0.notices
     }
 
     pub(crate) fn lists(&self, selector: &str) -> Lists {
