@@ -28,10 +28,10 @@ fn policy(pki: &Pki) -> String {
 /// servers it was asked about comes out.
 fn choose(pool: &mut Pool) -> (mpsc::Receiver<Identity>, JoinHandle<()>) {
     let (tell, asked) = mpsc::channel();
-    let mut client = blocking::Client::connect(&pool.socket).unwrap();
+    let client = blocking::Client::connect(&pool.socket);
     let choosing = std::thread::spawn(move || {
         let chooser = Chooser::new(PATIENCE).flags(LidentryFlags::SKIP_DBENTRY);
-        client.serve_identities(chooser, |question| {
+        client.unwrap().serve_identities(chooser, |question| {
             tell.send(question.remote_id).unwrap();
             let local_id = Identity::new("b@pool.test").unwrap();
             Some(Choice { flags: LidentryFlags::DBINSERT, ..Choice::once(local_id) })
@@ -47,7 +47,7 @@ fn let_in(pki: &Pki, pool: &Pool, program: Foreign) -> String {
     let host = Host { client_ca: Some(&pki.ca), ..Host::default() };
     let server = program.server(pki, "1.3", host);
     let network = TcpStream::connect(server.address).unwrap();
-    let mut client = blocking::Client::connect(&pool.socket).unwrap();
+    let client = &mut blocking::Client::connect(&pool.socket).unwrap();
     let request = TlsRequest::client("localhost").unwrap();
     let protected = client.start_tls(network, &request).unwrap();
     let mut plain = std::os::unix::net::UnixStream::from(protected.plain);
