@@ -1,0 +1,92 @@
+//! A stream on a pool between two commands, of which the test holds both plain ends.
+
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+
+use levada::Role;
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::harness::{Backend, Pki, Pool, Running, Serve, connect};
+use crate::way::Way;
+
+pub(crate) const ROLES: [Role; 2] = [Role::Server, Role::Client];
+
+/// A stream whose one end is on a pool, and whose other end has its TLS in process.
+pub(crate) struct Stream {
+    /// The plain side of the end that is on the pool.
+    pub(crate) near: End,
+    /// That of its peer.
+    pub(crate) far: End,
+    ours: Process,
+    theirs: Process,
+}
+
+/// A plain end: for `levada connect` its standard input and output.
+pub(crate) struct End {
+    pub(crate) reader: TcpStream,
+    pub(crate) writer: TcpStream,
+}
+
+/// A command that has one end of the stream.
+enum Process {
+    Serve(Serve),
+    Connect(Running),
+}
+
+impl Stream {
+    /// One that is up, with the pool's end in this role.
+    #[track_caller]
+    pub(crate) fn start(pki: &Pki, pool: &Pool, way: Way, role: Role) -> Self {
+        let backend = Backend::new();
+        let is_server = role == Role::Server;
+        let serve = if is_server {
+            let listen = way.url(pool, "127.0.0.1:0");
+            Serve::start(["--listen", &listen, "--to", &backend.url()])
+        } else {
+            Serve::tls(pki, &backend.url())
+        };
+        let connect = if is_server {
+            connect(&serve.tls_url(), ["--ca", &pki.ca])
+        } else {
+            connect(&way.url(pool, serve.address()), ["--name", "localhost"])
+        };
+        let ((writer, stdin), (reader, stdout)) = (pair(), pair());
+        let connect = connect.stdin(OwnedFd::from(stdin)).stdout(OwnedFd::from(stdout)).start();
+        let stdio = End { reader, writer };
+        let target = backend.accept();
+        let target = End { reader: target.try_clone().unwrap(), writer: target };
+        let (serve, connect) = (Process::Serve(serve), Process::Connect(connect));
+        if is_server {
+            Self { near: target, far: stdio, ours: serve, theirs: connect }
+        } else {
+            Self { near: stdio, far: target, ours: connect, theirs: serve }
+        }
+    }
+
+    /// Kills the peer (SIGKILL), and waits until it is gone.
+    pub(crate) fn kill_peer(&mut self) {
+        let process = match &mut self.theirs {
+            Process::Serve(serve) => &mut serve.process,
+            Process::Connect(connect) => connect,
+        };
+        process.signal(Signal::KILL);
+        process.join();
+    }
+
+    /// How the pool's end ended, as the log tells it.
+    #[track_caller]
+    pub(crate) fn ended(self) -> Value {
+        match self.ours {
+            Process::Serve(mut serve) => serve.next("ended")["client"].take(),
+            Process::Connect(connect) => connect.wait().ended(),
+        }
+    }
+}
+
+/// Both ends of a connection.
+fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (near, listener.accept().unwrap().0)
+}
