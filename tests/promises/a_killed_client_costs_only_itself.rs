@@ -8,7 +8,7 @@ use levada_pool::wire::diagram::{MESSAGE_FLOW, State};
 use rustix::process::Signal;
 
 use crate::harness::{
-    Backend, Command, PATIENCE, Pki, Pool, Running, Serve, compile_client, connect, digits,
+    Backend, Command, PATIENCE, Pki, Pool, Running, Serve, compile_client, connect, digits, until,
 };
 
 /// A client of the pool that goes as far as the state that it is told, says so, and waits there. The
@@ -105,7 +105,7 @@ fn at_every_state_of_the_message_flow() {
                 assert!(may_be_clean || ended["clean"] == false, "{state}: {ended}");
             }
         }
-        while pool.sessions().len() > 1 {}
+        until("its session is gone", || pool.sessions().len() == 1);
         bystander.write(b"alive");
         assert_eq!(bystander.stdout.take(5), b"alive");
     }

@@ -45,8 +45,8 @@ pub(crate) use upgrader::{Served, Upgrader};
 pub(crate) use websocket::{BINARY, COMPRESSED, PING, PONG, TEXT, WebSocket, request};
 pub(crate) use wire::Wire;
 
-/// How long anything may take before its test has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// How long anything may take before its test has failed. An emulated processor that is shared takes its time.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A folder that goes with the test.
 #[derive(Debug)]
@@ -89,6 +89,15 @@ pub(crate) fn status(process: u32, name: &str) -> u64 {
 /// How many descriptors a process holds.
 pub(crate) fn descriptors(process: u32) -> usize {
     std::fs::read_dir(format!("/proc/{process}/fd")).unwrap().count()
+}
+
+/// Waits until something is so that nothing tells of.
+#[track_caller]
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = tokio::time::Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(tokio::time::Instant::now() < end, "it never was so: {what}");
+    }
 }
 
 /// An address that was free a moment ago, for routes that have to say the same one.

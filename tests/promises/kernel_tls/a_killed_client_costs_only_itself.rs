@@ -6,14 +6,17 @@ use levada_testkit::skip::cannot_run;
 use rustix::process::Signal;
 
 use crate::gate::Gate;
-use crate::harness::{Pki, Pool, Running, Serve, connect, descriptors, digits};
+use crate::harness::{Pki, Pool, Running, Serve, connect, descriptors, digits, until};
 use crate::way::Way;
+
+/// More than is through when its client is killed.
+const MUCH: usize = 4 << 20;
 
 /// A pool, and somebody who is on it all the time.
 struct Others {
     pool: Pool,
     bystander: Running,
-    /// How many descriptors the pool holds for that.
+    /// The fewest descriptors that the pool was seen to hold for that.
     held: usize,
 }
 
@@ -24,7 +27,6 @@ impl Others {
         let mut bystander = connect(&pool.url(server.address()), ["--name", "localhost"]).start();
         bystander.write(b"alive");
         assert_eq!(bystander.stdout.take(5), b"alive");
-        while pool.sessions().len() != 1 {}
         let held = descriptors(pool.process.id());
         Self { pool, bystander, held }
     }
@@ -32,8 +34,10 @@ impl Others {
     /// Waits until nothing is left of anybody else, and talks.
     #[track_caller]
     fn remain(&mut self) {
-        while self.pool.sessions().len() != 1 {}
-        while descriptors(self.pool.process.id()) != self.held {}
+        until("its session is gone", || self.pool.sessions().len() == 1);
+        let pool = self.pool.process.id();
+        until("its descriptors are closed", || descriptors(pool) <= self.held);
+        self.held = self.held.min(descriptors(pool));
         self.bystander.write(b"alive");
         assert_eq!(self.bystander.stdout.take(5), b"alive");
     }
@@ -105,7 +109,7 @@ fn while_its_bytes_are_on_their_way() {
     // As a client of the pool,
     let url = others.pool.url(server.address());
     let mut client = connect(&url, ["--name", "localhost"]).start();
-    let feeding = client.feed(digits(64 << 20));
+    let feeding = client.feed(digits(MUCH));
     client.stdout.take(1 << 18);
     client.signal(Signal::KILL);
     client.join();
@@ -117,7 +121,7 @@ fn while_its_bytes_are_on_their_way() {
     // and as a server on it.
     let serve = Serve::start(["--listen", &others.pool.url("127.0.0.1:0"), "--to", "echo:"]);
     let mut client = connect(&serve.tls_url(), ["--ca", &pki.ca]).start();
-    let feeding = client.feed(digits(64 << 20));
+    let feeding = client.feed(digits(MUCH));
     client.stdout.take(1 << 18);
     serve.process.signal(Signal::KILL);
     let finished = client.wait();

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 
 use levada::Role;
+use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -40,21 +41,23 @@ impl Stream {
     pub(crate) fn start(pki: &Pki, pool: &Pool, way: Way, role: Role) -> Self {
         let backend = Backend::new();
         let is_server = role == Role::Server;
-        let serve = if is_server {
-            let listen = way.url(pool, "127.0.0.1:0");
-            Serve::start(["--listen", &listen, "--to", &backend.url()])
+        let listen = if is_server {
+            way.url(pool, "127.0.0.1:0")
         } else {
-            Serve::tls(pki, &backend.url())
+            format!("tls://127.0.0.1:0?cert={}&deadline-handshake=off", pki.localhost)
         };
-        let connect = if is_server {
-            connect(&serve.tls_url(), ["--ca", &pki.ca])
+        let serve = Serve::start(["--listen", &listen, "--to", &backend.url()]);
+        let url = if is_server {
+            format!("{}?ca={}&deadline-handshake=off", serve.tls_url(), pki.ca)
         } else {
-            connect(&way.url(pool, serve.address()), ["--name", "localhost"])
+            way.url(pool, serve.address())
         };
+        let connect = connect(&url, ["--name", "localhost"]);
         let ((writer, stdin), (reader, stdout)) = (pair(), pair());
         let connect = connect.stdin(OwnedFd::from(stdin)).stdout(OwnedFd::from(stdout)).start();
         let stdio = End { reader, writer };
         let target = backend.accept();
+        narrow(&target);
         let target = End { reader: target.try_clone().unwrap(), writer: target };
         let (serve, connect) = (Process::Serve(serve), Process::Connect(connect));
         if is_server {
@@ -88,5 +91,14 @@ impl Stream {
 fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    (near, listener.accept().unwrap().0)
+    let far = listener.accept().unwrap().0;
+    narrow(&near);
+    narrow(&far);
+    (near, far)
+}
+
+/// Has a socket hold little: what waits is to wait in the commands, and in the connection between them.
+fn narrow(socket: &TcpStream) {
+    set_socket_recv_buffer_size(socket, 64 << 10).unwrap();
+    set_socket_send_buffer_size(socket, 64 << 10).unwrap();
 }
