@@ -2,20 +2,26 @@
 //! behind, costs only itself: its peer hears no clean end, and the pool serves on, holds no session of it, and
 //! no descriptor.
 
+use std::io::{ErrorKind, Read as _};
+use std::net::TcpStream;
+
+use levada_pool::blocking;
 use levada_testkit::skip::cannot_run;
 use rustix::process::Signal;
 
 use crate::gate::Gate;
-use crate::harness::{Pki, Pool, Running, Serve, connect, descriptors, digits, until};
+use crate::harness::{Backend, Pki, Pool, Running, Serve, connect, descriptors, digits, until};
 use crate::way::Way;
 
 /// More than is through when its client is killed.
 const MUCH: usize = 4 << 20;
 
-/// A pool, and somebody who is on it all the time.
+/// A pool, and two who are on it all the time.
 struct Others {
     pool: Pool,
     bystander: Running,
+    /// Who asks for its sessions.
+    watcher: blocking::Client,
     /// The fewest descriptors that the pool was seen to hold for that.
     held: usize,
 }
@@ -27,14 +33,23 @@ impl Others {
         let mut bystander = connect(&pool.url(server.address()), ["--name", "localhost"]).start();
         bystander.write(b"alive");
         assert_eq!(bystander.stdout.take(5), b"alive");
-        let held = descriptors(pool.process.id());
-        Self { pool, bystander, held }
+        let watcher = blocking::Client::connect(&pool.socket).unwrap();
+        let mut others = Self { pool, bystander, watcher, held: 0 };
+        assert_eq!(others.sessions(), 1);
+        others.held = descriptors(others.pool.process.id());
+        others
+    }
+
+    /// How many sessions the pool has.
+    #[track_caller]
+    fn sessions(&mut self) -> usize {
+        self.watcher.sessions().unwrap().lines().count()
     }
 
     /// Waits until nothing is left of anybody else, and talks.
     #[track_caller]
     fn remain(&mut self) {
-        until("its session is gone", || self.pool.sessions().len() == 1);
+        until("its session is gone", || self.sessions() == 1);
         let pool = self.pool.process.id();
         until("its descriptors are closed", || descriptors(pool) <= self.held);
         self.held = self.held.min(descriptors(pool));
@@ -68,7 +83,10 @@ fn at_every_packet_of_a_hand_back() {
     let mut server = Serve::tls(&pki, "echo:");
     let mut others = Others::start(&pki, &server);
     let address = server.address();
-    let url = |gate: &Gate| format!("pool+tls://{address}?name=localhost&pool={}", gate.socket);
+    let url = |gate: &Gate| {
+        let pool = &gate.socket;
+        format!("pool+tls://{address}?name=localhost&pool={pool}&deadline-handshake=off")
+    };
 
     let gate = Gate::to(&others.pool, &pki, usize::MAX);
     let mut whole = connect(&url(&gate), [""; 0]).start();
@@ -97,6 +115,47 @@ fn at_every_packet_of_a_hand_back() {
 }
 
 #[test]
+fn before_the_handshake_is_over() {
+    if !may_count("before_the_handshake_is_over") {
+        return;
+    }
+    let pki = Pki::new();
+    let server = Serve::tls(&pki, "echo:");
+    let mut others = Others::start(&pki, &server);
+
+    let silent = Backend::new();
+    let url = Way::Kernel.url(&others.pool, silent.address);
+    let mut client = connect(&url, ["--name", "localhost"]).start();
+    let mut far = silent.accept();
+    // The hello has come: the pool has the connection, and waits.
+    far.read_exact(&mut [0; 5]).unwrap();
+    client.signal(Signal::KILL);
+    client.join();
+    assert_is_let_go(far);
+    others.remain();
+
+    let listen = Way::Kernel.url(&others.pool, "127.0.0.1:0");
+    let mut serve = Serve::start(["--listen", &listen, "--to", "echo:"]);
+    let far = serve.dial();
+    until("the pool has the connection", || others.sessions() == 2);
+    serve.process.signal(Signal::KILL);
+    serve.process.join();
+    assert_is_let_go(far);
+    others.remain();
+    others.leave();
+}
+
+/// Waits for the end of a connection.
+#[track_caller]
+fn assert_is_let_go(mut far: TcpStream) {
+    let error = far.read_to_end(&mut Vec::new()).err();
+    assert!(
+        error.as_ref().is_none_or(|error| error.kind() == ErrorKind::ConnectionReset),
+        "{error:?}"
+    );
+}
+
+#[test]
 fn while_its_bytes_are_on_their_way() {
     if !may_count("while_its_bytes_are_on_their_way") {
         return;
@@ -107,7 +166,7 @@ fn while_its_bytes_are_on_their_way() {
     let is_told = Way::Kernel.is_past_the_pool();
 
     // As a client of the pool,
-    let url = others.pool.url(server.address());
+    let url = Way::Kernel.url(&others.pool, server.address());
     let mut client = connect(&url, ["--name", "localhost"]).start();
     let feeding = client.feed(digits(MUCH));
     client.stdout.take(1 << 18);
@@ -119,7 +178,8 @@ fn while_its_bytes_are_on_their_way() {
     others.remain();
 
     // and as a server on it.
-    let serve = Serve::start(["--listen", &others.pool.url("127.0.0.1:0"), "--to", "echo:"]);
+    let listen = Way::Kernel.url(&others.pool, "127.0.0.1:0");
+    let serve = Serve::start(["--listen", &listen, "--to", "echo:"]);
     let mut client = connect(&serve.tls_url(), ["--ca", &pki.ca]).start();
     let feeding = client.feed(digits(MUCH));
     client.stdout.take(1 << 18);

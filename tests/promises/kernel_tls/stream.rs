@@ -55,15 +55,15 @@ impl Stream {
         let connect = connect(&url, ["--name", "localhost"]);
         let ((writer, stdin), (reader, stdout)) = (pair(), pair());
         let connect = connect.stdin(OwnedFd::from(stdin)).stdout(OwnedFd::from(stdout)).start();
-        let stdio = End { reader, writer };
+        let piped = End { reader, writer };
         let target = backend.accept();
         narrow(&target);
         let target = End { reader: target.try_clone().unwrap(), writer: target };
         let (serve, connect) = (Process::Serve(serve), Process::Connect(connect));
         if is_server {
-            Self { near: target, far: stdio, ours: serve, theirs: connect }
+            Self { near: target, far: piped, ours: serve, theirs: connect }
         } else {
-            Self { near: stdio, far: target, ours: connect, theirs: serve }
+            Self { near: piped, far: target, ours: connect, theirs: serve }
         }
     }
 

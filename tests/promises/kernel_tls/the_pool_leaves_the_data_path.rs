@@ -19,8 +19,8 @@ const MUCH: usize = 200_000;
 fn outlive_the_pool(foreign: Foreign, version: &str) {
     let (pki, backend) = (Pki::new(), Backend::new());
     let mut pool = Pool::start(&pki);
-    let listen = pool.url("127.0.0.1:0");
-    let mut serve = Serve::start(["--listen", &listen, "--to", &backend.url()]);
+    let mut serve =
+        Serve::start(["--listen", &Way::Kernel.url(&pool, "127.0.0.1:0"), "--to", &backend.url()]);
     let mut visitor = foreign.client(&pki, serve.address(), version, Caller::default()).running;
     let mut behind = backend.accept();
     let mut question = vec![0; MUCH];
@@ -28,7 +28,8 @@ fn outlive_the_pool(foreign: Foreign, version: &str) {
     behind.read_exact(&mut question[..1000]).unwrap();
 
     let host = foreign.server(&pki, version, Host::default());
-    let mut client = connect(&pool.url(host.address), ["--name", "localhost"]).start();
+    let mut client =
+        connect(&Way::Kernel.url(&pool, host.address), ["--name", "localhost"]).start();
     client.write(b"hello\n");
     assert_eq!(client.stdout.take(6), host.answer());
 
