@@ -10,8 +10,9 @@ use levada_testkit::skip::cannot_run;
 use rustix::process::Signal;
 
 use crate::gate::Gate;
-use crate::harness::{Backend, Pki, Pool, Running, Serve, connect, descriptors, digits, until};
-use crate::way::Way;
+use crate::harness::{Backend, Pki, Pool, Running, Serve, descriptors, digits, until};
+use crate::stream::{connect_by_pool, connect_tls, serve_tls};
+use crate::way::{PATIENT, Way};
 
 /// More than is through when its client is killed.
 const MUCH: usize = 4 << 20;
@@ -30,7 +31,7 @@ impl Others {
     #[track_caller]
     fn start(pki: &Pki, server: &Serve) -> Self {
         let pool = Pool::start(pki);
-        let mut bystander = connect(&pool.url(server.address()), ["--name", "localhost"]).start();
+        let mut bystander = connect_by_pool(&Way::Kernel.url(&pool, server.address())).start();
         bystander.write(b"alive");
         assert_eq!(bystander.stdout.take(5), b"alive");
         let watcher = blocking::Client::connect(&pool.socket).unwrap();
@@ -80,16 +81,16 @@ fn at_every_packet_of_a_hand_back() {
         return;
     }
     let pki = Pki::new();
-    let mut server = Serve::tls(&pki, "echo:");
+    let mut server = serve_tls(&pki, "echo:");
     let mut others = Others::start(&pki, &server);
     let address = server.address();
     let url = |gate: &Gate| {
         let pool = &gate.socket;
-        format!("pool+tls://{address}?name=localhost&pool={pool}&deadline-handshake=off")
+        format!("pool+tls://{address}?pool={pool}&{PATIENT}")
     };
 
     let gate = Gate::to(&others.pool, &pki, usize::MAX);
-    let mut whole = connect(&url(&gate), [""; 0]).start();
+    let mut whole = connect_by_pool(&url(&gate)).start();
     whole.write(b"hello");
     assert_eq!(whole.stdout.take(5), b"hello");
     let packets = gate.passed();
@@ -101,7 +102,7 @@ fn at_every_packet_of_a_hand_back() {
 
     for passed in 0..packets {
         let gate = Gate::to(&others.pool, &pki, passed);
-        let mut client = connect(&url(&gate), [""; 0]).start();
+        let mut client = connect_by_pool(&url(&gate)).start();
         gate.holds();
         client.signal(Signal::KILL);
         client.join();
@@ -120,12 +121,12 @@ fn before_the_handshake_is_over() {
         return;
     }
     let pki = Pki::new();
-    let server = Serve::tls(&pki, "echo:");
+    let server = serve_tls(&pki, "echo:");
     let mut others = Others::start(&pki, &server);
 
     let silent = Backend::new();
     let url = Way::Kernel.url(&others.pool, silent.address);
-    let mut client = connect(&url, ["--name", "localhost"]).start();
+    let mut client = connect_by_pool(&url).start();
     let mut far = silent.accept();
     // The hello has come: the pool has the connection, and waits.
     far.read_exact(&mut [0; 5]).unwrap();
@@ -161,13 +162,13 @@ fn while_its_bytes_are_on_their_way() {
         return;
     }
     let pki = Pki::new();
-    let mut server = Serve::tls(&pki, "echo:");
+    let mut server = serve_tls(&pki, "echo:");
     let mut others = Others::start(&pki, &server);
     let is_told = Way::Kernel.is_past_the_pool();
 
     // As a client of the pool,
     let url = Way::Kernel.url(&others.pool, server.address());
-    let mut client = connect(&url, ["--name", "localhost"]).start();
+    let mut client = connect_by_pool(&url).start();
     let feeding = client.feed(digits(MUCH));
     client.stdout.take(1 << 18);
     client.signal(Signal::KILL);
@@ -180,7 +181,7 @@ fn while_its_bytes_are_on_their_way() {
     // and as a server on it.
     let listen = Way::Kernel.url(&others.pool, "127.0.0.1:0");
     let serve = Serve::start(["--listen", &listen, "--to", "echo:"]);
-    let mut client = connect(&serve.tls_url(), ["--ca", &pki.ca]).start();
+    let mut client = connect_tls(&pki, &serve).start();
     let feeding = client.feed(digits(MUCH));
     client.stdout.take(1 << 18);
     serve.process.signal(Signal::KILL);

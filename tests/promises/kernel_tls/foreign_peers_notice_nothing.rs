@@ -1,7 +1,8 @@
 //! OpenSSL and GnuTLS notice nothing of how the data goes at our end: in both roles and both versions it
 //! comes back whole, and new keys are followed.
 
-use crate::harness::{Caller, Foreign, Host, Pki, Pool, Serve, assert_same, connect, digits};
+use crate::harness::{Caller, Foreign, Host, Pki, Pool, Serve, assert_same, digits};
+use crate::stream::connect_by_pool;
 use crate::way::Way;
 
 const MUCH: usize = 60_000;
@@ -37,8 +38,7 @@ fn as_servers() {
     for (foreign, version) in Foreign::EACH {
         let server = foreign.server(&pki, version, Host::default());
         for way in Way::EACH {
-            let url = way.url(&pool, server.address);
-            let mut client = connect(&url, ["--name", "localhost"]).start();
+            let mut client = connect_by_pool(&way.url(&pool, server.address)).start();
             let lines = b"hello\n".repeat(MUCH / 6);
             drop(client.feed(lines).join().unwrap());
             let client = client.wait();

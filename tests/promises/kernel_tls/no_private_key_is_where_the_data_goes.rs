@@ -3,7 +3,8 @@
 
 use std::os::unix::fs::FileExt as _;
 
-use crate::harness::{Pki, Pool, Serve, connect, scalar};
+use crate::harness::{Pki, Pool, Serve, scalar};
+use crate::stream::connect_tls;
 use crate::way::Way;
 
 #[test]
@@ -13,11 +14,10 @@ fn nor_was_while_it_served() {
     let pool = Pool::start(&pki);
     for way in Way::EACH {
         let mut serve = Serve::start(["--listen", &way.url(&pool, "127.0.0.1:0"), "--to", "echo:"]);
-        let address = serve.tls_url();
-        let finished = connect(&address, ["--ca", &pki.ca]).run(b"hello");
+        let finished = connect_tls(&pki, &serve).run(b"hello");
         assert_eq!((finished.code(), &finished.stdout[..]), (0, &b"hello"[..]));
         way.assert_told(&serve.next("ended")["client"]["facts"]);
-        let mut client = connect(&address, ["--ca", &pki.ca]).start();
+        let mut client = connect_tls(&pki, &serve).start();
         client.write(b"hello");
         assert_eq!(client.stdout.take(5), b"hello");
         assert_is_without(serve.process.id(), &key);

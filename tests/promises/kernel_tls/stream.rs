@@ -1,4 +1,4 @@
-//! A stream on a pool between two commands, of which the test holds both plain ends.
+//! Streams between two commands, of which the test holds both plain ends where it wants to.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -8,10 +8,27 @@ use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_s
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::harness::{Backend, Pki, Pool, Running, Serve, connect};
-use crate::way::Way;
+use crate::harness::{Backend, Command, Pki, Pool, Running, Serve, connect};
+use crate::way::{PATIENT, Way};
 
 pub(crate) const ROLES: [Role; 2] = [Role::Server, Role::Client];
+
+/// A server whose TLS is in its own process, and where it leads.
+#[track_caller]
+pub(crate) fn serve_tls(pki: &Pki, to: &str) -> Serve {
+    let listen = format!("tls://127.0.0.1:0?cert={}&{PATIENT}", pki.localhost);
+    Serve::start(["--listen", &listen, "--to", to])
+}
+
+/// A client of a server, whose TLS is in its own process.
+pub(crate) fn connect_tls(pki: &Pki, serve: &Serve) -> Command {
+    connect(&format!("{}?ca={}&{PATIENT}", serve.tls_url(), pki.ca), [""; 0])
+}
+
+/// A client of what listens there, on the pool.
+pub(crate) fn connect_by_pool(url: &str) -> Command {
+    connect(url, ["--name", "localhost"])
+}
 
 /// A stream whose one end is on a pool, and whose other end has its TLS in process.
 pub(crate) struct Stream {
@@ -41,18 +58,16 @@ impl Stream {
     pub(crate) fn start(pki: &Pki, pool: &Pool, way: Way, role: Role) -> Self {
         let backend = Backend::new();
         let is_server = role == Role::Server;
-        let listen = if is_server {
-            way.url(pool, "127.0.0.1:0")
+        let (serve, connect) = if is_server {
+            let listen = way.url(pool, "127.0.0.1:0");
+            let serve = Serve::start(["--listen", &listen, "--to", &backend.url()]);
+            let connect = connect_tls(pki, &serve);
+            (serve, connect)
         } else {
-            format!("tls://127.0.0.1:0?cert={}&deadline-handshake=off", pki.localhost)
+            let serve = serve_tls(pki, &backend.url());
+            let connect = connect_by_pool(&way.url(pool, serve.address()));
+            (serve, connect)
         };
-        let serve = Serve::start(["--listen", &listen, "--to", &backend.url()]);
-        let url = if is_server {
-            format!("{}?ca={}&deadline-handshake=off", serve.tls_url(), pki.ca)
-        } else {
-            way.url(pool, serve.address())
-        };
-        let connect = connect(&url, ["--name", "localhost"]);
         let ((writer, stdin), (reader, stdout)) = (pair(), pair());
         let connect = connect.stdin(OwnedFd::from(stdin)).stdout(OwnedFd::from(stdout)).start();
         let piped = End { reader, writer };

@@ -7,9 +7,8 @@ use levada_testkit::skip::kernel_tls;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::harness::{
-    Backend, Caller, Foreign, Host, Pki, Pool, Serve, assert_same, connect, digits,
-};
+use crate::harness::{Backend, Caller, Foreign, Host, Pki, Pool, Serve, assert_same, digits};
+use crate::stream::connect_by_pool;
 use crate::way::Way;
 
 const MUCH: usize = 200_000;
@@ -28,8 +27,7 @@ fn outlive_the_pool(foreign: Foreign, version: &str) {
     behind.read_exact(&mut question[..1000]).unwrap();
 
     let host = foreign.server(&pki, version, Host::default());
-    let mut client =
-        connect(&Way::Kernel.url(&pool, host.address), ["--name", "localhost"]).start();
+    let mut client = connect_by_pool(&Way::Kernel.url(&pool, host.address)).start();
     client.write(b"hello\n");
     assert_eq!(client.stdout.take(6), host.answer());
 

@@ -16,17 +16,19 @@ pub(crate) enum Way {
     Kernel,
 }
 
+/// An emulated processor has all the time for a handshake.
+pub(crate) const PATIENT: &str = "deadline-handshake=off";
+
 impl Way {
     pub(crate) const EACH: [Self; 2] = [Self::Relay, Self::Kernel];
 
-    /// An address that the pool protects, of what listens here for plaintext. An emulated processor has all
-    /// the time for a handshake.
+    /// An address that the pool protects, of what listens here for plaintext.
     pub(crate) fn url(self, pool: &Pool, to: impl Display) -> String {
         let url = match self {
             Self::Relay => pool.relay_url(to),
             Self::Kernel => pool.url(to),
         };
-        url + "&deadline-handshake=off"
+        format!("{url}&{PATIENT}")
     }
 
     /// Whether data really goes past the pool.

@@ -4,7 +4,8 @@
 use levada_testkit::peers::listening_port;
 use serde_json::{Value, json};
 
-use crate::harness::{Pki, Pool, Running, connect, levada};
+use crate::harness::{Pki, Pool, Running, levada};
+use crate::stream::connect_by_pool;
 use crate::way::Way;
 
 /// What is told of two streams, both ends of each on the pool.
@@ -30,7 +31,7 @@ impl Told {
             }
         };
         let address = way.url(&pool, format_args!("127.0.0.1:{port}"));
-        let first = connect(&address, ["--name", "localhost"]).run(b"hello");
+        let first = connect_by_pool(&address).run(b"hello");
         assert_eq!((first.code(), &first.stdout[..]), (0, &b"hello"[..]), "{}", first.stderr);
         let fact = first.ended()["facts"]["kernel_tls"].take();
         let words = ["connect", &address, "--name", "localhost", "-v"];
