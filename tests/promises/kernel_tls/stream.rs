@@ -25,7 +25,7 @@ pub(crate) fn connect_tls(pki: &Pki, serve: &Serve) -> Command {
     connect(&format!("{}?ca={}&{PATIENT}", serve.tls_url(), pki.ca), [""; 0])
 }
 
-/// A client of what listens there, on the pool.
+/// A client on a pool, by an address that [`Way::url`] makes.
 pub(crate) fn connect_by_pool(url: &str) -> Command {
     connect(url, ["--name", "localhost"])
 }
