@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::command::{Command, Running, levada};
-use super::{PATIENCE, status};
+use super::{PATIENCE, descriptors, status};
 
 /// One line of the log.
 pub(crate) type Record = Value;
@@ -135,6 +135,6 @@ impl Serve {
 
     /// How many descriptors it holds.
     pub(crate) fn descriptors(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.process.id())).unwrap().count()
+        descriptors(self.process.id())
     }
 }
