@@ -6,6 +6,7 @@ mod c;
 mod command;
 mod foreign;
 mod gnutls;
+mod http2;
 pub(crate) mod library;
 mod memory;
 mod nginx;
@@ -30,6 +31,7 @@ pub(crate) use c::{C, CPP, CProgram};
 pub(crate) use command::{Command, Finished, Running, connect, levada};
 pub(crate) use foreign::{Caller, Foreign, Host, Visitor};
 pub(crate) use gnutls::Gnutls;
+pub(crate) use http2::{http2_peer, said};
 pub(crate) use library::Library;
 pub(crate) use memory::Memory;
 pub(crate) use nginx::Nginx;
@@ -40,7 +42,9 @@ pub(crate) use pool::{Pool, Speaker, compile_client};
 pub(crate) use serve::{Record, Serve};
 pub(crate) use tinyproxy::Tinyproxy;
 pub(crate) use upgrader::{Served, Upgrader};
-pub(crate) use websocket::{BINARY, COMPRESSED, PING, PONG, TEXT, WebSocket, request};
+pub(crate) use websocket::{
+    BINARY, COMPRESSED, PING, PONG, TEXT, WebSocket, assert_compressed, request,
+};
 pub(crate) use wire::Wire;
 
 /// How long anything may take before its test has failed.

@@ -324,8 +324,13 @@ impl AsyncWrite for Wire {
         self.note(result)
     }
 
+    /// Ready when the peer has ended the connection, too: what it still sends would make a reset of it,
+    /// which takes our last bytes away from the peer. The driver is patient for [`LINGER`].
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let result = Pin::new(&mut self.socket).poll_shutdown(cx);
-        self.note(result)
+        let result = ready!(Pin::new(&mut self.socket).poll_shutdown(cx));
+        if result.is_ok() {
+            ready!(self.socket.poll_end(cx));
+        }
+        self.note(Poll::Ready(result))
     }
 }

@@ -24,6 +24,7 @@ use crate::http2::link::{Driver, Link, Wire};
 use crate::memory::Pipe;
 use crate::pool::Layer;
 use crate::socket::{Options, Socket};
+use crate::stream::Stream;
 use crate::ws::{HandshakeError, ServerOptions, WsOptions, WsStream};
 
 /// A client that opens many streams on one connection, as browsers do.
@@ -223,6 +224,47 @@ async fn a_listener_that_goes_takes_no_stream_with_it() {
     assert!(ended.is_clean(), "{ended}");
     drop(near);
     timeout(Duration::from_secs(5), visitor.connection).await.unwrap().unwrap();
+}
+
+/// Who asks while the listener closes did not know of it; and what is left of the connection has its time.
+#[tokio::test(start_paused = true)]
+async fn a_listener_that_closes_serves_who_is_there() {
+    let server = Server::new(ServerOptions::default());
+    let mut visitor = Visitor::new(server.pipe(64 * 1024)).await;
+    let first = visitor.open(&server).await;
+    let mut asking = Box::pin(visitor.ask(Method::CONNECT, Some("websocket")));
+    assert!(asking.as_mut().now_or_never().is_none());
+    let mut closed = server.hall.close();
+    let (near, far) = tokio::join!(asking, async {
+        let Some(Stream::WebSocket(mut far)) = closed.recv().await else { panic!("none comes") };
+        far.established().await.unwrap();
+        *far
+    });
+    for (mut near, mut far) in [first, (near.unwrap(), far)] {
+        assert!(closed.recv().now_or_never().is_none(), "a stream is there");
+        far.write_all(b"to the end").await.unwrap();
+        far.shutdown().await.unwrap();
+        let mut got = Vec::new();
+        let (_, ended) = tokio::join!(near.read_to_end(&mut got), far.closed());
+        assert_eq!(got, b"to the end");
+        assert!(ended.is_clean(), "{ended}");
+    }
+    let none = timeout(Duration::from_secs(5), closed.recv()).await.unwrap();
+    assert!(none.is_none());
+    timeout(Duration::from_secs(5), visitor.connection).await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn whom_a_listener_that_is_gone_does_not_serve_may_ask_elsewhere() {
+    let server = Server::new(ServerOptions::default());
+    let mut visitor = Visitor::new(server.pipe(64 * 1024)).await;
+    let _open = visitor.open(&server).await;
+    let mut asking = pin!(visitor.answer(Method::CONNECT, Some("websocket")));
+    assert!(asking.as_mut().now_or_never().is_none());
+    drop(server);
+    let error = asking.await.unwrap_err();
+    let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref());
+    assert_eq!(cause.and_then(h2::Error::reason), Some(h2::Reason::REFUSED_STREAM), "{error:?}");
 }
 
 #[tokio::test(start_paused = true)]
