@@ -5,7 +5,8 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use crate::harness::{
-    Backend, Finished, Folder, Pki, Serve, Tinyproxy, assert_same, connect, digits, levada,
+    Backend, Finished, Folder, Pki, Serve, Tinyproxy, assert_same, connect, digits, http2_peer,
+    levada, said,
 };
 
 const TAIL: usize = 3 << 20;
@@ -73,6 +74,63 @@ fn for_bridges_and_websockets() {
     let ended = near.next("ended");
     assert_eq!(ended["target"]["facts"]["proxy"], format!("http://{}", proxy.address));
     assert_silent(&ended.to_string());
+}
+
+/// WebSockets over HTTP/2, of clients and of bridges: the connection that carries them leads through one.
+#[test]
+fn for_http2() {
+    let pki = Pki::new();
+    let proxy = Tinyproxy::new();
+    let words = proxy.words();
+    let [_, proxy_url, _, password] = &words;
+    let tls = format!("&name=localhost&ca={}", pki.ca);
+    for (scheme, more, cert) in
+        [("ws", "", &[][..]), ("wss", &*tls, &["--cert", &*pki.localhost][..])]
+    {
+        let listen = format!("{scheme}://127.0.0.1:0/far?http=2");
+        let mut far = Serve::start(["--listen", &listen, "--to", "echo:"].iter().chain(cert));
+        let url = |path: &str| format!("{scheme}://{}{path}?http=2{more}", far.address());
+        let (target, nowhere) = (url("/far"), url("/nowhere"));
+        let done = connect(&target, &words).run(&digits(TAIL));
+        assert_eq!(done.code(), 0, "{}", done.stderr);
+        assert_same(&done.stdout, &digits(TAIL));
+        assert_silent(&done.stderr);
+        let facts = done.ended()["facts"].clone();
+        assert_eq!(facts["http"], "2");
+        assert_eq!(facts["proxy"], format!("http://{}", proxy.address));
+        assert_eq!(facts["peer"], proxy.address);
+        assert_eq!(far.next("ended")["client"]["facts"]["http"], "2");
+
+        let to = format!("{target}&proxy={proxy_url}&proxy-password-file={password}");
+        let mut near = Serve::start(["--listen", "tcp://127.0.0.1:0", "--to", &to]);
+        let done = connect(&format!("tcp://{}", near.address()), [""; 0]).run(&digits(TAIL));
+        assert_same(&done.stdout, &digits(TAIL));
+        let target = near.next("ended")["target"].clone();
+        assert_eq!((&target["code"], &target["facts"]["http"]), (&"ws_close".into(), &"2".into()));
+        assert_eq!(target["facts"]["proxy"], format!("http://{}", proxy.address));
+
+        let done = connect(&nowhere, &words).run(b"");
+        assert_eq!(done.code(), 2);
+        assert!(done.stderr.contains("status 404"), "{}", done.stderr);
+    }
+}
+
+/// Where a server opens no WebSockets over HTTP/2, HTTP/1.1 is asked for through the proxy, too.
+#[test]
+fn for_the_second_try_of_http_1_1() {
+    let pki = Pki::new();
+    let test = "for_the_second_try_of_http_1_1";
+    let Some(peer) = http2_peer(test, &["serve", &pki.localhost, "off"]) else { return };
+    let mut peer = peer.start();
+    let target = format!("wss://localhost:{}/echo?http=auto", said(&mut peer)["port"]);
+    let proxy = Tinyproxy::new();
+    let ca = ["--ca".to_owned(), pki.ca.clone()];
+    let done = connect(&target, proxy.words().iter().chain(&ca)).run(b"");
+    assert!(done.stderr.contains("status 404"), "{}", done.stderr);
+    assert_eq!(done.ended()["facts"]["proxy"], format!("http://{}", proxy.address));
+    for alpn in ["h2", "http/1.1"] {
+        assert_eq!(said(&mut peer)["alpn"], alpn);
+    }
 }
 
 /// A server is looked at through one as clients see it, with all that it accepts.
