@@ -5,8 +5,8 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use crate::harness::{
-    Backend, Finished, Folder, Pki, Serve, Tinyproxy, assert_same, connect, digits, http2_peer,
-    levada, said,
+    Backend, Finished, Folder, Pki, Serve, Tinyproxy, assert_same, connect, digits, free,
+    http2_peer, levada, said,
 };
 
 const TAIL: usize = 3 << 20;
@@ -160,7 +160,7 @@ fn for_inspecting() {
     assert_eq!(report["websocket"]["opened"], true);
     assert_eq!(report["websocket"]["any_origin"], false);
 
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = free();
     let (code, report) = inspect(gone.port(), &proxy.words());
     assert_eq!((code, &report["addresses"][0]["outcome"]), (2, &"unreachable".into()), "{report}");
     assert!(report["findings"][0]["message"].as_str().unwrap().contains("proxy"), "{report}");
@@ -207,7 +207,7 @@ fn and_says_why_it_does_not_connect() {
     let backend = Backend::new();
     let mut words = proxy.words();
     // Nothing listens there any more.
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = free();
     let done = connect(&format!("tcp://{gone}"), words.clone()).run(b"");
     let [code, cause, blame] = ending(&done);
     assert_eq!([&*code, &*cause, &*blame], ["connectFailed", "ERR_TLS_FATAL_ERROR", "network"]);
