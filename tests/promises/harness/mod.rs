@@ -6,6 +6,7 @@ mod c;
 mod command;
 mod foreign;
 mod gnutls;
+mod http2;
 pub(crate) mod library;
 mod memory;
 mod nginx;
@@ -21,16 +22,16 @@ mod websocket;
 mod wire;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+pub(crate) use levada_testkit::Folder;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 pub(crate) use c::{C, CPP, CProgram};
 pub(crate) use command::{Command, Finished, Running, connect, levada};
 pub(crate) use foreign::{Caller, Foreign, Host, Visitor};
 pub(crate) use gnutls::Gnutls;
+pub(crate) use http2::{http2_peer, said};
 pub(crate) use library::Library;
 pub(crate) use memory::Memory;
 pub(crate) use nginx::Nginx;
@@ -42,42 +43,13 @@ pub(crate) use serve::{Record, Serve};
 pub(crate) use tinyproxy::Tinyproxy;
 pub(crate) use transfer::transfer;
 pub(crate) use upgrader::{Served, Upgrader};
-pub(crate) use websocket::{BINARY, COMPRESSED, PING, PONG, TEXT, WebSocket, request};
+pub(crate) use websocket::{
+    BINARY, COMPRESSED, PING, PONG, TEXT, WebSocket, assert_compressed, request,
+};
 pub(crate) use wire::Wire;
 
 /// How long anything may take before its test has failed. An emulated processor that is shared takes its time.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
-
-/// A folder that goes with the test.
-#[derive(Debug)]
-pub(crate) struct Folder(PathBuf);
-
-impl Folder {
-    pub(crate) fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("levada-promise-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-
-    pub(crate) fn write(&self, name: &str, text: &str) -> String {
-        let path = self.0.join(name);
-        std::fs::write(&path, text).unwrap();
-        path.to_str().expect("the folder's name is ASCII").to_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 /// A number that the system tells of a process: proc_pid_status(5).
 pub(crate) fn status(process: u32, name: &str) -> u64 {
