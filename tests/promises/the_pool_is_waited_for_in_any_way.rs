@@ -32,7 +32,7 @@ fn one_call_after_another() {
     let pki = Pki::new();
     let pool = Pool::start(&pki);
     let server = Serve::tls(&pki, "echo:");
-    let mut client = blocking::Client::connect(&pool.socket).unwrap();
+    let client = blocking::Client::connect(&pool.socket).unwrap();
     assert_eq!(client.ping(Facilities::ALL_CURRENT).unwrap().producer, Ping::V2);
 
     let network = TcpStream::connect(server.address()).unwrap();
@@ -54,7 +54,7 @@ fn one_call_after_another() {
 
     // It goes to another program, which has the key.
     client.detach(key.clone()).unwrap();
-    let mut heir = blocking::Client::connect(&pool.socket).unwrap();
+    let heir = blocking::Client::connect(&pool.socket).unwrap();
     heir.reattach(key.clone()).unwrap();
     drop(client);
     echoes(&mut plain, b"still here");
@@ -71,7 +71,7 @@ fn a_question_about_the_identity_is_answered() {
     let pool = Pool::start(&pki);
     let backend = Backend::new();
     let url = format!("tls://localhost:{}", backend.address.port());
-    let mut client = blocking::Client::connect(&pool.socket).unwrap();
+    let client = blocking::Client::connect(&pool.socket).unwrap();
     let server = TlsRequest::server().with(StartTlsFlags::LOCALID_CHECK);
     let mut peer = connect(&url, ["--ca", &pki.ca]).start();
     let session = client

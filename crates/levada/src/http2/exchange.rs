@@ -14,7 +14,6 @@ use tokio::time::timeout;
 use super::LINGER;
 use super::link::Entry;
 use super::server::Seat;
-use crate::pool::as_error;
 
 /// The most that one write hands over: hyper copies it, and holds up to three such.
 const WRITE: usize = 64 * 1024;
@@ -106,7 +105,7 @@ impl Exchange {
         ready!(self.entry.link().poll_turn(cx, &mut self.peer_ends));
         self.peer_has_ended = true;
         if let Some(ending) = self.entry.link().ended() {
-            return Poll::Ready(Err(as_error(ending)));
+            return Poll::Ready(Err(io::Error::other(ending)));
         }
         let Phase::Open(io) = &mut self.phase else { return Poll::Ready(Ok(())) };
         match Pin::new(io).poll_flush(cx) {
@@ -154,7 +153,7 @@ impl AsyncRead for Exchange {
             Ok(()) if buf.filled().len() > before => Poll::Ready(Ok(())),
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 self.peer_has_ended = true;
-                Poll::Ready(Err(self.entry.link().ended().map_or(error, as_error)))
+                Poll::Ready(Err(self.entry.link().ended().map_or(error, io::Error::other)))
             }
             Ok(()) | Err(_) => self.poll_peers_end(cx),
         }
