@@ -1,5 +1,5 @@
-//! A program waits for the pool as it likes: one call after another, in many tasks that share one control
-//! connection, or in an event loop of its own. All three do all that the pool does.
+//! A program waits for the pool as it likes: one call after another, in many threads or tasks that share one
+//! control connection, or in an event loop of its own. All do all that the pool does.
 
 use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
@@ -63,6 +63,32 @@ fn one_call_after_another() {
     plain.shutdown(std::net::Shutdown::Write).unwrap();
     assert_eq!(plain.read(&mut [0]).unwrap(), 0);
     assert!(heir.report(key).unwrap().ending.unwrap().is_clean());
+}
+
+#[test]
+fn a_stream_for_each_thread_on_one_control_connection() {
+    let pki = Pki::new();
+    let pool = Pool::start(&pki);
+    let server = Serve::tls(&pki, "echo:");
+    let client = blocking::Client::connect(&pool.socket).unwrap();
+    std::thread::scope(|scope| {
+        for number in 0..16 {
+            let (client, address) = (&client, server.address());
+            scope.spawn(move || {
+                let network = TcpStream::connect(address).unwrap();
+                let request = TlsRequest::client("localhost").unwrap();
+                let mut stream = client.stream(network, &request).unwrap();
+                stream.set_read_timeout(Some(PATIENCE));
+                let words = format!("thread {number}");
+                stream.write_all(words.as_bytes()).unwrap();
+                stream.finish().unwrap();
+                let mut back = String::new();
+                stream.read_to_string(&mut back).unwrap();
+                assert_eq!(back, words);
+                assert!(stream.ended().unwrap().is_clean());
+            });
+        }
+    });
 }
 
 #[test]

@@ -3,6 +3,8 @@
 
 #[path = "scripted/services.rs"]
 mod services;
+#[path = "scripted/streams.rs"]
+mod streams;
 
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
