@@ -51,12 +51,17 @@ impl World {
         Self { daemon, pool, way }
     }
 
-    /// The stream over this connection, which goes its way.
-    fn stream(&self, tcp: TcpStream, request: TlsRequest) -> blocking::Stream {
+    /// The stream over this connection, which goes its way if it can.
+    fn open(&self, tcp: TcpStream, request: TlsRequest) -> blocking::Stream {
         // An emulated processor takes its time.
         let request = request.timeout(None);
         let request = if self.way == Way::Relay { request.hand_back(false) } else { request };
-        let stream = self.pool.stream(tcp, &request).unwrap();
+        self.pool.stream(tcp, &request).unwrap()
+    }
+
+    /// The same, which does go its way.
+    fn stream(&self, tcp: TcpStream, request: TlsRequest) -> blocking::Stream {
+        let stream = self.open(tcp, request);
         let told = &stream.facts().kernel_tls;
         match self.way {
             Way::Relay => assert_eq!(*told, None),
@@ -65,15 +70,19 @@ impl World {
         stream
     }
 
+    /// OpenSSL as a server.
+    fn s_server(&self, words: &[&str]) -> OpenSsl {
+        let pem = self.daemon.folder.write("server.pem", &self.daemon.pki.host("server.example"));
+        let pem = pem.to_str().unwrap();
+        let begin = ["s_server", "-accept", "127.0.0.1:0", "-cert", pem, "-key", pem];
+        OpenSsl::start(&[&begin[..], words].concat())
+    }
+
     /// A stream of this role, and OpenSSL at its other end.
     fn with_openssl(&self, role: Role, words: &[&str]) -> (blocking::Stream, OpenSsl) {
         match role {
             Role::Client => {
-                let identity = self.daemon.pki.host("server.example");
-                let pem = self.daemon.folder.write("server.pem", &identity);
-                let pem = pem.to_str().unwrap();
-                let begin = ["s_server", "-accept", "127.0.0.1:0", "-cert", pem, "-key", pem];
-                let peer = OpenSsl::start(&[&begin[..], words].concat());
+                let peer = self.s_server(words);
                 let tcp = TcpStream::connect(("127.0.0.1", peer.port())).unwrap();
                 (self.stream(tcp, TlsRequest::client("server.example").unwrap()), peer)
             }
@@ -300,18 +309,23 @@ fn the_alert_of_a_peer_is_the_ending_for_reader_and_writer() {
     /// certificate_required (RFC 8446 section 6.2).
     const REQUIRED: Ending = Ending::FatalAlert(AlertDescription(116));
     for &way in ways("the_alert_of_a_peer_is_the_ending_for_reader_and_writer") {
-        // Its server asks for a certificate that the pool has not, and says so behind our handshake.
-        let words = ["-tls1_3", "-Verify", "1"];
+        // Its server asks for a certificate that the pool has not. It says so behind our handshake, and where
+        // it does so at once and leaves, the kernel does not take over any more.
         let world = World::new(way);
-        let (stream, _peer) = world.with_openssl(Role::Client, &words);
-        let error = (&stream).read(&mut [0]).unwrap_err();
+        let peer = world.s_server(&["-tls1_3", "-Verify", "1"]);
+        let dial = || {
+            let tcp = TcpStream::connect(("127.0.0.1", peer.port())).unwrap();
+            world.open(tcp, TlsRequest::client("server.example").unwrap())
+        };
+        let mut stream = dial();
+        let error = stream.read(&mut [0]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidData);
         assert_eq!(ending::<()>(Err(error)), REQUIRED, "{way:?}");
         assert_eq!(stream.ended().unwrap().ending, REQUIRED);
 
-        let (stream, _peer) = world.with_openssl(Role::Client, &words);
+        let mut stream = dial();
         let error = loop {
-            if let Err(error) = (&stream).write(&[0; 4096]) {
+            if let Err(error) = stream.write(&[0; 4096]) {
                 break error;
             }
         };
@@ -355,11 +369,7 @@ fn a_peer_that_renews_its_keys_and_wants_ours_is_followed() {
 fn tickets_that_come_are_the_pools() {
     for &way in ways("tickets_that_come_are_the_pools") {
         let world = World::new(way);
-        let identity = world.daemon.pki.host("server.example");
-        let pem = world.daemon.folder.write("server.pem", &identity);
-        let pem = pem.to_str().unwrap();
-        let words = ["s_server", "-accept", "127.0.0.1:0", "-tls1_3", "-cert", pem, "-key", pem];
-        let peer = OpenSsl::start(&words);
+        let peer = world.s_server(&["-tls1_3"]);
         let port = peer.port();
         let resumed = || {
             let tcp = TcpStream::connect(("127.0.0.1", port)).unwrap();
