@@ -86,7 +86,7 @@ fn d4_a_client_has_the_protocol_that_its_server_has() {
     let (_gnutls, gnutls) = Gnutls::listen(gnutls);
     for address in [openssl.address, gnutls] {
         let control = blocking::Client::connect(&pool.socket).unwrap();
-        let mut told = |alpn: &[&str]| {
+        let told = |alpn: &[&str]| {
             let network = TcpStream::connect(address).unwrap();
             let request = TlsRequest::client("localhost").unwrap().alpn(alpn);
             let session = control.start_tls(network, &request).unwrap();
@@ -204,7 +204,7 @@ fn d5_a_client_that_shows_nothing_has_no_chain() {
     let flags = StartTlsFlags::REQUEST_REMOTEID;
     let request = TlsRequest::server().without(StartTlsFlags::IGNORE_REMOTEID).with(flags);
     let control = blocking::Client::connect(&pool.socket).unwrap();
-    let mut shown = |words: &[&str]| {
+    let shown = |words: &[&str]| {
         let _peer = crate::harness::Client::start(&pki, backend.address, "-tls1_3", words);
         let session = control.start_tls(backend.accept(), &request).unwrap();
         let key = session.control_key;
