@@ -108,7 +108,7 @@ fn requests_under_way_are_told_and_the_next_one_finds_the_new_pool() {
             peer.read_exact(&mut [0; 5]).unwrap();
             far.push(peer);
         }
-        let mut alone = blocking::Client::connect(&pool.socket).unwrap();
+        let alone = blocking::Client::connect(&pool.socket).unwrap();
         pool.process.signal(Signal::KILL);
         while let Some(ended) = waiting.join_next().await {
             assert_eq!(ended.unwrap(), Err(PoolError::Gone));

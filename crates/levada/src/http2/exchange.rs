@@ -14,7 +14,6 @@ use tokio::time::timeout;
 use super::LINGER;
 use super::link::Entry;
 use super::server::Seat;
-use crate::pool::as_error;
 
 /// The most that one write hands over: hyper copies it, and holds up to three such.
 const WRITE: usize = 64 * 1024;
@@ -111,7 +110,7 @@ impl Exchange {
             // A reset has come before the connection's end.
             Self::unless_closed(result)?;
         }
-        Poll::Ready(self.entry.link().ended().map_or(Ok(()), |ending| Err(as_error(ending))))
+        Poll::Ready(self.entry.link().ended().map_or(Ok(()), |ending| Err(io::Error::other(ending))))
     }
 
     /// What hyper has told, but that nobody takes, or sends, anything more.
