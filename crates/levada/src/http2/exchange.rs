@@ -110,7 +110,9 @@ impl Exchange {
             // A reset has come before the connection's end.
             Self::unless_closed(result)?;
         }
-        Poll::Ready(self.entry.link().ended().map_or(Ok(()), |ending| Err(io::Error::other(ending))))
+        Poll::Ready(
+            self.entry.link().ended().map_or(Ok(()), |ending| Err(io::Error::other(ending))),
+        )
     }
 
     /// What hyper has told, but that nobody takes, or sends, anything more.
