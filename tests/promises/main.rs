@@ -6,6 +6,7 @@
 mod harness;
 
 mod a_bad_config_changes_nothing;
+mod a_choice_outlives_the_pool;
 mod a_client_goes_where_its_hello_leads;
 mod a_client_shows_itself_where_it_must;
 mod a_compressed_bomb_harms_nobody;

@@ -16,6 +16,7 @@ mod plain;
 mod pool;
 mod serve;
 mod tinyproxy;
+mod transfer;
 mod upgrader;
 mod websocket;
 mod wire;
@@ -35,25 +36,40 @@ pub(crate) use library::Library;
 pub(crate) use memory::Memory;
 pub(crate) use nginx::Nginx;
 pub(crate) use openssl::{Client, Server, VERSIONS};
-pub(crate) use pki::Pki;
+pub(crate) use pki::{Pki, scalar};
 pub(crate) use plain::{Backend, reset};
 pub(crate) use pool::{Pool, Speaker, compile_client};
 pub(crate) use serve::{Record, Serve};
 pub(crate) use tinyproxy::Tinyproxy;
+pub(crate) use transfer::transfer;
 pub(crate) use upgrader::{Served, Upgrader};
 pub(crate) use websocket::{
     BINARY, COMPRESSED, PING, PONG, TEXT, WebSocket, assert_compressed, request,
 };
 pub(crate) use wire::Wire;
 
-/// How long anything may take before its test has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// How long anything may take before its test has failed. An emulated processor that is shared takes its time.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A number that the system tells of a process: proc_pid_status(5).
 pub(crate) fn status(process: u32, name: &str) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("it is told");
     line.split_whitespace().next().and_then(|word| word.parse().ok()).expect("it is a number")
+}
+
+/// How many descriptors a process holds.
+pub(crate) fn descriptors(process: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{process}/fd")).unwrap().count()
+}
+
+/// Waits until something is so that nothing tells of.
+#[track_caller]
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = tokio::time::Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(tokio::time::Instant::now() < end, "it never was so: {what}");
+    }
 }
 
 /// An address that was free a moment ago, for routes that have to say the same one.

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::command::{Command, Running, levada};
-use super::{Backend, Client, PATIENCE, status};
+use super::{Backend, Client, PATIENCE, descriptors, status};
 
 /// One line of the log.
 pub(crate) type Record = Value;
@@ -145,6 +145,6 @@ impl Serve {
 
     /// How many descriptors it holds.
     pub(crate) fn descriptors(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.process.id())).unwrap().count()
+        descriptors(self.process.id())
     }
 }

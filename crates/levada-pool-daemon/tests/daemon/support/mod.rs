@@ -12,7 +12,7 @@ pub(crate) use client::{
 };
 pub(crate) use daemon::Daemon;
 pub(crate) use levada_testkit::Folder;
-pub(crate) use peer::{Peer, tcp_pair, wait};
+pub(crate) use peer::{Peer, echoes, tcp_pair, wait};
 pub(crate) use pki::{Pki, Spec};
 
 /// How long anything may take before its test has failed.
