@@ -35,6 +35,7 @@ impl Serve {
     }
 
     /// Starts it with this environment variable, and waits until it listens at one address.
+    #[cfg(feature = "pkcs11")]
     #[track_caller]
     pub(crate) fn with_variable<S: AsRef<OsStr>>(
         (name, value): (&str, &OsStr),

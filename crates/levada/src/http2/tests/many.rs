@@ -87,6 +87,16 @@ impl Visitor {
     }
 }
 
+/// What is still written on a stream arrives, and its end is clean.
+async fn goes_to_its_end(mut near: WsStream<Exchange>, mut far: WsStream) {
+    far.write_all(b"to the end").await.unwrap();
+    far.shutdown().await.unwrap();
+    let mut got = Vec::new();
+    let (_, ended) = tokio::join!(near.read_to_end(&mut got), far.closed());
+    assert_eq!(got, b"to the end");
+    assert!(ended.is_clean(), "{ended}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_nobody_reads_stops_no_other() {
     let server = Server::new(ServerOptions::default());
@@ -207,7 +217,7 @@ async fn a_connection_that_no_stream_uses_is_ended() {
 async fn a_listener_that_goes_takes_no_stream_with_it() {
     let server = Server::new(ServerOptions::default());
     let mut visitor = Visitor::new(server.pipe(64 * 1024)).await;
-    let (mut near, mut far) = visitor.open(&server).await;
+    let (near, far) = visitor.open(&server).await;
     drop(server);
     // GOAWAY: no more of them.
     let gone = async {
@@ -216,13 +226,7 @@ async fn a_listener_that_goes_takes_no_stream_with_it() {
         }
     };
     timeout(Duration::from_secs(1), gone).await.unwrap();
-    far.write_all(b"to the end").await.unwrap();
-    far.shutdown().await.unwrap();
-    let mut got = Vec::new();
-    let (_, ended) = tokio::join!(near.read_to_end(&mut got), far.closed());
-    assert_eq!(got, b"to the end");
-    assert!(ended.is_clean(), "{ended}");
-    drop(near);
+    goes_to_its_end(near, far).await;
     timeout(Duration::from_secs(5), visitor.connection).await.unwrap().unwrap();
 }
 
@@ -240,14 +244,9 @@ async fn a_listener_that_closes_serves_who_is_there() {
         far.established().await.unwrap();
         *far
     });
-    for (mut near, mut far) in [first, (near.unwrap(), far)] {
+    for (near, far) in [first, (near.unwrap(), far)] {
         assert!(closed.recv().now_or_never().is_none(), "a stream is there");
-        far.write_all(b"to the end").await.unwrap();
-        far.shutdown().await.unwrap();
-        let mut got = Vec::new();
-        let (_, ended) = tokio::join!(near.read_to_end(&mut got), far.closed());
-        assert_eq!(got, b"to the end");
-        assert!(ended.is_clean(), "{ended}");
+        goes_to_its_end(near, far).await;
     }
     let none = timeout(Duration::from_secs(5), closed.recv()).await.unwrap();
     assert!(none.is_none());
