@@ -104,6 +104,26 @@ const PEERS: &[Peer] = &[
         package: "p11-kit-modules",
         purpose: "the module that knows all modules of a machine",
     },
+    Peer {
+        program: "pinentry-tty",
+        package: "pinentry-tty",
+        purpose: "has GnuPG's way to ask for a PIN, line by line",
+    },
+    Peer {
+        program: "pinentry-curses",
+        package: "pinentry-curses",
+        purpose: "has GnuPG's way to ask for a PIN, in a terminal's window",
+    },
+    Peer {
+        program: "db_load",
+        package: "db-util",
+        purpose: "makes databases as the TLS pool before us has them, and dumps them",
+    },
+    Peer {
+        program: "db_dump",
+        package: "db-util",
+        purpose: "dumps databases of the TLS pool before us",
+    },
     Peer { program: "python3", package: "python3-venv", purpose: "runs peers out of PyPI" },
     Peer { program: "node", package: "nodejs", purpose: "runs peers out of npm's registry" },
     Peer { program: "npm", package: "npm", purpose: "installs peers out of npm's registry" },
