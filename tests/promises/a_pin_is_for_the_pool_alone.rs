@@ -6,7 +6,6 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 
 use levada_pool::wire::Message;
-use levada_pool::wire::body::PinEntry;
 use rustix::process::Signal;
 
 use crate::harness::{Client, Pki, Pool, Running, Serve, Terminal, levada};
@@ -220,8 +219,7 @@ fn a_question_that_nobody_answers_harms_nobody_else() {
     let mut pool = Pool::start_with(&pki, &locked(&pki));
     let (serve, other) = (serve(&pool), serve(&pool));
     let mut speaker = pool.speaker();
-    let entry = PinEntry { timeout_us: 600_000_000, ..PinEntry::default() };
-    speaker.ask(Message::PinEntry(entry), None);
+    speaker.enters_pins();
     pool.hear("enters PINs from now on");
     // Fewer than a client may ask of a pool at once, and more than there are threads to wait in.
     let waiting: Vec<_> = (0..100).map(|at| [&serve, &other][at % 2].dial()).collect();

@@ -152,7 +152,8 @@ impl fmt::Display for KeyError {
                 write!(f, "the module {} has no token {wanted}: ", module.display())?;
                 match &there[..] {
                     [] => f.write_str(
-                        "it has none at all; is it plugged in, and may this user use it?",
+                        "it has none at all; is it plugged in, and may this user use it? In a pool \
+                         that takes --token-dir for its files, --token-net for its network",
                     ),
                     there => write!(f, "it has {}", there.join(", ")),
                 }
@@ -211,7 +212,11 @@ impl fmt::Display for KeyError {
                 "the token {token} cannot sign by {scheme}: it has no {mechanism}; use a key of another \
                  kind, or another token"
             ),
-            Self::TokenFailed { token, why } => write!(f, "the token {token} failed: {why}"),
+            Self::TokenFailed { token, why } => write!(
+                f,
+                "the token {token} failed: {why}; is it there, and may its module reach it? In a pool \
+                 that takes --token-dir for its files, --token-net for its network"
+            ),
         }
     }
 }

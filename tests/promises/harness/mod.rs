@@ -16,6 +16,8 @@ mod pool;
 mod serve;
 mod terminal;
 mod tinyproxy;
+#[cfg(feature = "pkcs11")]
+mod token;
 mod upgrader;
 mod websocket;
 mod wire;
@@ -29,7 +31,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 pub(crate) use c::{C, CPP, CProgram};
 pub(crate) use command::{Command, Finished, Running, connect, levada};
-pub(crate) use foreign::{Caller, Foreign, Host, Visitor};
+pub(crate) use foreign::{Caller, Foreign, Host, Hosting, Visitor};
 pub(crate) use gnutls::Gnutls;
 pub(crate) use library::Library;
 pub(crate) use memory::Memory;
@@ -41,6 +43,8 @@ pub(crate) use pool::{Pool, Speaker, compile_client};
 pub(crate) use serve::{Record, Serve};
 pub(crate) use terminal::Terminal;
 pub(crate) use tinyproxy::Tinyproxy;
+#[cfg(feature = "pkcs11")]
+pub(crate) use token::{EC, EC_384, RSA, RemoteHsm, Token};
 pub(crate) use upgrader::{Served, Upgrader};
 pub(crate) use websocket::{BINARY, COMPRESSED, PING, PONG, TEXT, WebSocket, request};
 pub(crate) use wire::Wire;

@@ -45,6 +45,8 @@ pub(crate) fn run(args: &PoolArgs, command: Option<Vec<OsString>>) -> Result<Exi
     let child = command.map(|words| begin(&words, &place)).transpose()?;
     hide_memory().map_err(|error| fail(format!("cannot hide the memory: {error}")))?;
     let got = sandbox::enter(&place, source.path(), args)?;
+    // What works outside of these bounds may not within: better now than with the first client.
+    let policy = source.try_out(policy).map_err(|error| fail(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| fail(format!("the system gives no threads: {error}")))?;
     let (log, writer) = Log::start(args.format).map_err(|error| fail(format!("log: {error}")))?;
