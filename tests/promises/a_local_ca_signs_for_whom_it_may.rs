@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use levada_pool::wire::body::StartTls;
 use levada_pool::wire::{Identity, Message, StartTlsFlags};
 
-use crate::harness::{Backend, Caller, Foreign, Host, Pki, Pool};
+use crate::harness::{Backend, Caller, Foreign, Host, Pki, Pool, Speaker};
 
 fn pool(pki: &Pki) -> Pool {
     let ca = std::fs::read_to_string(&pki.ca).unwrap() + &pki.issuer.key().serialize_pem();
@@ -19,6 +19,23 @@ fn pool(pki: &Pki) -> Pool {
         pki.ca
     );
     Pool::start_with(pki, &policy)
+}
+
+/// A request for a certificate on the fly.
+fn with(flags: StartTlsFlags) -> StartTls {
+    StartTls { flags: flags.with(StartTlsFlags::LOCALID_ONTHEFLY), ..StartTls::default() }
+}
+
+/// That of a server, which wants no certificate of its client.
+fn server() -> StartTls {
+    with(StartTlsFlags::SERVER.with(StartTlsFlags::IGNORE_REMOTEID))
+}
+
+/// Has the pool protect `network`.
+fn ask(pool: &Pool, network: TcpStream, request: StartTls) -> Speaker {
+    let mut speaker = pool.speaker();
+    speaker.ask(Message::StartTls(request), Some(network.as_fd()));
+    speaker
 }
 
 fn echo(plain: UnixStream) {
@@ -37,14 +54,7 @@ fn a_server_for_openssl_and_gnutls() {
         let backend = Backend::new();
         let caller = Caller { name: Some("host.made.test"), ..Caller::default() };
         let mut visitor = program.client(&pki, backend.address, version, caller);
-        let network = backend.accept();
-        let flags = StartTlsFlags::SERVER
-            .with(StartTlsFlags::IGNORE_REMOTEID)
-            .with(StartTlsFlags::LOCALID_ONTHEFLY);
-        let mut speaker = pool.speaker();
-        let body = StartTls { flags, ..StartTls::default() };
-        speaker.ask(Message::StartTls(body), Some(network.as_fd()));
-        drop(network);
+        let mut speaker = ask(&pool, backend.accept(), server());
         echo(speaker.finish_tls());
         assert!(visitor.is_echoed(), "{program:?} {version}");
         visitor.leave();
@@ -60,14 +70,10 @@ fn a_client_for_openssl_and_gnutls() {
             let host = Host { client_ca: Some(&pki.ca), ..Host::default() };
             let server = program.server(&pki, version, host);
             let network = TcpStream::connect(server.address).unwrap();
-            let flags = StartTlsFlags::CLIENT.with(StartTlsFlags::LOCALID_ONTHEFLY);
             let id = |text: &str| Identity::new(text).unwrap();
             let (local_id, remote_id) = (id(local), id("localhost"));
-            let mut speaker = pool.speaker();
-            let body = StartTls { flags, local_id, remote_id, ..StartTls::default() };
-            speaker.ask(Message::StartTls(body), Some(network.as_fd()));
-            drop(network);
-            let mut plain = speaker.finish_tls();
+            let client = StartTls { local_id, remote_id, ..with(StartTlsFlags::CLIENT) };
+            let mut plain = ask(&pool, network, client).finish_tls();
             plain.write_all(b"hello\n").unwrap();
             let mut answer = vec![0; server.answer().len()];
             plain.read_exact(&mut answer).unwrap();
@@ -86,14 +92,7 @@ fn nobody_else() {
         let backend = Backend::new();
         let caller = Caller { name: Some("made.test"), ..Caller::default() };
         let visitor = program.client(&pki, backend.address, version, caller);
-        let network = backend.accept();
-        let flags = StartTlsFlags::SERVER
-            .with(StartTlsFlags::IGNORE_REMOTEID)
-            .with(StartTlsFlags::LOCALID_ONTHEFLY);
-        let mut speaker = pool.speaker();
-        let body = StartTls { flags, ..StartTls::default() };
-        speaker.ask(Message::StartTls(body), Some(network.as_fd()));
-        drop(network);
+        let mut speaker = ask(&pool, backend.accept(), server());
         assert!(matches!(speaker.hear().message, Message::Error(_)));
         assert_eq!(visitor.alert(), UNRECOGNIZED_NAME, "{program:?} {version}");
         pool.hear("does not let its `local-ca` sign for \"made.test\"");
