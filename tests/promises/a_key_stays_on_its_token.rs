@@ -2,10 +2,12 @@
 //! GnuTLS believe in what the token signs, for a server and for a client, by a pool and without one. A
 //! token that goes away comes back without anybody's help, and what is wrong is told before the start.
 
+use std::net::SocketAddr;
 use std::sync::Barrier;
 
 use levada_testkit::skip::cannot_run;
 use levada_testkit::soft_hsm::PIN;
+use rustix::process::Signal;
 
 use crate::harness::{
     Caller, Client, Command, EC, EC_384, Foreign, Host, Hosting, Pool, RSA, RemoteHsm, Serve,
@@ -133,18 +135,33 @@ fn and_a_wrong_pin_is_tried_once_so_that_no_token_locks_itself() {
     assert!(!told.contains(PIN), "{told}");
 }
 
+/// A policy with the identity of this token, and `open.test`, whose key is at hand.
+fn with_another(token: &Token) -> String {
+    let open = token.pki.identity("open.pem", &["open.test"], |_| {});
+    let policy = token.policy(&format!("key-pass-file = {:?}", token.pin));
+    let text = std::fs::read_to_string(&policy).unwrap();
+    let text = format!("{text}[[identity]]\nname = \"open.test\"\ncert = {open:?}\n");
+    std::fs::write(&policy, text).unwrap();
+    policy
+}
+
+#[track_caller]
+fn assert_others_are_served(token: &Token, server: SocketAddr) {
+    for (program, version) in Foreign::EACH {
+        let caller = Caller { name: Some("open.test"), ..Caller::default() };
+        let mut visitor = program.client(&token.pki, server, version, caller);
+        assert!(visitor.is_echoed(), "{program:?} {version}");
+        visitor.leave();
+    }
+}
+
 #[test]
 fn and_one_that_takes_its_time_stalls_nobody_else() {
     /// What a module has of calls at once, and more than wait for their turn.
     const CALLS: usize = 16;
     const WAITING: usize = 40;
     let (remote, token) = RemoteHsm::new(EC);
-    let open = token.pki.identity("open.pem", &["open.test"], |_| {});
-    let policy = token.policy(&format!("key-pass-file = {:?}", token.pin));
-    let text = std::fs::read_to_string(&policy).unwrap();
-    let text = format!("{text}[[identity]]\nname = \"open.test\"\ncert = {open:?}\n");
-    std::fs::write(&policy, text).unwrap();
-    let pool = token.pool_within(&policy, &["--token-net"]);
+    let pool = token.pool_within(&with_another(&token), &["--token-net"]);
     let serve = serve(&pool);
     let server = serve.address();
     for version in VERSIONS {
@@ -159,13 +176,8 @@ fn and_one_that_takes_its_time_stalls_nobody_else() {
             (0..WAITING).map(|_| Client::start(&token.pki, server, version, &[])).collect();
         let held: Vec<_> = (0..CALLS).map(|_| remote.asked()).collect();
         // Every call that the module may have hangs now.
-        for (program, version) in Foreign::EACH {
-            let caller = Caller { name: Some("open.test"), ..Caller::default() };
-            let mut visitor = program.client(&token.pki, server, version, caller);
-            assert!(visitor.is_echoed(), "{program:?} {version}");
-            visitor.leave();
-            goes_on();
-        }
+        assert_others_are_served(&token, server);
+        goes_on();
         // They are the same ones still: nothing has been signed meanwhile.
         for stream in &held {
             stream.set_nonblocking(true).unwrap();
@@ -181,6 +193,27 @@ fn and_one_that_takes_its_time_stalls_nobody_else() {
         }
         goes_on();
     }
+}
+
+#[test]
+fn and_a_reload_that_waits_for_it_delays_no_exit() {
+    let (remote, token) = RemoteHsm::new(EC);
+    let policy = with_another(&token);
+    let pool = token.pool_within(&policy, &["--token-net"]);
+    let pooled = serve(&pool);
+    let serve = token.serve();
+    assert!(token.is_let_in(serve.address()) && token.is_let_in(pooled.address()));
+    remote.hold(true);
+    let text = std::fs::read_to_string(&policy).unwrap();
+    std::fs::write(&policy, text + "# another\n").unwrap();
+    pool.process.signal(Signal::HUP);
+    let _for_the_pool = remote.asked();
+    assert_others_are_served(&token, pooled.address());
+    pool.stop();
+
+    serve.process.signal(Signal::HUP);
+    let _for_the_server = remote.asked();
+    assert_eq!(serve.stop().0, 0);
 }
 
 /// Whether this kernel can keep a process from the network, as a pool tells that has given up what it can.

@@ -86,6 +86,12 @@ pub(crate) fn run(args: &PoolArgs, command: Option<Vec<OsString>>) -> Result<Exi
         let mut status = None;
         let stop = async {
             let mut watched = std::pin::pin!(pool.watch(&source, LOOK));
+            let mut reloaded = std::pin::pin!(async {
+                loop {
+                    reloads.next().await;
+                    pool.reload_from(&source).await;
+                }
+            });
             let mut end = std::pin::pin!(end);
             loop {
                 tokio::select! {
@@ -95,9 +101,9 @@ pub(crate) fn run(args: &PoolArgs, command: Option<Vec<OsString>>) -> Result<Exi
                         status = Some(ended);
                         break;
                     }
-                    () = reloads.next() => pool.reload_from(&source).await,
-                    // It goes on for ever.
+                    // They go on for ever, and may wait for a disk or a token that hangs.
                     () = &mut watched => {}
+                    () = &mut reloaded => {}
                 }
             }
             // Nobody to tell where there is none.
