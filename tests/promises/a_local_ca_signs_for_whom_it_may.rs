@@ -35,6 +35,7 @@ fn server() -> StartTls {
 fn ask(pool: &Pool, network: TcpStream, request: StartTls) -> Speaker {
     let mut speaker = pool.speaker();
     speaker.ask(Message::StartTls(request), Some(network.as_fd()));
+    drop(network);
     speaker
 }
 

@@ -19,7 +19,7 @@ fn locked(pki: &Pki) -> String {
     let mut policy = format!("[[identity]]\nname = \"open.test\"\ncert = \"{open}\"\n");
     for name in ["localhost", "other.test", "third.test"] {
         let identity = pki.identity(&format!("{name}.pem"), &[name], |_| {});
-        let locked = pki.lock(&identity, PIN);
+        let locked = Pki::lock(&identity, PIN);
         // Writing to a String cannot fail.
         let _ = write!(
             policy,
@@ -147,7 +147,9 @@ fn gnupgs_own_programs_ask_for_it() {
         asking.signal(Signal::TERM);
         pool.hear("enters PINs no more");
         assert!(!is_echoed(client));
-        asker.left.map(|last| terminal.shows(last));
+        if let Some(last) = asker.left {
+            terminal.shows(last);
+        }
         asking.wait();
         assert_eq!(terminal.settings(), before, "{}", asker.program);
         assert_secret(&[pool.stop().join("\n"), format!("{:?}", serve.stop()), terminal.shown()]);

@@ -221,7 +221,7 @@ fn d5_by_a_pool_whose_key_a_person_opens() {
     const PIN: &str = "correct-horse";
     let folder = Pki::new();
     let Stapled { ca, identity, staple } = stapled(&folder, false);
-    let pki = Pki { ca, localhost: folder.lock(&identity, PIN), ..folder };
+    let pki = Pki { ca, localhost: Pki::lock(&identity, PIN), ..folder };
     let policy = std::fs::read_to_string(Pool::policy(&pki)).unwrap();
     let policy = format!("{policy}key-pass = \"ask\"\n");
     let with_staple = format!("{policy}ocsp = \"{staple}\"\n");

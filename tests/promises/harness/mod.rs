@@ -31,7 +31,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 pub(crate) use c::{C, CPP, CProgram};
 pub(crate) use command::{Command, Finished, Running, connect, levada};
-pub(crate) use foreign::{Caller, Foreign, Host, Hosting, Visitor};
+#[cfg(feature = "pkcs11")]
+pub(crate) use foreign::Hosting;
+pub(crate) use foreign::{Caller, Foreign, Host, Visitor};
 pub(crate) use gnutls::Gnutls;
 pub(crate) use library::Library;
 pub(crate) use memory::Memory;

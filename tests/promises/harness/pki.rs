@@ -67,7 +67,7 @@ impl Pki {
     }
 
     /// A file with the same certificate, whose key this passphrase opens.
-    pub(crate) fn lock(&self, identity: &str, passphrase: &str) -> String {
+    pub(crate) fn lock(identity: &str, passphrase: &str) -> String {
         let words = ["pkcs8", "-topk8", "-iter", "2048", "-in", identity, "-passout"];
         let made =
             Command::new("openssl").args(words).args([format!("pass:{passphrase}")]).run(b"");
