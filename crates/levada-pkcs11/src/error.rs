@@ -126,6 +126,9 @@ pub enum KeyError {
     },
 }
 
+/// What keeps a module from what it needs.
+const IN_A_POOL: &str = "A pool has --token-dir for its files, and --token-net for its network";
+
 impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -151,9 +154,9 @@ impl fmt::Display for KeyError {
                 let wanted = if wanted.is_empty() { "" } else { wanted };
                 write!(f, "the module {} has no token {wanted}: ", module.display())?;
                 match &there[..] {
-                    [] => f.write_str(
-                        "it has none at all; is it plugged in, and may this user use it? In a pool \
-                         that takes --token-dir for its files, --token-net for its network",
+                    [] => write!(
+                        f,
+                        "it has none at all; is it plugged in, and may this user use it? {IN_A_POOL}"
                     ),
                     there => write!(f, "it has {}", there.join(", ")),
                 }
@@ -214,8 +217,7 @@ impl fmt::Display for KeyError {
             ),
             Self::TokenFailed { token, why } => write!(
                 f,
-                "the token {token} failed: {why}; is it there, and may its module reach it? In a pool \
-                 that takes --token-dir for its files, --token-net for its network"
+                "the token {token} failed: {why}; is it there, and may its module reach it? {IN_A_POOL}"
             ),
         }
     }

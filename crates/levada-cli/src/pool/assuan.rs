@@ -3,13 +3,14 @@
 //! Source: the Pinentry manual, "Pinentry Protocol"; the Assuan manual, "Client requests" and "Server
 //! responses".
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::path::Path;
 use std::process::Stdio;
 
 use levada_pool::PinQuestion;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use zeroize::Zeroizing;
@@ -21,6 +22,9 @@ const LINE: usize = 1000;
 
 /// Lines that one answer may have.
 const LINES: usize = 100;
+
+/// How long a program that is ended may take to go.
+const LAST_MOMENT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// Has `program` ask a person; `None` where they do not want to answer, or not in time.
 ///
@@ -104,9 +108,9 @@ impl Refusal {
     }
 }
 
-impl std::fmt::Display for Refusal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        std::fmt::Display::fmt(&self.0.escape_debug(), f)
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.escape_debug().fmt(f)
     }
 }
 
@@ -186,9 +190,16 @@ impl Talk {
 
 impl Drop for Talk {
     fn drop(&mut self) {
-        // One that is done has gone by itself; one that asks still may have to tidy the screen.
-        let id = self.program.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        let _ = id.map(|id| kill_process(id, Signal::TERM));
+        let Some(id) = self.program.id().and_then(|id| Pid::from_raw(id.cast_signed())) else {
+            return;
+        };
+        // One that still asks does not look at its input, and may have to tidy the screen, which is
+        // somebody else's once this process is gone.
+        if kill_process(id, Signal::TERM).is_ok()
+            && let Ok(program) = pidfd_open(id, PidfdFlags::empty())
+        {
+            let _ = poll(&mut [PollFd::new(&program, PollFlags::IN)], Some(&LAST_MOMENT));
+        }
     }
 }
 

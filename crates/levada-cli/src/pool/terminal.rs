@@ -111,7 +111,13 @@ impl<'a> Settings<'a> {
 
 impl Drop for Settings<'_> {
     fn drop(&mut self) {
-        // As above.
-        let _ = tcsetattr(self.terminal, OptionalActions::Flush, &self.before);
+        let modes = |settings: &Termios| {
+            (settings.input_modes, settings.output_modes, settings.local_modes)
+        };
+        // Who runs in the background would be stopped for setting what is set already (termios(3)).
+        if tcgetattr(self.terminal).is_ok_and(|now| modes(&now) != modes(&self.before)) {
+            // As above.
+            let _ = tcsetattr(self.terminal, OptionalActions::Flush, &self.before);
+        }
     }
 }
