@@ -81,10 +81,7 @@ impl Environment {
         let home = self.0.path().to_str().unwrap();
         let dumped = Command::new("db_dump").args(["-h", home]).args(words).args([name]).run(b"");
         assert_eq!(dumped.code(), 0, "{}", dumped.stderr);
-        self.0.write(
-            &format!("{name}{}.dump", words.join("")),
-            str::from_utf8(&dumped.stdout).unwrap(),
-        )
+        self.0.write(&format!("{name}{}.dump", words.join("")), &dumped.stdout)
     }
 }
 
@@ -205,7 +202,7 @@ fn what_is_no_dump_is_refused() {
     // Without the environment there is no such database, and of one that is not there nothing is told.
     environment.load("localid.db", DUPLICATES[0], &[]);
     let dumped = Command::new("db_dump").args(["localid.db"]).run(b"");
-    let nothing = environment.0.write("nothing.dump", str::from_utf8(&dumped.stdout).unwrap());
+    let nothing = environment.0.write("nothing.dump", &dumped.stdout);
     assert_ne!(dumped.code(), 0);
     assert!(refused(&nothing).contains("db_dump -h FOLDER FILE"), "{dumped:?}");
     // A database without records is a policy without identities.
