@@ -2,114 +2,55 @@
 //! GnuTLS believe in what the token signs, for a server and for a client, by a pool and without one. A
 //! token that goes away comes back without anybody's help, and what is wrong is told before the start.
 
-use std::ffi::OsStr;
+use std::net::SocketAddr;
+use std::sync::Barrier;
 
-use levada_pool::wire::body::{Pin, PinEntry};
-use levada_pool::wire::{Message, Packet};
-use levada_testkit::soft_hsm::{PIN, SoftHsm};
-use rcgen::{PublicKeyData, SignatureAlgorithm};
+use levada_testkit::skip::cannot_run;
+use levada_testkit::soft_hsm::PIN;
+use rustix::process::Signal;
 
-use crate::harness::{Caller, Foreign, Host, Pki, Pool, Serve, connect, levada};
+use crate::harness::{
+    Caller, Client, Command, EC, EC_384, Foreign, Host, Hosting, Pool, RSA, RemoteHsm, Serve,
+    Token, VERSIONS, connect, levada,
+};
 
-/// A token with one key, and a certificate for localhost that goes with it.
-struct Token {
-    pki: Pki,
-    hsm: SoftHsm,
-    cert: String,
-    key: String,
-    pin: String,
-}
+/// Every foreign client is let in by this server, and every foreign server lets in the client that this
+/// makes for it.
+#[track_caller]
+fn assert_believed(token: &Token, serve: &Serve, client: impl Fn(&Hosting) -> Command) {
+    for (program, version) in Foreign::EACH {
+        let context = format!("{program:?} {version} {}", token.key);
+        let mut visitor = program.client(&token.pki, serve.address(), version, Caller::default());
+        assert!(visitor.is_echoed(), "{context}");
+        visitor.leave();
 
-/// The public key, as it stands in a certificate.
-struct Public(Vec<u8>, &'static SignatureAlgorithm);
-
-impl PublicKeyData for Public {
-    fn der_bytes(&self) -> &[u8] {
-        &self.0
-    }
-
-    fn algorithm(&self) -> &'static SignatureAlgorithm {
-        self.1
-    }
-}
-
-impl Token {
-    fn new((kind, algorithm): Kind) -> Self {
-        let pki = Pki::new();
-        let folder = pki.folder.path().join("hsm");
-        std::fs::create_dir(&folder).unwrap();
-        let hsm = SoftHsm::new(&folder);
-        hsm.token("site");
-        hsm.generate("site", kind, "www", "01");
-        let public = Public(hsm.public_key(), algorithm);
-        let cert = pki.certify_public("token.cert", &["localhost", "127.0.0.1"], &public);
-        let key = format!("pkcs11:token=site;object=www?module-path={}", SoftHsm::module());
-        let pin = pki.folder.write("pin", &format!("{PIN}\n"));
-        Self { pki, hsm, cert, key, pin }
-    }
-
-    fn words(&self) -> [&str; 6] {
-        ["--cert", &self.cert, "--key", &self.key, "--passphrase-file", &self.pin]
-    }
-
-    /// A server whose key is on the token.
-    #[track_caller]
-    fn serve(&self) -> Serve {
-        let listen = ["--listen", "tls://127.0.0.1:0", "--to", "echo:"];
-        let (own, config) = (self.words(), self.hsm.config());
-        let words = listen.iter().chain(&own);
-        Serve::with_variable(("SOFTHSM2_CONF", config.as_os_str()), words)
-    }
-
-    /// A hardened pool with the key on the token, and the PIN in a file.
-    #[track_caller]
-    fn pool(&self) -> Pool {
-        self.pool_with(&format!("key-pass-file = {:?}", self.pin))
-    }
-
-    #[track_caller]
-    fn pool_with(&self, pin: &str) -> Pool {
-        let Self { pki, key, cert, .. } = self;
-        let policy = format!(
-            "anchors = {ca:?}\nclient-anchors = {ca:?}\n[[identity]]\nname = \"localhost\"\n\
-             cert = {cert:?}\nkey = {key:?}\n{pin}\ndefault = true\nshow-to = [\".\"]\n",
-            ca = pki.ca
-        );
-        let policy = pki.folder.write("token.toml", &policy);
-        let socket = pki.folder.path().join("pool.sock").to_str().unwrap().to_owned();
-        let words = ["pool", "--config", &policy, "--socket", &socket, "--log", "json"];
-        let tokens = self.hsm.tokens();
-        let reach = [OsStr::new("--token-dir"), tokens.parent().unwrap().as_os_str()];
-        let command = levada(words).args(reach).env("SOFTHSM2_CONF", self.hsm.config());
-        Pool::listening(command, socket)
+        let host = Host { client_ca: Some(&token.pki.ca), ..Host::default() };
+        let host = program.server(&token.pki, version, host);
+        let client = client(&host).run(b"hello\n");
+        let told = (client.code(), &client.stdout[..]);
+        assert_eq!(told, (0, host.answer()), "{context}: {}", client.stderr);
     }
 }
 
-type Kind = (&'static str, &'static SignatureAlgorithm);
+/// A server whose key is in this pool.
+fn serve(pool: &Pool) -> Serve {
+    Serve::start(["--listen", &pool.url("127.0.0.1:0"), "--to", "echo:"])
+}
 
-const EC: Kind = ("EC:prime256v1", &rcgen::PKCS_ECDSA_P256_SHA256);
-const EC_384: Kind = ("EC:secp384r1", &rcgen::PKCS_ECDSA_P384_SHA384);
-const RSA: Kind = ("RSA:2048", &rcgen::PKCS_RSA_SHA256);
+/// A client whose key is in this pool.
+fn client_by(pool: &Pool, host: &Hosting) -> Command {
+    let port = host.address.port();
+    connect(&pool.url(format_args!("localhost:{port}")), [""; 0])
+}
 
 #[test]
 fn for_a_server_and_for_a_client() {
     for kind in [EC, EC_384, RSA] {
         let token = Token::new(kind);
-        let serve = token.serve();
-        for (program, version) in Foreign::EACH {
-            let context = format!("{program:?} {version} {}", kind.0);
-            let mut visitor =
-                program.client(&token.pki, serve.address(), version, Caller::default());
-            assert!(visitor.is_echoed(), "{context}");
-            visitor.leave();
-
-            let host = Host { client_ca: Some(&token.pki.ca), ..Host::default() };
-            let host = program.server(&token.pki, version, host);
+        assert_believed(&token, &token.serve(), |host| {
             let client = connect(&host.url(), ["--ca", &token.pki.ca]).args(token.words());
-            let client = client.env("SOFTHSM2_CONF", token.hsm.config()).run(b"hello\n");
-            let told = (client.code(), &client.stdout[..]);
-            assert_eq!(told, (0, host.answer()), "{context}: {}", client.stderr);
-        }
+            token.reached_by(client)
+        });
     }
 }
 
@@ -118,91 +59,248 @@ fn and_a_pool_may_have_it_there() {
     for kind in [EC, RSA] {
         let token = Token::new(kind);
         let pool = token.pool();
-        let serve = Serve::start(["--listen", &pool.url("127.0.0.1:0"), "--to", "echo:"]);
-        for (program, version) in Foreign::EACH {
-            let context = format!("{program:?} {version} {}", kind.0);
-            let mut visitor =
-                program.client(&token.pki, serve.address(), version, Caller::default());
-            assert!(visitor.is_echoed(), "{context}");
-            visitor.leave();
-
-            let host = Host { client_ca: Some(&token.pki.ca), ..Host::default() };
-            let host = program.server(&token.pki, version, host);
-            let port = host.address.port();
-            let client = connect(&pool.url(format_args!("localhost:{port}")), [""; 0]);
-            let client = client.run(b"hello\n");
-            let told = (client.code(), &client.stdout[..]);
-            assert_eq!(told, (0, host.answer()), "{context}: {}", client.stderr);
-        }
+        assert_believed(&token, &serve(&pool), |host| client_by(&pool, host));
         let told = pool.stop().join("\n");
         assert!(!told.contains(PIN), "{told}");
     }
 }
 
+/// Handshakes that are on their way all the time, each with its own fate.
+const VISITORS: usize = 4;
+
 #[test]
-fn and_a_token_that_was_away_is_found_again() {
+fn and_a_token_that_was_away_is_found_again_while_handshakes_run() {
     let token = Token::new(EC);
-    let serve = token.serve();
     let pool = token.pool();
-    let pooled = Serve::start(["--listen", &pool.url("127.0.0.1:0"), "--to", "echo:"]);
-    let is_let_in = |serve: &Serve| {
-        let client = connect(&format!("tls://{}", serve.address()), ["--ca", &token.pki.ca]);
-        client.run(b"hello\n").stdout == b"hello\n"
-    };
-    for serve in [serve, pooled] {
-        assert!(is_let_in(&serve));
+    let pooled = serve(&pool);
+    for serve in [token.serve(), pooled] {
+        let server = serve.address();
+        let mut kept = Client::start(&token.pki, server, "-tls1_3", &[]);
+        let mut goes_on = || {
+            kept.write(b"hello\n");
+            assert_eq!(kept.stdout.line().as_deref(), Some("hello"), "what runs goes on");
+        };
+        goes_on();
+        let failed = Barrier::new(VISITORS + 1);
         token.hsm.set_away(true);
-        // What a module has read of a token it may know for a while.
-        while is_let_in(&serve) {}
-        token.hsm.set_away(false);
-        while !is_let_in(&serve) {}
+        std::thread::scope(|scope| {
+            for _ in 0..VISITORS {
+                scope.spawn(|| {
+                    // What a module has read of a token it may know for a while.
+                    while token.is_let_in(server) {}
+                    failed.wait();
+                    while !token.is_let_in(server) {}
+                });
+            }
+            failed.wait();
+            goes_on();
+            token.hsm.set_away(false);
+        });
+        goes_on();
+        assert!(token.is_let_in(server), "and it stays");
     }
+}
+
+#[test]
+fn and_a_wrong_pin_is_tried_once_so_that_no_token_locks_itself() {
+    for by_pool in [true, false] {
+        let token = Token::spied(EC);
+        let pool = by_pool.then(|| token.pool());
+        let serve = pool.as_ref().map_or_else(|| token.serve(), serve);
+        let server = serve.address();
+        assert!(token.is_let_in(server));
+        let logins = token.calls("C_Login");
+        // Its login goes with it, and the PIN is no longer right.
+        token.pki.folder.write("pin", "1234\n");
+        token.hsm.set_away(true);
+        while token.is_let_in(server) {}
+        token.hsm.set_away(false);
+        while token.calls("C_Login") == logins {
+            assert!(!token.is_let_in(server));
+        }
+        for _ in 0..10 {
+            assert!(!token.is_let_in(server));
+        }
+        assert_eq!(token.calls("C_Login"), logins + 1);
+        // Nothing has to be begun anew once it is mended.
+        token.pki.folder.write("pin", &format!("{PIN}\n"));
+        assert!(token.is_let_in(server));
+        assert_eq!(token.calls("C_Login"), logins + 2);
+        let told = match pool {
+            Some(pool) => pool.stop().join("\n"),
+            None => format!("{:?}", serve.stop()),
+        };
+        assert!(told.contains("does not take the PIN") && !told.contains(PIN), "{told}");
+    }
+}
+
+/// A policy with the identity of this token, and `open.test`, whose key is at hand.
+fn with_another(token: &Token) -> String {
+    let open = token.pki.identity("open.pem", &["open.test"], |_| {});
+    let policy = token.policy(&format!("key-pass-file = {:?}", token.pin));
+    let text = std::fs::read_to_string(&policy).unwrap();
+    let text = format!("{text}[[identity]]\nname = \"open.test\"\ncert = {open:?}\n");
+    std::fs::write(&policy, text).unwrap();
+    policy
+}
+
+#[track_caller]
+fn assert_others_are_served(token: &Token, server: SocketAddr) {
+    for (program, version) in Foreign::EACH {
+        let caller = Caller { name: Some("open.test"), ..Caller::default() };
+        let mut visitor = program.client(&token.pki, server, version, caller);
+        assert!(visitor.is_echoed(), "{program:?} {version}");
+        visitor.leave();
+    }
+}
+
+#[test]
+fn and_one_that_takes_its_time_stalls_nobody_else() {
+    /// What a module has of calls at once, and more than wait for their turn.
+    const CALLS: usize = 16;
+    const WAITING: usize = 40;
+    let (remote, token) = RemoteHsm::new(EC);
+    let pool = token.pool_within(&with_another(&token), &["--token-net"]);
+    let serve = serve(&pool);
+    let server = serve.address();
+    for version in VERSIONS {
+        let mut kept = Client::start(&token.pki, server, version, &[]);
+        let mut goes_on = || {
+            kept.write(b"hello\n");
+            assert_eq!(kept.stdout.line().as_deref(), Some("hello"), "what runs goes on");
+        };
+        goes_on();
+        remote.hold(true);
+        let waiting: Vec<_> =
+            (0..WAITING).map(|_| Client::start(&token.pki, server, version, &[])).collect();
+        let held: Vec<_> = (0..CALLS).map(|_| remote.asked()).collect();
+        // Every call that the module may have hangs now.
+        assert_others_are_served(&token, server);
+        goes_on();
+        // They are the same ones still: nothing has been signed meanwhile.
+        for stream in &held {
+            stream.set_nonblocking(true).unwrap();
+            let kind = stream.peek(&mut [0]).unwrap_err().kind();
+            assert_eq!(kind, std::io::ErrorKind::WouldBlock, "the module waits");
+        }
+        remote.hold(false);
+        drop(held);
+        drop(waiting);
+        // Those that have waited may have been held anew, before that.
+        while !token.is_let_in(server) {
+            remote.forget();
+        }
+        goes_on();
+    }
+}
+
+#[test]
+fn and_a_reload_that_waits_for_it_delays_no_exit() {
+    let (remote, token) = RemoteHsm::new(EC);
+    let policy = with_another(&token);
+    let pool = token.pool_within(&policy, &["--token-net"]);
+    let pooled = serve(&pool);
+    let serve = token.serve();
+    assert!(token.is_let_in(serve.address()) && token.is_let_in(pooled.address()));
+    remote.hold(true);
+    let text = std::fs::read_to_string(&policy).unwrap();
+    std::fs::write(&policy, text + "# another\n").unwrap();
+    pool.process.signal(Signal::HUP);
+    let _for_the_pool = remote.asked();
+    assert_others_are_served(&token, pooled.address());
+    pool.stop();
+
+    serve.process.signal(Signal::HUP);
+    let _for_the_server = remote.asked();
+    assert_eq!(serve.stop().0, 0);
+}
+
+/// Whether this kernel can keep a process from the network, as a pool tells that has given up what it can.
+fn can_be_kept_from_the_net(token: &Token) -> bool {
+    let pki = &token.pki;
+    let mut pool = Pool::start_as(pki, "other.sock", &[]);
+    loop {
+        let record = pool.next("hardened");
+        if record["right"] == "files" {
+            return record["state"] == "restricted";
+        }
+    }
+}
+
+#[test]
+fn and_a_pool_reaches_it_elsewhere_only_where_it_may() {
+    let (_remote, token) = RemoteHsm::new(EC);
+    if !can_be_kept_from_the_net(&token) {
+        let why = "this kernel has no Landlock for connections";
+        return cannot_run("and_a_pool_reaches_it_elsewhere_only_where_it_may", why);
+    }
+    // Where all is known before the start, it does not start.
+    let policy = token.policy(&format!("key-pass-file = {:?}", token.pin));
+    let (command, _) = token.pool_command(&policy, &[]);
+    let refused = command.run(b"");
+    assert_eq!(refused.code(), 1, "{}", refused.stderr);
+    for words in ["token.toml:6:7: ", "\"site\"", "C_Sign: CKR_DEVICE_ERROR", "--token-net"] {
+        assert!(refused.stderr.contains(words), "{words}: {}", refused.stderr);
+    }
+    // Where a person has to be asked first, the log tells.
+    let asking = token.policy("key-pass = \"ask\"");
+    let mut pool = token.pool_within(&asking, &[]);
+    let serve = serve(&pool);
+    let server = serve.address();
+    let mut person = pool.speaker();
+    person.enters_pins();
+    std::thread::scope(|scope| {
+        let visit = scope.spawn(|| token.is_let_in(server));
+        person.enters(PIN);
+        assert!(!visit.join().unwrap());
+    });
+    pool.hear("C_Sign: CKR_DEVICE_ERROR; is it there, and may its module reach it");
+    drop(pool);
+
+    let policy = token.policy(&format!("key-pass-file = {:?}", token.pin));
+    let pool = token.pool_within(&policy, &["--token-net"]);
+    let serve = self::serve(&pool);
+    assert_believed(&token, &serve, |host| client_by(&pool, host));
 }
 
 #[test]
 fn and_a_person_is_asked_for_its_pin() {
     let token = Token::new(EC);
     let pool = token.pool_with("key-pass = \"ask\"");
-    let serve = Serve::start(["--listen", &pool.url("127.0.0.1:0"), "--to", "echo:"]);
-    let address = format!("tls://{}", serve.address());
-    let visit = || connect(&address, ["--ca", &token.pki.ca]).run(b"hello\n");
-    assert_ne!(visit().code(), 0, "nobody can be asked");
+    let serve = serve(&pool);
+    let server = serve.address();
+    assert!(!token.is_let_in(server), "nobody can be asked");
 
     let mut person = pool.speaker();
-    let minute = PinEntry { timeout_us: 60_000_000, ..PinEntry::default() };
-    person.ask(Message::PinEntry(minute.clone()), None);
-    let mut answer = |attempt: u32, pin: &str| {
-        let asked = person.hear();
-        let Message::PinEntry(question) = &asked.message else { panic!("{asked:?}") };
+    person.enters_pins();
+    let mut enters = |attempt: u32, pin: &str| {
+        let question = person.enters(pin);
         let told = (question.label.as_str(), question.model.as_str(), question.attempt);
         assert_eq!(told, (Some("site"), Some("SoftHSM v2"), attempt));
-        let pin = Pin::new(pin.as_bytes()).unwrap();
-        let message = Message::PinEntry(PinEntry { pin, ..minute.clone() });
-        person.send(&Packet { message, ..asked }, None);
     };
     let visitors: Vec<_> = (0..3)
         .map(|_| {
-            let mut visitor = connect(&address, ["--ca", &token.pki.ca]).start();
+            let mut visitor = token.visit(server).start();
             visitor.write(b"hello\n");
             visitor
         })
         .collect();
-    answer(0, "wrong");
-    answer(1, PIN);
+    enters(0, "wrong");
+    enters(1, PIN);
     for mut visitor in visitors {
         assert_eq!(visitor.stdout.line().as_deref(), Some("hello"), "one login is for all");
         assert_eq!(visitor.finish().code(), 0);
     }
-    assert_eq!(visit().code(), 0, "nobody is asked again");
+    assert!(token.is_let_in(server), "nobody is asked again");
 
     // Away and back: its login is gone with it.
     token.hsm.set_away(true);
-    while visit().code() == 0 {}
+    while token.is_let_in(server) {}
     token.hsm.set_away(false);
     std::thread::scope(|scope| {
         // It may take a moment until the module sees it.
-        scope.spawn(|| while visit().code() != 0 {});
-        answer(0, PIN);
+        scope.spawn(|| while !token.is_let_in(server) {});
+        enters(0, PIN);
     });
     let told = pool.stop().join("\n");
     assert!(!told.contains(PIN) && !told.contains("wrong\""), "{told}");

@@ -21,6 +21,24 @@ fn pool(pki: &Pki) -> Pool {
     Pool::start_with(pki, &policy)
 }
 
+/// A request for a certificate on the fly.
+fn with(flags: StartTlsFlags) -> StartTls {
+    StartTls { flags: flags.with(StartTlsFlags::LOCALID_ONTHEFLY), ..StartTls::default() }
+}
+
+/// That of a server, which wants no certificate of its client.
+fn server() -> StartTls {
+    with(StartTlsFlags::SERVER.with(StartTlsFlags::IGNORE_REMOTEID))
+}
+
+/// Has the pool protect `network`.
+fn ask(pool: &Pool, network: TcpStream, request: StartTls) -> Speaker {
+    let mut speaker = pool.speaker();
+    speaker.ask(Message::StartTls(request), Some(network.as_fd()));
+    drop(network);
+    speaker
+}
+
 fn echo(plain: UnixStream) {
     std::thread::spawn(move || {
         let mut writer = plain.try_clone().unwrap();
@@ -35,13 +53,7 @@ fn come(pool: &Pool, pki: &Pki, program: Foreign, version: &str, name: &str) -> 
     let backend = Backend::new();
     let caller = Caller { name: Some(name), ..Caller::default() };
     let visitor = program.client(pki, backend.address, version, caller);
-    let network = backend.accept();
-    let flags = StartTlsFlags::SERVER
-        .with(StartTlsFlags::IGNORE_REMOTEID)
-        .with(StartTlsFlags::LOCALID_ONTHEFLY);
-    let mut speaker = pool.speaker();
-    let body = StartTls { flags, ..StartTls::default() };
-    speaker.ask(Message::StartTls(body), Some(network.as_fd()));
+    let speaker = ask(pool, backend.accept(), server());
     (visitor, speaker)
 }
 
@@ -66,14 +78,10 @@ fn a_client_for_openssl_and_gnutls() {
             let host = Host { client_ca: Some(&pki.ca), ..Host::default() };
             let server = program.server(&pki, version, host);
             let network = TcpStream::connect(server.address).unwrap();
-            let flags = StartTlsFlags::CLIENT.with(StartTlsFlags::LOCALID_ONTHEFLY);
             let id = |text: &str| Identity::new(text).unwrap();
             let (local_id, remote_id) = (id(local), id("localhost"));
-            let mut speaker = pool.speaker();
-            let body = StartTls { flags, local_id, remote_id, ..StartTls::default() };
-            speaker.ask(Message::StartTls(body), Some(network.as_fd()));
-            drop(network);
-            let mut plain = speaker.finish_tls();
+            let client = StartTls { local_id, remote_id, ..with(StartTlsFlags::CLIENT) };
+            let mut plain = ask(&pool, network, client).finish_tls();
             plain.write_all(b"hello\n").unwrap();
             let mut answer = vec![0; server.answer().len()];
             plain.read_exact(&mut answer).unwrap();

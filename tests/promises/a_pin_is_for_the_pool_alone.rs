@@ -1,35 +1,32 @@
 //! A key that a person opens: the PIN is asked for where the person is, reaches the pool, and nobody and
 //! nothing else; a question that nobody answers is trouble for those alone who need that key.
 
-use std::fs::File;
+use std::fmt::Write as _;
 use std::io::Write as _;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
 
 use levada_pool::wire::Message;
-use levada_pool::wire::body::PinEntry;
-use rustix::fs::{Mode, OFlags};
-use rustix::pty::OpenptFlags;
+use rustix::process::Signal;
 
-use crate::harness::{Client, Command, Pki, Pool, Running, Serve, levada};
+use crate::harness::{Client, Pki, Pool, Running, Serve, Terminal, levada};
 
 /// What nobody but the pool may see.
 const PIN: &str = "not-for-everybody 100%";
 
-/// A policy with localhost, whose key is locked, and another host whose key is open.
+/// A policy with hosts whose keys are locked, and another whose key is open.
 fn locked(pki: &Pki) -> String {
-    let words = ["pkcs8", "-topk8", "-iter", "2048", "-passout", &format!("pass:{PIN}")];
-    let made = Command::new("openssl").args(words).args(["-in", &pki.localhost]).run(b"");
-    assert_eq!(made.code(), 0, "{}", made.stderr);
-    let certificate = std::fs::read_to_string(&pki.localhost).unwrap();
-    let (certificate, _) = certificate.split_once("-----BEGIN PRIVATE").unwrap();
-    let key = String::from_utf8(made.stdout).unwrap();
-    let locked = pki.folder.write("locked.pem", &(certificate.to_owned() + &key));
     let open = pki.identity("open.pem", &["open.test"], |_| {});
-    format!(
-        "[[identity]]\nname = \"localhost\"\ncert = \"{locked}\"\nkey-pass = \"ask\"\n\
-         [[identity]]\nname = \"open.test\"\ncert = \"{open}\"\n"
-    )
+    let mut policy = format!("[[identity]]\nname = \"open.test\"\ncert = \"{open}\"\n");
+    for name in ["localhost", "other.test", "third.test"] {
+        let identity = pki.identity(&format!("{name}.pem"), &[name], |_| {});
+        let locked = Pki::lock(&identity, PIN);
+        // Writing to a String cannot fail.
+        let _ = write!(
+            policy,
+            "[[identity]]\nname = \"{name}\"\ncert = \"{locked}\"\nkey-pass = \"ask\"\n"
+        );
+    }
+    policy
 }
 
 fn serve(pool: &Pool) -> Serve {
@@ -48,61 +45,131 @@ fn come(pki: &Pki, serve: &Serve, name: &str) -> Running {
     Client::start(pki, serve.address(), "-tls1_3", &["-servername", name])
 }
 
-/// Both sides of a new terminal.
-fn terminal() -> (File, OwnedFd) {
-    let master = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    rustix::pty::grantpt(&master).unwrap();
-    rustix::pty::unlockpt(&master).unwrap();
-    let name = rustix::pty::ptsname(&master, Vec::new()).unwrap();
-    let slave = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
-    (master.into(), slave)
-}
-
-/// Reads what a terminal shows until this is there.
-fn shows(screen: &mut File, shown: &mut String, what: &str) {
-    while !shown.contains(what) {
-        let mut room = [0; 1024];
-        let count = std::io::Read::read(screen, &mut room).unwrap();
-        shown.push_str(&String::from_utf8_lossy(&room[..count]));
-    }
-}
-
 #[test]
 fn it_is_asked_for_at_a_terminal_and_shown_nowhere() {
     let pki = Pki::new();
     let mut pool = Pool::start_with(&pki, &locked(&pki));
     let serve = serve(&pool);
-    let (mut screen, slave) = terminal();
-    // A session of its own, so that the terminal is its own.
-    let words = levada(["pool", "pinentry", "--socket", &pool.socket]).words();
-    let asking = Command::new("setsid").args(["--ctty", "--wait"]).args(words);
-    let asking = asking
-        .stdin(slave.try_clone().unwrap())
-        .stdout(slave.try_clone().unwrap())
-        .stderr(slave.try_clone().unwrap())
-        .start();
+    let mut terminal = Terminal::new();
+    let asking = terminal.start(levada(["pool", "pinentry", "--socket", &pool.socket]));
     pool.hear("enters PINs from now on");
-    let settings = || format!("{:?}", rustix::termios::tcgetattr(&slave).unwrap());
-    let before = settings();
+    let before = terminal.settings();
     let client = come(&pki, &serve, "localhost");
-    let mut shown = String::new();
-    shows(&mut screen, &mut shown, "Passphrase for the key of localhost: ");
-    assert_ne!(settings(), before, "what is typed is not shown");
-    screen.write_all(b"something-else\n").unwrap();
-    shows(&mut screen, &mut shown, "That was wrong. ");
-    screen.write_all(PIN.as_bytes()).unwrap();
-    screen.write_all(b"\n").unwrap();
+    terminal.shows("Passphrase for the key of localhost: ");
+    assert_ne!(terminal.settings(), before, "what is typed is not shown");
+    terminal.types("something-else\n");
+    terminal.shows("That was wrong. Attempt 2. Passphrase for the key of localhost: ");
+    terminal.types(PIN);
+    terminal.types("\n");
     assert!(is_echoed(client));
     assert!(is_echoed(come(&pki, &serve, "localhost")), "and nobody is asked again");
-    assert_eq!(settings(), before, "the terminal is as it was");
+    assert_eq!(terminal.settings(), before, "the terminal is as it was");
     // Ctrl-C ends it.
-    screen.write_all(&[3]).unwrap();
+    terminal.types("\x03");
     assert_eq!(asking.wait().code(), 0);
     pool.hear("enters PINs no more");
-    let told = [pool.stop().join("\n"), format!("{:?}", serve.stop()), shown].concat();
+    assert_secret(&[pool.stop().join("\n"), format!("{:?}", serve.stop()), terminal.shown()]);
+}
+
+#[track_caller]
+fn assert_secret(told: &[String]) {
     for secret in [PIN, "something-else"] {
-        assert!(!told.contains(secret), "{told}");
+        assert!(told.iter().all(|told| !told.contains(secret)), "{told:?}");
     }
+}
+
+/// How Debian's programs of GnuPG ask, and how a person gets away from them.
+struct Asker {
+    program: &'static str,
+    /// What they show where something is to be typed.
+    asks: &'static str,
+    decline: &'static str,
+    /// What a person sees last whose program has left.
+    left: Option<&'static str>,
+}
+
+const ASKERS: [Asker; 2] = [
+    Asker {
+        program: "pinentry-tty",
+        asks: "PIN: ",
+        // Ctrl-D.
+        decline: "\x04",
+        left: None,
+    },
+    Asker {
+        program: "pinentry-curses",
+        asks: "<Cancel>",
+        // From the line to the button that accepts, to the one that does not.
+        decline: "\t\t\r",
+        // The screen from before is back.
+        left: Some("\x1b[?1049l"),
+    },
+];
+
+#[test]
+fn gnupgs_own_programs_ask_for_it() {
+    for asker in ASKERS {
+        let pki = Pki::new();
+        let mut pool = Pool::start_with(&pki, &locked(&pki));
+        let serve = serve(&pool);
+        let mut terminal = Terminal::new();
+        let before = terminal.settings();
+        let words = ["pool", "pinentry", "--socket", &pool.socket, "--program", asker.program];
+        let command = levada(words).env("TERM", "xterm").env("LC_ALL", "C.UTF-8");
+        let asking = terminal.start(command.without("GPG_TTY"));
+        pool.hear("enters PINs from now on");
+
+        // A person who declines is left alone for a while; another key is another matter.
+        let client = come(&pki, &serve, "other.test");
+        terminal.shows("Passphrase for the key of other.test");
+        terminal.shows(asker.asks);
+        terminal.types(asker.decline);
+        assert!(!is_echoed(client), "{}", asker.program);
+        pool.hear("there is no PIN: the service declined");
+
+        let client = come(&pki, &serve, "localhost");
+        terminal.shows("Passphrase for the key of localhost");
+        terminal.shows(asker.asks);
+        assert_ne!(terminal.settings(), before, "what is typed is not shown");
+        terminal.types("something-else\r");
+        terminal.shows("That was wrong. Attempt 2.");
+        terminal.shows(asker.asks);
+        terminal.types(&format!("{PIN}\r"));
+        assert!(is_echoed(client), "{}", asker.program);
+        assert!(is_echoed(come(&pki, &serve, "localhost")), "and nobody is asked again");
+        assert_eq!(terminal.settings(), before, "{}", asker.program);
+
+        // One that is asking still is ended with us, and the terminal is as it was.
+        let client = come(&pki, &serve, "third.test");
+        terminal.shows("Passphrase for the key of third.test");
+        terminal.shows(asker.asks);
+        assert_ne!(terminal.settings(), before);
+        asking.signal(Signal::TERM);
+        pool.hear("enters PINs no more");
+        assert!(!is_echoed(client));
+        if let Some(last) = asker.left {
+            terminal.shows(last);
+        }
+        asking.wait();
+        assert_eq!(terminal.settings(), before, "{}", asker.program);
+        assert_secret(&[pool.stop().join("\n"), format!("{:?}", serve.stop()), terminal.shown()]);
+    }
+}
+
+#[test]
+fn a_program_that_cannot_ask_is_told_of() {
+    let pki = Pki::new();
+    let mut pool = Pool::start_with(&pki, &locked(&pki));
+    let serve = serve(&pool);
+    let words = ["pool", "pinentry", "--socket", &pool.socket, "--program", "pinentry-curses"];
+    // Without a terminal.
+    let asking = levada(words).without("GPG_TTY").without("DISPLAY");
+    let mut asking = asking.by(&["setsid", "--wait"]).start();
+    pool.hear("enters PINs from now on");
+    assert!(!is_echoed(come(&pki, &serve, "localhost")));
+    let told = asking.stderr.until("this process has none");
+    assert!(told.contains("nobody could be asked: pinentry-curses: "), "{told}");
+    assert!(told.contains("Inappropriate ioctl for device"), "{told}");
 }
 
 #[test]
@@ -154,8 +221,7 @@ fn a_question_that_nobody_answers_harms_nobody_else() {
     let mut pool = Pool::start_with(&pki, &locked(&pki));
     let (serve, other) = (serve(&pool), serve(&pool));
     let mut speaker = pool.speaker();
-    let entry = PinEntry { timeout_us: 600_000_000, ..PinEntry::default() };
-    speaker.ask(Message::PinEntry(entry), None);
+    speaker.enters_pins();
     pool.hear("enters PINs from now on");
     // Fewer than a client may ask of a pool at once, and more than there are threads to wait in.
     let waiting: Vec<_> = (0..100).map(|at| [&serve, &other][at % 2].dial()).collect();

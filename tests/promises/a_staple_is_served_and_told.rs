@@ -153,13 +153,13 @@ fn to_our_client_which_tells_it() {
 }
 
 /// What OpenSSL is told by a server that a pool is, in this version.
-fn told_by_pool(pool: &Pool, ca: &str, version: &str) -> String {
+fn told_by_pool(socket: &str, ca: &str, version: &str) -> String {
     let backend = Backend::new();
     let mut client = Command::new("openssl")
         .args(["s_client", "-connect", &backend.address.to_string(), version, "-status"])
         .args(["-servername", "localhost", "-CAfile", ca, "-verify_return_error"])
         .start();
-    let control = blocking::Client::connect(&pool.socket).unwrap();
+    let control = blocking::Client::connect(socket).unwrap();
     let session = control.start_tls(backend.accept(), &TlsRequest::server()).unwrap();
     UnixStream::from(session.plain).write_all(b"hello").unwrap();
     drop(client.stdin.take());
@@ -177,6 +177,13 @@ fn judged_by_gnutls(pool: &Pool, pki: &Pki, version: &str) -> i32 {
     judge.finish().code()
 }
 
+/// Has it read its policy anew, and waits until it says this.
+#[track_caller]
+fn reload(pool: &mut Pool, what: &str) {
+    pool.process.signal(Signal::HUP);
+    pool.hear(what);
+}
+
 #[test]
 fn d5_by_a_pool_to_openssl_and_gnutls_and_anew_when_it_changes() {
     let folder = Pki::new();
@@ -184,33 +191,67 @@ fn d5_by_a_pool_to_openssl_and_gnutls_and_anew_when_it_changes() {
     let other = folder.localhost.clone();
     let pki = Pki { ca, localhost: identity, ..folder };
     let mut pool = Pool::start(&pki);
-    let told = told_by_pool(&pool, &pki.ca, "-tls1_3");
+    let told = told_by_pool(&pool.socket, &pki.ca, "-tls1_3");
     assert!(told.contains("OCSP response: no response sent"), "{told}");
 
     let policy = std::fs::read_to_string(Pool::policy(&pki)).unwrap();
     pki.folder.write("pool.toml", &format!("{policy}ocsp = \"{staple}\"\n"));
-    let reload = |pool: &mut Pool, what: &str| {
-        pool.process.signal(Signal::HUP);
-        pool.hear(what);
-    };
     reload(&mut pool, "the policy was reloaded");
     for version in VERSIONS {
-        let told = told_by_pool(&pool, &pki.ca, version);
+        let told = told_by_pool(&pool.socket, &pki.ca, version);
         assert!(told.contains("Cert Status: good"), "{version}: {told}");
         assert_eq!(judged_by_gnutls(&pool, &pki, version), 0, "{version}");
     }
     answer(&pki, true);
     reload(&mut pool, "the policy was reloaded");
     for version in VERSIONS {
-        let told = told_by_pool(&pool, &pki.ca, version);
+        let told = told_by_pool(&pool.socket, &pki.ca, version);
         assert!(told.contains("Cert Status: revoked"), "{version}: {told}");
         assert_eq!(judged_by_gnutls(&pool, &pki, version), 1, "{version}");
     }
     // One that does not fit changes nothing.
     std::fs::write(&staple, std::fs::read(other).unwrap()).unwrap();
     reload(&mut pool, "it is no OCSP response in DER");
-    let told = told_by_pool(&pool, &pki.ca, "-tls1_2");
+    let told = told_by_pool(&pool.socket, &pki.ca, "-tls1_2");
     assert!(told.contains("Cert Status: revoked"), "{told}");
+}
+
+#[test]
+fn d5_by_a_pool_whose_key_a_person_opens() {
+    const PIN: &str = "correct-horse";
+    let folder = Pki::new();
+    let Stapled { ca, identity, staple } = stapled(&folder, false);
+    let pki = Pki { ca, localhost: Pki::lock(&identity, PIN), ..folder };
+    let policy = std::fs::read_to_string(Pool::policy(&pki)).unwrap();
+    let policy = format!("{policy}key-pass = \"ask\"\n");
+    let with_staple = format!("{policy}ocsp = \"{staple}\"\n");
+    for version in VERSIONS {
+        answer(&pki, false);
+        let mut pool = Pool::start_with(&pki, &with_staple);
+        let mut person = pool.speaker();
+        person.enters_pins();
+        let told = std::thread::scope(|scope| {
+            let visit = scope.spawn(|| told_by_pool(&pool.socket, &pki.ca, version));
+            person.enters(PIN);
+            visit.join().unwrap()
+        });
+        assert!(told.contains("Cert Status: good"), "{version}: {told}");
+        // The key stays open: nobody answers who would be asked.
+        drop(person);
+        answer(&pki, true);
+        reload(&mut pool, "the policy was reloaded");
+        let told = told_by_pool(&pool.socket, &pki.ca, version);
+        assert!(told.contains("Cert Status: revoked"), "{version}: {told}");
+        // Nor do they where the policy takes the staple away, or has one again.
+        for (policy, words) in
+            [(&policy, "OCSP response: no response sent"), (&with_staple, "Cert Status: revoked")]
+        {
+            pki.folder.write("own.toml", policy);
+            reload(&mut pool, "the policy was reloaded");
+            let told = told_by_pool(&pool.socket, &pki.ca, version);
+            assert!(told.contains(words), "{version}: {told}");
+        }
+    }
 }
 
 #[test]

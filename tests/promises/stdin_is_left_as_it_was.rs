@@ -5,53 +5,33 @@ use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{Mode, OFlags, fcntl_getfl};
-use rustix::pty::OpenptFlags;
+use rustix::fs::fcntl_getfl;
 
-use crate::harness::{Backend, connect};
-
-/// Both sides of a new terminal.
-fn terminal() -> (File, OwnedFd) {
-    let master = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    rustix::pty::grantpt(&master).unwrap();
-    rustix::pty::unlockpt(&master).unwrap();
-    let name = rustix::pty::ptsname(&master, Vec::new()).unwrap();
-    let slave = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
-    (master.into(), slave)
-}
+use crate::harness::{Backend, Terminal, connect};
 
 #[test]
 fn a_terminal() {
     let backend = Backend::new();
-    let (mut keyboard, terminal) = terminal();
-    let flags = fcntl_getfl(&terminal).unwrap();
-    // `Termios` compares by what it prints.
-    let settings = || format!("{:?}", rustix::termios::tcgetattr(&terminal).unwrap());
-    let before = settings();
-    let client = connect(&backend.url(), [""; 0])
-        .stdin(terminal.try_clone().unwrap())
-        .stdout(terminal.try_clone().unwrap())
-        .start();
+    let mut terminal = Terminal::new();
+    let flags = fcntl_getfl(&terminal.side).unwrap();
+    let before = terminal.settings();
+    let client =
+        connect(&backend.url(), [""; 0]).stdin(terminal.again()).stdout(terminal.again()).start();
     let mut stream = backend.accept();
-    keyboard.write_all(b"hello\n").unwrap();
+    terminal.types("hello\n");
     let mut line = [0; 6];
     stream.read_exact(&mut line).unwrap();
     assert_eq!(&line, b"hello\n");
-    assert_eq!(fcntl_getfl(&terminal).unwrap(), flags, "while it runs");
+    assert_eq!(fcntl_getfl(&terminal.side).unwrap(), flags, "while it runs");
     stream.write_all(b"goodbye\n").unwrap();
     // Nobody types an end of file: the peer's goodbye ends the session.
     stream.shutdown(Shutdown::Write).unwrap();
     assert_eq!(client.wait().code(), 0);
     assert_eq!(stream.read(&mut line).unwrap(), 0, "and that is a clean end for the peer, too");
-    assert_eq!(fcntl_getfl(&terminal).unwrap(), flags);
-    assert_eq!(settings(), before);
+    assert_eq!(fcntl_getfl(&terminal.side).unwrap(), flags);
+    assert_eq!(terminal.settings(), before);
     // The terminal shows what came, and works as before.
-    let mut shown = String::new();
-    let mut screen = [0; 1024];
-    while !shown.contains("goodbye") {
-        let count = keyboard.read(&mut screen).unwrap();
-        shown.push_str(&String::from_utf8_lossy(&screen[..count]));
-    }
+    terminal.shows("goodbye");
 }
 
 #[test]

@@ -104,6 +104,31 @@ const PEERS: &[Peer] = &[
         package: "p11-kit-modules",
         purpose: "the module that knows all modules of a machine",
     },
+    Peer {
+        program: "/usr/include/p11-kit-1/p11-kit/pkcs11.h",
+        package: "libp11-kit-dev",
+        purpose: "tells C what a module of tokens is, so that a test makes one",
+    },
+    Peer {
+        program: "pinentry-tty",
+        package: "pinentry-tty",
+        purpose: "asks for a PIN as GnuPG has it done, on a line of the terminal",
+    },
+    Peer {
+        program: "pinentry-curses",
+        package: "pinentry-curses",
+        purpose: "asks for a PIN as GnuPG has it done, on the whole terminal",
+    },
+    Peer {
+        program: "db_load",
+        package: "db-util",
+        purpose: "makes databases as the ARPA2 TLS Pool has them",
+    },
+    Peer {
+        program: "db_dump",
+        package: "db-util",
+        purpose: "dumps databases of the ARPA2 TLS Pool",
+    },
     Peer { program: "python3", package: "python3-venv", purpose: "runs peers out of PyPI" },
     Peer { program: "node", package: "nodejs", purpose: "runs peers out of npm's registry" },
     Peer { program: "npm", package: "npm", purpose: "installs peers out of npm's registry" },

@@ -65,7 +65,7 @@ mod mask;
 mod option;
 mod options;
 mod parse;
-mod percent;
+pub mod percent;
 mod proxy;
 pub mod render;
 mod rules;

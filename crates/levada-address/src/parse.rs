@@ -194,7 +194,7 @@ fn option(scheme: Scheme, text: &str) -> Result<(&'static OptionSpec, Value), Wr
         return Err(Wrong::new(text.len()..text.len(), Fault::OptionBare(spec.word))
             .hint(format!("give it one: `{}={}`", spec.word, spec.kind.placeholder())));
     };
-    let value = percent::decode(raw).and_then(|bytes| {
+    let value = percent::decode(raw).map_err(Wrong::from).and_then(|bytes| {
         spec.kind
             .parse(&bytes)
             .map_err(|wrong| Wrong { range: percent::raw_range(raw, &wrong.range), ..wrong })

@@ -1,14 +1,50 @@
 //! Percent-encoding: how a byte that the grammar needs for itself stands in an address.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::ops::Range;
 
 use crate::Fault;
 use crate::error::Wrong;
 
+/// A `%` without two hexadecimal digits behind it. `Display` says how to mend that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PercentError {
+    /// Where the `%` stands, in bytes.
+    pub place: usize,
+}
+
+impl fmt::Display for PercentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("two hexadecimal digits follow `%`; for `%` itself write `%25`")
+    }
+}
+
+impl std::error::Error for PercentError {}
+
+impl From<PercentError> for Wrong {
+    fn from(error: PercentError) -> Self {
+        let range = error.place..error.place + 1;
+        Self::new(range, Fault::PercentDigits).hint(error.to_string())
+    }
+}
+
 /// The bytes that `raw` stands for: `%XX` is one byte, all else is itself (`+` too).
-pub(crate) fn decode(raw: &str) -> Result<Cow<'_, [u8]>, Wrong> {
+///
+/// ```
+/// use levada_address::percent;
+///
+/// assert_eq!(*percent::decode("My%20token")?, *b"My token");
+/// assert_eq!(percent::decode("100%").unwrap_err().place, 3);
+/// # Ok::<(), percent::PercentError>(())
+/// ```
+///
+/// Source: RFC 3986 section 2.1.
+///
+/// # Errors
+///
+/// [`PercentError`].
+pub fn decode(raw: &str) -> Result<Cow<'_, [u8]>, PercentError> {
     let bytes = raw.as_bytes();
     if !bytes.contains(&b'%') {
         return Ok(Cow::Borrowed(bytes));
@@ -22,10 +58,8 @@ pub(crate) fn decode(raw: &str) -> Result<Cow<'_, [u8]>, Wrong> {
             at += 1;
             continue;
         }
-        let digits = (digit(at + 1), digit(at + 2));
-        let (Some(high), Some(low)) = digits else {
-            return Err(Wrong::new(at..at + 1, Fault::PercentDigits)
-                .hint("two hexadecimal digits follow `%`; for `%` itself write `%25`"));
+        let (Some(high), Some(low)) = (digit(at + 1), digit(at + 2)) else {
+            return Err(PercentError { place: at });
         };
         decoded.push(high << 4 | low);
         at += 3;
@@ -96,7 +130,7 @@ mod tests {
         assert_eq!(raw_range("a%20bč%2x", &(0..2)), 0..4);
         assert_eq!(raw_range("a%20bč", &(3..5)), 5..7);
         for (raw, at) in [("%", 0), ("a%2", 1), ("%20%zz", 3), ("%č", 0), ("%+1", 0)] {
-            assert_eq!(decode(raw).unwrap_err().range.start, at, "{raw}");
+            assert_eq!(decode(raw).unwrap_err().place, at, "{raw}");
         }
     }
 }

@@ -24,7 +24,8 @@ impl UnixName {
     /// Reads what follows `unix:`, percent-encoded. An `@` that is not encoded makes it abstract.
     pub(crate) fn parse(raw: &str) -> Result<Self, Wrong> {
         let (prefix, name) = raw.strip_prefix('@').map_or((0, raw), |name| (1, name));
-        let bytes = percent::decode(name).map_err(|wrong| wrong.shifted(prefix))?.into_owned();
+        let bytes =
+            percent::decode(name).map_err(|error| Wrong::from(error).shifted(prefix))?.into_owned();
         if bytes.is_empty() {
             return Err(Wrong::new(raw.len()..raw.len(), Fault::UnixEmpty)
                 .hint("write `unix:/path`, or `unix:@name` for an abstract socket"));

@@ -2,15 +2,22 @@
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use levada::{Binder, Dialer, SetupError};
 use levada_address::{Address, Value};
+use tokio::task::spawn_blocking;
+use tokio::time::interval;
 
 use crate::door::shown;
 use crate::log::{Log, Record};
 use crate::prepared::Prepared;
+use crate::signals::Reloads;
+
+/// How often the files are looked at for changes.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// The files behind all routes.
 #[derive(Debug)]
@@ -46,28 +53,51 @@ impl Files {
         files
     }
 
-    /// Reads all of it again, for the next handshakes: all, or nothing where anything is wrong.
-    pub(crate) fn reload(&mut self, log: &Log) {
-        // What is wrong is not tried again before something changes.
-        self.seen = self.fingerprint();
-        match self.reread() {
-            Ok(newer) => {
-                for (route, (binder, dialer)) in self.routes.iter_mut().zip(newer) {
-                    route.binder.replace(binder);
-                    route.dialer.replace(dialer);
+    /// Reads all of it again, for the next handshakes, whenever it is told to or a file has changed: all,
+    /// or nothing where anything is wrong.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it waits for nothing that it has begun.
+    pub(crate) async fn watch(mut self, mut reloads: Reloads, log: &Log) {
+        let mut look = interval(LOOK);
+        loop {
+            let told = tokio::select! {
+                () = reloads.next() => true,
+                _ = look.tick() => false,
+            };
+            // Files may lie on a disk that is slow, or gone, and tokens may hang.
+            let reading = spawn_blocking(move || {
+                let newer = self.newer(told);
+                (self, newer)
+            });
+            let newer;
+            (self, newer) = match reading.await {
+                Ok(read) => read,
+                // None was cancelled.
+                Err(error) => resume_unwind(error.into_panic()),
+            };
+            match newer {
+                Some(Ok(newer)) => {
+                    for (route, (binder, dialer)) in self.routes.iter_mut().zip(newer) {
+                        route.binder.replace(binder);
+                        route.dialer.replace(dialer);
+                    }
+                    log.tell(&Record::Reloaded);
+                    self.warn(log);
                 }
-                log.tell(&Record::Reloaded);
-                self.warn(log);
+                Some(Err(error)) => log.tell(&Record::NotReloaded { error: &error }),
+                None => {}
             }
-            Err(error) => log.tell(&Record::NotReloaded { error: &error }),
         }
     }
 
-    /// Reads all of it again where a file holds something else than when it was read last.
-    pub(crate) fn reload_changed(&mut self, log: &Log) {
-        if self.fingerprint() != self.seen {
-            self.reload(log);
-        }
+    /// What is read where it is told to, or a file holds something else than when it was read last. What
+    /// is wrong is not read again before something changes.
+    fn newer(&mut self, told: bool) -> Option<Result<Vec<(Binder, Dialer)>, String>> {
+        let seen = self.fingerprint();
+        let is_newer = std::mem::replace(&mut self.seen, seen) != seen;
+        (told || is_newer).then(|| self.reread())
     }
 
     fn fingerprint(&self) -> u64 {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use crate::door::{CannotOpen, Door};
 use crate::exit::{Exit, Stop, fail};
@@ -20,9 +20,6 @@ use crate::welcome::Welcome;
 
 /// How long streams that are cut may take to notice.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
-
-/// How often the files are looked at for changes.
-const LOOK: Duration = Duration::from_secs(5);
 
 /// Serves until a signal comes, or every listener has ended.
 ///
@@ -102,8 +99,8 @@ fn prepare(bridges: &[Bridge]) -> Result<Vec<Prepared>, Stop> {
 async fn serve(
     house: &Arc<House>,
     doors: Vec<Door>,
-    mut files: Files,
-    (mut signals, mut reloads): (Signals, Reloads),
+    files: Files,
+    (mut signals, reloads): (Signals, Reloads),
     drain: Option<Duration>,
 ) -> Exit {
     let (closing, closed) = watch::channel(false);
@@ -111,14 +108,14 @@ async fn serve(
     for door in doors {
         accepting.spawn(door.accept(Arc::clone(house), closed.clone()));
     }
-    let mut look = interval(LOOK);
+    let mut watched = Box::pin(files.watch(reloads, &house.log));
     let mut broken = false;
     let signal = loop {
         let is_open = !accepting.is_empty();
         tokio::select! {
             signal = signals.next() => break Some(signal),
-            () = reloads.next() => files.reload(&house.log),
-            _ = look.tick() => files.reload_changed(&house.log),
+            // It goes on for ever.
+            () = &mut watched => {}
             Some(result) = accepting.join_next(), if is_open => {
                 broken |= !matches!(result, Ok(true));
             }

@@ -126,6 +126,9 @@ pub enum KeyError {
     },
 }
 
+/// What keeps a module from what it needs.
+const IN_A_POOL: &str = "A pool has --token-dir for its files, and --token-net for its network";
+
 impl fmt::Display for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -151,8 +154,9 @@ impl fmt::Display for KeyError {
                 let wanted = if wanted.is_empty() { "" } else { wanted };
                 write!(f, "the module {} has no token {wanted}: ", module.display())?;
                 match &there[..] {
-                    [] => f.write_str(
-                        "it has none at all; is it plugged in, and may this user use it?",
+                    [] => write!(
+                        f,
+                        "it has none at all; is it plugged in, and may this user use it? {IN_A_POOL}"
                     ),
                     there => write!(f, "it has {}", there.join(", ")),
                 }
@@ -211,7 +215,10 @@ impl fmt::Display for KeyError {
                 "the token {token} cannot sign by {scheme}: it has no {mechanism}; use a key of another \
                  kind, or another token"
             ),
-            Self::TokenFailed { token, why } => write!(f, "the token {token} failed: {why}"),
+            Self::TokenFailed { token, why } => write!(
+                f,
+                "the token {token} failed: {why}; is it there, and may its module reach it? {IN_A_POOL}"
+            ),
         }
     }
 }

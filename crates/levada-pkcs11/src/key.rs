@@ -1,5 +1,6 @@
 //! A private key on a token, which signs for a certificate.
 
+use std::cell::Cell;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
@@ -119,7 +120,8 @@ impl TokenKey {
         let module = Module::load(self.0.uri.module())?;
         let _line = module.line.try_acquire().map_err(|_| busy(&module))?;
         let _call = module.calls.acquire().await.map_err(|_| busy(&module))?;
-        self.call(&module, None, |session, found, object| {
+        let failed = Cell::new(None);
+        let signed = self.call(&module, None, |session, found, object| {
             // Some modules crash where they are asked for what the key cannot do.
             if object.kind.is_some_and(|kind| kind != mechanism::kind(scheme)) {
                 let (wanted, token) = (self.0.uri.wanted_key(), found.facts.clone());
@@ -129,8 +131,14 @@ impl TokenKey {
                 let (token, mechanism) = (found.facts.clone(), mechanism::needed(scheme));
                 return Ok(Err(KeyError::NoMechanism { token, scheme, mechanism }));
             };
-            let signature = session.sign(&order.mechanism(), object.handle, order.data())?;
+            let signature = session.sign(&order.mechanism(), object.handle, order.data());
+            let signature = signature.inspect_err(|error| failed.set(Some(in_words(error))))?;
             Ok(Ok(order.encoded(signature)))
+        });
+        signed.map_err(|error| match (error, failed.take()) {
+            // To try again it would want the PIN; but this is what went wrong.
+            (KeyError::PinMissing { token }, Some(why)) => KeyError::TokenFailed { token, why },
+            (error, _) => error,
         })
     }
 

@@ -1,11 +1,12 @@
 //! Where a key is: PKCS#11 URIs (RFC 7512).
 
-use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+
+use levada_address::percent;
 
 use crate::token::TokenFacts;
 
@@ -194,7 +195,12 @@ impl KeyUri {
             return Err(wrong(at_name, unknown(name)));
         }
         seen.push(name);
-        let bytes = || decoded(value, at_value.start);
+        let bytes = || {
+            percent::decode(value).map_err(|error| {
+                let at = at_value.start + error.place;
+                wrong(at..at + 1, error.to_string())
+            })
+        };
         let words = || match String::from_utf8(bytes()?.into_owned()) {
             Ok(words) => Ok(Some(words)),
             Err(_) => Err(wrong(at_value.clone(), format!("the value of `{name}` is no UTF-8"))),
@@ -248,31 +254,6 @@ fn pieces(text: &str, range: Range<usize>, mark: char) -> impl Iterator<Item = R
         at = found.end + 1;
         (!piece.is_empty()).then_some(found)
     })
-}
-
-/// The bytes that `raw` stands for, which begins at `start` of the text (RFC 3986 section 2.1).
-fn decoded(raw: &str, start: usize) -> Result<Cow<'_, [u8]>, UriError> {
-    let bytes = raw.as_bytes();
-    if !bytes.contains(&b'%') {
-        return Ok(Cow::Borrowed(bytes));
-    }
-    let digit = |at: usize| char::from(*bytes.get(at)?).to_digit(16);
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        if byte != b'%' {
-            decoded.push(byte);
-            at += 1;
-            continue;
-        }
-        let (Some(high), Some(low)) = (digit(at + 1), digit(at + 2)) else {
-            let hint = "two hexadecimal digits follow `%`; for `%` itself write `%25`";
-            return Err(wrong(start + at..start + at + 1, hint));
-        };
-        decoded.push((high << 4 | low) as u8);
-        at += 3;
-    }
-    Ok(Cow::Owned(decoded))
 }
 
 fn unknown(name: &str) -> String {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -97,6 +97,8 @@ pub(crate) struct Shared {
     sessions: Arc<Semaphore>,
     draining: AtomicBool,
     clients: AtomicU64,
+    /// Held by who reads the policy: of two that read it, the one that is slower knows less.
+    reading: Mutex<()>,
     log: Log,
 }
 
@@ -133,6 +135,7 @@ impl Pool {
                 sessions: Arc::new(Semaphore::new(sessions)),
                 draining: AtomicBool::new(false),
                 clients: AtomicU64::new(0),
+                reading: Mutex::default(),
                 log,
             }),
         }
@@ -175,6 +178,7 @@ impl Pool {
 
     /// Reads the policy, and puts it in force if its content has changed; why it could not, in words.
     async fn look_at(&self, source: &PolicySource) -> Result<(), String> {
+        let _alone = self.shared.reading.lock().await;
         let source = source.clone();
         let known = self.shared.policy.now().digest();
         let load = move || {

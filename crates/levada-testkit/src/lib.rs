@@ -3,6 +3,7 @@
 pub mod browser;
 pub mod docs;
 mod folder;
+pub mod fuzz;
 pub mod peers;
 pub mod skip;
 pub mod soft_hsm;

@@ -7,10 +7,8 @@ use TlsVersion::{V1_2, V1_3};
 #[path = "support/odd_kernel_session.rs"]
 mod odd_kernel_session;
 
-use std::fs;
-use std::path::Path;
-
 use levada_core::{AlertDescription, Ending, Fault, Role};
+use levada_testkit::fuzz::corpus;
 use levada_tls::{
     BadRecord, Direction, Duties, Duty, KernelSession, Outgoing, Permit, Sent, TlsVersion,
 };
@@ -401,11 +399,8 @@ fn records_that_the_kernel_cannot_open_are_refused_by_their_alerts() {
 
 #[test]
 fn the_fuzzers_corpus_passes() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/kernel_session");
-    let cases: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert!(cases.len() >= 8, "the corpus is there");
-    for case in cases {
-        odd_kernel_session::check(&fs::read(case).unwrap());
+    for case in corpus("kernel_session") {
+        odd_kernel_session::check(&case);
     }
 }
 

@@ -6,13 +6,12 @@
 mod odd_hello;
 mod support;
 
-use std::fs;
 use std::future::{pending, ready};
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
 
 use levada_core::{AlertDescription, Ending, Fault, Role};
+use levada_testkit::fuzz::corpus;
 use levada_tls::{
     Awaited, ClientAuth, ClientHello, Engine, HelloAnswer, Identities, SignatureScheme, TlsServer,
     TlsVersion,
@@ -162,13 +161,9 @@ fn what_is_no_client_hello_is_refused_without_asking() {
 
 #[test]
 fn the_fuzzers_corpus_is_told_or_refused() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/client_hello");
-    let mut told = 0;
-    let mut cases = 0;
-    for file in fs::read_dir(folder).expect("the corpus is there") {
-        told += usize::from(odd_hello::check(&fs::read(file.unwrap().path()).unwrap()).is_some());
-        cases += 1;
-    }
+    let hellos = corpus("client_hello");
+    let cases = hellos.len();
+    let told = hellos.iter().filter(|hello| odd_hello::check(hello).is_some()).count();
     assert!(0 < told && told < cases, "it has hellos and what is none: {told} of {cases}");
 }
 

@@ -1,8 +1,6 @@
 //! Whatever comes in, a session neither panics nor goes round in circles, and keeps its promises.
 
-use std::fs;
-use std::path::Path;
-
+use levada_testkit::fuzz::corpus;
 use proptest::prelude::*;
 
 #[path = "support/hostile.rs"]
@@ -10,14 +8,8 @@ mod hostile;
 
 #[test]
 fn the_fuzzers_corpus_passes() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/tls_session");
-    let cases: Vec<_> = fs::read_dir(folder)
-        .expect("the corpus is there")
-        .map(|entry| entry.expect("it can be listed").path())
-        .collect();
-    assert!(cases.len() >= 8, "the corpus is there");
-    for case in cases {
-        hostile::check(&fs::read(&case).expect("it can be read"));
+    for case in corpus("tls_session") {
+        hostile::check(&case);
     }
 }
 

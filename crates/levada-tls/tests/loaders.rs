@@ -16,6 +16,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use levada_core::{CertificateFault, Role};
+use levada_testkit::fuzz::corpus;
 use levada_tls::{
     Anchors, ClientAuth, CrlError, Crls, Identities, Identity, IdentityError, Passphrase,
     PeerRules, SessionName, TlsClient, TlsServer,
@@ -23,18 +24,10 @@ use levada_tls::{
 use proptest::prelude::*;
 use support::{Authority, HOST, Pair};
 
-/// The files of a fuzz target.
-fn corpus(target: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
-    let files = fs::read_dir(folder).expect("the corpus is there");
-    files.map(|file| fs::read(file.unwrap().path()).unwrap()).collect()
-}
-
 #[test]
 fn the_fuzzers_corpora_are_read() {
     let (identities, lists) = (corpus("identity"), corpus("crl"));
     let answers = corpus("signing_answer");
-    assert!(identities.len() >= 8 && lists.len() >= 5 && answers.len() >= 5, "they are there");
     for file in &identities {
         odd_identity::check(file);
     }

@@ -11,24 +11,16 @@ mod pieces;
 #[path = "shared/server_handshake.rs"]
 mod server_handshake;
 
-use std::fs;
-
-use levada_testkit::docs::workspace_root;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 /// Also every beginning of each input, since a peer may stop anywhere.
 fn replay(target: &str, run: fn(&[u8])) {
-    let folder = workspace_root().join("fuzz/corpus").join(target);
-    let mut count = 0;
-    for entry in fs::read_dir(&folder).expect("the corpus is committed") {
-        let input = fs::read(entry.expect("it is readable").path()).expect("it is readable");
+    for input in levada_testkit::fuzz::corpus(target) {
         for end in 0..=input.len() {
             run(&input[..end]);
         }
-        count += 1;
     }
-    assert!(count > 0, "{} is empty", folder.display());
 }
 
 #[test]

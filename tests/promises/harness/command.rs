@@ -45,6 +45,12 @@ impl Command {
         self
     }
 
+    /// Without this environment variable.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.0.env_remove(name);
+        self
+    }
+
     pub(crate) fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
         self.0.stdin(stdin);
         self
@@ -64,6 +70,18 @@ impl Command {
     pub(crate) fn words(&self) -> Vec<std::ffi::OsString> {
         let program = self.0.get_program();
         std::iter::once(program).chain(self.0.get_args()).map(ToOwned::to_owned).collect()
+    }
+
+    /// The same, begun by another command, whose last words it is.
+    pub(crate) fn by(self, other: &[&str]) -> Self {
+        let mut command = Self::new(other[0]).args(&other[1..]).args(self.words());
+        for (name, value) in self.0.get_envs() {
+            match value {
+                Some(value) => command.0.env(name, value),
+                None => command.0.env_remove(name),
+            };
+        }
+        command
     }
 
     pub(crate) fn start(mut self) -> Running {
@@ -239,6 +257,19 @@ impl Output {
             assert!(self.more(), "only {} of {count} bytes came", self.held.len());
         }
         self.held.drain(..count).collect()
+    }
+
+    /// Waits until this has come, and takes all up to its end.
+    #[track_caller]
+    pub(crate) fn until(&mut self, what: &str) -> String {
+        let what = what.as_bytes();
+        loop {
+            if let Some(at) = self.held.windows(what.len()).position(|part| part == what) {
+                let taken: Vec<u8> = self.held.drain(..at + what.len()).collect();
+                return String::from_utf8_lossy(&taken).into_owned();
+            }
+            assert!(self.more(), "it ended with {}", String::from_utf8_lossy(&self.held));
+        }
     }
 
     /// All that comes until the end of file.

@@ -15,7 +15,10 @@ mod pki;
 mod plain;
 mod pool;
 mod serve;
+mod terminal;
 mod tinyproxy;
+#[cfg(feature = "pkcs11")]
+mod token;
 mod transfer;
 mod upgrader;
 mod websocket;
@@ -29,6 +32,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 pub(crate) use c::{C, CPP, CProgram};
 pub(crate) use command::{Command, Finished, Running, connect, levada};
+#[cfg(feature = "pkcs11")]
+pub(crate) use foreign::Hosting;
 pub(crate) use foreign::{Caller, Foreign, Host, Visitor};
 pub(crate) use gnutls::Gnutls;
 pub(crate) use http2::{http2_peer, said};
@@ -40,7 +45,10 @@ pub(crate) use pki::{Pki, scalar};
 pub(crate) use plain::{Backend, reset};
 pub(crate) use pool::{Pool, Speaker, compile_client};
 pub(crate) use serve::{Record, Serve};
+pub(crate) use terminal::Terminal;
 pub(crate) use tinyproxy::Tinyproxy;
+#[cfg(feature = "pkcs11")]
+pub(crate) use token::{EC, EC_384, RSA, RemoteHsm, Token};
 pub(crate) use transfer::transfer;
 pub(crate) use upgrader::{Served, Upgrader};
 pub(crate) use websocket::{

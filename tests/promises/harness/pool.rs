@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
-use levada_pool::wire::body::StartTls;
+use levada_pool::wire::body::{Pin, PinEntry, StartTls};
 use levada_pool::wire::{ControlKey, Identity, Message, Packet, RequestId, StartTlsFlags};
 use levada_sys::descriptors;
 use levada_testkit::docs::workspace_root;
@@ -185,6 +185,26 @@ impl Speaker {
         std::io::Read::read_exact(&mut self.stream, &mut bytes).unwrap();
         self.heard.extend_from_slice(&bytes);
         Packet::decode(&bytes).unwrap()
+    }
+
+    /// Registers for PIN entry.
+    pub(crate) fn enters_pins(&mut self) {
+        self.ask(Message::PinEntry(Self::entry(Pin::default())), None);
+    }
+
+    /// Gives this PIN where the pool asks for one; what it asked.
+    #[track_caller]
+    pub(crate) fn enters(&mut self, pin: &str) -> PinEntry {
+        let asked = self.hear();
+        let Message::PinEntry(question) = &asked.message else { panic!("{asked:?}") };
+        let question = question.clone();
+        let message = Message::PinEntry(Self::entry(Pin::new(pin.as_bytes()).unwrap()));
+        self.send(&Packet { message, ..asked }, None);
+        question
+    }
+
+    fn entry(pin: Pin) -> PinEntry {
+        PinEntry { timeout_us: 600_000_000, pin, ..PinEntry::default() }
     }
 
     /// Asks to protect `network`, as a client of `localhost` or as a server.

@@ -34,18 +34,9 @@ impl Serve {
         Self::listening(levada(["serve", "--config", file]), listeners)
     }
 
-    /// Starts it with this environment variable, and waits until it listens at one address.
-    #[cfg(feature = "pkcs11")]
+    /// Starts this command, and waits until it listens at so many addresses.
     #[track_caller]
-    pub(crate) fn with_variable<S: AsRef<OsStr>>(
-        (name, value): (&str, &OsStr),
-        args: impl IntoIterator<Item = S>,
-    ) -> Self {
-        Self::listening(levada(["serve", "--log", "json"]).args(args).env(name, value), 1)
-    }
-
-    #[track_caller]
-    fn listening(command: Command, listeners: usize) -> Self {
+    pub(crate) fn listening(command: Command, listeners: usize) -> Self {
         let process = command.start();
         let mut serve = Self { process, addresses: Vec::new() };
         while serve.addresses.len() < listeners {

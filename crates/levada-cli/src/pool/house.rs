@@ -45,6 +45,8 @@ pub(crate) fn run(args: &PoolArgs, command: Option<Vec<OsString>>) -> Result<Exi
     let child = command.map(|words| begin(&words, &place)).transpose()?;
     hide_memory().map_err(|error| fail(format!("cannot hide the memory: {error}")))?;
     let got = sandbox::enter(&place, source.path(), args)?;
+    // What works outside of these bounds may not within: better now than with the first client.
+    let policy = source.try_out(policy).map_err(|error| fail(error.to_string()))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| fail(format!("the system gives no threads: {error}")))?;
     let (log, writer) = Log::start(args.format).map_err(|error| fail(format!("log: {error}")))?;
@@ -85,6 +87,12 @@ pub(crate) fn run(args: &PoolArgs, command: Option<Vec<OsString>>) -> Result<Exi
         let mut status = None;
         let stop = async {
             let mut watched = std::pin::pin!(pool.watch(&source, LOOK));
+            let mut reloaded = std::pin::pin!(async {
+                loop {
+                    reloads.next().await;
+                    pool.reload_from(&source).await;
+                }
+            });
             let mut end = std::pin::pin!(end);
             loop {
                 tokio::select! {
@@ -94,9 +102,9 @@ pub(crate) fn run(args: &PoolArgs, command: Option<Vec<OsString>>) -> Result<Exi
                         status = Some(ended);
                         break;
                     }
-                    () = reloads.next() => pool.reload_from(&source).await,
-                    // It goes on for ever.
+                    // They go on for ever, and may wait for a disk or a token that hangs.
                     () = &mut watched => {}
+                    () = &mut reloaded => {}
                 }
             }
             // Nobody to tell where there is none.

@@ -59,5 +59,14 @@ pub(crate) fn run(args: &ImportArgs) -> Result<Exit, Stop> {
 fn read(path: Option<&Path>) -> Result<Zeroizing<Vec<u8>>, Stop> {
     let Some(path) = path else { return Ok(Zeroizing::default()) };
     let cannot = |error: io::Error| fail(format!("cannot read {}: {error}", path.display()));
-    fs::read(path).map(Zeroizing::new).map_err(cannot)
+    let text = fs::read(path).map(Zeroizing::new).map_err(cannot)?;
+    if text.is_empty() {
+        // A database without records has a header all the same.
+        let path = path.display();
+        return Err(fail(format!(
+            "{path} is empty: db_dump has failed\n    name the folder of the databases to it: \
+             db_dump -h FOLDER FILE"
+        )));
+    }
+    Ok(text)
 }

@@ -91,8 +91,16 @@ async fn answer(asked: &Asked, question: &PinQuestion) -> Option<Pin> {
 }
 
 fn prompt(question: &PinQuestion) -> String {
-    let again = if question.attempt > 0 { "That was wrong. " } else { "" };
-    format!("{again}{question}: ")
+    match fault(question) {
+        Some(fault) => format!("{fault} {question}: "),
+        None => format!("{question}: "),
+    }
+}
+
+/// What was wrong with the answer before.
+pub(super) fn fault(question: &PinQuestion) -> Option<String> {
+    let next = question.attempt.saturating_add(1);
+    (question.attempt > 0).then(|| format!("That was wrong. Attempt {next}."))
 }
 
 fn told(why: &PoolError) -> Stop {

@@ -14,7 +14,15 @@ use zeroize::Zeroizing;
 /// More than any terminal takes as one line.
 const LINE: usize = 4096;
 
-/// The terminal of this process, whatever its standard streams are.
+/// Where a process finds its terminal, whatever its standard streams are (tty(4)).
+pub(super) const PATH: &str = "/dev/tty";
+
+/// The terminal of this process, to be written to.
+pub(super) fn open() -> io::Result<File> {
+    File::options().write(true).open(PATH)
+}
+
+/// The terminal of this process, at which a person is asked.
 pub(super) struct Terminal {
     input: AsyncFd<OwnedFd>,
     output: File,
@@ -25,8 +33,8 @@ impl Terminal {
     pub(super) fn open() -> io::Result<Self> {
         // Flags of a file that is opened anew are nobody else's.
         let flags = OFlags::NONBLOCK.bits().cast_signed();
-        let input = File::options().read(true).custom_flags(flags).open("/dev/tty")?;
-        let output = File::options().write(true).open("/dev/tty")?;
+        let input = File::options().read(true).custom_flags(flags).open(PATH)?;
+        let output = open()?;
         let watched = levada_sys::watch(input.into(), Interest::READABLE);
         Ok(Self { input: watched.map_err(|(_, error)| error)?, output })
     }
@@ -68,17 +76,17 @@ impl Terminal {
 /// What is typed is not shown, as long as this lives.
 struct Hidden<'a> {
     terminal: &'a Terminal,
-    before: Termios,
+    _settings: Settings<'a>,
 }
 
 impl<'a> Hidden<'a> {
     fn begin(terminal: &'a Terminal) -> io::Result<Self> {
-        let before = tcgetattr(&terminal.output)?;
-        let mut hidden = before.clone();
+        let settings = Settings::keep(&terminal.output)?;
+        let mut hidden = settings.before.clone();
         hidden.local_modes.remove(LocalModes::ECHO);
         // A line that was typed before the question does not answer it.
         tcsetattr(&terminal.output, OptionalActions::Flush, &hidden)?;
-        Ok(Self { terminal, before })
+        Ok(Self { terminal, _settings: settings })
     }
 }
 
@@ -86,6 +94,30 @@ impl Drop for Hidden<'_> {
     fn drop(&mut self) {
         // A terminal that is gone needs nothing.
         let _ = (&self.terminal.output).write_all(b"\n");
-        let _ = tcsetattr(&self.terminal.output, OptionalActions::Flush, &self.before);
+    }
+}
+
+/// The settings of a terminal, which come back when this is dropped.
+pub(super) struct Settings<'a> {
+    terminal: &'a File,
+    before: Termios,
+}
+
+impl<'a> Settings<'a> {
+    pub(super) fn keep(terminal: &'a File) -> io::Result<Self> {
+        Ok(Self { terminal, before: tcgetattr(terminal)? })
+    }
+}
+
+impl Drop for Settings<'_> {
+    fn drop(&mut self) {
+        let modes = |settings: &Termios| {
+            (settings.input_modes, settings.output_modes, settings.local_modes)
+        };
+        // Who runs in the background would be stopped for setting what is set already (termios(3)).
+        if tcgetattr(self.terminal).is_ok_and(|now| modes(&now) != modes(&self.before)) {
+            // As above.
+            let _ = tcsetattr(self.terminal, OptionalActions::Flush, &self.before);
+        }
     }
 }

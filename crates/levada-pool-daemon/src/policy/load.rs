@@ -71,8 +71,13 @@ impl PolicySource {
         open(&file, &mut files).map_err(wrong)
     }
 
-    /// Has the tokens of a policy that was read sign, each with every key.
-    pub(crate) fn try_out(&self, policy: Policy) -> Result<Policy, PolicyError> {
+    /// Has the tokens of a policy that was read sign, each with every key: once more after a process has
+    /// given rights up, its modules may miss them.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError::Policy`], with each key that cannot sign.
+    pub fn try_out(&self, policy: Policy) -> Result<Policy, PolicyError> {
         policy.trials.run().map_err(|faults| self.wrong(faults))?;
         Ok(policy)
     }

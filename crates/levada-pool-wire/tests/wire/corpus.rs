@@ -35,8 +35,8 @@ fn replay<T: AsRef<[u8]>>(target: &str, samples: &BTreeMap<&'static str, T>, che
         let committed = fs::read(&path).unwrap_or_default();
         assert!(committed == bytes.as_ref(), "{name} differs: run with LEVADA_BLESS=1");
     }
-    for entry in fs::read_dir(&folder).expect("the corpus is committed") {
-        check(&fs::read(entry.expect("the folder can be read").path()).expect("a file"));
+    for input in levada_testkit::fuzz::corpus(target) {
+        check(&input);
     }
 }
 
