@@ -1,4 +1,4 @@
-//! The client for programs that wait for one thing at a time.
+//! The client for programs whose threads wait.
 
 mod shared;
 mod stream;
