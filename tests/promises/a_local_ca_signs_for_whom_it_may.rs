@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use levada_pool::wire::body::StartTls;
 use levada_pool::wire::{Identity, Message, StartTlsFlags};
 
-use crate::harness::{Backend, Caller, Foreign, Host, Pki, Pool};
+use crate::harness::{Backend, Caller, Foreign, Host, Pki, Pool, Speaker, Visitor};
 
 fn pool(pki: &Pki) -> Pool {
     let ca = std::fs::read_to_string(&pki.ca).unwrap() + &pki.issuer.key().serialize_pem();
@@ -29,22 +29,28 @@ fn echo(plain: UnixStream) {
     });
 }
 
+/// A client comes that asks for `name`, and the pool is asked to be whoever it may there.
+#[track_caller]
+fn come(pool: &Pool, pki: &Pki, program: Foreign, version: &str, name: &str) -> (Visitor, Speaker) {
+    let backend = Backend::new();
+    let caller = Caller { name: Some(name), ..Caller::default() };
+    let visitor = program.client(pki, backend.address, version, caller);
+    let network = backend.accept();
+    let flags = StartTlsFlags::SERVER
+        .with(StartTlsFlags::IGNORE_REMOTEID)
+        .with(StartTlsFlags::LOCALID_ONTHEFLY);
+    let mut speaker = pool.speaker();
+    let body = StartTls { flags, ..StartTls::default() };
+    speaker.ask(Message::StartTls(body), Some(network.as_fd()));
+    (visitor, speaker)
+}
+
 #[test]
 fn a_server_for_openssl_and_gnutls() {
     let pki = Pki::new();
     let pool = pool(&pki);
     for (program, version) in Foreign::EACH {
-        let backend = Backend::new();
-        let caller = Caller { name: Some("host.made.test"), ..Caller::default() };
-        let mut visitor = program.client(&pki, backend.address, version, caller);
-        let network = backend.accept();
-        let flags = StartTlsFlags::SERVER
-            .with(StartTlsFlags::IGNORE_REMOTEID)
-            .with(StartTlsFlags::LOCALID_ONTHEFLY);
-        let mut speaker = pool.speaker();
-        let body = StartTls { flags, ..StartTls::default() };
-        speaker.ask(Message::StartTls(body), Some(network.as_fd()));
-        drop(network);
+        let (mut visitor, mut speaker) = come(&pool, &pki, program, version, "host.made.test");
         echo(speaker.finish_tls());
         assert!(visitor.is_echoed(), "{program:?} {version}");
         visitor.leave();
@@ -83,17 +89,7 @@ fn nobody_else() {
     let pki = Pki::new();
     let mut pool = pool(&pki);
     for (program, version) in Foreign::EACH {
-        let backend = Backend::new();
-        let caller = Caller { name: Some("made.test"), ..Caller::default() };
-        let visitor = program.client(&pki, backend.address, version, caller);
-        let network = backend.accept();
-        let flags = StartTlsFlags::SERVER
-            .with(StartTlsFlags::IGNORE_REMOTEID)
-            .with(StartTlsFlags::LOCALID_ONTHEFLY);
-        let mut speaker = pool.speaker();
-        let body = StartTls { flags, ..StartTls::default() };
-        speaker.ask(Message::StartTls(body), Some(network.as_fd()));
-        drop(network);
+        let (visitor, mut speaker) = come(&pool, &pki, program, version, "made.test");
         assert!(matches!(speaker.hear().message, Message::Error(_)));
         assert_eq!(visitor.alert(), UNRECOGNIZED_NAME, "{program:?} {version}");
         pool.hear("does not let its `local-ca` sign for \"made.test\"");

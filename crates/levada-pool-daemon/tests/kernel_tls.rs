@@ -60,9 +60,8 @@ async fn connected(daemon: &Daemon, role: Role, words: &[&str]) -> (Socket, Open
     let (tcp, session, peer) = match role {
         Role::Client => {
             let pem = daemon.folder.write("server.pem", &daemon.pki.host("server.example"));
-            let pem = pem.to_str().unwrap();
             let begin = ["s_server", "-accept", "127.0.0.1:0", "-naccept", "1"];
-            let identity = ["-cert", pem, "-key", pem];
+            let identity = ["-cert", &*pem, "-key", &*pem];
             let peer = OpenSsl::start(&[&begin[..], &identity, words].concat());
             let port = peer.port();
             let tcp = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
@@ -312,8 +311,7 @@ async fn a_server_that_resumes_gets_its_ticket_by_the_pool() {
     }
     let daemon = Daemon::start();
     let pem = daemon.folder.write("server.pem", &daemon.pki.host("server.example"));
-    let pem = pem.to_str().unwrap();
-    let words = ["s_server", "-accept", "127.0.0.1:0", "-tls1_3", "-cert", pem, "-key", pem];
+    let words = ["s_server", "-accept", "127.0.0.1:0", "-tls1_3", "-cert", &*pem, "-key", &*pem];
     let peer = OpenSsl::start(&words);
     let port = peer.port();
     let pool = PoolTls::at(daemon.socket());

@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Err(why.into())
 }
 
-/// Asks who to be. The answer is remembered until the pool stops; an empty one refuses.
+/// Asks who to be. The answer is remembered; an empty one refuses.
 fn choose(question: &IdentityQuestion) -> Option<Choice> {
     let text = |identity: &Identity| String::from_utf8_lossy(identity.as_bytes()).into_owned();
     println!("\nWho are we to be to {}?", text(&question.remote_id));

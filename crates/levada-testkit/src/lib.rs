@@ -2,6 +2,9 @@
 
 pub mod browser;
 pub mod docs;
+mod folder;
 pub mod peers;
 pub mod skip;
 pub mod soft_hsm;
+
+pub use folder::Folder;

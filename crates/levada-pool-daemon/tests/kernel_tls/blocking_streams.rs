@@ -73,7 +73,7 @@ impl World {
     /// OpenSSL as a server.
     fn s_server(&self, words: &[&str]) -> OpenSsl {
         let pem = self.daemon.folder.write("server.pem", &self.daemon.pki.host("server.example"));
-        let pem = pem.to_str().unwrap();
+        let pem = pem.as_str();
         let begin = ["s_server", "-accept", "127.0.0.1:0", "-cert", pem, "-key", pem];
         OpenSsl::start(&[&begin[..], words].concat())
     }

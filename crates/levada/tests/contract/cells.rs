@@ -8,40 +8,20 @@ use std::time::Duration;
 
 use levada::{AlertDescription, Ended, Event, Options, Party, Role, Session, State};
 
+use crate::cell::{BEFORE, BIG, HELLO, QUEUED, contains};
 use crate::ours::{Ours, Read, Writes, kind};
 use crate::peer::{Peer, WireEnd};
 use crate::proof::{Proof, prove_all};
 use crate::table::{Ends, Row, TABLE, Trigger, WeSend, When, cause};
-use crate::world::{Layer, Moved, STRANGER, Setup, client, patient, server, strict_server};
+use crate::world::{Layer, Moved, STRANGER, client, patient, server, strict_server};
 
-const HELLO: &[u8] = b"hello";
-const QUEUED: &[u8] = b"queued before the handshake ended";
-const BEFORE: &[u8] = b"this had come before";
 const GARBAGE: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\r\n";
-/// More than any carrier of these tests takes.
-const BIG: usize = 1024 * 1024;
 
-#[derive(Clone, Copy)]
-struct Cell {
-    setup: Setup,
-    row: &'static Row,
-    writes: Writes,
-}
+type Cell = crate::cell::Cell<Row>;
 
 /// Every cell that can be made over this carrier.
 fn cells(moved: Moved, with_time: bool) -> Vec<Cell> {
-    let mut cells = Vec::new();
-    for setup in Setup::all_over(moved) {
-        for row in TABLE {
-            for writes in Writes::ALL {
-                let cell = Cell { setup, row, writes };
-                if row.trigger.needs_time() == with_time && cell.exists() {
-                    cells.push(cell);
-                }
-            }
-        }
-    }
-    cells
+    Cell::all(TABLE, moved, |cell| cell.needs_time() == with_time && cell.exists())
 }
 
 impl fmt::Display for Cell {
@@ -430,10 +410,6 @@ fn events_of(told: &Told) -> Vec<String> {
     assert_eq!(*last, Event::Ended(told.ended.clone()));
     assert!(!before.iter().any(|event| matches!(event, Event::Ended(_))));
     before.iter().map(|event| format!("{event:?}")).collect()
-}
-
-fn contains(all: &[u8], part: &[u8]) -> bool {
-    all.windows(part.len()).any(|window| window == part)
 }
 
 fn whole_record(raw: &[u8]) -> bool {

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 // Helpers: what there is to combine, the peer under our control, and our side under watch.
+mod cell;
 mod ours;
 mod peer;
 mod proof;

@@ -8,6 +8,8 @@
 /// All that the close contract says of TLS over TCP, of streams whose records are the kernel's.
 const BY_KERNEL: bool = true;
 
+#[path = "../contract/cell.rs"]
+mod cell;
 #[path = "../contract/ours.rs"]
 mod ours;
 #[allow(dead_code, reason = "this target uses its part of it")]

@@ -12,43 +12,23 @@ use levada::{AlertDescription, Ended, Event, Party, Role, State, WsStream};
 
 use super::peer::{BINARY, CLOSE, TEXT, WsPeer};
 use super::table::{Ends, Row, TABLE, Trigger, When};
+use crate::cell::{BEFORE, BIG, HELLO, QUEUED, contains};
 use crate::ours::{Ours, Read, Writes, kind};
 use crate::peer::{Peer, WireEnd};
 use crate::proof::{Proof, prove_all};
 use crate::table::cause;
-use crate::world::{Moved, Setup, patient};
+use crate::world::{Moved, patient};
 
-const HELLO: &[u8] = b"hello";
-const QUEUED: &[u8] = b"queued before the handshake ended";
-const BEFORE: &[u8] = b"this had come before";
 const HALF: &[u8] = b"half a frame";
 const GARBAGE: &[u8] = b"HTTP/1.1 200 OK\r\n\r\n";
 /// The longest frame that we take here.
 const LIMIT: usize = 100;
-/// More than any carrier of these tests takes.
-const BIG: usize = 1024 * 1024;
 
-#[derive(Clone, Copy)]
-struct Cell {
-    setup: Setup,
-    row: &'static Row,
-    writes: Writes,
-}
+type Cell = crate::cell::Cell<Row>;
 
 /// Every cell that can be made over this carrier.
 fn cells(moved: Moved, with_time: bool) -> Vec<Cell> {
-    let mut cells = Vec::new();
-    for setup in Setup::all_over(moved) {
-        for row in TABLE {
-            for writes in Writes::ALL {
-                let cell = Cell { setup, row, writes };
-                if row.trigger.needs_time() == with_time && cell.exists() {
-                    cells.push(cell);
-                }
-            }
-        }
-    }
-    cells
+    Cell::all(TABLE, moved, |cell| cell.needs_time() == with_time && cell.exists())
 }
 
 impl fmt::Display for Cell {
@@ -442,10 +422,6 @@ fn events_of(told: &Told) -> Vec<String> {
         event => format!("{event:?}"),
     };
     before[start..].iter().map(word).collect()
-}
-
-fn contains(all: &[u8], part: &[u8]) -> bool {
-    all.windows(part.len()).any(|window| window == part)
 }
 
 #[tokio::test]
