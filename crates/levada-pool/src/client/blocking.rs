@@ -1,4 +1,4 @@
-//! The client for programs that wait for one thing at a time.
+//! The client for programs whose threads wait.
 
 mod shared;
 mod stream;
@@ -271,7 +271,7 @@ impl Client {
     /// # Errors
     ///
     /// [`PoolError`]; a fact that is not there, or is another one, is refused with
-    /// [`ErrorCode::InfoNotFound`](levada_pool_wire::ErrorCode::InfoNotFound).
+    /// [`ErrorCode::InfoNotFound`].
     pub fn info(
         &self,
         control_key: ControlKey,
