@@ -42,6 +42,7 @@ mod a_stalled_client_cannot_stop_accepts;
 mod a_stalled_log_stops_nobody;
 mod a_staple_is_served_and_told;
 mod a_tunnel_passes_every_ending_on;
+mod a_user_has_nothing_of_another;
 mod a_websocket_goes_where_its_path_leads;
 mod a_wrong_passphrase_is_told_from_a_missing_one;
 mod an_identity_swap_touches_no_running_stream;

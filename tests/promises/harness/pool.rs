@@ -99,9 +99,12 @@ impl Pool {
     }
 
     pub(crate) fn speaker(&self) -> Speaker {
-        let stream = UnixStream::connect(&self.socket).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Speaker { stream, heard: Vec::new(), next: 0 }
+        Speaker::over(UnixStream::connect(&self.socket).unwrap())
+    }
+
+    /// How many descriptors it holds.
+    pub(crate) fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.process.id())).unwrap().count()
     }
 
     /// Stops it, and gives what it has told of sessions since somebody last read its log.
@@ -147,6 +150,21 @@ pub(crate) struct Speaker {
 }
 
 impl Speaker {
+    /// Over this control connection, whoever has connected it.
+    pub(crate) fn over(stream: UnixStream) -> Self {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { stream, heard: Vec::new(), next: 0 }
+    }
+
+    /// Asks, and hears the reply.
+    #[track_caller]
+    pub(crate) fn call(&mut self, message: Message) -> Message {
+        let request = self.ask(message, None);
+        let reply = self.hear();
+        assert_eq!((reply.request, reply.callback), (request, None));
+        reply.message
+    }
+
     /// Sends a request of the next number.
     pub(crate) fn ask(
         &mut self,
