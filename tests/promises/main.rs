@@ -28,6 +28,7 @@ mod a_pin_is_for_the_pool_alone;
 mod a_ping_flood_stops_nothing;
 mod a_pool_is_hard_to_misuse;
 mod a_pool_runs_as_services_do;
+mod a_pool_stands_aimed_fire;
 mod a_pool_takes_over_from_another;
 mod a_pool_tells_all_that_was_agreed;
 mod a_proxy_stands_between;

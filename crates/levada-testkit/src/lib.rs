@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod docs;
+pub mod numbers;
 pub mod peers;
 pub mod skip;
 pub mod soft_hsm;
