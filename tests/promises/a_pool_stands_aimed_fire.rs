@@ -448,7 +448,7 @@ fn fire(shots: usize, seed: u64) {
                 })
                 .collect();
         }
-        if shot % (shots / 5) == shots / 10 {
+        if shot % 2000 == 1000 {
             pki.folder.write("own.toml", &format!("# {shot}\n{policy}"));
             pool.process.signal(Signal::HUP);
         }
