@@ -19,6 +19,7 @@ mod a_key_stays_on_its_token;
 mod a_killed_client_costs_only_itself;
 mod a_killed_peer_is_a_bad_ending;
 mod a_killed_pool_is_a_bad_ending;
+mod a_killed_service_costs_only_itself;
 mod a_local_ca_signs_for_whom_it_may;
 mod a_page_has_byte_streams;
 mod a_paused_reader_costs_a_bounded_room;
