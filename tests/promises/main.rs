@@ -55,6 +55,7 @@ mod certificate_rules_hold_against_foreign_peers;
 mod connect_exit_codes;
 mod descriptors_never_leak;
 mod drain_loses_nothing;
+mod each_application_has_its_own;
 mod every_ending_names_who_ended_it;
 mod files_go_through_intact;
 mod gnutls_is_understood;

@@ -105,6 +105,8 @@ for word in words:
         plain.shutdown(socket.SHUT_WR)
         while plain.recv(65536):
             pass
+    elif name == "wait":
+        sys.stdin.readline()
     elif name == "stop":
         say("stopped")
         signal.pause()

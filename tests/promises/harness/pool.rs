@@ -185,10 +185,16 @@ impl Speaker {
 
     #[track_caller]
     pub(crate) fn hear(&mut self) -> Packet {
+        self.try_hear().expect("the pool says something")
+    }
+
+    /// The next packet, if another one comes.
+    #[track_caller]
+    pub(crate) fn try_hear(&mut self) -> Option<Packet> {
         let mut bytes = [0; 388];
-        std::io::Read::read_exact(&mut self.stream, &mut bytes).unwrap();
+        std::io::Read::read_exact(&mut self.stream, &mut bytes).ok()?;
         self.heard.extend_from_slice(&bytes);
-        Packet::decode(&bytes).unwrap()
+        Some(Packet::decode(&bytes).unwrap())
     }
 
     /// Asks to protect `network`, as a client of `localhost` or as a server.
