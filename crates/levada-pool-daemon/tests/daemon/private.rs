@@ -121,6 +121,25 @@ fn d5_texts_of_many_sessions_are_read_by_turns_and_the_oldest_go_first() {
 }
 
 #[test]
+fn d6_the_list_of_sessions_is_one_text_under_whatever_key() {
+    let daemon = Daemon::start();
+    let (mut client, list) = (daemon.client(), Document::Sessions);
+    let keys = [1, 2, 3].map(|number| ControlKey::new([number; 16]));
+    let _plain: Vec<_> = keys.iter().map(|key| session(&daemon, &mut client, key)).collect();
+    let first = page(&mut client, list, &keys[0], 0).unwrap();
+    assert_eq!(first.bytes().len(), Page::MAX_LEN);
+    let next = page(&mut client, list, &keys[2], Page::MAX_LEN as u32).unwrap();
+    let whole = put_together(&[first, next]);
+    assert_eq!(String::from_utf8(whole).unwrap().lines().count(), 3);
+    // So it takes the room of one, and drives no other text out.
+    page(&mut client, Document::PeerChain, &keys[0], 0).unwrap();
+    for number in 0..20 {
+        page(&mut client, list, &ControlKey::new([number; 16]), 0).unwrap();
+    }
+    assert!(page(&mut client, Document::PeerChain, &keys[0], 350).is_ok());
+}
+
+#[test]
 fn d5_a_text_that_was_begun_is_read_to_its_end_though_the_session_ends() {
     let daemon = Daemon::start();
     let mut client = daemon.client();
