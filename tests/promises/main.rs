@@ -21,6 +21,7 @@ mod a_killed_peer_is_a_bad_ending;
 mod a_killed_pool_is_a_bad_ending;
 mod a_killed_service_costs_only_itself;
 mod a_local_ca_signs_for_whom_it_may;
+mod a_message_stays_whole_with_any_peer;
 mod a_page_has_byte_streams;
 mod a_paused_reader_costs_a_bounded_room;
 mod a_peer_that_never_closes_is_ended;
