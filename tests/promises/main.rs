@@ -48,6 +48,7 @@ mod a_tunnel_passes_every_ending_on;
 mod a_user_has_nothing_of_another;
 mod a_websocket_goes_where_its_path_leads;
 mod a_wrong_passphrase_is_told_from_a_missing_one;
+mod a_wrong_staple_is_told_and_decides_nothing;
 mod an_identity_swap_touches_no_running_stream;
 mod an_injection_before_an_upgrade_is_refused;
 mod applications_of_a_pool_share_its_tickets;
