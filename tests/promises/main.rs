@@ -53,6 +53,7 @@ mod an_identity_swap_touches_no_running_stream;
 mod an_injection_before_an_upgrade_is_refused;
 mod applications_of_a_pool_share_its_tickets;
 mod c_programs_have_the_pool;
+mod c_programs_speak_with_any_peer;
 mod certificate_rules_hold_against_foreign_peers;
 mod connect_exit_codes;
 mod descriptors_never_leak;
