@@ -155,7 +155,7 @@ fn between_its_private_commands_or_over_a_text() {
 }
 
 /// Gives a service, and is told that it has the place.
-fn serving(pool: &Pool, registration: Message) -> Speaker {
+fn serving(pool: &Pool, registration: &Message) -> Speaker {
     let mut speaker = pool.speaker();
     loop {
         // Who has had the place may not be gone yet.
@@ -170,18 +170,18 @@ fn serving(pool: &Pool, registration: Message) -> Speaker {
 
 fn entering(pool: &Pool) -> Speaker {
     let entry = PinEntry { timeout_us: 600_000_000, ..PinEntry::default() };
-    serving(pool, Message::PinEntry(entry))
+    serving(pool, &Message::PinEntry(entry))
 }
 
 fn choosing(pool: &Pool, flags: LidentryFlags) -> Speaker {
     let body = Lidentry { flags, max_levels: 9, timeout_s: 600, ..Lidentry::default() };
-    serving(pool, Message::LidentryRegister(body))
+    serving(pool, &Message::LidentryRegister(body))
 }
 
-fn enter(service: &mut Speaker, asked: Packet, pin: &str) {
+fn enter(service: &mut Speaker, asked: &Packet, pin: &str) {
     let pin = Pin::new(pin.as_bytes()).unwrap();
     let entry = PinEntry { pin, timeout_us: 600_000_000, ..PinEntry::default() };
-    service.send(&Packet { message: Message::PinEntry(entry), ..asked }, None);
+    service.send(&Packet { message: Message::PinEntry(entry), ..*asked }, None);
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn while_a_person_is_asked_for_a_pin() {
     scene.wait_for_sessions(4);
     kill_now(first);
     scene.wait_for_sessions(3);
-    enter(&mut person, asked, PIN);
+    enter(&mut person, &asked, PIN);
     assert_eq!(second.stdout.line().as_deref(), Some("protected one.test "));
     client.write(b"hello\n");
     assert_eq!(client.stdout.line().as_deref(), Some("hello"));
@@ -210,7 +210,7 @@ fn while_a_person_is_asked_for_a_pin() {
     let asked = person.hear();
     kill_now(third);
     assert_ne!(other.wait().code(), 0);
-    enter(&mut person, asked, PIN);
+    enter(&mut person, &asked, PIN);
     let mut third = scene.application(3, &words("two.test"));
     let mut client = scene.client(&mut third, "two.test");
     client.write(b"hello\n");
@@ -252,7 +252,7 @@ fn while_it_enters_pins() {
         scene.application(4, "accept starttls:1006:two.test: plain:SOCK_STREAM echo leave");
     let mut client = scene.client(&mut application, "two.test");
     let asked = person.hear();
-    enter(&mut person, asked, PIN);
+    enter(&mut person, &asked, PIN);
     client.write(b"hello\n");
     assert_eq!(client.stdout.line().as_deref(), Some("hello"));
     assert_eq!((client.finish().code(), application.wait().code()), (0, 0));

@@ -30,7 +30,7 @@ fn plain(speaker: &mut Speaker, kind: SocketType) -> OwnedFd {
 }
 
 fn message(plain: &OwnedFd) -> Vec<u8> {
-    let mut room = [0; 65536];
+    let mut room = [0; 4096];
     let (count, _) = recv(plain, &mut room[..], RecvFlags::empty()).unwrap();
     room[..count].to_vec()
 }

@@ -294,7 +294,9 @@ impl Fire {
             }
             5 => {
                 let mut body = [0; 380];
-                body.iter_mut().for_each(|byte| *byte = self.numbers.next() as u8);
+                for byte in &mut body {
+                    *byte = self.numbers.next() as u8;
+                }
                 let all = [Offer::COMMAND, Page::COMMAND, Cut::COMMAND, HandBack::COMMAND];
                 Message::Local(*self.numbers.one_of(&all), Secret::new(body))
             }
@@ -373,20 +375,19 @@ impl Fire {
         from.hear();
         self.keys.append(&mut from.keys);
         self.keys.drain(..self.keys.len().saturating_sub(KEYS));
-        let packet = match from.questions.is_empty() || self.one_in(3) {
-            false => {
-                let at = self.numbers.below(from.questions.len());
-                let asked = from.questions.swap_remove(at);
-                let message = self.answer(&asked.message);
-                let request = if self.one_in(2) { from.next() } else { asked.request };
-                Packet { request, callback: asked.callback, message }
-            }
-            true => Packet { request: from.next(), callback: None, message: self.request() },
+        let packet = if from.questions.is_empty() || self.one_in(3) {
+            Packet { request: from.next(), callback: None, message: self.request() }
+        } else {
+            let at = self.numbers.below(from.questions.len());
+            let asked = from.questions.swap_remove(at);
+            let message = self.answer(&asked.message);
+            let request = if self.one_in(2) { from.next() } else { asked.request };
+            Packet { request, callback: asked.callback, message }
         };
         let wants = matches!(packet.message, Message::StartTls(_) | Message::PlaintextConnect(_));
-        let passes = if wants { !self.one_in(16) } else { self.one_in(16) };
-        let passed = passes.then(|| self.descriptor(&mut from.plain));
-        self.shoot(from, &packet, passed.as_ref())
+        let passes = self.one_in(16) != wants;
+        let descriptor = passes.then(|| self.descriptor(&mut from.plain));
+        self.shoot(from, &packet, descriptor.as_ref())
     }
 
     /// Two clients of the pool that have each other as peers, through it: the whole of a handshake.

@@ -17,7 +17,7 @@ fn outdated(response: &[u8]) -> Vec<u8> {
     let mut response = response.to_vec();
     // A GeneralizedTime of 15 bytes, in this century. The authority's own certificate has times of another form.
     let is_time = |at: &usize| response[*at..].starts_with(b"\x18\x0f20");
-    let last = (0..response.len() - 4).filter(is_time).next_back().unwrap();
+    let last = (0..response.len() - 4).rfind(is_time).unwrap();
     response[last + 2..last + 6].copy_from_slice(b"2021");
     response
 }

@@ -164,9 +164,8 @@ fn start(
                 format!("protected {} ", host_of(number))
             };
             let said = application.stdout.line();
-            if said.as_ref() != Some(&wanted) {
-                panic!("{number}: {said:?} {}", application.wait().stderr);
-            }
+            let is_right = said.as_ref() == Some(&wanted);
+            assert!(is_right, "{number}: {said:?} {}", application.wait().stderr);
             (number, application, visitor)
         })
         .collect()
