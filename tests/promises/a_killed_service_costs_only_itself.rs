@@ -30,12 +30,7 @@ impl Scene {
         let pki = Pki::new();
         let locked = ["one.test", "two.test"].map(|name| {
             let open = pki.identity(&format!("{name}.open"), &[name], |_| {});
-            let words = ["pkcs8", "-topk8", "-iter", "1000", "-in", &open, "-passout"];
-            let made = Command::new("openssl").args(words).args([format!("pass:{PIN}")]).run(b"");
-            let certificate = std::fs::read_to_string(&open).unwrap();
-            let (certificate, _) = certificate.split_once("-----BEGIN PRIVATE").unwrap();
-            let key = String::from_utf8(made.stdout).unwrap();
-            let file = pki.folder.write(name, &(certificate.to_owned() + &key));
+            let file = Pki::lock(&open, PIN);
             format!("[[identity]]\nname = \"{name}\"\ncert = \"{file}\"\nkey-pass = \"ask\"\n")
         });
         let authority = std::fs::read_to_string(&pki.ca).unwrap();

@@ -23,7 +23,7 @@ use levada_testkit::skip::slow_runs;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::Signal;
 
-use crate::harness::{Command, PATIENCE, Pki, Pool, levada};
+use crate::harness::{PATIENCE, Pki, Pool, levada};
 
 /// What opens the locked key.
 const PIN: &str = "4711-hush";
@@ -52,12 +52,7 @@ fn pool(pki: &Pki) -> Pool {
     let authority = std::fs::read_to_string(&pki.ca).unwrap() + &pki.issuer.key().serialize_pem();
     let authority = pki.folder.write("local-ca.pem", &authority);
     let open = pki.identity("locked-open.pem", &["locked.test"], |_| {});
-    let words = ["pkcs8", "-topk8", "-iter", "1000", "-in", &open, "-passout"];
-    let made = Command::new("openssl").args(words).args([format!("pass:{PIN}")]).run(b"");
-    let certificate = std::fs::read_to_string(&open).unwrap();
-    let (certificate, _) = certificate.split_once("-----BEGIN PRIVATE").unwrap();
-    let key = String::from_utf8(made.stdout).unwrap();
-    let locked = pki.folder.write("locked.pem", &(certificate.to_owned() + &key));
+    let locked = Pki::lock(&open, PIN);
     Pool::start_with(
         pki,
         &format!(

@@ -11,7 +11,7 @@ use levada_testkit::skip::slow_runs;
 use sha2::{Digest as _, Sha256};
 
 use crate::harness::{
-    Client, Command, Gnutls, Pki, Pool, Running, Serve, Speaker, levada, raise_open_files,
+    Client, Gnutls, Pki, Pool, Running, Serve, Speaker, levada, raise_open_files,
 };
 
 /// Locked keys, each with a PIN of its own.
@@ -31,12 +31,7 @@ fn pool(pki: &Pki) -> Pool {
     let locked = (0..KEYS).map(|number| {
         let name = format!("locked-{number}.test");
         let open = pki.identity(&format!("{name}.open"), &[&name], |_| {});
-        let words = ["pkcs8", "-topk8", "-iter", "1000", "-in", &open, "-passout"];
-        let made = Command::new("openssl").args(words).args([format!("pass:{}", pin(&name))]);
-        let key = String::from_utf8(made.run(b"").stdout).unwrap();
-        let certificate = std::fs::read_to_string(&open).unwrap();
-        let (certificate, _) = certificate.split_once("-----BEGIN PRIVATE").unwrap();
-        let file = pki.folder.write(&name, &(certificate.to_owned() + &key));
+        let file = Pki::lock(&open, &pin(&name));
         format!("[[identity]]\nname = \"{name}\"\ncert = \"{file}\"\nkey-pass = \"ask\"\n")
     });
     let policy = format!(

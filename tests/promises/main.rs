@@ -44,6 +44,8 @@ mod a_slow_signer_stalls_nobody;
 mod a_stalled_client_cannot_stop_accepts;
 mod a_stalled_log_stops_nobody;
 mod a_staple_is_served_and_told;
+#[cfg(feature = "pkcs11")]
+mod a_token_signs_for_many_at_once;
 mod a_tunnel_passes_every_ending_on;
 mod a_user_has_nothing_of_another;
 mod a_websocket_goes_where_its_path_leads;

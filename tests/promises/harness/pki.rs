@@ -5,7 +5,7 @@ use rcgen::{
     KeyIdMethod, KeyPair, PublicKeyData, RevokedCertParams, date_time_ymd,
 };
 
-use super::Folder;
+use super::{Command, Folder};
 
 /// An authority, and files with identities that it vouches for.
 pub(crate) struct Pki {
@@ -64,6 +64,20 @@ impl Pki {
         change(&mut params);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         self.folder.write(file, &format!("{}{}", certificate.pem(), key.serialize_pem()))
+    }
+
+    /// A file with the same certificate, whose key this passphrase opens.
+    pub(crate) fn lock(identity: &str, passphrase: &str) -> String {
+        let words = ["pkcs8", "-topk8", "-iter", "2048", "-in", identity, "-passout"];
+        let made =
+            Command::new("openssl").args(words).args([format!("pass:{passphrase}")]).run(b"");
+        assert_eq!(made.code(), 0, "{}", made.stderr);
+        let certificate = std::fs::read_to_string(identity).unwrap();
+        let (certificate, _) = certificate.split_once("-----BEGIN PRIVATE").unwrap();
+        let path = format!("{identity}.locked");
+        std::fs::write(&path, certificate.to_owned() + str::from_utf8(&made.stdout).unwrap())
+            .unwrap();
+        path
     }
 
     /// A file with a certificate for the private key in this PEM text.
