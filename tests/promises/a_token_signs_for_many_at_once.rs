@@ -29,35 +29,42 @@ fn pool(pki: &Pki) -> Pool {
     Pool::listening(levada(words).args(reach).env("SOFTHSM2_CONF", hsm.config()), socket)
 }
 
+/// Which of them are killed.
+const fn is_killed(number: usize) -> bool {
+    number % 5 == 4
+}
+
 /// As many applications, and a quarter as many again that are killed as soon as their clients have come.
 fn crowd(count: usize) {
     raise_open_files();
     let pki = Pki::new();
     let pool = pool(&pki);
     let before = pool.descriptors();
-    let start = |number: usize| {
-        let words = ["accept", "starttls:1006:localhost:", "plain:SOCK_STREAM", "echo", "leave"];
-        let mut application = pool.application(number + 1, &words);
-        let port: u16 = application.stdout.line().unwrap().parse().unwrap();
-        let (program, version) = Foreign::EACH[number % 4];
-        let to = ([127, 0, 0, 1], port).into();
-        (application, program.client(&pki, to, version, Caller::default()))
-    };
-    let mut all: Vec<_> = (0..count + count / 4).map(start).collect();
-    // They go while others wait for the token.
-    for (number, (application, _)) in all.iter().enumerate() {
-        if number % 5 == 4 {
-            application.signal(Signal::KILL);
-        }
-    }
+    let words = ["accept", "starttls:1006:localhost:", "plain:SOCK_STREAM", "echo", "leave"];
+    let started: Vec<_> =
+        (1..=count + count / 4).map(|number| pool.application(number, &words)).collect();
+    let mut all: Vec<_> = started
+        .into_iter()
+        .enumerate()
+        .map(|(number, mut application)| {
+            let port: u16 = application.stdout.line().unwrap().parse().unwrap();
+            let (program, version) = Foreign::EACH[number % 4];
+            let to = ([127, 0, 0, 1], port).into();
+            let visitor = program.client(&pki, to, version, Caller::default());
+            if is_killed(number) {
+                application.signal(Signal::KILL);
+            }
+            (application, visitor)
+        })
+        .collect();
     for (number, (application, visitor)) in all.iter_mut().enumerate() {
-        if number % 5 < 4 {
+        if !is_killed(number) {
             assert_eq!(application.stdout.line().as_deref(), Some("protected localhost "));
             assert!(visitor.is_echoed(), "{number}");
         }
     }
     for (number, (application, visitor)) in all.into_iter().enumerate() {
-        if number % 5 < 4 {
+        if !is_killed(number) {
             visitor.leave();
             let ended = application.wait();
             assert_eq!(ended.code(), 0, "{number}: {}", ended.stderr);

@@ -20,7 +20,6 @@ DOCUMENTS = {"report": 2, "chain": 5}
 path, number, *words = sys.argv[1:]
 key = int(number).to_bytes(16, "little")
 pool = socket.socket(socket.AF_UNIX)
-pool.settimeout(30)
 pool.connect(path)
 network = plain = question = None
 
@@ -76,7 +75,6 @@ for word in words:
     elif name == "plain":
         question = hear(PLAINTEXT_CONNECT)
         plain, theirs = socket.socketpair(socket.AF_UNIX, getattr(socket, of[0]))
-        plain.settimeout(30)
         socket.send_fds(pool, [question], [theirs.fileno()])
         theirs.close()
         body = TLS.unpack_from(hear(STARTTLS), 8)
