@@ -8,7 +8,7 @@ use levada_pool::wire::diagram::{MESSAGE_FLOW, State};
 use rustix::process::Signal;
 
 use crate::harness::{
-    Backend, Command, PATIENCE, Pki, Pool, Running, Serve, compile_client, connect, digits, levada,
+    Backend, Command, PATIENCE, Pki, Pool, Running, Serve, compile_client, connect, digits, until,
 };
 
 /// A client of the pool that goes as far as the state that it is told, says so, and waits there. The
@@ -105,7 +105,7 @@ fn at_every_state_of_the_message_flow() {
                 assert!(may_be_clean || ended["clean"] == false, "{state}: {ended}");
             }
         }
-        while sessions(&pool) > 1 {}
+        until("its session is gone", || pool.sessions().len() == 1);
         bystander.write(b"alive");
         assert_eq!(bystander.stdout.take(5), b"alive");
     }
@@ -114,12 +114,6 @@ fn at_every_state_of_the_message_flow() {
     pool.process.signal(Signal::TERM);
     pool.hear("stopped, with all sessions ended");
     assert_eq!(pool.process.wait().code(), 0);
-}
-
-/// How many sessions the pool has, handshakes among them.
-fn sessions(pool: &Pool) -> usize {
-    let listed = levada(["pool", "sessions", "--socket", &pool.socket]).run(b"");
-    String::from_utf8(listed.stdout).unwrap().lines().count()
 }
 
 #[test]

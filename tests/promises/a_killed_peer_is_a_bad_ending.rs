@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::harness::{Backend, Client, Pki, Running, Serve, Server, VERSIONS, Wire, connect};
+use crate::harness::{Backend, Pki, Running, Serve, Server, VERSIONS, Wire, connect};
 
 /// What must have gone through before the blow.
 const SOME: usize = 1 << 20;
@@ -58,10 +58,7 @@ fn assert_named(record: &Value, dead: &str, other: &str) {
 fn of_a_client_that_fetches() {
     let pki = Pki::new();
     for version in VERSIONS {
-        let backend = Backend::new();
-        let mut serve = Serve::tls(&pki, &backend.url());
-        let mut client = Client::start(&pki, serve.address(), version, &[]);
-        let mut stream = backend.accept();
+        let (mut serve, mut client, mut stream) = Serve::between(&pki, version);
         let writing = std::thread::spawn(move || write_on(&mut stream));
         client.stdout.take(SOME);
         client.signal(Signal::KILL);
@@ -76,11 +73,8 @@ fn of_a_client_that_fetches() {
 fn of_a_client_that_brings() {
     let pki = Pki::new();
     for version in VERSIONS {
-        let backend = Backend::new();
-        let mut serve = Serve::tls(&pki, &backend.url());
-        let mut client = Client::start(&pki, serve.address(), version, &[]);
+        let (mut serve, mut client, mut stream) = Serve::between(&pki, version);
         let feeding = client.feed(much());
-        let mut stream = backend.accept();
         read_some(&mut stream);
         client.signal(Signal::KILL);
         let error = stream.read_to_end(&mut Vec::new()).expect_err("this is not all of it");

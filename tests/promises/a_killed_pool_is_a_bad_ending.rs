@@ -1,5 +1,5 @@
-//! A pool or its peer that is killed (SIGKILL) harms nobody else: what was under way ends with a type and
-//! never as a clean end, and what comes next works.
+//! A pool or its peer that is killed (SIGKILL) harms nobody else: what was under way through it ends with a
+//! type and never as a clean end, and what comes next works.
 
 use std::io::Read as _;
 use std::net::TcpStream;
@@ -15,7 +15,7 @@ use crate::harness::{Backend, Pki, Pool, Serve, Server, assert_same, connect, di
 fn streams_end_and_the_next_ones_find_the_new_pool() {
     let pki = Pki::new();
     let pool = Pool::start(&pki);
-    let mut serve = Serve::start(["--listen", &pool.url("127.0.0.1:0"), "--to", "echo:"]);
+    let mut serve = Serve::start(["--listen", &pool.relay_url("127.0.0.1:0"), "--to", "echo:"]);
     let address = format!("tls://{}", serve.address());
     let mut clients: Vec<_> = (0..8)
         .map(|_| {
@@ -50,7 +50,7 @@ fn streams_end_and_the_next_ones_find_the_new_pool() {
 fn streams_under_load_end_as_bad_ones() {
     let pki = Pki::new();
     let pool = Pool::start(&pki);
-    let mut serve = Serve::start(["--listen", &pool.url("127.0.0.1:0"), "--to", "echo:"]);
+    let mut serve = Serve::start(["--listen", &pool.relay_url("127.0.0.1:0"), "--to", "echo:"]);
     let address = format!("tls://{}", serve.address());
     // More than all buffers on the way hold: who is not read from is not done.
     let all = digits(64 << 20);
@@ -108,7 +108,7 @@ fn requests_under_way_are_told_and_the_next_one_finds_the_new_pool() {
             peer.read_exact(&mut [0; 5]).unwrap();
             far.push(peer);
         }
-        let mut alone = blocking::Client::connect(&pool.socket).unwrap();
+        let alone = blocking::Client::connect(&pool.socket).unwrap();
         pool.process.signal(Signal::KILL);
         while let Some(ended) = waiting.join_next().await {
             assert_eq!(ended.unwrap(), Err(PoolError::Gone));

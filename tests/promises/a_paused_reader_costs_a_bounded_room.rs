@@ -1,21 +1,12 @@
 //! A reader that pauses stops its writer, and what waits in between takes a bounded room.
 
-use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::TcpStream;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
-
-use crate::harness::{Backend, Memory, PATIENCE, Pki, Serve};
+use crate::harness::{Backend, Memory, Pki, Serve, transfer};
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 
 /// What each writer has to say: far more than the bound and the system's buffers.
 const TOTAL: u64 = 64 * MIB;
-
-/// A writer that gets rid of nothing for so long stands still. Were it wrong about that, the test would
-/// show less, and not fail.
-const STANDSTILL: Duration = Duration::from_millis(300);
 
 /// Scratch buffers of a thread, on either side of a layer.
 const SCRATCH: u64 = 2 * 256 * KIB;
@@ -112,64 +103,10 @@ fn paused(streams: u64, way: Way, layer: &str) {
     // What is made once is made by now.
     transfer(vec![pair()], MIB);
     let bridges = [&outer, &inner].map(|bridge| Memory::of(bridge.process.id()));
-    transfer((0..streams).map(|_| pair()).collect(), TOTAL);
+    let sent = transfer((0..streams).map(|_| pair()).collect(), TOTAL);
+    assert!(sent < TOTAL, "the reader's pause has not stopped the writer");
     for memory in bridges {
         let (growth, bound) = (memory.growth(), bound(memory.threads(), streams));
         assert!(growth <= bound, "it grew by {growth} bytes, which is more than {bound}");
-    }
-}
-
-/// Moves `total` bytes from the first to the second of each pair, all at once. No reader goes on behind
-/// the first byte before every writer stands still, or is done.
-fn transfer(pairs: Vec<(TcpStream, TcpStream)>, total: u64) {
-    let mut standing = Vec::new();
-    let mut threads = Vec::new();
-    let mut going = Vec::new();
-    for (writer, reader) in pairs {
-        let (stands, is_standing) = channel();
-        let (go, may_go) = channel();
-        standing.push(is_standing);
-        going.push(go);
-        threads.push(std::thread::spawn(move || write_all(writer, total, &stands)));
-        threads.push(std::thread::spawn(move || read_all(reader, total, &may_go)));
-    }
-    for standing in standing {
-        let sent = standing.recv_timeout(PATIENCE).expect("it writes as much as it can");
-        assert!(sent < TOTAL, "the reader's pause has not stopped the writer");
-    }
-    drop(going);
-    for thread in threads {
-        thread.join().unwrap();
-    }
-}
-
-/// Writes `total` bytes, and tells how many are written when they stop to go out.
-fn write_all(mut stream: TcpStream, total: u64, stands: &Sender<u64>) {
-    stream.set_write_timeout(Some(STANDSTILL)).unwrap();
-    let chunk = vec![b'm'; 256 * KIB as usize];
-    let mut sent = 0;
-    while sent < total {
-        let count = chunk.len().min((total - sent) as usize);
-        match stream.write(&chunk[..count]) {
-            Ok(count) => sent += count as u64,
-            // Nobody may listen any more: it stood still before.
-            Err(error) if error.kind() == ErrorKind::WouldBlock => drop(stands.send(sent)),
-            Err(error) => panic!("behind {sent} bytes: {error}"),
-        }
-    }
-    let _ = stands.send(sent);
-}
-
-/// Reads one byte, pauses until the other end of `may_go` is gone, and reads the rest.
-fn read_all(mut stream: TcpStream, total: u64, may_go: &Receiver<()>) {
-    let mut room = vec![0; 256 * KIB as usize];
-    stream.read_exact(&mut room[..1]).unwrap();
-    let _ = may_go.recv();
-    let mut got = 1;
-    loop {
-        match stream.read(&mut room).unwrap() {
-            0 => break assert_eq!(got, total),
-            count => got += count as u64,
-        }
     }
 }

@@ -21,7 +21,7 @@ fn served(
 ) -> Result<(Report, String), PoolError> {
     let backend = Backend::new();
     let mut peer = client(backend.address.port());
-    let mut control = blocking::Client::connect(&pool.socket).unwrap();
+    let control = blocking::Client::connect(&pool.socket).unwrap();
     let request = TlsRequest::server().alpn(alpn);
     let session = control.start_tls(backend.accept(), &request)?;
     let report = control.report(session.control_key).unwrap();
@@ -85,8 +85,8 @@ fn d4_a_client_has_the_protocol_that_its_server_has() {
     let gnutls = Gnutls::server("VERS-TLS1.3", &pki.localhost).args(["--alpn", "imap"]);
     let (_gnutls, gnutls) = Gnutls::listen(gnutls);
     for address in [openssl.address, gnutls] {
-        let mut control = blocking::Client::connect(&pool.socket).unwrap();
-        let mut told = |alpn: &[&str]| {
+        let control = blocking::Client::connect(&pool.socket).unwrap();
+        let told = |alpn: &[&str]| {
             let network = TcpStream::connect(address).unwrap();
             let request = TlsRequest::client("localhost").unwrap().alpn(alpn);
             let session = control.start_tls(network, &request).unwrap();
@@ -164,13 +164,13 @@ fn d5_the_peers_chain_comes_whole_in_every_way_of_waiting() {
         let network = || TcpStream::connect(address).unwrap();
         let request = TlsRequest::client("localhost").unwrap();
 
-        let mut control = blocking::Client::connect(&pool.socket).unwrap();
+        let control = blocking::Client::connect(&pool.socket).unwrap();
         let session = control.start_tls(network(), &request).unwrap();
         let key = session.control_key;
         is_whole(control.peer_chain(key.clone()).unwrap());
         assert_eq!(control.report(key.clone()).unwrap().peer_chain_sha256, Some(digest));
         // It is nobody else's to know.
-        let mut stranger = blocking::Client::connect(&pool.socket).unwrap();
+        let stranger = blocking::Client::connect(&pool.socket).unwrap();
         let refused = stranger.peer_chain(key.clone()).unwrap_err();
         assert_eq!(refused.code(), Some(ErrorCode::ControlKeyNotFound));
         // It goes with the session; what it was is known still.
@@ -203,8 +203,8 @@ fn d5_a_client_that_shows_nothing_has_no_chain() {
     let backend = Backend::new();
     let flags = StartTlsFlags::REQUEST_REMOTEID;
     let request = TlsRequest::server().without(StartTlsFlags::IGNORE_REMOTEID).with(flags);
-    let mut control = blocking::Client::connect(&pool.socket).unwrap();
-    let mut shown = |words: &[&str]| {
+    let control = blocking::Client::connect(&pool.socket).unwrap();
+    let shown = |words: &[&str]| {
         let _peer = crate::harness::Client::start(&pki, backend.address, "-tls1_3", words);
         let session = control.start_tls(backend.accept(), &request).unwrap();
         let key = session.control_key;

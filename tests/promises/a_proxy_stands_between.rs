@@ -5,7 +5,8 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use crate::harness::{
-    Backend, Finished, Folder, Pki, Serve, Tinyproxy, assert_same, connect, digits, levada,
+    Backend, Finished, Folder, Pki, Serve, Tinyproxy, assert_same, connect, digits, free,
+    http2_peer, levada, said,
 };
 
 const TAIL: usize = 3 << 20;
@@ -75,6 +76,63 @@ fn for_bridges_and_websockets() {
     assert_silent(&ended.to_string());
 }
 
+/// WebSockets over HTTP/2, of clients and of bridges: the connection that carries them leads through one.
+#[test]
+fn for_http2() {
+    let pki = Pki::new();
+    let proxy = Tinyproxy::new();
+    let words = proxy.words();
+    let [_, proxy_url, _, password] = &words;
+    let tls = format!("&name=localhost&ca={}", pki.ca);
+    for (scheme, more, cert) in
+        [("ws", "", &[][..]), ("wss", &*tls, &["--cert", &*pki.localhost][..])]
+    {
+        let listen = format!("{scheme}://127.0.0.1:0/far?http=2");
+        let mut far = Serve::start(["--listen", &listen, "--to", "echo:"].iter().chain(cert));
+        let url = |path: &str| format!("{scheme}://{}{path}?http=2{more}", far.address());
+        let (target, nowhere) = (url("/far"), url("/nowhere"));
+        let done = connect(&target, &words).run(&digits(TAIL));
+        assert_eq!(done.code(), 0, "{}", done.stderr);
+        assert_same(&done.stdout, &digits(TAIL));
+        assert_silent(&done.stderr);
+        let facts = done.ended()["facts"].clone();
+        assert_eq!(facts["http"], "2");
+        assert_eq!(facts["proxy"], format!("http://{}", proxy.address));
+        assert_eq!(facts["peer"], proxy.address);
+        assert_eq!(far.next("ended")["client"]["facts"]["http"], "2");
+
+        let to = format!("{target}&proxy={proxy_url}&proxy-password-file={password}");
+        let mut near = Serve::start(["--listen", "tcp://127.0.0.1:0", "--to", &to]);
+        let done = connect(&format!("tcp://{}", near.address()), [""; 0]).run(&digits(TAIL));
+        assert_same(&done.stdout, &digits(TAIL));
+        let target = near.next("ended")["target"].clone();
+        assert_eq!((&target["code"], &target["facts"]["http"]), (&"ws_close".into(), &"2".into()));
+        assert_eq!(target["facts"]["proxy"], format!("http://{}", proxy.address));
+
+        let done = connect(&nowhere, &words).run(b"");
+        assert_eq!(done.code(), 2);
+        assert!(done.stderr.contains("status 404"), "{}", done.stderr);
+    }
+}
+
+/// Where a server opens no WebSockets over HTTP/2, HTTP/1.1 is asked for through the proxy, too.
+#[test]
+fn for_the_second_try_of_http_1_1() {
+    let pki = Pki::new();
+    let test = "for_the_second_try_of_http_1_1";
+    let Some(peer) = http2_peer(test, &["serve", &pki.localhost, "off"]) else { return };
+    let mut peer = peer.start();
+    let target = format!("wss://localhost:{}/echo?http=auto", said(&mut peer)["port"]);
+    let proxy = Tinyproxy::new();
+    let ca = ["--ca".to_owned(), pki.ca.clone()];
+    let done = connect(&target, proxy.words().iter().chain(&ca)).run(b"");
+    assert!(done.stderr.contains("status 404"), "{}", done.stderr);
+    assert_eq!(done.ended()["facts"]["proxy"], format!("http://{}", proxy.address));
+    for alpn in ["h2", "http/1.1"] {
+        assert_eq!(said(&mut peer)["alpn"], alpn);
+    }
+}
+
 /// A server is looked at through one as clients see it, with all that it accepts.
 #[test]
 fn for_inspecting() {
@@ -102,7 +160,7 @@ fn for_inspecting() {
     assert_eq!(report["websocket"]["opened"], true);
     assert_eq!(report["websocket"]["any_origin"], false);
 
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = free();
     let (code, report) = inspect(gone.port(), &proxy.words());
     assert_eq!((code, &report["addresses"][0]["outcome"]), (2, &"unreachable".into()), "{report}");
     assert!(report["findings"][0]["message"].as_str().unwrap().contains("proxy"), "{report}");
@@ -149,7 +207,7 @@ fn and_says_why_it_does_not_connect() {
     let backend = Backend::new();
     let mut words = proxy.words();
     // Nothing listens there any more.
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = free();
     let done = connect(&format!("tcp://{gone}"), words.clone()).run(b"");
     let [code, cause, blame] = ending(&done);
     assert_eq!([&*code, &*cause, &*blame], ["connectFailed", "ERR_TLS_FATAL_ERROR", "network"]);

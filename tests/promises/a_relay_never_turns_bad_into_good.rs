@@ -1,24 +1,14 @@
 //! What ends badly on one side of a bridge does not end well on the other.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener};
 
-use crate::harness::{Backend, Client, Pki, Serve, Server, VERSIONS, connect, reset};
-
-/// A port of this machine that nobody listens at.
-fn nobody() -> String {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    format!("tcp://{}", listener.local_addr().unwrap())
-}
+use crate::harness::{Backend, Pki, Serve, Server, VERSIONS, connect, free, reset};
 
 #[test]
 fn a_target_that_is_reset_ends_a_tls_client_without_close_notify() {
     let pki = Pki::new();
     for version in VERSIONS {
-        let backend = Backend::new();
-        let mut serve = Serve::tls(&pki, &backend.url());
-        let mut client = Client::start(&pki, serve.address(), version, &[]);
-        let mut stream = backend.accept();
+        let (mut serve, mut client, mut stream) = Serve::between(&pki, version);
         stream.write_all(b"half a messa").unwrap();
         assert_eq!(client.stdout.take(12), b"half a messa");
         reset(stream);
@@ -44,7 +34,8 @@ fn a_target_that_is_reset_is_a_bad_end_for_a_client_of_ours() {
 #[test]
 fn a_target_that_nobody_listens_at_ends_the_client_without_goodbye() {
     let pki = Pki::new();
-    let mut serve = Serve::tls(&pki, &nobody());
+    let nobody = format!("tcp://{}", free());
+    let mut serve = Serve::tls(&pki, &nobody);
     let client = connect(&serve.tls_url(), ["--ca", &pki.ca]).start().wait();
     assert_eq!((client.code(), client.ending().as_str()), (3, "ERR_TLS_SOCKET_CLOSE"));
     let record = serve.next("ended");
@@ -52,7 +43,7 @@ fn a_target_that_nobody_listens_at_ends_the_client_without_goodbye() {
     assert_eq!(record["target"]["cause"], "ECONNREFUSED");
     assert_eq!(record["target"]["phase"], "connecting");
 
-    let mut serve = Serve::start(["--listen", "tcp://127.0.0.1:0", "--to", &nobody()]);
+    let mut serve = Serve::start(["--listen", "tcp://127.0.0.1:0", "--to", &nobody]);
     let error = serve.dial().read(&mut [0]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     assert_eq!(serve.ended(), ("aborted".into(), "connectFailed".into()));

@@ -159,7 +159,7 @@ fn told_by_pool(pool: &Pool, ca: &str, version: &str) -> String {
         .args(["s_client", "-connect", &backend.address.to_string(), version, "-status"])
         .args(["-servername", "localhost", "-CAfile", ca, "-verify_return_error"])
         .start();
-    let mut control = blocking::Client::connect(&pool.socket).unwrap();
+    let control = blocking::Client::connect(&pool.socket).unwrap();
     let session = control.start_tls(backend.accept(), &TlsRequest::server()).unwrap();
     UnixStream::from(session.plain).write_all(b"hello").unwrap();
     drop(client.stdin.take());
@@ -171,7 +171,7 @@ fn judged_by_gnutls(pool: &Pool, pki: &Pki, version: &str) -> i32 {
     let backend = Backend::new();
     let judge = Gnutls::command(pki, backend.address, gnutls(version), "localhost");
     let judge = judge.args(["--sni-hostname", "localhost"]).start();
-    let mut control = blocking::Client::connect(&pool.socket).unwrap();
+    let control = blocking::Client::connect(&pool.socket).unwrap();
     // It may be refused behind our part of the handshake or within it.
     drop(control.start_tls(backend.accept(), &TlsRequest::server()));
     judge.finish().code()
@@ -226,7 +226,7 @@ fn d5_to_an_application_of_a_pool() {
             let stapling = ["--ocsp-response", &staple, "--ignore-ocsp-response-errors"];
             let (_other, other) = Gnutls::listen(other.args(stapling));
             for address in [server.address, other] {
-                let mut control = blocking::Client::connect(&pool.socket).unwrap();
+                let control = blocking::Client::connect(&pool.socket).unwrap();
                 let network = TcpStream::connect(address).unwrap();
                 let request = TlsRequest::client("localhost").unwrap();
                 let session = control.start_tls(network, &request).unwrap();

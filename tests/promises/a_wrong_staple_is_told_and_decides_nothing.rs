@@ -30,7 +30,7 @@ fn year(seconds: i64) -> i64 {
 #[track_caller]
 fn told(pool: &Pool, server: &Pki, staple: &str, version: &str) -> Staple {
     let server = Server::start(server, version, &["-rev", "-status_file", staple]);
-    let mut control = blocking::Client::connect(&pool.socket).unwrap();
+    let control = blocking::Client::connect(&pool.socket).unwrap();
     let network = TcpStream::connect(server.address).unwrap();
     let request = TlsRequest::client("localhost").unwrap();
     let session = control.start_tls(network, &request).unwrap();

@@ -55,7 +55,7 @@ impl Sharing {
     ) -> bool {
         let backend = Backend::new();
         let mut peer = client(&self.pki, backend.address);
-        let mut application = blocking::Client::connect(&self.pool.socket).unwrap();
+        let application = blocking::Client::connect(&self.pool.socket).unwrap();
         let session = application.start_tls(backend.accept(), request).unwrap();
         let mut plain = UnixStream::from(session.plain);
         // What comes behind the handshake comes behind the tickets.
@@ -177,7 +177,7 @@ fn d5_who_is_revoked_is_not_let_in_by_a_ticket() {
         let session = sharing.pki.folder.path().join("session.pem").to_str().unwrap().to_owned();
         let words = [&["-sess_in", &session][..], &shown].concat();
         let _peer = Client::start(&sharing.pki, backend.address, version, &words);
-        let mut application = blocking::Client::connect(&sharing.pool.socket).unwrap();
+        let application = blocking::Client::connect(&sharing.pool.socket).unwrap();
         let refused = application.start_tls(backend.accept(), &required).unwrap_err();
         assert_eq!(refused.code(), Some(ErrorCode::HandshakeFailed), "{version}");
         sharing.pool.hear("revoked");
@@ -208,7 +208,7 @@ fn d5_gnutls_is_known_to_another_application() {
             .args(["--sni-hostname", "localhost", "--resume", "--waitresumption"])
             .start();
         let resumed = [(); 2].map(|()| {
-            let mut application = blocking::Client::connect(&sharing.pool.socket).unwrap();
+            let application = blocking::Client::connect(&sharing.pool.socket).unwrap();
             let request = TlsRequest::server();
             let session = application.start_tls(backend.accept(), &request).unwrap();
             let report = application.report(session.control_key).unwrap();
@@ -234,7 +234,7 @@ fn d5_a_server_that_one_has_met_is_known_to_another_of_the_same_policy() {
         // To the pool they are one server, by its name: it is to have met none of them.
         sharing.renew(&format!("before-{number}.pem"));
         let meets = |sharing: &Sharing, request: TlsRequest| {
-            let mut application = blocking::Client::connect(&sharing.pool.socket).unwrap();
+            let application = blocking::Client::connect(&sharing.pool.socket).unwrap();
             let network = TcpStream::connect(address).unwrap();
             let session = application.start_tls(network, &request).unwrap();
             let mut plain = UnixStream::from(session.plain);

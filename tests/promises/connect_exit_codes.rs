@@ -1,9 +1,8 @@
 //! Scripts can tell by the exit code how a stream ended, and by one JSON line what to do about it.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener};
 
-use crate::harness::{Backend, Pki, Serve, Server, VERSIONS, connect, levada, reset};
+use crate::harness::{Backend, Pki, Serve, Server, VERSIONS, connect, free, levada, reset};
 
 #[test]
 fn zero_for_a_clean_end() {
@@ -48,7 +47,7 @@ fn two_for_a_stream_that_was_never_established() {
     let pki = Pki::new();
     let serve = Serve::tls(&pki, "echo:");
     let plain = Serve::start(["--listen", "tcp://127.0.0.1:0", "--to", "echo:"]);
-    let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let nobody = free();
     let tls = serve.tls_url();
     let not_tls = format!("tls://{}", plain.address());
     let refused = format!("tcp://{nobody}");

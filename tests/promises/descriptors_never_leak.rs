@@ -2,14 +2,14 @@
 //! more memory.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
 use levada::Dialer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::harness::{PATIENCE, Pki, Serve, reset};
+use crate::harness::{PATIENCE, Pki, Serve, free, reset};
 
 /// What the allocator may keep beside what it kept after the first tenth.
 const SLACK: u64 = 1 << 20;
@@ -92,7 +92,7 @@ fn over_a_million_connections() {
 
 fn come_and_go(connections: usize) {
     let pki = Pki::new();
-    let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let nobody = free();
     let nobody = format!("tcp://{nobody}");
     let any = "127.0.0.1:0";
     let (tcp, tls) = (format!("tcp://{any}"), format!("tls://{any}"));

@@ -2,12 +2,12 @@
 //! goodbye first.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, Shutdown, TcpListener};
+use std::net::Shutdown;
 
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::harness::{Backend, Client, Pki, Serve, VERSIONS, Wire, connect, reset};
+use crate::harness::{Backend, Client, Pki, Serve, VERSIONS, Wire, connect, free, reset};
 
 /// What holds for every ending that is told, good or bad.
 #[track_caller]
@@ -66,7 +66,7 @@ fn by_a_reset() {
 
 #[test]
 fn by_a_target_that_is_not_there() {
-    let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let nobody = free();
     let mut serve = plain("", &format!("tcp://{nobody}"));
     let _client = serve.dial();
     assert_told(&mut serve, "target", "ECONNREFUSED", "config");
@@ -75,8 +75,9 @@ fn by_a_target_that_is_not_there() {
     assert_told(&mut serve, "target", "ENOENT", "config");
 }
 
-#[test]
-fn by_a_cut_below_the_tls() {
+/// What is done to the wire below a client's TLS is told as this.
+#[track_caller]
+fn on_the_wire(act: impl Fn(&Wire), cause: &str, blame: &str) {
     let pki = Pki::new();
     for version in VERSIONS {
         let backend = Backend::new();
@@ -84,26 +85,21 @@ fn by_a_cut_below_the_tls() {
         let wire = Wire::to(serve.address());
         let _client = Client::start(&pki, wire.address, version, &[]);
         let _target = backend.accept();
-        wire.cut();
-        assert_told(&mut serve, "client", "ERR_TLS_SOCKET_CLOSE", "peer");
+        act(&wire);
+        assert_told(&mut serve, "client", cause, blame);
     }
 }
 
 #[test]
+fn by_a_cut_below_the_tls() {
+    on_the_wire(Wire::cut, "ERR_TLS_SOCKET_CLOSE", "peer");
+}
+
+#[test]
 fn by_a_wire_that_alters_what_goes_over_it() {
-    let pki = Pki::new();
-    for version in VERSIONS {
-        let backend = Backend::new();
-        let mut serve = Serve::tls(&pki, &backend.url());
-        let wire = Wire::to(serve.address());
-        let _client = Client::start(&pki, wire.address, version, &[]);
-        let _target = backend.accept();
-        // A record that no key has sealed.
-        let mut forged = vec![23, 3, 3, 0, 64];
-        forged.extend([0xaa; 64]);
-        wire.inject(&forged);
-        assert_told(&mut serve, "client", "ERR_TLS_FATAL_ERROR", "network");
-    }
+    // A record that no key has sealed.
+    let forged = [&[23, 3, 3, 0, 64][..], &[0xaa; 64]].concat();
+    on_the_wire(|wire| wire.inject(&forged), "ERR_TLS_FATAL_ERROR", "network");
 }
 
 #[test]

@@ -1,11 +1,9 @@
 //! Scripts can tell by the exit code of `levada inspect` whether a server is fit, and programs by its JSON
 //! what is wrong.
 
-use std::net::{Ipv4Addr, TcpListener};
-
 use serde_json::Value;
 
-use crate::harness::{Backend, Finished, Folder, Pki, Serve, Server, VERSIONS, levada};
+use crate::harness::{Backend, Finished, Folder, Pki, Serve, Server, VERSIONS, free, levada};
 
 fn inspect(address: &str, args: &[&str]) -> (i32, Value) {
     let finished: Finished = levada(["inspect", address, "--json"]).args(args).run(b"");
@@ -50,7 +48,7 @@ fn one_for_words_that_are_wrong() {
 
 #[test]
 fn two_for_nobody_there() {
-    let nobody = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let nobody = free();
     let (code, report) = inspect(&format!("tls://{nobody}"), &[]);
     assert_eq!((code, first(&report)), (2, "ECONNREFUSED"), "{report}");
     // A name that no resolver has (RFC 6761 section 6.4), or a resolver that does not answer.

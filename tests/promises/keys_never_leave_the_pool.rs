@@ -7,16 +7,7 @@ use levada_pool::wire::body::{Control, Info, InfoKind, Prng, PrngRequest};
 use levada_pool::wire::{ControlKey, Document, LocalCommand, Message, Offer, Packet, Page, Secret};
 use rustix::process::Signal;
 
-use crate::harness::{Backend, Pki, Pool, Serve, connect};
-
-/// The private scalar of a P-256 key in PEM (RFC 5915 within RFC 5958).
-fn scalar(pem_file: &str) -> Vec<u8> {
-    let blocks = pem::parse_many(std::fs::read(pem_file).unwrap()).unwrap();
-    let key = blocks.iter().find(|block| block.tag() == "PRIVATE KEY").unwrap().contents();
-    let begin = [2, 1, 1, 4, 32];
-    let at = key.windows(5).position(|window| window == begin).expect("a P-256 key") + 5;
-    key[at..at + 32].to_vec()
-}
+use crate::harness::{Backend, Pki, Pool, connect, scalar};
 
 /// Whether a part of the key that is too long for chance is in there, as bytes or in text.
 fn holds(text: &[u8], key: &[u8], pem_text: &str) -> bool {
@@ -97,32 +88,4 @@ fn whatever_is_asked() {
     };
     assert!(!log.status.core_dumped(), "{}", log.status);
     drop((client, plain));
-}
-
-#[test]
-fn no_part_of_them_is_in_the_process_that_serves() {
-    let pki = Pki::new();
-    let key = scalar(&pki.localhost);
-    let pool = Pool::start(&pki);
-    let serve = Serve::start(["--listen", &pool.url("127.0.0.1:0"), "--to", "echo:"]);
-    let address = format!("tls://{}", serve.address());
-    let finished = connect(&address, ["--ca", &pki.ca]).run(b"hello");
-    assert_eq!((finished.code(), &finished.stdout[..]), (0, &b"hello"[..]));
-    // As a debugger would read it: all of the process that uses the key without having it.
-    let id = serve.process.id();
-    let maps = std::fs::read_to_string(format!("/proc/{id}/maps")).unwrap();
-    let memory = std::fs::File::open(format!("/proc/{id}/mem")).unwrap();
-    let mut searched = 0;
-    for map in maps.lines().filter(|map| map.contains(" rw")) {
-        let (range, _) = map.split_once(' ').unwrap();
-        let (start, end) = range.split_once('-').unwrap();
-        let [start, end] = [start, end].map(|at| u64::from_str_radix(at, 16).unwrap());
-        let mut bytes = vec![0; usize::try_from(end - start).unwrap()];
-        // What was unmapped meanwhile cannot be read.
-        if std::os::unix::fs::FileExt::read_exact_at(&memory, &mut bytes, start).is_ok() {
-            assert!(!bytes.windows(16).any(|window| window == &key[..16]), "{map}");
-            searched += bytes.len();
-        }
-    }
-    assert!(searched > 100_000, "{searched}");
 }

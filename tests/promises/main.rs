@@ -6,10 +6,12 @@
 mod harness;
 
 mod a_bad_config_changes_nothing;
+mod a_choice_outlives_the_pool;
 mod a_client_goes_where_its_hello_leads;
 mod a_client_shows_itself_where_it_must;
 mod a_compressed_bomb_harms_nobody;
 mod a_config_runs_as_it_was_checked;
+mod a_drain_says_goaway_and_loses_nothing;
 mod a_failing_signer_sends_its_alert;
 mod a_frame_of_64_mib_goes_through_in_less_than_one;
 mod a_hung_lookup_never_delays_exit;

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 
 use crate::harness::{
-    Backend, Client, Pki, Serve, Server, VERSIONS, Wire, assert_same, connect, digits, levada,
+    Backend, Pki, Serve, Server, VERSIONS, Wire, assert_same, connect, digits, levada,
 };
 
 const TAIL: usize = 3_000_000;
@@ -85,10 +85,7 @@ fn of_us_to_openssl_as_server() {
 fn of_openssl_as_client() {
     let pki = Pki::new();
     for version in VERSIONS {
-        let backend = Backend::new();
-        let mut serve = Serve::tls(&pki, &backend.url());
-        let mut client = Client::start(&pki, serve.address(), version, &[]);
-        let mut stream = backend.accept();
+        let (mut serve, mut client, mut stream) = Serve::between(&pki, version);
         let reading = std::thread::spawn(move || {
             let mut all = Vec::new();
             stream.read_to_end(&mut all).unwrap();

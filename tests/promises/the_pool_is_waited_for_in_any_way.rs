@@ -1,5 +1,5 @@
-//! A program waits for the pool as it likes: one call after another, in many tasks that share one control
-//! connection, or in an event loop of its own. All three do all that the pool does.
+//! A program waits for the pool as it likes: one call after another, in many threads or tasks that share one
+//! control connection, or in an event loop of its own. All do all that the pool does.
 
 use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
@@ -32,7 +32,7 @@ fn one_call_after_another() {
     let pki = Pki::new();
     let pool = Pool::start(&pki);
     let server = Serve::tls(&pki, "echo:");
-    let mut client = blocking::Client::connect(&pool.socket).unwrap();
+    let client = blocking::Client::connect(&pool.socket).unwrap();
     assert_eq!(client.ping(Facilities::ALL_CURRENT).unwrap().producer, Ping::V2);
 
     let network = TcpStream::connect(server.address()).unwrap();
@@ -54,7 +54,7 @@ fn one_call_after_another() {
 
     // It goes to another program, which has the key.
     client.detach(key.clone()).unwrap();
-    let mut heir = blocking::Client::connect(&pool.socket).unwrap();
+    let heir = blocking::Client::connect(&pool.socket).unwrap();
     heir.reattach(key.clone()).unwrap();
     drop(client);
     echoes(&mut plain, b"still here");
@@ -66,12 +66,38 @@ fn one_call_after_another() {
 }
 
 #[test]
+fn a_stream_for_each_thread_on_one_control_connection() {
+    let pki = Pki::new();
+    let pool = Pool::start(&pki);
+    let server = Serve::tls(&pki, "echo:");
+    let client = blocking::Client::connect(&pool.socket).unwrap();
+    std::thread::scope(|scope| {
+        for number in 0..16 {
+            let (client, address) = (&client, server.address());
+            scope.spawn(move || {
+                let network = TcpStream::connect(address).unwrap();
+                let request = TlsRequest::client("localhost").unwrap();
+                let mut stream = client.stream(network, &request).unwrap();
+                stream.set_read_timeout(Some(PATIENCE));
+                let words = format!("thread {number}");
+                stream.write_all(words.as_bytes()).unwrap();
+                stream.finish().unwrap();
+                let mut back = String::new();
+                stream.read_to_string(&mut back).unwrap();
+                assert_eq!(back, words);
+                assert!(stream.ended().unwrap().is_clean());
+            });
+        }
+    });
+}
+
+#[test]
 fn a_question_about_the_identity_is_answered() {
     let pki = Pki::new();
     let pool = Pool::start(&pki);
     let backend = Backend::new();
     let url = format!("tls://localhost:{}", backend.address.port());
-    let mut client = blocking::Client::connect(&pool.socket).unwrap();
+    let client = blocking::Client::connect(&pool.socket).unwrap();
     let server = TlsRequest::server().with(StartTlsFlags::LOCALID_CHECK);
     let mut peer = connect(&url, ["--ca", &pki.ca]).start();
     let session = client

@@ -10,8 +10,7 @@ use levada_pool::wire::{ControlKey, Document, Facilities, Message, Page};
 use levada_testkit::skip::slow_runs;
 
 use crate::harness::{
-    Backend, Pki, Pool, Serve, assert_same, compile_client, connect, digits, levada,
-    raise_open_files,
+    Backend, Pki, Pool, Serve, assert_same, compile_client, connect, digits, raise_open_files,
 };
 
 /// More than all buffers on the way hold.
@@ -117,10 +116,9 @@ fn crowd(count: usize, rounds: usize) {
         for client in &mut right {
             assert_eq!(client.stderr.line().as_deref(), Some("protected, with localhost"));
         }
-        let listed = levada(["pool", "sessions", "--socket", &pool.socket]).run(b"");
-        let listed = String::from_utf8(listed.stdout).unwrap();
-        let protected = listed.lines().filter(|line| line.contains("\"stage\":\"protected\""));
-        assert_eq!(protected.count(), right.len(), "all at once: {listed}");
+        let listed = pool.sessions();
+        let protected = listed.iter().filter(|session| session["stage"] == "protected");
+        assert_eq!(protected.count(), right.len(), "all at once: {listed:?}");
         let words = |number: usize| format!("the words of {number} in round {round}\n").repeat(99);
         for (number, client) in right.iter_mut().enumerate() {
             client.write(words(number).as_bytes());

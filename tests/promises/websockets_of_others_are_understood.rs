@@ -15,8 +15,8 @@ use levada_testkit::{peers, skip};
 use serde_json::Value;
 
 use crate::harness::{
-    Backend, Command, Finished, Nginx, PATIENCE, Pki, Running, Serve, assert_same, connect, digits,
-    free,
+    Backend, Command, Finished, Nginx, PATIENCE, Pki, Running, Serve, assert_compressed,
+    assert_same, connect, digits, free,
 };
 
 /// What comes at `/bye`.
@@ -109,20 +109,6 @@ fn as_server(server: Command, deflate: &str) {
     let close = &client.ended()["ending"]["ws_close"];
     assert_eq!((&close["code"], &close["reason"]), (&4003.into(), &"müde".into()), "{close}");
     assert_eq!(client.code(), 3, "nobody knows whether that was all");
-}
-
-/// Whether an end says that messages were compressed as it was asked to.
-#[track_caller]
-fn assert_compressed(ended: &Value, deflate: &str) {
-    let extension = &ended["facts"]["web_socket"]["extension"];
-    let extension = extension.as_str().unwrap_or("none");
-    let (wanted, is_fresh) = match deflate {
-        "off" => ("none", false),
-        "on" => ("permessage-deflate", false),
-        _ => ("permessage-deflate", true),
-    };
-    assert_eq!(extension.split(';').next(), Some(wanted), "{extension}");
-    assert_eq!(extension.contains("server_no_context_takeover"), is_fresh, "{extension}");
 }
 
 /// Sends megabytes to `url`, gets them back, and closes; the close is answered.

@@ -1,41 +1,23 @@
 //! WebSockets over HTTP/2 (RFC 8441) carry every byte, many of them on one connection, and what happens to
 //! one of them is nothing to the others: as Python's h2 and wsproto see it from both ends, and a browser.
 
-use std::path::PathBuf;
-
 use levada_testkit::browser::{Browser, File, Site};
-use levada_testkit::{peers, skip};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Command, Finished, PATIENCE, Pki, Running, Serve, assert_same, connect, digits, levada,
+    Finished, PATIENCE, Pki, Serve, assert_compressed, assert_same, connect, digits, http2_peer,
+    levada, said,
 };
 
 const MIB: usize = 1024 * 1024;
 
-/// The script of h2 and wsproto.
-fn peer(test: &str, words: &[&str]) -> Option<Command> {
-    let Some(python) = peers::python() else {
-        skip::cannot_run(test, peers::MISSING);
-        return None;
-    };
-    let script =
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/promises/http2/peer.py");
-    Some(Command::new(python).args([script]).args(words))
-}
-
-#[track_caller]
-fn said(peer: &mut Running) -> Value {
-    peer.stdout.line().expect("it says something").parse().unwrap()
-}
-
 /// B1: megabytes on each of several streams at once, whole; one is reset on the way.
 #[track_caller]
-fn share(test: &str, serve: &mut Serve, ca: &str) {
+fn share(test: &str, serve: &mut Serve, ca: &str, offer: &str) {
     const STREAMS: usize = 6;
     let (port, bytes) = (serve.address().port().to_string(), (2 * MIB).to_string());
-    let words = ["ask", &port, ca, "/bytes", &STREAMS.to_string(), &bytes, "2"];
-    let Some(peer) = peer(test, &words) else { return };
+    let words = ["ask", &port, ca, "/bytes", &STREAMS.to_string(), &bytes, "2", offer];
+    let Some(peer) = http2_peer(test, &words) else { return };
     let done = peer.run(b"");
     assert_eq!(done.code(), 0, "{}", done.stderr);
     let lines = String::from_utf8(done.stdout).unwrap();
@@ -51,6 +33,7 @@ fn share(test: &str, serve: &mut Serve, ca: &str) {
             if code == "ws_close" {
                 assert_eq!(client["facts"]["bytes"]["read"], 2 * MIB);
                 assert_eq!(client["ending"]["ws_close"]["code"], 4000);
+                assert_compressed(&client, if offer == "deflate" { "on" } else { "off" });
             }
             code.to_owned()
         })
@@ -67,7 +50,7 @@ fn under_tls() {
     let listen = "wss://localhost:0/bytes?http=auto";
     let args = ["--listen", listen, "--cert", &pki.localhost, "--to", "echo:"];
     let mut serve = Serve::start(args);
-    share("under_tls", &mut serve, &pki.ca);
+    share("under_tls", &mut serve, &pki.ca, "-");
 }
 
 /// Without TLS the client's first bytes tell which version it speaks.
@@ -75,7 +58,19 @@ fn under_tls() {
 fn in_plain() {
     let args = ["--listen", "ws://localhost:0/bytes?http=auto", "--to", "echo:"];
     let mut serve = Serve::start(args);
-    share("in_plain", &mut serve, "-");
+    share("in_plain", &mut serve, "-", "-");
+}
+
+/// Messages are compressed by who asks for that, as over HTTP/1.1.
+#[test]
+fn compressed() {
+    let pki = Pki::new();
+    let listen = "wss://localhost:0/bytes?http=2&deflate=on";
+    let args = ["--listen", listen, "--cert", &pki.localhost, "--to", "echo:"];
+    let mut serve = Serve::start(args);
+    for offer in ["deflate", "-"] {
+        share("compressed", &mut serve, &pki.ca, offer);
+    }
 }
 
 /// The limit of one client's streams holds on one connection, too.
@@ -85,8 +80,8 @@ fn within_the_limits() {
     let serve = Serve::start(listen.iter().chain(&["--max-connections-per-address", "2"]));
     let port = serve.address().port().to_string();
     for (streams, refused) in [("2", false), ("3", true)] {
-        let words = ["ask", &port, "-", "/bytes", streams, "1000000", "-1"];
-        let Some(peer) = peer("within_the_limits", &words) else { return };
+        let words = ["ask", &port, "-", "/bytes", streams, "1000000", "-1", "-"];
+        let Some(peer) = http2_peer("within_the_limits", &words) else { return };
         let done = peer.run(b"");
         assert_eq!(done.code(), 0, "{}", done.stderr);
         let said = String::from_utf8(done.stdout).unwrap();
@@ -151,33 +146,39 @@ fn beside_those_of_http_1_1() {
 fn with_servers_of_others() {
     let pki = Pki::new();
     for identity in [&*pki.localhost, "-"] {
-        let Some(peer) = peer("with_servers_of_others", &["serve", identity, "on"]) else { return };
+        let Some(peer) = http2_peer("with_servers_of_others", &["serve", identity, "on"]) else {
+            return;
+        };
         let mut peer = peer.start();
         let scheme = if identity == "-" { "ws" } else { "wss" };
         let url = format!("{scheme}://localhost:{}", said(&mut peer)["port"]);
         let ask = |path: &str| {
             let ca = ["--ca", &*pki.ca];
             let ca = if identity == "-" { &[][..] } else { &ca };
-            connect(&format!("{url}{path}?http=2"), ca)
+            let mut url = format!("{url}{path}");
+            url.push_str(if path.contains('?') { "&http=2" } else { "?http=2" });
+            connect(&url, ca)
         };
         let ended =
             |done: &Finished| -> Value { done.stderr.lines().last().unwrap().parse().unwrap() };
         let input = digits(3 * MIB);
-        let done = ask("/echo").run(&input);
-        assert_eq!(done.code(), 0, "{}", done.stderr);
-        let ended_well = ended(&done);
-        assert_same(&done.stdout, &input);
-        assert_eq!(ended_well["facts"]["http"], "2");
-        if identity != "-" {
-            assert_eq!(said(&mut peer), json!({ "alpn": "h2" }));
+        for deflate in ["off", "on", "no-context-takeover"] {
+            let done = ask(&format!("/echo?deflate={deflate}")).run(&input);
+            assert_eq!(done.code(), 0, "{}", done.stderr);
+            let ended_well = ended(&done);
+            assert_same(&done.stdout, &input);
+            assert_eq!(ended_well["facts"]["http"], "2");
+            assert_compressed(&ended_well, deflate);
+            let mut all = vec![said(&mut peer)];
+            while all.last() != Some(&json!({ "closed": 1000 })) {
+                all.push(said(&mut peer));
+            }
+            assert_eq!(all.contains(&json!({ "alpn": "h2" })), identity != "-", "{all:?}");
+            let asked = all.iter().find(|word| !word[":path"].is_null()).unwrap();
+            assert_eq!(asked[":method"], "CONNECT");
+            assert_eq!(asked[":protocol"], "websocket");
+            assert_eq!(asked[":path"], "/echo");
         }
-        let asked = said(&mut peer);
-        assert_eq!(
-            (&asked[":method"], &asked[":protocol"]),
-            (&json!("CONNECT"), &json!("websocket"))
-        );
-        assert_eq!(asked[":path"], "/echo");
-        assert_eq!(said(&mut peer), json!({ "closed": 1000 }));
         for (path, code) in [
             ("/end", "ERR_TLS_SOCKET_CLOSE"),
             ("/cancel", "ECONNRESET"),
@@ -205,7 +206,7 @@ fn with_servers_of_others() {
 fn or_else_it_is_said_what_mends_it() {
     let pki = Pki::new();
     let test = "or_else_it_is_said_what_mends_it";
-    let Some(peer) = peer(test, &["serve", &pki.localhost, "off"]) else { return };
+    let Some(peer) = http2_peer(test, &["serve", &pki.localhost, "off"]) else { return };
     let mut peer = peer.start();
     let url = format!("wss://localhost:{}/echo", said(&mut peer)["port"]);
     let ask = |http: &str| connect(&format!("{url}?http={http}"), ["--ca", &pki.ca]).run(b"");

@@ -3,7 +3,7 @@
 //!
 //! Every test target named `kernel_tls`, of whatever crate, runs in each guest, with `LEVADA_KERNEL_TLS=must`,
 //! and with `LEVADA_KERNEL_TLS_REKEY=must` where the kernel can change keys: there is no skipping it in
-//! there. `openssl` is there to be its peer.
+//! there. The command `levada` is there for promises to be shown on, and OpenSSL and GnuTLS to be the peers.
 
 mod boot;
 mod image;
@@ -27,9 +27,14 @@ use crate::test::{Extent, SLOW, target_folder};
 /// The test targets that run in guests.
 const TESTS: &str = "kernel_tls";
 
-/// How long a guest may take for all of its programs: three times what it takes on a machine that is not busy,
-/// and some more.
-const DEADLINE: Duration = Duration::from_secs(400);
+/// The command that some of them run.
+const COMMAND: &str = "levada";
+
+/// The peers of the tests. They find what they need inside their libraries.
+const INSIDE: [&str; 3] = ["openssl", "gnutls-cli", "gnutls-serv"];
+
+/// How long a guest may take for all of its programs: some times what it takes on a machine that is not busy.
+const DEADLINE: Duration = Duration::from_secs(1200);
 
 const QEMU: &str = "qemu-system-x86_64";
 
@@ -50,28 +55,39 @@ pub(crate) struct Program {
     pub(crate) words: Vec<String>,
 }
 
+/// What guests are made for.
+#[derive(Default)]
+struct Work {
+    /// The programs to be run, one after another.
+    programs: Vec<Program>,
+    /// The command that these may run.
+    command: Option<PathBuf>,
+}
+
 /// Runs the tests of kernel TLS in every guest.
 pub(crate) fn test(report: &mut Report, extent: Extent) {
     if let Some(why) = prepare(report) {
         return report.skip("kernel TLS", &why);
     }
-    let mut programs = Vec::new();
+    let mut work = Work::default();
     report.step("tests for guests", || {
-        programs = build(extent)?;
-        Ok(Done::Ran(format!("{} programs", programs.len())))
+        work = build(extent)?;
+        Ok(Done::Ran(format!("{} programs", work.programs.len())))
     });
-    if !programs.is_empty() {
-        run_in_each(report, &programs);
+    if !work.programs.is_empty() {
+        run_in_each(report, &work);
     }
 }
 
-/// Runs one program in every guest.
+/// Runs one program in every guest, beside the command as it was built last.
 pub(crate) fn run(report: &mut Report, program: &Path, words: &[&str]) {
     if let Some(why) = prepare(report) {
         return report.skip("guests", &why);
     }
     let words = words.iter().map(|&word| word.to_owned()).collect();
-    run_in_each(report, &[Program { path: program.to_path_buf(), words }]);
+    let programs = vec![Program { path: program.to_path_buf(), words }];
+    let command = target_folder().ok().map(|target| target.join("debug").join(COMMAND));
+    run_in_each(report, &Work { programs, command: command.filter(|path| path.exists()) });
 }
 
 /// Installs what guests stand on; why there can be none, if so.
@@ -88,28 +104,34 @@ fn prepare(report: &mut Report) -> Option<String> {
     (find(QEMU).is_some() && !runs).then(|| format!("`{QEMU} --version` does not run here"))
 }
 
-fn run_in_each(report: &mut Report, programs: &[Program]) {
+fn run_in_each(report: &mut Report, work: &Work) {
     for kernel in KERNELS {
         let mut tally = Tally::default();
-        report.step(&format!("guest of {}", kernel.suite), || one(kernel, programs, &mut tally));
+        report.step(&format!("guest of {}", kernel.suite), || one(kernel, work, &mut tally));
         report.count(tally);
     }
 }
 
 /// Boots one guest, and has it run the programs.
-fn one(wanted: &Kernel, programs: &[Program], tally: &mut Tally) -> Outcome {
+fn one(wanted: &Kernel, work: &Work, tally: &mut Tally) -> Outcome {
+    let Work { programs, command } = work;
     let folder = target_folder()?.join("guest").join(wanted.suite);
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let kernel = wanted.fetch(&folder)?;
     let mut image = Image::new(&folder.join("image"))?;
     image.modules(&kernel.modules)?;
-    // The peer of the tests; it finds its providers inside its library.
-    let openssl = find("openssl").ok_or("there is no openssl to be the peer")?;
-    image.program(&openssl, Path::new("/usr/bin/openssl"))?;
+    let mut environment = vec!["LEVADA_KERNEL_TLS=must", "RUST_BACKTRACE=1"];
+    for peer in INSIDE {
+        let path = find(peer).ok_or_else(|| format!("there is no {peer} to be a peer"))?;
+        image.program(&path, &Path::new("/usr/bin").join(peer))?;
+    }
+    if let Some(command) = command {
+        image.program(command, Path::new("/usr/bin/levada"))?;
+        environment.push("LEVADA_BIN=/usr/bin/levada");
+    }
     for (number, program) in programs.iter().enumerate() {
         image.program(&program.path, Path::new(&format!("/programs/{number}")))?;
     }
-    let mut environment = vec!["LEVADA_KERNEL_TLS=must", "RUST_BACKTRACE=1"];
     if wanted.rekeys {
         environment.push("LEVADA_KERNEL_TLS_REKEY=must");
     }
@@ -138,7 +160,7 @@ fn one(wanted: &Kernel, programs: &[Program], tally: &mut Tally) -> Outcome {
 }
 
 /// Builds the tests as the other steps do, so that nothing is built twice.
-fn build(extent: Extent) -> Result<Vec<Program>, String> {
+fn build(extent: Extent) -> Result<Work, String> {
     let mut command = cargo(["test", "--workspace", "--all-features", "--locked", "--no-run"]);
     command.args(["--test", TESTS, "--message-format", "json-render-diagnostics"]);
     if extent == Extent::All {
@@ -152,20 +174,33 @@ fn build(extent: Extent) -> Result<Vec<Program>, String> {
     if !output.status.success() {
         return Err(failed(&output.status));
     }
-    let programs: Vec<Program> = String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Built>(line).ok()?.executable)
-        // Two at a time: each of them emulates what takes the processor.
-        .map(|path| Program { path, words: vec!["--test-threads=2".to_owned()] })
-        .collect();
-    if programs.is_empty() {
+    let mut work = Work::default();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let Ok(Built { target, executable: Some(path) }) = serde_json::from_str(line) else {
+            continue;
+        };
+        if target.name == TESTS {
+            // Two at a time: each of them emulates what takes the processor.
+            let words = vec!["--test-threads=2".to_owned()];
+            work.programs.push(Program { path, words });
+        } else if target.name == COMMAND {
+            work.command = Some(path);
+        }
+    }
+    if work.programs.is_empty() {
         return Err(format!("there is no test target named {TESTS}"));
     }
-    Ok(programs)
+    Ok(work)
 }
 
 /// What Cargo says that it has built.
 #[derive(Deserialize)]
 struct Built {
+    target: Target,
     executable: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
 }

@@ -165,7 +165,8 @@ typedef struct levada_pool levada_pool;
 typedef struct {
     /**
      * The plaintext socket: what is written there reaches the peer under TLS, what the peer sends is read
-     * there. It does not block, but for that of levada_pool_starttls(). -1 in a question.
+     * there. It does not block, but for that of levada_pool_starttls(). The pool relays it, also where the
+     * kernel has TLS. -1 in a question.
      */
     int plain;
     /**

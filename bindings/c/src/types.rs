@@ -117,7 +117,8 @@ pub struct levada_pool_request {
 #[derive(Clone, Copy, Debug)]
 pub struct levada_pool_session {
     /// The plaintext socket: what is written there reaches the peer under TLS, what the peer sends is read
-    /// there. It does not block, but for that of levada_pool_starttls(). -1 in a question.
+    /// there. It does not block, but for that of levada_pool_starttls(). The pool relays it, also where the
+    /// kernel has TLS. -1 in a question.
     pub plain: c_int,
     /// Names the session to the pool; whoever has it may attach the session when it is detached.
     pub key: [u8; 16],

@@ -85,6 +85,8 @@ pub struct ConnectPool {
     pub name: Host,
     /// The application protocols, the preferred one first; empty when none is spoken of.
     pub alpn: Vec<Vec<u8>>,
+    /// Whether the kernel may seal and open the records, past the pool.
+    pub kernel_tls: bool,
 }
 
 impl Address {
@@ -125,6 +127,7 @@ impl Address {
                     socket: self.options().path("pool"),
                     name: self.peer_name(host).clone(),
                     alpn: self.options().alpn(),
+                    kernel_tls: self.options().switch("kernel-tls"),
                 })
             }
             _ => None,

@@ -92,6 +92,7 @@ pub use proxy::{ConnectProxy, ProxyAddress};
 pub use rules::CertificateRules;
 pub use scheme::{Form, SCHEMES, Scheme, SchemeSpec};
 pub use side::{Side, Sides};
+pub use suggest::nearest;
 pub use unix::UnixName;
 pub use value::{ClientAuth, CrlCheck, Deflate, Family, Http, Value, ValueKind};
 pub use web_socket::{ConnectWebSocket, ListenWebSocket};

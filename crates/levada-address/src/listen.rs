@@ -67,6 +67,8 @@ pub struct ListenPool {
     pub client_auth: ClientAuth,
     /// The application protocols, the preferred one first; empty when none is spoken of.
     pub alpn: Vec<Vec<u8>>,
+    /// Whether the kernel may seal and open the records, past the pool.
+    pub kernel_tls: bool,
 }
 
 /// How clients prove who they are.
@@ -125,6 +127,7 @@ impl Address {
                 _ => ClientAuth::None,
             },
             alpn: options.alpn(),
+            kernel_tls: options.switch("kernel-tls"),
         });
         let web_socket = self.listen_web_socket()?;
         Ok(ListenAddress { endpoint, tls, pool, web_socket, deadlines: deadlines(options) })

@@ -401,6 +401,18 @@ pub static OPTIONS: &[OptionSpec] = &[
                `levada/pool.sock` in the state directory and `/var/run/tlspool.sock`.",
     },
     OptionSpec {
+        word: "kernel-tls",
+        side: Sides::Both,
+        schemes: Schemes::Only(&[Scheme::PoolTls]),
+        kind: ValueKind::Switch,
+        repeat: Repeat::Never,
+        partner: None,
+        default: DefaultValue::Value(Value::Switch(true)),
+        help: "whether the kernel may seal and open the records, past the pool",
+        more: "It does where it can and the pool allows it. With `off` all data goes through the pool: \
+               this process never has the keys of the records, and the pool sees how each session ends.",
+    },
+    OptionSpec {
         word: "resume",
         side: Sides::Both,
         schemes: TLS,

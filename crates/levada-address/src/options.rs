@@ -104,13 +104,18 @@ impl Options {
 
     pub(crate) fn session(&self) -> SessionOptions {
         SessionOptions {
-            resume: self.or_default("resume") != Some(&Value::Switch(false)),
+            resume: self.switch("resume"),
             max_record: match self.or_default("max-record") {
                 Some(Value::RecordSize(bytes)) => usize::from(*bytes),
                 _ => 16384,
             },
             danger_key_log: self.path("danger-key-log"),
         }
+    }
+
+    /// Whether `word` is on. One that the table has no default of is off.
+    pub(crate) fn switch(&self, word: &str) -> bool {
+        self.or_default(word) == Some(&Value::Switch(true))
     }
 
     pub(crate) fn family(&self) -> Family {

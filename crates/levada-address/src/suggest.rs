@@ -7,8 +7,8 @@ use crate::{OPTIONS, SCHEMES, Scheme, parse};
 /// Longer words are no typing errors, and not worth the comparing.
 const LONGEST: usize = 32;
 
-/// The word that `wrong` most likely stands for.
-fn nearest(wrong: &str, words: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+/// The word that `wrong` most likely stands for, if any: as a key of a file, or an option of an address.
+pub fn nearest<'a>(wrong: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     if wrong.is_empty() || wrong.len() > LONGEST {
         return None;
     }

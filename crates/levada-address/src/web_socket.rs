@@ -141,7 +141,7 @@ impl Address {
     }
 
     fn text_as_bytes(&self) -> bool {
-        self.options().get("text-as-bytes") == Some(&Value::Switch(true))
+        self.options().switch("text-as-bytes")
     }
 
     fn deflate(&self) -> Deflate {

@@ -29,7 +29,7 @@ pub(crate) async fn run(plan: ConnectPlan) -> Result<Exit, Stop> {
     }
     let narrator = plan.verbose.then(|| tokio::spawn(narrate(peer.events(), plan.format)));
     let ours = tokio::select! {
-        ours = join(&mut peer) => ours?,
+        ours = join(&mut peer, &plan) => ours?,
         _ = signals.next() => None,
     };
     // Both have ended, but for a signal, or where standard output is gone: that is no clean end.
@@ -50,9 +50,16 @@ fn dial(address: &Address) -> Result<Stream, Stop> {
 
 /// Relays between standard input and output and `peer`, once that is established: what is typed or
 /// piped before waits outside, and so does its end. Gives the ending of our own side.
-async fn join(peer: &mut Stream) -> Result<Option<Ended>, Stop> {
+async fn join(peer: &mut Stream, plan: &ConnectPlan) -> Result<Option<Ended>, Stop> {
     if peer.established().await.is_err() {
         return Ok(None);
+    }
+    if let Some(kernel_tls) = peer.facts().kernel_tls.filter(|_| plan.verbose) {
+        // No event tells of it: streams have the same ones on either way.
+        say(&match plan.format {
+            Format::Json => serde_json::json!({ "kernel_tls": kernel_tls }).to_string(),
+            Format::Text => format!("levada: records of TLS {kernel_tls}"),
+        });
     }
     let mut stdio = dial(&STDIO.parse().map_err(|error: AddressError| fail(error.to_string()))?)?;
     if let Err(error) = stdio.established().await {

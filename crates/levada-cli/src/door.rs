@@ -108,7 +108,8 @@ impl Door {
         self.routes.ways.iter().map(|way| Record::Listening { on: &way.on, to: &way.to })
     }
 
-    /// Accepts until it is told to close, and then what has already come; whether the listener is sound.
+    /// Accepts until it is told to close, and then what has already come, to the end of every connection
+    /// that many streams share; whether the listener is sound.
     pub(crate) async fn accept(
         self,
         house: Arc<House>,
@@ -143,6 +144,10 @@ impl Door {
                 Ok(Ok(client)) => house.admit(&self.routes, Box::new(client)).await,
                 _ => break,
             }
+        }
+        let mut closed = self.listener.close();
+        while let Some(client) = closed.accept().await {
+            house.admit(&self.routes, Box::new(client)).await;
         }
         true
     }

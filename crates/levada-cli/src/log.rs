@@ -177,6 +177,9 @@ impl EndedPair<'_> {
                 }
             }
         }
+        if let Some(kernel_tls) = &facts.kernel_tls {
+            line.pair("kernel_tls", kernel_tls.code());
+        }
         if let Some(extension) = facts.web_socket.as_ref().and_then(|ws| ws.extension.as_ref()) {
             line.pair("extension", extension);
         }

@@ -191,6 +191,8 @@ impl Ending {
     }
 }
 
+impl core::error::Error for Ending {}
+
 impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -76,6 +76,23 @@ impl Ended {
     }
 }
 
+impl Ending {
+    /// Finds how a stream ended inside an error of one of its calls: as an [`Ended`], or as itself, where a
+    /// layer tells another one.
+    ///
+    /// ```
+    /// use std::io;
+    /// use levada_core::Ending;
+    ///
+    /// let error = io::Error::other(Ending::SocketClose);
+    /// assert_eq!(Ending::of(&error), Some(&Ending::SocketClose));
+    /// ```
+    pub fn of(error: &io::Error) -> Option<&Self> {
+        let itself = error.get_ref().and_then(|error| error.downcast_ref());
+        itself.or_else(|| Ended::of(error).map(|ended| &ended.ending))
+    }
+}
+
 /// The `io::Error` that an error is, itself or behind a pointer that is an error too: the sources of
 /// those skip what the `io::Error` wraps.
 fn as_io<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {

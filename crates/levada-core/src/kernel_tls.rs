@@ -34,10 +34,20 @@ pub enum NoKernelTls {
     ReadAhead,
     /// The application has passed a plain socket of its own to the pool.
     PlainSide,
-    /// It is not allowed.
+    /// The policy of the pool does not allow it.
     Forbidden,
     /// Another reason of the system's.
     System(OsError),
+}
+
+impl KernelTls {
+    /// A stable name: `armed`, or that of the reason.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Armed { .. } => "armed",
+            Self::Declined(why) => why.code(),
+        }
+    }
 }
 
 impl NoKernelTls {
@@ -65,7 +75,7 @@ impl fmt::Display for NoKernelTls {
             Self::Suite => "this kernel does not have the cipher suite that was agreed on",
             Self::ReadAhead => "bytes from behind the handshake were read already",
             Self::PlainSide => "the application has passed a plain socket of its own",
-            Self::Forbidden => "it is not allowed",
+            Self::Forbidden => "the pool's policy does not allow it",
             Self::System(error) => return write!(f, "the kernel refuses: {error}"),
         })
     }

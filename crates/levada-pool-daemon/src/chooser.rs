@@ -1,24 +1,18 @@
 //! LIDENTRY: which identity a TLS client shows is chosen by whoever is registered for that, within what
 //! the policy lets the application use.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use levada_pool_wire::body::Lidentry;
 use levada_pool_wire::{Identity, LidentryFlags, Message, Role};
 
+use crate::choices::{Candidate, Choice, Choices, ENTRIES, Lists};
 use crate::notice::Notice;
 use crate::policy::{Asker, Denied, Local, Policy, selectors};
 use crate::pool::Shared;
 use crate::service::{NoAnswer, Turn};
-
-/// Entries that are told before a question, and identities that are remembered for a selector.
-const ENTRIES: usize = 64;
-
-/// Selectors that choices are remembered for. Beyond them a choice holds once.
-const SELECTORS: usize = 1024;
 
 /// Why nobody is shown, and there is no session.
 #[derive(Debug)]
@@ -46,14 +40,6 @@ impl fmt::Display for NoChoice {
             Self::Denied(why) => why.fmt(f),
         }
     }
-}
-
-/// An identity that can be shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Candidate {
-    name: String,
-    /// Whether it may be signed on the fly, where the policy has none of this name.
-    on_the_fly: bool,
 }
 
 /// What may be shown to a remote identity without being asked for: under the first selector that has
@@ -86,7 +72,7 @@ pub(crate) async fn choose(
     policy: &Policy,
     wanted: &Wanted<'_>,
 ) -> Result<Option<Arc<Local>>, NoChoice> {
-    let disclosed = disclosed(policy, &pool.remembered, wanted);
+    let disclosed = disclosed(policy, &pool.choices, wanted);
     let known = disclosed.as_ref().map(|disclosed| disclosed.selector.as_str());
     if let Some(terms) = pool.chooser.terms()
         && !skips(terms.flags, wanted.remote, known)
@@ -151,6 +137,8 @@ async fn ask(
     let (Some(name), Some(shown_to)) = (text(&said.local_id), text(&said.remote_id)) else {
         return Err(NoAnswer::Unusable.into());
     };
+    // A dot at the end says nothing.
+    let name = name.trim_end_matches('.').to_owned();
     if name.is_empty() {
         return Err(NoAnswer::Declined.into());
     }
@@ -163,9 +151,11 @@ async fn ask(
     let on_the_fly = said.flags.contains(LidentryFlags::ONTHEFLY);
     let candidate = Candidate { name, on_the_fly };
     let local = found(policy, wanted.asker, &candidate).await?;
-    if pool.remembered.remember(selector, &candidate, said.flags, candidates) {
+    if let Some(choice) = Choice::told(said.flags, selector, &candidate, candidates)
+        && let Some(written) = pool.choices.remember(choice).await
+    {
         let (local_id, selector) = (candidate.name, selector.clone());
-        pool.tell(&Notice::Remembered { local_id, selector });
+        pool.tell(&Notice::Remembered { local_id, selector, written });
     }
     drop(turn);
     Ok(local)
@@ -186,11 +176,11 @@ async fn found(
 
 fn disclosed(
     policy: &Policy,
-    remembered: &Remembered,
+    choices: &Choices,
     &Wanted { asker, remote, .. }: &Wanted<'_>,
 ) -> Option<Disclosed> {
     selectors(remote).into_iter().find_map(|selector| {
-        let Lists { front, back } = remembered.lists(&selector);
+        let Lists { front, back } = choices.lists(&selector);
         let own = policy.shown_to(asker, &selector).map(|local| local.name().to_owned());
         let own = own.map(|name| Candidate { name, on_the_fly: false });
         let mut candidates: Vec<Candidate> = Vec::new();
@@ -251,59 +241,6 @@ fn skips(flags: LidentryFlags, remote: &str, selector: Option<&str>) -> bool {
         && (!is_named(LidentryFlags::SKIP_NOTROOT) || for_domain != ".")
 }
 
-/// Choices that hold until the pool stops. The policy is never written to.
-#[derive(Default)]
-pub(crate) struct Remembered(Mutex<HashMap<String, Lists>>);
-
-/// What stands before, and behind, what the policy has for a selector.
-#[derive(Clone, Debug, Default)]
-struct Lists {
-    front: Vec<Candidate>,
-    back: Vec<Candidate>,
-}
-
-impl Remembered {
-    /// Whether there is something to remember, and it was remembered. `listed` is what the selector that
-    /// counted had.
-    fn remember(
-        &self,
-        selector: &str,
-        candidate: &Candidate,
-        flags: LidentryFlags,
-        listed: &[Candidate],
-    ) -> bool {
-        let is_listed = listed.iter().any(|other| other.name == candidate.name);
-        let first = flags.contains(LidentryFlags::DBINSERT)
-            || (flags.contains(LidentryFlags::DBREORDER) && is_listed);
-        let last = flags.contains(LidentryFlags::DBAPPEND) && !is_listed;
-        let mut all = self.all();
-        if !(first || last) || (all.len() >= SELECTORS && !all.contains_key(selector)) {
-            return false;
-        }
-        let Lists { front, back } = all.entry(selector.to_owned()).or_default();
-        for list in [&mut *front, &mut *back] {
-            list.retain(|other| other.name != candidate.name);
-        }
-        if first {
-            front.insert(0, candidate.clone());
-            front.truncate(ENTRIES);
-        } else {
-            back.push(candidate.clone());
-            back.truncate(ENTRIES);
-        }
-        true
-    }
-
-    fn lists(&self, selector: &str) -> Lists {
-        self.all().get(selector).cloned().unwrap_or_default()
-    }
-
-    fn all(&self) -> MutexGuard<'_, HashMap<String, Lists>> {
-        // Nothing in this file panics while it holds the lock.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -332,45 +269,5 @@ mod tests {
         assert!(!skips(all, REMOTE, None), "without an entry there is a question");
         assert!(skips(LidentryFlags::SKIP_USER, "A.b", Some(".b")), "nobody is nobody");
         assert!(skips(LidentryFlags::SKIP_DOMAIN_ONEUP, "b.", Some(".")));
-    }
-
-    #[test]
-    fn a4_answers_are_inserted_appended_and_moved_to_the_front() {
-        let remembered = Remembered::default();
-        let candidate = |name: &str| Candidate { name: name.into(), on_the_fly: false };
-        let listed = [candidate("x"), candidate("y")];
-        let say = |name: &str, flags| remembered.remember(".b", &candidate(name), flags, &listed);
-        let names = |list: Vec<Candidate>| {
-            list.into_iter().map(|candidate| candidate.name).collect::<Vec<_>>().join(" ")
-        };
-        let lists = || {
-            let Lists { front, back } = remembered.lists(".b");
-            (names(front), names(back))
-        };
-        assert!(!say("x", LidentryFlags::NONE), "without a flag it holds once");
-        assert!(!say("z", LidentryFlags::DBREORDER), "what is not there is not moved");
-        assert!(!say("x", LidentryFlags::DBAPPEND), "it is there");
-        assert!(say("z", LidentryFlags::DBAPPEND));
-        assert!(say("y", LidentryFlags::DBREORDER));
-        assert_eq!(lists(), ("y".into(), "z".into()));
-        assert!(say("z", LidentryFlags::DBINSERT));
-        assert_eq!(lists(), ("z y".into(), String::new()));
-    }
-
-    #[test]
-    fn what_is_remembered_is_bounded() {
-        let remembered = Remembered::default();
-        let candidate = Candidate { name: "x".into(), on_the_fly: false };
-        let insert = LidentryFlags::DBINSERT;
-        for number in 0..SELECTORS {
-            assert!(remembered.remember(&format!(".{number}"), &candidate, insert, &[]));
-        }
-        assert!(!remembered.remember(".more", &candidate, insert, &[]));
-        assert!(remembered.remember(".0", &candidate, insert, &[]), "what is there can change");
-        for number in 0..2 * ENTRIES {
-            let candidate = Candidate { name: number.to_string(), on_the_fly: false };
-            assert!(remembered.remember(".0", &candidate, insert, &[]));
-        }
-        assert_eq!(remembered.lists(".0").front.len(), ENTRIES);
     }
 }

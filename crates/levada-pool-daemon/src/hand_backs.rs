@@ -1,9 +1,9 @@
 //! Which connections a client wants back under kernel TLS, what came of it, and what it tells of them: all by
 //! private commands, and for one control connection alone.
 
-use std::collections::VecDeque;
-
 use levada_pool_wire::{ControlKey, Document, ErrorCode, HandBackOutcome, Page};
+
+use crate::pending::Pending;
 
 /// Wishes, and outcomes that nobody has asked for yet; the oldest go first.
 const KEPT: usize = 64;
@@ -18,43 +18,37 @@ const TEXT: usize = 16 * 1024 + 4;
 /// The hand-backs of one control connection.
 #[derive(Default)]
 pub(crate) struct HandBacks {
-    wished: VecDeque<ControlKey>,
-    outcomes: VecDeque<(ControlKey, HandBackOutcome)>,
-    texts: VecDeque<Text>,
-}
-
-struct Text {
-    document: Document,
-    key: ControlKey,
-    bytes: Vec<u8>,
+    wished: Pending<ControlKey, ()>,
+    outcomes: Pending<ControlKey, HandBackOutcome>,
+    texts: Pending<(Document, ControlKey), Vec<u8>>,
 }
 
 impl HandBacks {
     /// The application wants the connection of the STARTTLS to come with this key back.
     pub(crate) fn wish(&mut self, key: ControlKey) {
-        keep(&mut self.wished, key, KEPT);
+        self.wished.keep(key, (), KEPT);
     }
 
     /// Whether that is so. It is asked once.
     pub(crate) fn take_wish(&mut self, key: &ControlKey) -> bool {
-        take(&mut self.wished, |wished| wished == key).is_some()
+        self.wished.take(key).is_some()
     }
 
     /// What came of a wish is known.
     pub(crate) fn settle(&mut self, key: ControlKey, outcome: HandBackOutcome) {
-        keep(&mut self.outcomes, (key, outcome), KEPT);
+        self.outcomes.keep(key, outcome, KEPT);
     }
 
     /// What came of a wish. It is told once.
     pub(crate) fn take_outcome(&mut self, key: &ControlKey) -> Option<HandBackOutcome> {
-        take(&mut self.outcomes, |(settled, _)| settled == key).map(|(_, outcome)| outcome)
+        self.outcomes.take(key)
     }
 
     /// Takes a page of a text in, and gives the text when it is whole.
     pub(crate) fn take_page(&mut self, page: &Page) -> Result<Option<Vec<u8>>, ErrorCode> {
         let Page { document, offset, total, ref control_key, .. } = *page;
-        let is_it = |text: &Text| text.document == document && text.key == *control_key;
-        let begun = take(&mut self.texts, is_it).map(|text| text.bytes);
+        let key = (document, control_key.clone());
+        let begun = self.texts.take(&key);
         let mut bytes = if offset == 0 { Vec::new() } else { begun.unwrap_or_default() };
         let (offset, total) = (offset as usize, total as usize);
         let end = offset + page.bytes().len();
@@ -65,21 +59,9 @@ impl HandBacks {
         if end == total {
             return Ok(Some(bytes));
         }
-        keep(&mut self.texts, Text { document, key: control_key.clone(), bytes }, TEXTS);
+        self.texts.keep(key, bytes, TEXTS);
         Ok(None)
     }
-}
-
-fn keep<T>(among: &mut VecDeque<T>, one: T, most: usize) {
-    if among.len() == most {
-        among.pop_front();
-    }
-    among.push_back(one);
-}
-
-fn take<T>(among: &mut VecDeque<T>, is_it: impl Fn(&T) -> bool) -> Option<T> {
-    let at = among.iter().position(is_it)?;
-    among.remove(at)
 }
 
 #[cfg(test)]

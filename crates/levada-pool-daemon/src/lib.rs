@@ -8,7 +8,7 @@
 //! use std::path::Path;
 //! use std::sync::Arc;
 //!
-//! use levada_pool_daemon::{Policy, PolicyFile, Pool, PoolLimits};
+//! use levada_pool_daemon::{Choices, Policy, PolicyFile, Pool, PoolLimits};
 //! use tokio::net::UnixListener;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -16,7 +16,8 @@
 //! let policy = PolicyFile::parse("# It shows no certificate to anybody.", Path::new(""))
 //!     .and_then(|file| Policy::open(&file))
 //!     .map_err(|faults| faults.in_file("pool.toml").to_string())?;
-//! let pool = Pool::new(policy, PoolLimits::default(), Arc::new(|notice| eprintln!("{notice}")));
+//! let log = Arc::new(|notice: &_| eprintln!("{notice}"));
+//! let pool = Pool::new(policy, Choices::default(), PoolLimits::default(), log);
 //! # let path = std::env::temp_dir().join(format!("levada-pool-doc-{}", std::process::id()));
 //! let listener = UnixListener::bind(&path)?;
 //! # std::fs::remove_file(&path)?;
@@ -30,6 +31,7 @@
 //! on `levada`'s sockets, so one crate of both would depend on itself.
 #![forbid(unsafe_code)]
 
+mod choices;
 mod chooser;
 mod control;
 mod desk;
@@ -38,9 +40,9 @@ mod import;
 mod inquiries;
 mod names;
 mod notice;
-mod offers;
 mod ownership;
 mod pages;
+mod pending;
 mod per_user;
 mod pin;
 mod plain;
@@ -51,6 +53,7 @@ mod service;
 mod session;
 mod starttls;
 
+pub use choices::{Choices, ChoicesError};
 pub use import::{DumpError, Dumps, Import, ImportError, ImportNote};
 pub use notice::{Log, Notice, ServiceKind};
 pub use policy::{

@@ -1,6 +1,7 @@
 //! What the pool tells its operator, in words.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use levada::{Ended, Ending, NoKernelTls};
@@ -88,12 +89,22 @@ pub enum Notice {
         /// Why it has left, in words.
         left: Option<String>,
     },
-    /// A choice of identity is to hold until the pool stops.
+    /// A choice of identity is remembered.
     Remembered {
         /// Who is shown.
         local_id: String,
         /// To whom.
         selector: String,
+        /// Whether it was written to the file that the policy names, or why not; `None` where it names
+        /// none. What is not written holds until the pool stops.
+        written: Option<Result<(), String>>,
+    },
+    /// Something about the file of the choices that are remembered.
+    Choices {
+        /// The file.
+        path: PathBuf,
+        /// What it is, in words.
+        what: String,
     },
     /// No clients are accepted any more.
     Draining,
@@ -111,8 +122,8 @@ impl Notice {
             Self::Protected { .. }
             | Self::Reloaded { .. }
             | Self::Service { .. }
-            | Self::Remembered { .. }
             | Self::Draining => false,
+            Self::Remembered { written, .. } => matches!(written, Some(Err(_))),
             Self::Ended { tls, plain, .. } => !tls.is_clean() || !plain.is_clean(),
             Self::LetGo { ending, .. } => ending.as_ref().is_some_and(|ending| !ending.is_clean()),
             Self::Stopped { cut } => *cut > 0,
@@ -120,7 +131,8 @@ impl Notice {
             | Self::Full { .. }
             | Self::TooMany { .. }
             | Self::AcceptFailed { .. }
-            | Self::ReloadFailed { .. } => true,
+            | Self::ReloadFailed { .. }
+            | Self::Choices { .. } => true,
         }
     }
 }
@@ -169,9 +181,15 @@ impl fmt::Display for Notice {
             Self::Service { kind, uid, left: Some(why) } => {
                 write!(f, "uid {uid} {kind} no more: {why}")
             }
-            Self::Remembered { local_id, selector } => {
-                write!(f, "{local_id:?} is shown to {selector:?} until the pool stops")
+            Self::Remembered { local_id, selector, written } => {
+                write!(f, "{local_id:?} is shown to {selector:?} ")?;
+                match written {
+                    Some(Ok(())) => f.write_str("from now on"),
+                    None => f.write_str("until the pool stops"),
+                    Some(Err(why)) => write!(f, "until the pool stops: it was not written, {why}"),
+                }
             }
+            Self::Choices { path, what } => write!(f, "{}: {what}", path.display()),
             Self::Draining => f.write_str("no clients are accepted any more"),
             Self::Stopped { cut: 0 } => f.write_str("stopped, with all sessions ended"),
             Self::Stopped { cut } => write!(f, "stopped, with {cut} sessions cut"),

@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::chooser::Remembered;
+use crate::choices::Choices;
 use crate::control::Control;
 use crate::notice::{Log, Notice};
 use crate::ownership::ClientId;
@@ -91,9 +91,9 @@ pub(crate) struct Shared {
     pub(crate) uid: u32,
     /// Who enters PINs.
     pub(crate) pins: Service,
-    /// Who chooses local identities, and which choices are to hold on.
+    /// Who chooses local identities, and which choices are to be remembered.
     pub(crate) chooser: Service,
-    pub(crate) remembered: Remembered,
+    pub(crate) choices: Choices,
     sessions: Arc<Semaphore>,
     draining: AtomicBool,
     clients: AtomicU64,
@@ -115,8 +115,9 @@ impl Shared {
 }
 
 impl Pool {
-    /// A pool with this policy, which tells `log` what happens.
-    pub fn new(policy: Policy, limits: PoolLimits, log: Log) -> Self {
+    /// A pool with this policy, which tells `log` what happens. What is chosen to be remembered goes to
+    /// `choices`: those that the policy [names](Policy::choices).
+    pub fn new(policy: Policy, choices: Choices, limits: PoolLimits, log: Log) -> Self {
         let sessions = limits.sessions.min(Semaphore::MAX_PERMITS);
         let pins = Service::default();
         policy.pins().connect(&pins);
@@ -128,7 +129,7 @@ impl Pool {
                 uid: rustix::process::geteuid().as_raw(),
                 pins,
                 chooser: Service::default(),
-                remembered: Remembered::default(),
+                choices,
                 sessions: Arc::new(Semaphore::new(sessions)),
                 draining: AtomicBool::new(false),
                 clients: AtomicU64::new(0),
@@ -141,6 +142,11 @@ impl Pool {
     pub fn reload(&self, policy: Policy) {
         let identities = policy.identities();
         policy.pins().connect(&self.shared.pins);
+        let (named, kept) = (policy.choices(), self.shared.choices.path());
+        if let Some(path) = named.or(kept).filter(|_| named != kept) {
+            let what = "the file of the choices changes when the pool begins anew".to_owned();
+            self.shared.tell(&Notice::Choices { path: path.to_path_buf(), what });
+        }
         self.shared.policy.replace(policy);
         self.shared.tell(&Notice::Reloaded { identities });
     }
@@ -198,6 +204,7 @@ impl Pool {
         stop: impl Future<Output = ()>,
         drain: Option<Duration>,
     ) {
+        self.shared.choices.notices().iter().for_each(|notice| self.shared.tell(notice));
         let mut clients = JoinSet::new();
         let mut stop = std::pin::pin!(stop);
         loop {

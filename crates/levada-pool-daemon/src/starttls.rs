@@ -63,7 +63,7 @@ pub(crate) struct Answer {
 
 /// A handshake that is done: the reply, and the session that begins with it.
 pub(crate) struct Protected {
-    pub(crate) reply: Message,
+    pub(crate) reply: StartTls,
     pub(crate) session: Session,
     /// What came of the wish for kernel TLS, where there was one.
     pub(crate) hand_back: Option<HandBackOutcome>,
@@ -82,7 +82,7 @@ pub(crate) struct Failed {
 }
 
 impl Failed {
-    fn new(code: ErrorCode, why: impl fmt::Display) -> Self {
+    pub(crate) fn new(code: ErrorCode, why: impl fmt::Display) -> Self {
         let alert = AlertDescription::UNRECOGNIZED_NAME;
         Self { code, why: why.to_string(), alert, report: None }
     }
@@ -113,7 +113,7 @@ impl Handshake {
         let (local_id, remote_id) = names;
         let reply = self.request.protected(self.role, local_id, remote_id, self.place.key());
         Ok(Box::new(Protected {
-            reply: Message::StartTls(reply),
+            reply,
             session: Session::new(way, own),
             hand_back,
             place: self.place,

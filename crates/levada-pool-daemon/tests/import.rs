@@ -7,33 +7,12 @@ mod invariants;
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use levada_pool_daemon::{Dumps, Import, ImportError, PolicyFile, PolicySource};
+use levada_testkit::Folder;
 use levada_testkit::docs::workspace_root;
 use proptest::prelude::*;
-
-/// A folder that goes with the test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("levada-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
-        fs::write(self.0.join(name), bytes).unwrap();
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// Files of `levada-tls`: `ec-cert.pem` is for `host.example` and `*.host.example`.
 fn data(name: &str) -> Vec<u8> {
@@ -196,25 +175,25 @@ fn c3_authorities_are_trusted_where_nothing_else_is_asked_of_them() {
         import.policy(),
         "anchors = \"anchors.pem\"\nclient-anchors = \"client-anchors.pem\"\n"
     );
-    let folder = Folder::new("import-trust");
-    let policy = import.write(&folder.0.join("new")).unwrap();
+    let folder = Folder::new();
+    let policy = import.write(&folder.path().join("new")).unwrap();
     assert_eq!(PolicySource::new(policy).load().unwrap().identities(), 0);
 }
 
 #[test]
 fn a_folder_of_pem_files_becomes_a_policy_that_loads() {
-    let from = Folder::new("import-from");
-    from.write("both.pem", [data("rsa-cert.pem"), data("rsa-pkcs1.pem")].concat());
-    from.write("ec.crt", data("ec-cert.pem"));
-    from.write("ec.key", data("ec-pbkdf2.pem"));
-    from.write("stray.key", data("ed25519-pkcs8.pem"));
-    from.write("alone.pem", data("crl-ca.pem"));
-    from.write("anchors.pem", data("crl-ca.pem"));
+    let from = Folder::new();
+    from.write("both.pem", &[data("rsa-cert.pem"), data("rsa-pkcs1.pem")].concat());
+    from.write("ec.crt", &data("ec-cert.pem"));
+    from.write("ec.key", &data("ec-pbkdf2.pem"));
+    from.write("stray.key", &data("ed25519-pkcs8.pem"));
+    from.write("alone.pem", &data("crl-ca.pem"));
+    from.write("anchors.pem", &data("crl-ca.pem"));
     from.write("client-crl.pem", "no list");
     from.write("notes.txt", "x");
     from.write("text.pem", "x");
-    fs::create_dir(from.0.join("sub.pem")).unwrap();
-    let import = Import::from_folder(&from.0).unwrap();
+    fs::create_dir(from.path().join("sub.pem")).unwrap();
+    let import = Import::from_folder(from.path()).unwrap();
     let told = told(&import).join("\n");
     for line in [
         "taken: anchors.pem",
@@ -229,7 +208,7 @@ fn a_folder_of_pem_files_becomes_a_policy_that_loads() {
     ] {
         assert!(told.contains(line), "{line}\n{told}");
     }
-    let to = from.0.join("new");
+    let to = from.path().join("new");
     let policy = import.write(&to).unwrap();
     let loaded =
         PolicySource::new(&policy).load().unwrap_or_else(|error| panic!("{error}\n{told}"));
@@ -242,19 +221,19 @@ fn a_folder_of_pem_files_becomes_a_policy_that_loads() {
 
 #[test]
 fn nothing_is_ever_written_over() {
-    let folder = Folder::new("import-over");
+    let folder = Folder::new();
     let import = Import::from_dumps(Dumps::default()).unwrap();
     folder.write("pool.toml", "mine");
-    let error = import.write(&folder.0).unwrap_err();
+    let error = import.write(folder.path()).unwrap_err();
     assert!(matches!(error, ImportError::Exists { .. }), "{error}");
-    assert_eq!(fs::read(folder.0.join("pool.toml")).unwrap(), b"mine");
+    assert_eq!(fs::read(folder.path().join("pool.toml")).unwrap(), b"mine");
     // Nor through a link that leads nowhere, and nothing else is written then.
     let trust = dump(&[("a", record(0x301, "1", &der("crl-ca.pem")))]);
     let import = Import::from_dumps(Dumps { trust: &trust, ..Dumps::default() }).unwrap();
-    let folder = Folder::new("import-link");
-    std::os::unix::fs::symlink("/nowhere", folder.0.join("client-anchors.pem")).unwrap();
-    assert!(import.write(&folder.0).is_err());
-    assert!(!folder.0.join("anchors.pem").exists());
+    let folder = Folder::new();
+    std::os::unix::fs::symlink("/nowhere", folder.path().join("client-anchors.pem")).unwrap();
+    assert!(import.write(folder.path()).is_err());
+    assert!(!folder.path().join("anchors.pem").exists());
 }
 
 #[test]

@@ -3,24 +3,27 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 // Every promise of a stream on the pool holds on this way, too.
+#[path = "kernel_tls/blocking_streams.rs"]
+mod blocking_streams;
+#[path = "kernel_tls/openssl.rs"]
+mod openssl;
 #[path = "daemon/streams.rs"]
 mod streams;
 #[expect(dead_code, unused_imports, reason = "the other tests of the daemon use the rest")]
 #[path = "daemon/support/mod.rs"]
 mod support;
 
-use std::io::{BufRead, BufReader, Read as _, Write as _};
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::io::{Read as _, Write as _};
 
 use levada::{
     Ended, Ending, ExporterError, Fault, KernelTls, NoKernelTls, Options, PoolTls, Role, Socket,
 };
 use levada_pool_daemon::{Notice, PoolLimits};
-use levada_testkit::peers::listening_port;
 use levada_testkit::skip::kernel_tls;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::openssl::OpenSsl;
 use crate::support::Daemon;
 
 const ROLES: [Role; 2] = [Role::Client, Role::Server];
@@ -51,76 +54,16 @@ const SUITES: [([&str; 3], &str, &str); 6] = [
     ),
 ];
 
-/// OpenSSL at the other end.
-struct OpenSsl {
-    child: Child,
-    stdin: Option<ChildStdin>,
-    stdout: Option<BufReader<ChildStdout>>,
-    stderr: BufReader<ChildStderr>,
-}
-
-impl OpenSsl {
-    fn start(words: &[&str]) -> Self {
-        let mut command = Command::new("openssl");
-        command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let (stdin, stdout) = (child.stdin.take(), child.stdout.take().unwrap());
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        Self { child, stdin, stdout: Some(BufReader::new(stdout)), stderr }
-    }
-
-    fn say(&mut self, text: &str) {
-        self.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
-    }
-
-    /// Reads on until a line that begins so.
-    #[track_caller]
-    fn line(&mut self, begin: &str) -> String {
-        find(self.stdout.as_mut().unwrap(), begin)
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-/// Reads on until a line that begins so, and gives the rest of it.
-#[track_caller]
-fn find(said: &mut impl BufRead, begin: &str) -> String {
-    let mut line = String::new();
-    loop {
-        line.clear();
-        assert!(said.read_line(&mut line).unwrap() > 0, "OpenSSL says {begin:?}");
-        if let Some(rest) = line.trim_end().strip_prefix(begin) {
-            return rest.to_owned();
-        }
-    }
-}
-
-impl Drop for OpenSsl {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// A stream of `role` on the pool that is up, and OpenSSL at its other end.
 async fn connected(daemon: &Daemon, role: Role, words: &[&str]) -> (Socket, OpenSsl) {
     let pool = PoolTls::at(daemon.socket());
     let (tcp, session, peer) = match role {
         Role::Client => {
             let pem = daemon.folder.write("server.pem", &daemon.pki.host("server.example"));
-            let pem = pem.to_str().unwrap();
             let begin = ["s_server", "-accept", "127.0.0.1:0", "-naccept", "1"];
-            let identity = ["-cert", pem, "-key", pem];
+            let identity = ["-cert", &*pem, "-key", &*pem];
             let peer = OpenSsl::start(&[&begin[..], &identity, words].concat());
-            let port = loop {
-                match listening_port(peer.child.id()) {
-                    Some(port) => break port,
-                    None => tokio::task::yield_now().await,
-                }
-            };
+            let port = peer.port();
             let tcp = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
             (tcp, pool.client("server.example").unwrap(), peer)
         }
@@ -341,7 +284,7 @@ async fn a_peer_that_renews_its_keys_is_followed_or_ended_in_words() {
                 stream.flush().await.unwrap();
                 assert_eq!(peer.line("89"), "");
             }
-            Role::Server => assert_eq!(find(&mut peer.stderr, "KEYUPDATE"), ""),
+            Role::Server => assert_eq!(peer.warning("KEYUPDATE"), ""),
         }
         peer.say("4567\n");
         if rekeys(&stream) {
@@ -368,15 +311,9 @@ async fn a_server_that_resumes_gets_its_ticket_by_the_pool() {
     }
     let daemon = Daemon::start();
     let pem = daemon.folder.write("server.pem", &daemon.pki.host("server.example"));
-    let pem = pem.to_str().unwrap();
-    let words = ["s_server", "-accept", "127.0.0.1:0", "-tls1_3", "-cert", pem, "-key", pem];
+    let words = ["s_server", "-accept", "127.0.0.1:0", "-tls1_3", "-cert", &*pem, "-key", &*pem];
     let peer = OpenSsl::start(&words);
-    let port = loop {
-        match listening_port(peer.child.id()) {
-            Some(port) => break port,
-            None => tokio::task::yield_now().await,
-        }
-    };
+    let port = peer.port();
     let pool = PoolTls::at(daemon.socket());
     let dial = async || {
         let tcp = TcpStream::connect(("127.0.0.1", port)).await.unwrap();

@@ -42,7 +42,8 @@ proptest! {
             (
                 proptest::sample::select(&[
                     "anchors", "client-anchors", "crl", "client-crl", "identity", "name", "cert",
-                    "key", "key-pass", "key-pass-file", "local-ca", "names", "pin-entry-users",
+                    "key", "key-pass", "key-pass-file", "lidentry-choices", "local-ca", "names",
+                    "pin-entry-users",
                     "roles", "show-to", "services", "users", "groups", "default",
                     "nmae",
                 ][..]),

@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Err(why.into())
 }
 
-/// Asks who to be. The answer is remembered until the pool stops; an empty one refuses.
+/// Asks who to be. The answer is remembered; an empty one refuses.
 fn choose(question: &IdentityQuestion) -> Option<Choice> {
     // Any application may name anybody: what it says is not to steer the terminal.
     let text = |id: &Identity| String::from_utf8_lossy(id.as_bytes()).escape_debug().to_string();

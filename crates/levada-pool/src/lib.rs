@@ -4,10 +4,15 @@
 //!
 //! * [`polled::Client`]: a descriptor to watch and [`process`](polled::Client::process) to call, for
 //!   event loops;
-//! * [`blocking::Client`]: one call after another;
+//! * [`blocking::Client`]: calls that wait, for threads that share one;
 //! * [`Client`]: many exchanges at once on one control connection, in tokio, with reconnection.
 //!
 //! All stand on [`Control`], a control connection that never blocks and speaks in messages.
+//!
+//! A pool gives a socket of plaintext. A [`blocking::Stream`] is more: it is the connection itself, under kernel
+//! TLS, where that can be, and it tells how the peer ended. In tokio, `levada`'s streams are that.
+//!
+//! The feature `kernel-tls`, on by default, is what such a stream needs of TLS; without it, all is relayed.
 //!
 //! The daemon is a crate of its own, `levada-pool-daemon`: it runs on `levada`'s sockets, and
 //! `levada` runs on this client, so one crate of both would depend on itself.

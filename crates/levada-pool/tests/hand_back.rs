@@ -224,7 +224,7 @@ fn d3_a_ticket_and_a_farewell_go_page_by_page() {
         let report = Report::decode(&texts[1]).unwrap();
         assert_eq!(report.ending, Some(Ending::Finished));
     });
-    let mut client = blocking::Client::connect(&socket.0).unwrap();
+    let client = blocking::Client::connect(&socket.0).unwrap();
     let (ours, _peer) = UnixStream::pair().unwrap();
     let key = client.start_tls(ours, &request()).unwrap().control_key;
     client.ticket(&key, &[7; 800]).unwrap();

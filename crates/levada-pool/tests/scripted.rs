@@ -3,6 +3,8 @@
 
 #[path = "scripted/services.rs"]
 mod services;
+#[path = "scripted/streams.rs"]
+mod streams;
 
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -133,7 +135,7 @@ fn a7_the_blocking_client_protects_a_connection() {
         pool.send(offer.request, None, Message::Success);
         drop(pool.protect());
     }]);
-    let mut client = blocking::Client::connect(&socket.0).unwrap();
+    let client = blocking::Client::connect(&socket.0).unwrap();
     let identity = client.ping(Facilities::ALL_CURRENT).unwrap();
     assert_eq!(identity.producer, Ping::V2);
     let protected = client.start_tls(network().0, &request().alpn(["h2"])).unwrap();

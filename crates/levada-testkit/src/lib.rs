@@ -2,7 +2,10 @@
 
 pub mod browser;
 pub mod docs;
+mod folder;
 pub mod numbers;
 pub mod peers;
 pub mod skip;
 pub mod soft_hsm;
+
+pub use folder::Folder;

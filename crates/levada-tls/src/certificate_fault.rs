@@ -1,6 +1,7 @@
 //! Why a certificate was refused, in our words.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use levada_core::CertificateFault;
@@ -118,13 +119,14 @@ impl fmt::Display for Told {
 
 impl std::error::Error for Told {}
 
-/// A name as webpki gives it (`DnsName("x")`, `IpAddress(192.0.2.1)`) without its wrapping.
+/// A name as webpki gives it (`DnsName("x")`, `IpAddress(192.0.2.1)`) without its wrapping. Addresses of
+/// IPv6 are written as RFC 5952 has them, and webpki has not.
 fn plain_name(name: &str) -> String {
     let inner = name
         .split_once('(')
         .and_then(|(_, rest)| rest.strip_suffix(')'))
         .map_or(name, |inner| inner.trim_matches('"'));
-    printable(inner)
+    inner.parse().map_or_else(|_| printable(inner), |address: IpAddr| address.to_string())
 }
 
 /// Text that somebody else wrote, fit for a line of a log.
@@ -157,6 +159,7 @@ mod tests {
     fn names_lose_the_wrapping_and_what_a_log_cannot_show() {
         assert_eq!(plain_name("DnsName(\"*.host.example\")"), "*.host.example");
         assert_eq!(plain_name("IpAddress(192.0.2.1)"), "192.0.2.1");
+        assert_eq!(plain_name("IpAddress(0::1)"), "::1");
         assert_eq!(plain_name("DirectoryName"), "DirectoryName");
         assert_eq!(plain_name("DnsName(\"a\nb\")"), "a\\nb");
     }

@@ -6,6 +6,8 @@ mod client_handshake;
 mod decoder;
 #[path = "shared/model.rs"]
 mod model;
+#[path = "shared/pieces.rs"]
+mod pieces;
 #[path = "shared/server_handshake.rs"]
 mod server_handshake;
 

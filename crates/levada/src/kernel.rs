@@ -1,61 +1,27 @@
-//! TLS records by the kernel: a transport of plaintext, whose goodbyes and keys are looked after here.
+//! TLS records by the kernel: a transport of plaintext, in tokio.
 
-use std::fmt;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
-use levada_core::{Ending, NoKernelTls};
+use levada_core::Ending;
+use levada_kernel_tls::{KeepTickets, LOOK_AGAIN, Records, Transport};
 use levada_pool::SessionHandle;
 use levada_pool::wire::Report;
-use levada_sys::kernel_tls::{
-    self, APPLICATION_DATA, AttachError, Cipher, Keys, Received, Version, attach, install,
-};
-use levada_tls::{
-    BadRecord, Direction, Duties, Duty, Handover, KernelSession, NotReady, Permit, RecordCipher,
-    RecordKeys, Sent, Session, TlsVersion,
-};
-use rustix::io::Errno;
-use rustix::net::Shutdown;
+use levada_sys::kernel_tls::{self, Received};
+use levada_tls::{KernelSession, Session};
 use tokio::io::{AsyncWrite as _, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-use crate::pool::as_error;
-
-/// A connection whose records the kernel seals and opens.
-///
-/// Its end of file is the peer's close_notify; where that is missing, [`is_truncated`](Self::is_truncated)
-/// says so. Its own end is our close_notify, and FIN follows when both are said. What ends it otherwise is
-/// inside of the error.
+/// A connection whose records the kernel seals and opens: see [`Records`].
+#[derive(Debug)]
 pub(crate) struct KernelTls {
     tcp: TcpStream,
-    session: KernelSession,
-    duties: Duties,
-    keeper: Keeper,
-    /// The front of a record that is no data and had no room.
-    partial: Vec<u8>,
-    /// What TCP will have been given once all is sent; `None` until something is.
-    due: Option<u64>,
-    /// While it has not: when to look again.
+    records: Records<Keeper>,
+    /// While TCP has not all that was sent: when to look again.
     looks_again: Option<Pin<Box<Sleep>>>,
-    /// Bytes were moved since the handshake.
-    is_touched: bool,
-    reading: Reading,
-    has_finished: bool,
-}
-
-/// How far the peer's direction is.
-enum Reading {
-    On,
-    /// Its close_notify came.
-    Done,
-    /// Its end of file came, without.
-    Truncated,
-    /// It all has ended so.
-    Failed(Ending),
 }
 
 /// Who answers for what the handshake agreed on, and keeps tickets.
@@ -66,45 +32,9 @@ pub(crate) enum Keeper {
     Pool(Box<SessionHandle>),
 }
 
-/// How long until it is worth to look whether TCP has had room.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
-
-/// Reads of what came behind the peer's goodbye, and is dropped.
-const DISCARDED: usize = 64;
-
 impl KernelTls {
-    /// Has the kernel take over from a session right behind its handshake, with nothing read from behind
-    /// it. Whether it can take new keys is found out with the keys that it has: a second time they are
-    /// either refused or change nothing.
-    pub(crate) fn arm(tcp: &TcpStream, session: &mut Session) -> Result<KernelSession, Unarmed> {
-        attach(tcp).map_err(|error| Unarmed::Declined(declined(error)))?;
-        let Handover { session: mut state, transmit, receive } =
-            session.handover().map_err(unready)?;
-        set(tcp, Direction::Transmit, &transmit)
-            .map_err(|error| Unarmed::Declined(unsuitable(&error)))?;
-        // From here on there is no way back.
-        set(tcp, Direction::Receive, &receive).map_err(Unarmed::Broken)?;
-        state.set_rekeys(
-            transmit.version == TlsVersion::V1_3
-                && set(tcp, Direction::Transmit, &transmit).is_ok(),
-        );
-        session.handed_over(receive);
-        Ok(state)
-    }
-
     pub(crate) fn new(tcp: TcpStream, session: KernelSession, keeper: Keeper) -> Self {
-        Self {
-            tcp,
-            duties: session.duties(),
-            session,
-            keeper,
-            partial: Vec::new(),
-            due: None,
-            looks_again: None,
-            is_touched: false,
-            reading: Reading::On,
-            has_finished: false,
-        }
+        Self { tcp, records: Records::new(session, keeper), looks_again: None }
     }
 
     /// Takes over the descriptor of a session that another process has armed.
@@ -127,26 +57,33 @@ impl KernelTls {
     }
 
     pub(crate) const fn session(&self) -> &KernelSession {
-        &self.session
+        self.records.session()
     }
 
     pub(crate) const fn keeper(&self) -> &Keeper {
-        &self.keeper
+        self.records.keeper()
     }
 
     /// The parts, where nothing was moved and the session is here.
     pub(crate) fn into_parts(self) -> Result<(TcpStream, KernelSession, Box<Session>), Box<Self>> {
-        match self {
-            Self { tcp, session, keeper: Keeper::Here(keeper), is_touched: false, .. } => {
-                Ok((tcp, session, keeper))
-            }
-            other => Err(Box::new(other)),
+        if self.records.is_touched() {
+            return Err(Box::new(self));
+        }
+        let Self { tcp, records, .. } = self;
+        match records.into_parts() {
+            (session, Keeper::Here(keeper)) => Ok((tcp, session, keeper)),
+            (session, keeper) => Err(Box::new(Self::new(tcp, session, keeper))),
         }
     }
 
     /// Whether the end of file came without the peer's close_notify.
     pub(crate) const fn is_truncated(&self) -> bool {
-        matches!(self.reading, Reading::Truncated)
+        self.records.is_truncated()
+    }
+
+    /// Whether an alert has to go out before the end.
+    pub(crate) const fn has_last_words(&self) -> bool {
+        self.records.has_last_words()
     }
 
     /// Reads data; none is the end. With `now` it asks the system whatever the runtime has learned.
@@ -156,100 +93,10 @@ impl KernelTls {
         buf: &mut ReadBuf<'_>,
         now: bool,
     ) -> Poll<io::Result<()>> {
-        // What we owe goes out from here, too. If it cannot, what the peer has said says why.
-        let _ = self.poll_outgoing(cx);
-        loop {
-            match &self.reading {
-                Reading::On => {}
-                Reading::Done | Reading::Truncated => return Poll::Ready(Ok(())),
-                Reading::Failed(ending) => return Poll::Ready(Err(as_error(ending.clone()))),
-            }
-            let room = buf.initialize_unfilled();
-            let received = match ready!(self.poll_receive(cx, room, now)) {
-                Ok(received) => received,
-                Err(error) => return Poll::Ready(Err(self.receive_failed(cx, error))),
-            };
-            self.is_touched = true;
-            match received {
-                Received { bytes: 0, content_type: None, .. } => self.reading = Reading::Truncated,
-                Received { bytes, content_type: Some(APPLICATION_DATA) | None, .. } => {
-                    if let Err(ending) = self.duties.received_data(bytes) {
-                        return Poll::Ready(Err(self.fail(cx, ending)));
-                    }
-                    if bytes > 0 {
-                        buf.advance(bytes);
-                        return Poll::Ready(Ok(()));
-                    }
-                }
-                Received { bytes, content_type: Some(content_type), is_whole } => {
-                    self.partial.extend_from_slice(&room[..bytes]);
-                    if is_whole && let Err(error) = self.received(cx, content_type) {
-                        return Poll::Ready(Err(error));
-                    }
-                }
-            }
-        }
-    }
-
-    /// Does what a record obliges to that is no data.
-    fn received(&mut self, cx: &mut Context<'_>, content_type: u8) -> io::Result<()> {
-        let content = std::mem::take(&mut self.partial);
-        for duty in self.duties.received(content_type, &content) {
-            match duty {
-                Duty::Keep(ticket) => {
-                    if let Err(ending) = self.keeper.keep(&ticket) {
-                        let ending = self.duties.found_wrong(ending);
-                        return Err(self.fail(cx, ending));
-                    }
-                }
-                Duty::RenewReceive => {
-                    if !self.renew(Direction::Receive) {
-                        let ending = self.duties.renewal_failed(Direction::Receive);
-                        return Err(self.fail(cx, ending));
-                    }
-                }
-                Duty::EndOfData => self.reading = Reading::Done,
-                Duty::End(ending) => return Err(self.fail(cx, ending)),
-            }
-        }
-        // An answer, if one is due, and FIN behind both goodbyes.
-        let _ = self.poll_outgoing(cx);
-        Ok(())
-    }
-
-    fn poll_receive(
-        &self,
-        cx: &mut Context<'_>,
-        room: &mut [u8],
-        now: bool,
-    ) -> Poll<io::Result<Received>> {
-        loop {
-            if now {
-                return match kernel_tls::receive(&self.tcp, room) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
-                    received => Poll::Ready(received),
-                };
-            }
-            ready!(self.tcp.poll_read_ready(cx))?;
-            let receive = || kernel_tls::receive(&self.tcp, room);
-            match self.tcp.try_io(Interest::READABLE, receive) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                received => return Poll::Ready(received),
-            }
-        }
-    }
-
-    fn receive_failed(&mut self, cx: &mut Context<'_>, error: io::Error) -> io::Error {
-        let how = match Errno::from_io_error(&error) {
-            Some(Errno::BADMSG) => BadRecord::Forged,
-            Some(Errno::MSGSIZE) => BadRecord::TooLong,
-            Some(Errno::INVAL) => BadRecord::Header,
-            _ => return error,
-        };
-        // The kernel would tell it to the next call, too: our alert.
-        let _ = self.tcp.take_error();
-        let ending = self.duties.bad_record(how);
-        self.fail(cx, ending)
+        let room = buf.initialize_unfilled();
+        let count = ready!(self.poll(cx, now, |records, tcp| records.read(tcp, room)))?;
+        buf.advance(count);
+        Poll::Ready(Ok(()))
     }
 
     /// Writes data, behind what is owed.
@@ -258,160 +105,98 @@ impl KernelTls {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let offered: usize = bufs.iter().map(|buf| buf.len()).sum();
-        if offered == 0 {
-            return Poll::Ready(Ok(0));
-        }
-        if let Reading::Failed(ending) = &self.reading {
-            return Poll::Ready(Err(as_error(ending.clone())));
-        }
-        let permitted = loop {
-            ready!(self.poll_outgoing(cx))?;
-            match self.duties.permit(offered) {
-                Permit::Bytes(bytes) => break bytes,
-                Permit::Behind => {}
-                Permit::End(ending) => return Poll::Ready(Err(self.fail(cx, ending))),
-            }
-        };
-        self.count_what_is_due()?;
-        let tcp = Pin::new(&mut self.tcp);
-        let written = if permitted >= offered {
-            ready!(tcp.poll_write_vectored(cx, bufs))?
-        } else {
-            let first = bufs.iter().find(|buf| !buf.is_empty());
-            let first = first.map_or(&[][..], |buf| &buf[..permitted.min(buf.len())]);
-            ready!(tcp.poll_write(cx, first))?
-        };
-        self.duties.data_sent(written);
-        self.is_due(written);
-        Poll::Ready(Ok(written))
-    }
-
-    /// Begins to count what TCP is to be given.
-    fn count_what_is_due(&mut self) -> io::Result<()> {
-        self.is_touched = true;
-        if self.due.is_none() {
-            self.due = Some(kernel_tls::given_to_tcp(&self.tcp)?);
-        }
-        Ok(())
-    }
-
-    /// So many bytes were taken with one call: the kernel makes as few records of them as it can.
-    fn is_due(&mut self, bytes: usize) {
-        let records = bytes.div_ceil(self.session.record_size());
-        let wire = bytes + records * self.session.around_a_record();
-        self.due = self.due.map(|due| due + wire as u64);
-    }
-
-    /// Ready when TCP has all that was sent: the kernel holds back what had no room there, and loses it
-    /// when the transport ends.
-    fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Some(due) = self.due
-            && kernel_tls::given_to_tcp(&self.tcp)? < due
-        {
-            // Nothing tells of it.
-            let sleep = || Box::pin(sleep(LOOK_AGAIN));
-            ready!(self.looks_again.get_or_insert_with(sleep).as_mut().poll(cx));
-            self.looks_again = None;
-        }
-        self.looks_again = None;
-        Poll::Ready(Ok(()))
+        self.poll(cx, false, |records, tcp| records.write_vectored(tcp, bufs))
     }
 
     /// Sends what is owed that is no data. Ready when nothing is.
     pub(crate) fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Some(outgoing) = self.duties.outgoing() {
-            let content = outgoing.content();
-            self.count_what_is_due()?;
-            let count = loop {
-                ready!(self.tcp.poll_write_ready(cx))?;
-                let try_send = || kernel_tls::send(&self.tcp, outgoing.content_type(), &content);
-                match self.tcp.try_io(Interest::WRITABLE, try_send) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    sent => break sent?,
-                }
-            };
-            self.is_due(count);
-            if count < content.len() {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            if self.duties.sent() == Sent::RenewTransmit && !self.renew(Direction::Transmit) {
-                let ending = self.duties.renewal_failed(Direction::Transmit);
-                return Poll::Ready(Err(self.fail(cx, ending)));
-            }
-        }
-        if self.duties.is_done() {
-            ready!(self.poll_drained(cx))?;
-            self.finish_transport();
-        }
-        Poll::Ready(Ok(()))
+        self.poll(cx, false, Records::send_outgoing)
     }
 
     /// As [`poll_outgoing`](Self::poll_outgoing); ready when TCP has it.
     pub(crate) fn poll_last_words(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_outgoing(cx))?;
-        self.poll_drained(cx)
-    }
-
-    /// Whether an alert has to go out before the end.
-    pub(crate) const fn has_last_words(&self) -> bool {
-        matches!(self.reading, Reading::Failed(Ending::FatalError { alert: Some(_), .. }))
+        self.poll(cx, false, Records::send_last_words)
     }
 
     /// Says our goodbye, behind what is owed; behind a failure it ends the transport.
     pub(crate) fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.duties.has_failed() {
-            self.finish_transport();
-            return Poll::Ready(Ok(()));
-        }
-        self.duties.close();
-        self.poll_last_words(cx)
+        self.poll(cx, false, Records::finish)
     }
 
-    fn finish_transport(&mut self) {
-        if !std::mem::replace(&mut self.has_finished, true) {
-            // Bytes that nobody has read would make a reset of the end, and that overtakes what waits.
-            let mut room = [0; 4096];
-            for _ in 0..DISCARDED {
-                if !matches!(kernel_tls::receive(&self.tcp, &mut room), Ok(some) if some.bytes > 0)
-                {
-                    break;
-                }
+    fn poll<'a, 'cx, T>(
+        &'a mut self,
+        cx: &'a mut Context<'cx>,
+        now: bool,
+        call: impl FnOnce(&mut Records<Keeper>, &mut Watched<'a, 'cx>) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        let Self { tcp, records, looks_again } = self;
+        match call(records, &mut Watched { tcp, looks_again, cx, now }) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+            result => Poll::Ready(result),
+        }
+    }
+}
+
+/// The connection in a poll: `WouldBlock` stands for pending, and the task of `cx` is woken then.
+struct Watched<'a, 'cx> {
+    tcp: &'a mut TcpStream,
+    looks_again: &'a mut Option<Pin<Box<Sleep>>>,
+    cx: &'a mut Context<'cx>,
+    /// Asks the system whatever the runtime has learned, and has nobody woken.
+    now: bool,
+}
+
+fn or_would_block<T>(poll: Poll<io::Result<T>>) -> io::Result<T> {
+    match poll {
+        Poll::Ready(result) => result,
+        Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+    }
+}
+
+impl Transport for Watched<'_, '_> {
+    fn socket(&self) -> BorrowedFd<'_> {
+        self.tcp.as_fd()
+    }
+
+    fn pause(&mut self) -> io::Result<()> {
+        let sleep = || Box::pin(sleep(LOOK_AGAIN));
+        let due = self.looks_again.get_or_insert_with(sleep).as_mut().poll(self.cx);
+        or_would_block(due.map(Ok))?;
+        *self.looks_again = None;
+        Ok(())
+    }
+
+    fn receive(&mut self, room: &mut [u8]) -> io::Result<Received> {
+        if self.now {
+            return kernel_tls::receive(&*self.tcp, room);
+        }
+        loop {
+            or_would_block(self.tcp.poll_read_ready(self.cx))?;
+            let receive = || kernel_tls::receive(&*self.tcp, room);
+            match self.tcp.try_io(Interest::READABLE, receive) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                received => return received,
             }
-            // A connection that is gone already needs no end.
-            let _ = rustix::net::shutdown(&self.tcp, Shutdown::Write);
         }
     }
 
-    /// Puts the next keys in place; whether the kernel has taken them.
-    fn renew(&mut self, direction: Direction) -> bool {
-        let keys = self.session.renew(direction);
-        keys.is_some_and(|keys| set(&self.tcp, direction, &keys).is_ok())
-    }
-
-    /// Ends it. The alert about it may still have to [go out](Self::poll_last_words).
-    fn fail(&mut self, cx: &mut Context<'_>, mut ending: Ending) -> io::Error {
-        if let Ending::FatalError { alert, .. } = &mut ending
-            && matches!(self.poll_outgoing(cx), Poll::Ready(Err(_)))
-        {
-            *alert = None;
+    fn send(&mut self, content_type: u8, content: &[u8]) -> io::Result<usize> {
+        loop {
+            or_would_block(self.tcp.poll_write_ready(self.cx))?;
+            let try_send = || kernel_tls::send(&*self.tcp, content_type, content);
+            match self.tcp.try_io(Interest::WRITABLE, try_send) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                sent => return sent,
+            }
         }
-        self.reading = Reading::Failed(ending.clone());
-        as_error(ending)
+    }
+
+    fn write(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        or_would_block(Pin::new(&mut *self.tcp).poll_write_vectored(self.cx, bufs))
     }
 }
 
-impl fmt::Debug for KernelTls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KernelTls")
-            .field("session", &self.session)
-            .field("duties", &self.duties)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Keeper {
-    /// Has a ticket kept; how the session has ended, where it is a faulty one.
+impl KeepTickets for Keeper {
     fn keep(&mut self, ticket: &[u8]) -> Result<(), Ending> {
         match self {
             Self::Here(session) => session.take_ticket(ticket),
@@ -423,7 +208,9 @@ impl Keeper {
             }
         }
     }
+}
 
+impl Keeper {
     /// Tells how it ended, where nobody else can.
     pub(crate) fn tell_end(&self, ending: &Ending, peer_goodbye: bool) {
         if let Self::Pool(handle) = self {
@@ -440,59 +227,4 @@ fn in_background(work: impl Future<Output = ()> + Send + 'static) {
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
         runtime.spawn(work);
     }
-}
-
-/// Why the kernel did not take over.
-pub(crate) enum Unarmed {
-    /// The session goes on as it was.
-    Declined(NoKernelTls),
-    /// It can go on in no way: the kernel has half of it.
-    Broken(io::Error),
-}
-
-fn declined(error: AttachError) -> NoKernelTls {
-    match error {
-        AttachError::NoKernelTls => NoKernelTls::Unsupported,
-        AttachError::NotTcp => NoKernelTls::NotTcp,
-        AttachError::NotConnected => NoKernelTls::NotConnected,
-        AttachError::System(error) => NoKernelTls::System((&error).into()),
-        other => NoKernelTls::System((&io::Error::other(other)).into()),
-    }
-}
-
-fn unready(why: NotReady) -> Unarmed {
-    Unarmed::Declined(match why {
-        NotReady::Suite => NoKernelTls::Suite,
-        NotReady::NotPrepared | NotReady::InUse => NoKernelTls::ReadAhead,
-    })
-}
-
-/// Why the kernel has not taken the first keys.
-fn unsuitable(error: &io::Error) -> NoKernelTls {
-    match Errno::from_io_error(error) {
-        Some(Errno::NOENT | Errno::INVAL | Errno::OPNOTSUPP) => NoKernelTls::Suite,
-        _ => NoKernelTls::System(error.into()),
-    }
-}
-
-fn set(tcp: &TcpStream, direction: Direction, keys: &RecordKeys) -> io::Result<()> {
-    let direction = match direction {
-        Direction::Transmit => kernel_tls::Direction::Transmit,
-        Direction::Receive => kernel_tls::Direction::Receive,
-    };
-    let keys = Keys {
-        version: match keys.version {
-            TlsVersion::V1_2 => Version::V1_2,
-            TlsVersion::V1_3 => Version::V1_3,
-        },
-        cipher: match keys.cipher {
-            RecordCipher::Aes128Gcm => Cipher::Aes128Gcm,
-            RecordCipher::Aes256Gcm => Cipher::Aes256Gcm,
-            RecordCipher::Chacha20Poly1305 => Cipher::Chacha20Poly1305,
-        },
-        key: &keys.key,
-        nonce: &keys.nonce,
-        sequence: keys.sequence,
-    };
-    install(tcp.as_fd(), direction, &keys)
 }

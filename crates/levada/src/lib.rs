@@ -96,7 +96,7 @@ pub use levada_tls::{
     TlsClientBuilder, TlsConfigError, TlsServer, TlsServerBuilder, TlsVersion, check_private_key,
     read_certificate,
 };
-pub use listener::Listener;
+pub use listener::{ClosedListener, Listener};
 pub use memory::Pipe;
 pub use open::{Binder, Dialer, connect, listen};
 pub use pool::{Layer, PoolSession, PoolTls, ServerLayer};

@@ -15,7 +15,7 @@ use levada_core::{Endpoint, OsError, Rule};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket as RawSocket, Type};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::sleep;
 
 use crate::carrier::{Carrier, Ends, unix_endpoint};
@@ -158,8 +158,9 @@ impl Listener {
     /// one of its own, with the connection's addresses and TLS for its facts. A task drives what all of
     /// them share: it runs the TLS handshake too, so that a stream's own life begins behind that. Limits
     /// of handshakes and of one client's streams hold for each stream, the limit of connections for each
-    /// connection. One that no stream uses ends after `deadline-handshake`; when the listener is dropped,
-    /// clients are told to open no more (GOAWAY), and the streams that there are go on.
+    /// connection. One that no stream uses ends after `deadline-handshake`; when the listener
+    /// [closes](Self::close) or is dropped, clients are told to open no more (GOAWAY), and the streams
+    /// that there are go on.
     #[cfg(feature = "http2")]
     #[must_use]
     pub fn http(mut self, http: Http) -> Self {
@@ -231,6 +232,22 @@ impl Listener {
             };
         }
         self.accept_socket().await.map(|socket| self.wrap(socket))
+    }
+
+    /// Closes: nobody can connect any more. What is given back accepts the streams that still come on
+    /// connections which are there, those of [HTTP/2](Self::http).
+    pub fn close(self) -> ClosedListener {
+        #[cfg(feature = "http2")]
+        let streams = {
+            let mut listener = self;
+            let hall = listener.hall.take();
+            // Clients who are told so, find it so.
+            drop(listener);
+            hall.map(Hall::close)
+        };
+        #[cfg(not(feature = "http2"))]
+        let streams = None;
+        ClosedListener { streams }
     }
 
     /// Waits for the next transport, in the layer of the listener.
@@ -362,6 +379,26 @@ impl Listener {
             }
         }
         socket
+    }
+}
+
+/// A [`Listener`] that has closed.
+#[derive(Debug)]
+pub struct ClosedListener {
+    streams: Option<mpsc::Receiver<Stream>>,
+}
+
+impl ClosedListener {
+    /// Waits for a stream that a client has asked for before it knew of the end; `None` when all
+    /// connections of HTTP/2 have ended, and at once where there are none. Whoever ends the process
+    /// before takes the last bytes of their streams away from clients that are slow.
+    ///
+    /// # Cancel safety
+    ///
+    /// No stream is lost by dropping the call. Those that come when this is dropped are refused, so that
+    /// their clients ask elsewhere (REFUSED_STREAM).
+    pub async fn accept(&mut self) -> Option<Stream> {
+        self.streams.as_mut()?.recv().await
     }
 }
 

@@ -578,7 +578,8 @@ fn pool_client(pool: &ConnectPool) -> Result<PoolSession, SetupError> {
         Host::Ip(ip) => ip.to_string(),
     };
     let request = TlsRequest::client(name.trim_end_matches('.')).map_err(SetupError::PoolName)?;
-    Ok(pool_at(pool.socket.as_deref())?.session(request.alpn(&pool.alpn)))
+    let pool_tls = pool_at(pool.socket.as_deref(), pool.kernel_tls)?;
+    Ok(pool_tls.session(request.alpn(&pool.alpn)))
 }
 
 fn pool_server(pool: &ListenPool) -> Result<PoolSession, SetupError> {
@@ -588,10 +589,11 @@ fn pool_server(pool: &ListenPool) -> Result<PoolSession, SetupError> {
         Wanted::Requested => client_certificate(request, false),
         Wanted::Required => client_certificate(request, true),
     };
-    Ok(pool_at(pool.socket.as_deref())?.session(request))
+    Ok(pool_at(pool.socket.as_deref(), pool.kernel_tls)?.session(request))
 }
 
-fn pool_at(socket: Option<&Path>) -> Result<PoolTls, SetupError> {
+fn pool_at(socket: Option<&Path>, kernel_tls: bool) -> Result<PoolTls, SetupError> {
     let path = socket.map(Path::to_path_buf).or_else(levada_pool::standard_path);
-    path.map(PoolTls::at).ok_or(SetupError::NoPool)
+    let tls = PoolTls::at(path.ok_or(SetupError::NoPool)?);
+    Ok(if kernel_tls { tls } else { tls.relay_only() })
 }

@@ -9,14 +9,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use levada_core::{
-    Ended, Ending, Fault, KernelTls, Mode, NoKernelTls, OsError, OsErrorKind, TlsFacts,
-    Verification,
-};
+use levada_core::{Ending, Fault, KernelTls, Mode, NoKernelTls, OsError, OsErrorKind, TlsFacts};
 use levada_pool::wire::body::InfoKind;
-use levada_pool::wire::{
-    ErrorCode, KernelState, Report, Role as PoolRole, StartTlsFlags, TextError,
-};
+use levada_pool::wire::{ErrorCode, KernelState, Role as PoolRole, StartTlsFlags, TextError};
 use levada_pool::{Client, PoolError, SessionHandle, TlsRequest};
 use levada_tls::{ChannelBinding, ExporterError, KernelSession, KeyingMaterial, Session};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -122,12 +117,7 @@ impl PoolSession {
             let session = client.start_tls(network, &request).await.map_err(ending_of)?;
             let outcome = session.protected().hand_back.clone();
             let (plain, handle) = session.into_parts();
-            let tls = match handle.report().await {
-                Ok(report) => report.tls.unwrap_or_default(),
-                // A pool of another make tells no more than names.
-                Err(error) if error.code() == Some(ErrorCode::UnknownCommand) => named(&handle),
-                Err(error) => return Err(ending_of(error)),
-            };
+            let tls = handle.tls_facts().await.map_err(ending_of)?;
             let opened = match outcome {
                 Some(Ok(state)) => handed_back(plain, &state, handle),
                 declined => {
@@ -160,21 +150,12 @@ fn handed_back(
 ) -> io::Result<(Carrier, KernelTls)> {
     let session = KernelSession::from_bytes(state.bytes()).map_err(|error| {
         let cause = Fault::Internal(format!("what the TLS pool hands back: {error}"));
-        as_error(Ending::FatalError { alert: None, cause })
+        io::Error::other(Ending::FatalError { alert: None, cause })
     })?;
     let rekeys = session.rekeys();
     let keeper = Keeper::Pool(Box::new(handle));
     let kernel = kernel::KernelTls::adopt(socket, session, keeper)?;
     Ok((Carrier(Kind::Kernel(Box::new(kernel))), KernelTls::Armed { rekeys }))
-}
-
-fn named(handle: &SessionHandle) -> TlsFacts {
-    let verified_name = handle.remote_id().as_str().filter(|name| !name.is_empty());
-    TlsFacts {
-        verified_name: verified_name.map(str::to_owned),
-        verification: verified_name.map(|_| Verification::Verified),
-        ..TlsFacts::default()
-    }
 }
 
 pub(crate) type Outcome = Result<Entrusted, Failed>;
@@ -252,7 +233,7 @@ impl Pooled {
                 Ok(()) | Err(_) => {}
             }
         }
-        Poll::Ready(ready!(self.poll_story(cx)).map_err(as_error))
+        Poll::Ready(ready!(self.poll_story(cx)).map_err(io::Error::other))
     }
 
     pub(crate) fn poll_write_vectored(
@@ -272,7 +253,7 @@ impl Pooled {
         }
         match ready!(self.poll_story(cx)) {
             Ok(()) => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-            Err(ending) => Poll::Ready(Err(as_error(ending))),
+            Err(ending) => Poll::Ready(Err(io::Error::other(ending))),
         }
     }
 
@@ -280,7 +261,7 @@ impl Pooled {
         match ready!(Pin::new(&mut self.stream).poll_shutdown(cx)) {
             Err(error) if is_closed(&error) => match ready!(self.poll_story(cx)) {
                 Ok(()) => Poll::Ready(Ok(())),
-                Err(ending) => Poll::Ready(Err(as_error(ending))),
+                Err(ending) => Poll::Ready(Err(io::Error::other(ending))),
             },
             other => Poll::Ready(other),
         }
@@ -312,7 +293,7 @@ impl Pooled {
         }
         let story = self.story.get_or_insert_with(|| {
             let handle = self.handle.clone();
-            Box::pin(async move { tell(&handle).await })
+            Box::pin(async move { handle.peers_end().await })
         });
         let told = ready!(story.as_mut().poll(cx));
         self.story = None;
@@ -372,18 +353,6 @@ fn underivable(error: &PoolError) -> ExporterError {
     }
 }
 
-/// Asks the pool how the peer's direction ended.
-async fn tell(handle: &SessionHandle) -> Told {
-    match handle.report().await {
-        Ok(Report { ending: Some(ending), .. }) if !ending.is_clean() => Err(ending),
-        Ok(Report { peer_goodbye: true, .. } | Report { ending: Some(_), .. }) => Ok(()),
-        Ok(_) => Err(Ending::SocketClose),
-        // A pool of another make cannot say, and what cannot be told from truncation is truncation.
-        Err(error) if error.code() == Some(ErrorCode::UnknownCommand) => Err(Ending::SocketClose),
-        Err(error) => Err(ending_of(error).0),
-    }
-}
-
 fn is_closed(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -391,41 +360,11 @@ fn is_closed(error: &io::Error) -> bool {
     )
 }
 
-/// An ending on its way through an `io::Error`.
-#[derive(Debug)]
-struct Carried(Ending);
-
-impl fmt::Display for Carried {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+fn ending_of(error: PoolError) -> Failed {
+    match error {
+        PoolError::Handshake { ending, tls } => (*ending, tls),
+        other => (other.into(), None),
     }
-}
-
-impl std::error::Error for Carried {}
-
-pub(crate) fn as_error(ending: Ending) -> io::Error {
-    io::Error::other(Carried(ending))
-}
-
-/// The ending that a transport's error is, if it is one: a pool's, or that of a stream of ours below.
-pub(crate) fn carried_ending(error: &io::Error) -> Option<Ending> {
-    match error.get_ref()?.downcast_ref::<Carried>() {
-        Some(carried) => Some(carried.0.clone()),
-        None => Ended::of(error).map(|below| below.ending.clone()),
-    }
-}
-
-fn ending_of(error: PoolError) -> (Ending, Option<Box<TlsFacts>>) {
-    let text = error.to_string();
-    let system = |kind| Ending::SocketError(OsError { code: None, kind, text: text.clone() });
-    let ending = match error {
-        PoolError::Handshake { ending, tls } => return (*ending, tls),
-        PoolError::Unreachable { kind, .. } | PoolError::Local { kind, .. } => system(kind.into()),
-        PoolError::Refused(_) => system(OsErrorKind::PermissionDenied),
-        PoolError::Gone | PoolError::Busy | PoolError::TimedOut => system(OsErrorKind::Other),
-        _ => Ending::FatalError { alert: None, cause: Fault::Internal(text.clone()) },
-    };
-    (ending, None)
 }
 
 fn ending_of_io(error: &io::Error) -> Ending {
@@ -434,7 +373,7 @@ fn ending_of_io(error: &io::Error) -> Ending {
         let kind = OsErrorKind::Unsupported;
         return Ending::SocketError(OsError { code: None, kind, text });
     }
-    carried_ending(error).unwrap_or_else(|| Ending::SocketError(error.into()))
+    Ending::of(error).cloned().unwrap_or_else(|| Ending::SocketError(error.into()))
 }
 
 /// What a stream is to be wrapped in: nothing, TLS in this process, or TLS by a pool.

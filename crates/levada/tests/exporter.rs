@@ -10,6 +10,7 @@ use levada::{
     Anchors, ChannelBinding, ExporterError, Identities, Identity, Options, Pipe, SessionName,
     Socket, TlsClient, TlsServer, TlsVersion,
 };
+use levada_testkit::Folder;
 use levada_testkit::peers::listening_port;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -21,25 +22,22 @@ const VERSIONS: [(TlsVersion, &str, &str); 2] = [
 
 /// A certificate of our own for localhost, and the file that peers read it from.
 struct Pki {
-    folder: std::path::PathBuf,
+    folder: Folder,
     file: String,
     client: TlsClient,
     server: TlsServer,
 }
 
 impl Pki {
-    fn new(name: &str) -> Self {
+    fn new() -> Self {
         let signed = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
         let (certificate, key) = (signed.cert.pem(), signed.signing_key.serialize_pem());
-        let folder = std::env::temp_dir().join(format!("levada-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let file = folder.join("localhost.pem");
-        std::fs::write(&file, format!("{certificate}{key}")).unwrap();
+        let folder = Folder::new();
         let identity =
             Identity::from_pem(certificate.as_bytes(), Some(key.as_bytes()), None).unwrap();
         let anchors = Anchors::from_pem(certificate.as_bytes()).unwrap();
         Self {
-            file: file.to_str().unwrap().to_owned(),
+            file: folder.write("localhost.pem", &format!("{certificate}{key}")),
             folder,
             client: TlsClient::builder().anchors(anchors).build().unwrap(),
             server: TlsServer::builder(Identities::one(&identity)).build().unwrap(),
@@ -51,7 +49,7 @@ impl Pki {
         let mut command = Command::new("openssl");
         command.args(["req", "-x509", "-nodes", "-days", "30", "-subj", "/CN=localhost"]);
         command.args(["-addext", "subjectAltName=DNS:localhost"]).args(words);
-        let key = self.folder.join("key.pem");
+        let key = self.folder.path().join("key.pem");
         let made = command.arg("-keyout").arg(&key).arg("-out").arg(&self.file).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let read = |file: &std::path::Path| std::fs::read(file).unwrap();
@@ -73,8 +71,7 @@ impl Pki {
 
     /// Our client's end of a connection to OpenSSL's server.
     async fn connect(&self, arguments: &[&str], config: &str) -> (Socket, Peer) {
-        let file = self.folder.join("openssl.cnf");
-        std::fs::write(&file, config).unwrap();
+        let file = self.folder.write("openssl.cnf", config);
         let mut command = Command::new("openssl");
         command.args(["s_server", "-accept", "127.0.0.1:0", "-cert", &self.file]);
         command.args(["-key", &self.file]).args(arguments).env("OPENSSL_CONF", file);
@@ -117,12 +114,6 @@ impl Pki {
     }
 }
 
-impl Drop for Pki {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
 /// What a peer says; it is killed in the end.
 struct Peer {
     child: Child,
@@ -162,7 +153,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 
 #[tokio::test]
 async fn openssl_derives_the_same_as_a_client() {
-    let pki = Pki::new("exporter-client");
+    let pki = Pki::new();
     for (version, flag, _) in VERSIONS {
         let peer = |address: SocketAddr| {
             let mut command = Command::new("openssl");
@@ -180,7 +171,7 @@ async fn openssl_derives_the_same_as_a_client() {
 
 #[tokio::test]
 async fn openssl_derives_the_same_as_a_server() {
-    let pki = Pki::new("exporter-server");
+    let pki = Pki::new();
     for (version, flag, _) in VERSIONS {
         let words = [flag, "-keymatexport", LABEL, "-keymatexportlen", "48"];
         let (socket, mut peer) = pki.connect(&words, "").await;
@@ -194,7 +185,7 @@ async fn openssl_derives_the_same_as_a_server() {
 /// in TLS 1.3 no context is the same as an empty one.
 #[tokio::test]
 async fn openssl_derives_the_same_tls_exporter() {
-    let pki = Pki::new("exporter-binding");
+    let pki = Pki::new();
     let words = ["-keymatexport", "EXPORTER-Channel-Binding", "-keymatexportlen", "32"];
     let (socket, mut peer) = pki.connect(&[&["-tls1_3"], &words[..]].concat(), "").await;
     let ours = socket.channel_binding(ChannelBinding::TlsExporter).await.unwrap();
@@ -224,7 +215,7 @@ async fn assert_same(socket: &Socket, peer: &mut Peer, version: TlsVersion) {
 
 #[tokio::test]
 async fn gnutls_derives_the_same_as_a_client() {
-    let pki = Pki::new("gnutls-client");
+    let pki = Pki::new();
     for (version, _, priority) in VERSIONS {
         let peer = |address| {
             let mut command = pki.gnutls(address, priority);
@@ -238,7 +229,7 @@ async fn gnutls_derives_the_same_as_a_client() {
 
 #[tokio::test]
 async fn gnutls_derives_the_same_as_a_server() {
-    let pki = Pki::new("gnutls-server");
+    let pki = Pki::new();
     for (version, _, priority) in VERSIONS {
         let (socket, mut peer) = pki.connect_to_gnutls(priority).await;
         assert_same(&socket, &mut peer, version).await;
@@ -259,7 +250,7 @@ async fn gnutls_hashes_the_certificate_as_we_do_however_it_is_signed() {
         [&[&rsa[..], &pss].concat(), &["-sha384"]],
     ] {
         let words = words.concat();
-        let pki = Pki::new("signed").signed_by_openssl(&words);
+        let pki = Pki::new().signed_by_openssl(&words);
         let (_, _, priority) = VERSIONS[1];
         let peer = |address| {
             let mut command = pki.gnutls(address, priority);
@@ -276,7 +267,7 @@ async fn gnutls_hashes_the_certificate_as_we_do_however_it_is_signed() {
 
 #[tokio::test]
 async fn tls_exporter_is_refused_on_tls_1_2_without_extended_master_secret() {
-    let pki = Pki::new("no-ems");
+    let pki = Pki::new();
     let refused = async |socket: &Socket| {
         let error = socket.channel_binding(ChannelBinding::TlsExporter).await.unwrap_err();
         assert_eq!(error, ExporterError::NotUnique);

@@ -7,6 +7,7 @@ use levada::{
     Address, Ended, Ending, Endpoint, Identities, Identity, Listener, Options, Rule, Socket, State,
     Stream, TlsServer,
 };
+use levada_testkit::Folder;
 use socket2::SockRef;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -133,9 +134,8 @@ async fn s21_handshakes_beyond_the_limit_are_refused_and_the_next_one_is_not() {
 
 #[tokio::test]
 async fn a_deserted_path_is_taken_over_and_one_in_use_is_not() {
-    let folder = std::env::temp_dir().join(format!("levada-listener-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let path = folder.join("socket");
+    let folder = Folder::new();
+    let path = folder.path().join("socket");
     // A listener that is killed leaves its path behind.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let address = format!("unix:{}", path.display());
@@ -152,5 +152,4 @@ async fn a_deserted_path_is_taken_over_and_one_in_use_is_not() {
     assert_eq!(accepted.unwrap().facts().local, caller.facts().peer);
     drop(listener);
     assert!(!path.exists(), "it cleans up behind itself");
-    std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -7,6 +7,7 @@ mod c;
 mod command;
 mod foreign;
 mod gnutls;
+mod http2;
 pub(crate) mod library;
 mod memory;
 mod nginx;
@@ -16,73 +17,60 @@ mod plain;
 mod pool;
 mod serve;
 mod tinyproxy;
+mod transfer;
 mod upgrader;
 mod websocket;
 mod wire;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+pub(crate) use levada_testkit::Folder;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 pub(crate) use c::{C, CPP, CProgram};
 pub(crate) use command::{Command, Finished, Running, connect, levada};
 pub(crate) use foreign::{Caller, Foreign, Host, Visitor};
 pub(crate) use gnutls::Gnutls;
+pub(crate) use http2::{http2_peer, said};
 pub(crate) use library::Library;
 pub(crate) use memory::Memory;
 pub(crate) use nginx::Nginx;
 pub(crate) use openssl::{Client, Server, VERSIONS};
-pub(crate) use pki::Pki;
+pub(crate) use pki::{Pki, scalar};
 pub(crate) use plain::{Backend, reset};
 pub(crate) use pool::{Pool, Speaker, compile_client};
 pub(crate) use serve::{Record, Serve};
 pub(crate) use tinyproxy::Tinyproxy;
+pub(crate) use transfer::transfer;
 pub(crate) use upgrader::{Served, Upgrader};
-pub(crate) use websocket::{BINARY, COMPRESSED, PING, PONG, TEXT, WebSocket, request};
+pub(crate) use websocket::{
+    BINARY, COMPRESSED, PING, PONG, TEXT, WebSocket, assert_compressed, request,
+};
 pub(crate) use wire::Wire;
 
-/// How long anything may take before its test has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A folder that goes with the test.
-#[derive(Debug)]
-pub(crate) struct Folder(PathBuf);
-
-impl Folder {
-    pub(crate) fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("levada-promise-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-
-    pub(crate) fn write(&self, name: &str, text: &str) -> String {
-        let path = self.0.join(name);
-        std::fs::write(&path, text).unwrap();
-        path.to_str().expect("the folder's name is ASCII").to_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
+/// How long anything may take before its test has failed. An emulated processor that is shared takes its time.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A number that the system tells of a process: proc_pid_status(5).
 pub(crate) fn status(process: u32, name: &str) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("it is told");
     line.split_whitespace().next().and_then(|word| word.parse().ok()).expect("it is a number")
+}
+
+/// How many descriptors a process holds.
+pub(crate) fn descriptors(process: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{process}/fd")).unwrap().count()
+}
+
+/// Waits until something is so that nothing tells of.
+#[track_caller]
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = tokio::time::Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(tokio::time::Instant::now() < end, "it never was so: {what}");
+    }
 }
 
 /// An address that was free a moment ago, for routes that have to say the same one.

@@ -133,3 +133,13 @@ impl std::fmt::Debug for Pki {
         f.debug_struct("Pki").field("folder", &self.folder).finish_non_exhaustive()
     }
 }
+
+/// The private scalar of a P-256 key in PEM (RFC 5915 within RFC 5958).
+#[track_caller]
+pub(crate) fn scalar(pem_file: &str) -> Vec<u8> {
+    let blocks = pem::parse_many(std::fs::read(pem_file).unwrap()).unwrap();
+    let key = blocks.iter().find(|block| block.tag() == "PRIVATE KEY").unwrap().contents();
+    let begin = [2, 1, 1, 4, 32];
+    let at = key.windows(5).position(|window| window == begin).expect("a P-256 key") + 5;
+    key[at..at + 32].to_vec()
+}

@@ -129,6 +129,20 @@ impl Pool {
     pub(crate) fn url(&self, to: impl std::fmt::Display) -> String {
         format!("pool+tls://{to}?pool={}", self.socket)
     }
+
+    /// The same, whose data goes through the pool whatever the kernel can.
+    pub(crate) fn relay_url(&self, to: impl std::fmt::Display) -> String {
+        self.url(to) + "&kernel-tls=off"
+    }
+
+    /// Its sessions, as it lists them.
+    #[track_caller]
+    pub(crate) fn sessions(&self) -> Vec<Value> {
+        let listed = levada(["pool", "sessions", "--socket", &self.socket]).run(b"");
+        assert_eq!(listed.code(), 0, "{}", listed.stderr);
+        let listed = String::from_utf8(listed.stdout).unwrap();
+        listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
 }
 
 /// Makes a program of the client in C, in the folder of `pki`.

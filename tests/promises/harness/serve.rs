@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::command::{Command, Running, levada};
-use super::{PATIENCE, status};
+use super::{Backend, Client, PATIENCE, descriptors, status};
 
 /// One line of the log.
 pub(crate) type Record = Value;
@@ -63,6 +63,15 @@ impl Serve {
     #[track_caller]
     pub(crate) fn tls(pki: &super::Pki, to: &str) -> Self {
         Self::start(["--listen", "tls://127.0.0.1:0", "--cert", &pki.localhost, "--to", to])
+    }
+
+    /// A TLS listener between OpenSSL's client and a plain target: with both of their ends.
+    #[track_caller]
+    pub(crate) fn between(pki: &super::Pki, version: &str) -> (Self, Running, TcpStream) {
+        let backend = Backend::new();
+        let serve = Self::tls(pki, &backend.url());
+        let client = Client::start(pki, serve.address(), version, &[]);
+        (serve, client, backend.accept())
     }
 
     /// The address of the first listener.
@@ -135,6 +144,6 @@ impl Serve {
 
     /// How many descriptors it holds.
     pub(crate) fn descriptors(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.process.id())).unwrap().count()
+        descriptors(self.process.id())
     }
 }

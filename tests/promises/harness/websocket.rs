@@ -24,6 +24,20 @@ pub(crate) fn request(path: &str, fields: &str) -> String {
     )
 }
 
+/// Whether an end says that messages were compressed as it was asked to.
+#[track_caller]
+pub(crate) fn assert_compressed(ended: &serde_json::Value, deflate: &str) {
+    let extension = &ended["facts"]["web_socket"]["extension"];
+    let extension = extension.as_str().unwrap_or("none");
+    let (wanted, is_fresh) = match deflate {
+        "off" => ("none", false),
+        "on" => ("permessage-deflate", false),
+        _ => ("permessage-deflate", true),
+    };
+    assert_eq!(extension.split(';').next(), Some(wanted), "{extension}");
+    assert_eq!(extension.contains("server_no_context_takeover"), is_fresh, "{extension}");
+}
+
 /// One end of a WebSocket over TCP that is open.
 #[derive(Debug)]
 pub(crate) struct WebSocket {
@@ -43,9 +57,15 @@ impl WebSocket {
     /// Opens one as a client, with these fields in its request.
     #[track_caller]
     pub(crate) fn open_with(server: SocketAddr, path: &str, fields: &str) -> Self {
-        let mut tcp = TcpStream::connect(server).unwrap();
+        let tcp = TcpStream::connect(server).unwrap();
         tcp.set_read_timeout(Some(PATIENCE)).unwrap();
         tcp.set_write_timeout(Some(PATIENCE)).unwrap();
+        Self::open_on(tcp, path, fields)
+    }
+
+    /// The same on a connection that is there.
+    #[track_caller]
+    pub(crate) fn open_on(mut tcp: TcpStream, path: &str, fields: &str) -> Self {
         tcp.write_all(request(path, fields).as_bytes()).unwrap();
         let head = head(&mut tcp);
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");

@@ -1,11 +1,15 @@
 """A peer of WebSockets over HTTP/2 (RFC 8441) that shares nothing with ours: h2 and wsproto.
 
-    peer.py ask PORT CA PATH STREAMS BYTES RESET
+    peer.py ask PORT CA PATH STREAMS BYTES RESET OFFER
         opens STREAMS WebSockets on one connection at localhost (under TLS that CA vouches for; "-" is
-        plain), echoes BYTES on each at once, resets number RESET on the way, and closes the others
+        plain), which are compressed if OFFER is "deflate", echoes BYTES on each at once, resets number
+        RESET on the way, and closes the others
+    peer.py stay PORT CA PATH BYTES
+        opens a WebSocket as above, goes on with it when the server says GOAWAY, asks for another one behind
+        that, echoes BYTES and closes the first, and waits for the end of the connection
     peer.py serve IDENTITY SETTING
         serves WebSockets (under TLS with this identity; "-" is plain), with extended CONNECT if SETTING
-        is "on". /echo sends back what comes; other paths end the stream at the first message:
+        is "on", compressed where that is offered. /echo sends back what comes; other paths end the stream at the first message:
         /cancel and /internal by a reset, /end by END_STREAM, /goaway by a GOAWAY and the connection's end
 """
 
@@ -23,6 +27,7 @@ import h2.events
 import h2.settings
 from wsproto.connection import Connection, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping
+from wsproto.extensions import PerMessageDeflate
 
 SIZES = (1, 125, 126, 65535, 65536, 200000)
 
@@ -31,13 +36,22 @@ def say(**words):
     print(json.dumps(words), flush=True)
 
 
+class Http(h2.connection.H2Connection):
+    """h2 takes a GOAWAY for the end, but streams go on behind it (RFC 9113 section 6.8)."""
+
+    def _receive_goaway_frame(self, frame):
+        event = h2.events.ConnectionTerminated()
+        event.error_code, event.last_stream_id = frame.error_code, frame.last_stream_id
+        return [], [event]
+
+
 class Wire:
     """An HTTP/2 connection, and what waits for its windows."""
 
     def __init__(self, sock, client):
         self.sock = sock
         config = h2.config.H2Configuration(client_side=client, header_encoding="utf-8")
-        self.http = h2.connection.H2Connection(config)
+        self.http = Http(config)
         self.waiting = {}
 
     def write(self, stream, data, end=False):
@@ -89,36 +103,55 @@ def pattern(number, count):
     return bytes((at * 7 + number) % 251 for at in range(count))
 
 
-def ask(port, ca, path, streams, count, reset):
+def dial(port, ca):
     sock = socket.create_connection(("localhost", port), timeout=30)
     if ca != "-":
         context = ssl.create_default_context(cafile=ca)
         context.set_alpn_protocols(["h2"])
-        sock = context.wrap_socket(sock, server_hostname="localhost")
+        # An end without close_notify is an error.
+        sock = context.wrap_socket(sock, server_hostname="localhost", suppress_ragged_eofs=False)
         assert sock.selected_alpn_protocol() == "h2"
     wire = Wire(sock, True)
     wire.http.initiate_connection()
     wire.flush()
-    sockets, got, sent, done = {}, {}, {}, set()
+    return wire
+
+
+def request(wire, ca, path, extensions=()):
+    """Asks for a WebSocket: the number of its stream."""
+    stream = wire.http.get_next_available_stream_id()
+    offers = [f"{extension.name}; {extension.offer()}" for extension in extensions]
+    wire.http.send_headers(stream, [
+        (":method", "CONNECT"), (":protocol", "websocket"),
+        (":scheme", "http" if ca == "-" else "https"), (":path", path),
+        (":authority", "localhost"), ("sec-websocket-version", "13"),
+        ("sec-websocket-protocol", "binary"),
+        *(("sec-websocket-extensions", offer) for offer in offers),
+    ])
+    return stream
+
+
+def ask(port, ca, path, streams, count, reset, offer):
+    wire = dial(port, ca)
+    sockets, got, sent, done, offered = {}, {}, {}, set(), {}
     for event in wire.events():
         if isinstance(event, h2.events.RemoteSettingsChanged) and not sockets:
             assert wire.http.remote_settings.enable_connect_protocol == 1
             for number in range(streams):
-                stream = wire.http.get_next_available_stream_id()
-                sockets[stream] = Connection(ConnectionType.CLIENT)
+                extensions = [PerMessageDeflate()] if offer == "deflate" else []
+                stream = request(wire, ca, path, extensions)
+                sockets[stream], offered[stream] = None, extensions
                 sent[stream], got[stream] = pattern(number, count), b""
-                wire.http.send_headers(stream, [
-                    (":method", "CONNECT"), (":protocol", "websocket"),
-                    (":scheme", "http" if ca == "-" else "https"), (":path", path),
-                    (":authority", "localhost"), ("sec-websocket-version", "13"),
-                    ("sec-websocket-protocol", "binary"),
-                ])
         elif isinstance(event, h2.events.ResponseReceived):
             headers = dict(event.headers)
             if headers[":status"] != "200":
                 say(refused=headers[":status"])
                 return
             assert headers["sec-websocket-protocol"] == "binary"
+            extensions = offered[event.stream_id]
+            for extension in extensions:
+                extension.finalize(headers["sec-websocket-extensions"])
+            sockets[event.stream_id] = Connection(ConnectionType.CLIENT, extensions)
             left, size = sent[event.stream_id], 0
             while left:
                 part = left[:SIZES[size % len(SIZES)]]
@@ -158,6 +191,46 @@ def ask(port, ca, path, streams, count, reset):
     say(done=streams)
 
 
+def stay(port, ca, path, count):
+    wire = dial(port, ca)
+    stream, last, got, sent = None, None, b"", pattern(0, count)
+    end = Connection(ConnectionType.CLIENT)
+    for event in wire.events():
+        if isinstance(event, h2.events.RemoteSettingsChanged) and stream is None:
+            stream = request(wire, ca, path)
+        elif isinstance(event, h2.events.ResponseReceived):
+            assert event.stream_id == stream, "it is answered behind the last GOAWAY"
+            assert dict(event.headers)[":status"] == "200"
+            wire.write(stream, end.send(BytesMessage(sent[:1])))
+        elif isinstance(event, h2.events.ConnectionTerminated):
+            say(goaway=event.error_code, last=event.last_stream_id)
+            if last is None:
+                # The server waits for the answer to its ping, and then says which stream was the last.
+                last = event.last_stream_id
+            else:
+                request(wire, ca, path)
+                wire.write(stream, end.send(BytesMessage(sent[1:])))
+        elif isinstance(event, h2.events.DataReceived) and event.data:
+            assert event.stream_id == stream
+            end.receive_data(event.data)
+            for message in end.events():
+                if isinstance(message, BytesMessage):
+                    got += message.data
+                    if len(got) == 1:
+                        say(open=stream)
+                    if got == sent:
+                        wire.write(stream, end.send(CloseConnection(code=4000, reason="enough")))
+                elif isinstance(message, CloseConnection):
+                    say(echoed=len(got), code=message.code)
+                    wire.write(stream, b"", True)
+        elif isinstance(event, h2.events.StreamReset):
+            say(reset=event.stream_id, code=event.error_code)
+    # Whoever says something behind the server's end finds it there still: a reset could overtake that end.
+    wire.http.ping(b"are you?")
+    wire.flush()
+    say(ended=wire.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+
+
 def attend(sock, setting):
     wire = Wire(sock, False)
     values = {h2.settings.SettingCodes.ENABLE_CONNECT_PROTOCOL: 1} if setting == "on" else {}
@@ -171,9 +244,16 @@ def attend(sock, setting):
             say(**{name: headers.get(name) for name in (":method", ":protocol", ":path", ":authority")})
             assert headers["sec-websocket-version"] == "13"
             stream = event.stream_id
-            sockets[stream], paths[stream] = Connection(ConnectionType.SERVER), headers[":path"]
+            offer, extensions, fields = headers.get("sec-websocket-extensions"), [], []
+            if offer:
+                extensions = [PerMessageDeflate()]
+                accepted = "; ".join(filter(None, [PerMessageDeflate.name, extensions[0].accept(offer)]))
+                fields = [("sec-websocket-extensions", accepted)]
+            sockets[stream] = Connection(ConnectionType.SERVER, extensions)
+            paths[stream] = headers[":path"]
             status = "404" if paths[stream] == "/nowhere" else "200"
-            wire.http.send_headers(stream, [(":status", status)], end_stream=status == "404")
+            answer = [(":status", status), *fields]
+            wire.http.send_headers(stream, answer, end_stream=status == "404")
         elif isinstance(event, h2.events.DataReceived):
             stream, path = event.stream_id, paths[event.stream_id]
             if stream not in sockets:
@@ -237,6 +317,8 @@ def serve(identity, setting):
 
 
 if sys.argv[1] == "ask":
-    ask(int(sys.argv[2]), *sys.argv[3:5], *map(int, sys.argv[5:8]))
+    ask(int(sys.argv[2]), *sys.argv[3:5], *map(int, sys.argv[5:8]), sys.argv[8])
+elif sys.argv[1] == "stay":
+    stay(int(sys.argv[2]), *sys.argv[3:5], int(sys.argv[5]))
 else:
     serve(*sys.argv[2:4])

@@ -15,6 +15,9 @@ use crate::steps::run;
 /// What has to be there before anything runs.
 const FOLDERS: [&str; 8] = ["bin", "dev", "etc", "modules", "proc", "programs", "sys", "tmp"];
 
+/// What TCP may keep of a connection, in bytes: little, so that little fills it (tcp(7)).
+const BUFFERS: &str = "4096 65536 262144";
+
 /// The file system of one guest.
 pub(super) struct Image {
     root: PathBuf,
@@ -77,6 +80,8 @@ impl Image {
              busybox mount -t devtmpfs dev /dev\n\
              busybox ln -s /proc/self/fd /dev/fd\n\
              busybox ifconfig lo 127.0.0.1 up\n\
+             echo \"{BUFFERS}\" >/proc/sys/net/ipv4/tcp_wmem\n\
+             echo \"{BUFFERS}\" >/proc/sys/net/ipv4/tcp_rmem\n\
              while read module; do insmod $module 2>/dev/null; done </modules/order\n\
              cd /tmp\n",
         );

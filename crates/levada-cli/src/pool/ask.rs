@@ -14,7 +14,7 @@ use crate::exit::{Exit, Stop, fail};
 ///
 /// When no pool answers.
 pub(crate) fn ping(socket: Option<PathBuf>) -> Result<Exit, Stop> {
-    let (path, mut pool) = connect(socket)?;
+    let (path, pool) = connect(socket)?;
     let identity = pool.ping(Facilities::ALL_CURRENT).map_err(|error| told(&error))?;
     let facilities: Vec<_> = Facilities::NAMED
         .iter()
@@ -35,7 +35,7 @@ pub(crate) fn ping(socket: Option<PathBuf>) -> Result<Exit, Stop> {
 ///
 /// When no pool answers, or it is of another make.
 pub(crate) fn sessions(socket: Option<PathBuf>) -> Result<Exit, Stop> {
-    let (_, mut pool) = connect(socket)?;
+    let (_, pool) = connect(socket)?;
     print(&pool.sessions().map_err(|error| told(&error))?)
 }
 

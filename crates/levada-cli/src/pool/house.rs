@@ -36,7 +36,7 @@ const LOOK: Duration = Duration::from_secs(10);
 /// When it cannot start.
 pub(crate) fn run(args: &PoolArgs, command: Option<Vec<OsString>>) -> Result<Exit, Stop> {
     let open_files = limits::raise_open_files();
-    let Estate { source, policy, development } = Estate::read(args.config.as_deref())?;
+    let Estate { source, policy, choices, development } = Estate::read(args.config.as_deref())?;
     let place = match (&command, &args.socket) {
         (Some(_), None) => Place::open(Some(&own_socket()))?,
         (_, socket) => Place::open(socket.as_deref())?,
@@ -51,6 +51,7 @@ pub(crate) fn run(args: &PoolArgs, command: Option<Vec<OsString>>) -> Result<Exi
     let told = log.clone();
     let pool = Pool::new(
         policy,
+        choices,
         PoolLimits::within(open_files),
         Arc::new(move |notice| {
             let message = notice.to_string();

@@ -8,7 +8,7 @@ use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, PermissionsExt as 
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use levada_pool_daemon::{Policy, PolicySource};
+use levada_pool_daemon::{Choices, Policy, PolicySource};
 use levada_sys::service;
 use time::OffsetDateTime;
 
@@ -127,6 +127,8 @@ fn cannot(path: &Path, error: &io::Error) -> Stop {
 pub(crate) struct Estate {
     pub(crate) source: PolicySource,
     pub(crate) policy: Policy,
+    /// The choices of identity that are remembered.
+    pub(crate) choices: Choices,
     /// Where nobody has said what to own: the files that were made for it.
     pub(crate) development: Option<Localhost>,
 }
@@ -143,7 +145,9 @@ impl Estate {
             None => develop()?,
         };
         let policy = source.load().map_err(|error| fail(error.to_string()))?;
-        Ok(Self { source, policy, development })
+        let choices = policy.choices().map(Choices::open).transpose();
+        let choices = choices.map_err(|error| fail(error.to_string()))?.unwrap_or_default();
+        Ok(Self { source, policy, choices, development })
     }
 }
 
@@ -154,7 +158,8 @@ fn develop() -> Result<(PolicySource, Option<Localhost>), Stop> {
             let files = dev_ca::localhost(&state, OffsetDateTime::now_utc())?;
             // Whoever asks for no name is shown localhost, too: it is all there is.
             let policy = format!(
-                "anchors = {:?}\n\n[[identity]]\nname = \"localhost\"\ncert = {:?}\ndefault = true\n",
+                "anchors = {:?}\nlidentry-choices = \"choices\"\n\n\
+                 [[identity]]\nname = \"localhost\"\ncert = {:?}\ndefault = true\n",
                 files.ca.to_string_lossy(),
                 files.identity.to_string_lossy()
             );

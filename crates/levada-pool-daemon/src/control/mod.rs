@@ -25,9 +25,9 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::hand_backs::HandBacks;
 use crate::notice::Notice;
-use crate::offers::Offers;
 use crate::ownership::ClientId;
 use crate::pages::Pages;
+use crate::pending::Pending;
 use crate::pool::Shared;
 use crate::service::{Answering, NoAnswer};
 use crate::session::given_up;
@@ -66,7 +66,9 @@ pub(crate) struct Control {
     /// The services that this client gives.
     seats: HashMap<ExchangeKey, Seat>,
     events: mpsc::Sender<Event>,
-    offers: Offers,
+    /// The protocols of STARTTLS requests to come. A client may send several before the first of those: its
+    /// tasks share the connection.
+    offers: Pending<ControlKey, Vec<Vec<u8>>>,
     hand_backs: HandBacks,
     pages: Pages,
 }
@@ -139,7 +141,7 @@ impl Control {
             work: HashMap::new(),
             seats: HashMap::new(),
             events,
-            offers: Offers::default(),
+            offers: Pending::default(),
             hand_backs: HandBacks::default(),
             pages: Pages::default(),
         };
@@ -274,17 +276,24 @@ impl Control {
 
     /// The reply comes first: it is the exchange that says whether there may be a session.
     fn protected(&mut self, exchange: ExchangeKey, protected: Protected) {
+        let Protected { reply, mut session, hand_back, place, names, permit } = protected;
+        let service = String::from_utf8_lossy(reply.service.as_bytes()).into();
+        let envelope = match self.exchanges.reply(exchange, Message::StartTls(reply)) {
+            Ok(envelope) => envelope,
+            // It has ended meanwhile, and has had its reply: then this one goes nowhere. No other error is
+            // possible, since a handshake waits for its last answer, and would leave a client waiting.
+            Err(error) => {
+                return self.failed(exchange, Failed::new(ErrorCode::HandshakeFailed, error));
+            }
+        };
         self.work.remove(&exchange);
-        let Ok(envelope) = self.exchanges.reply(exchange, protected.reply) else { return };
-        let Protected { mut session, hand_back, place, names, permit, .. } = protected;
         let (local_id, remote_id) = names;
         let words = |id: &Identity| String::from_utf8_lossy(id.as_bytes()).into();
-        let Message::StartTls(reply) = &envelope.packet.message else { return };
         self.pool.tell(&Notice::Protected {
             session: place.number(),
             uid: self.credentials.uid,
             names: (words(&local_id), words(&remote_id)),
-            service: String::from_utf8_lossy(reply.service.as_bytes()).into(),
+            service,
             hand_back: hand_back.clone().map(|outcome| outcome.map(drop)),
         });
         if let Some(outcome) = hand_back {

@@ -102,7 +102,7 @@ impl Control {
         if hand_back {
             let _ = self.exchanges.may_hand_back(exchange);
         }
-        let offer = self.offers.take(&request.control_key);
+        let alpn = self.offers.take(&request.control_key).unwrap_or_default();
         let session = (place.number(), place.key());
         let handshake = Handshake {
             pool: self.pool.clone(),
@@ -110,7 +110,7 @@ impl Control {
             credentials: self.credentials.clone(),
             request,
             role,
-            alpn: offer.map(|offer| offer.alpn).unwrap_or_default(),
+            alpn,
             hand_back,
             place,
             permit,
@@ -140,7 +140,9 @@ impl Control {
     fn private(&mut self, exchange: ExchangeKey, message: &Message) {
         let reply = match message {
             Message::Local(Offer::COMMAND, body) => Offer::from_body(body)
-                .map(|offer| self.offers.keep(offer, self.pool.limits.exchanges))
+                .map(|Offer { control_key, alpn }| {
+                    self.offers.keep(control_key, alpn, self.pool.limits.exchanges);
+                })
                 .map_err(|_| ErrorCode::NotImplemented),
             Message::Local(HandBack::COMMAND, body) => match HandBack::from_body(body) {
                 Ok(HandBack { control_key, outcome: None }) => {

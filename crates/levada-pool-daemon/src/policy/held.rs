@@ -308,12 +308,9 @@ mod tests {
         LockedKey::in_files(file("ec-cert.pem"), key, PinPrompt::new("PIN"), pins).unwrap()
     }
 
-    /// Who gives these answers, and then no more. The questions that it got come out.
-    fn person(
-        service: &Service,
-        answers: Vec<Result<&'static str, NoAnswer>>,
-    ) -> (Registration, tokio::task::JoinHandle<Vec<u32>>) {
-        let (events, mut heard) = mpsc::channel(1);
+    /// Somebody who is registered, and where they are asked.
+    fn registered(service: &Service) -> (Registration, mpsc::Receiver<Event>) {
+        let (events, heard) = mpsc::channel(1);
         let mut book = Exchanges::default();
         let connection = book.connect().unwrap();
         let message = Message::PinEntry(PinEntry::default());
@@ -323,7 +320,21 @@ mod tests {
             panic!("it is a request")
         };
         let terms = Terms::new(Duration::from_secs(60), Duration::ZERO);
-        let registration = service.register(exchange, events, terms).unwrap();
+        (service.register(exchange, events, terms).unwrap(), heard)
+    }
+
+    /// An answer with this PIN.
+    fn with_pin(pin: &str) -> Message {
+        let pin = Pin::new(pin.as_bytes()).unwrap();
+        Message::PinEntry(PinEntry { pin, ..PinEntry::default() })
+    }
+
+    /// Who gives these answers, and then no more. The questions that it got come out.
+    fn person(
+        service: &Service,
+        answers: Vec<Result<&'static str, NoAnswer>>,
+    ) -> (Registration, tokio::task::JoinHandle<Vec<u32>>) {
+        let (registration, mut heard) = registered(service);
         let asked = tokio::spawn(async move {
             let mut attempts = Vec::new();
             for given in answers {
@@ -332,10 +343,7 @@ mod tests {
                 };
                 let Message::PinEntry(question) = question else { panic!("{question:?}") };
                 attempts.push(question.attempt);
-                answer.give(given.map(|pin| {
-                    let pin = Pin::new(pin.as_bytes()).unwrap();
-                    Message::PinEntry(PinEntry { pin, ..PinEntry::default() })
-                }));
+                answer.give(given.map(with_pin));
             }
             attempts
         });
@@ -390,17 +398,7 @@ mod tests {
     async fn a_handshake_that_gives_up_leaves_the_question_for_the_next() {
         let service = Service::default();
         let held = Arc::new(locked(&service));
-        let (events, mut heard) = mpsc::channel(1);
-        let mut book = Exchanges::default();
-        let connection = book.connect().unwrap();
-        let message = Message::PinEntry(PinEntry::default());
-        let packet = Packet { request: RequestId(0), callback: None, message };
-        let Ok(Incoming::Request { exchange }) = book.handle_packet(connection, &packet, false)
-        else {
-            panic!("it is a request")
-        };
-        let terms = Terms::new(Duration::ZERO, Duration::from_secs(60));
-        let _registration = service.register(exchange, events, terms).unwrap();
+        let (_registration, mut heard) = registered(&service);
         let waiting = tokio::spawn({
             let held = held.clone();
             async move { held.open().await.is_ok() }
@@ -408,8 +406,7 @@ mod tests {
         let Some(Event::Consult { answer, .. }) = heard.recv().await else { panic!("no question") };
         waiting.abort();
         assert!(waiting.await.is_err());
-        let pin = Pin::new(b"correct-horse").unwrap();
-        answer.give(Ok(Message::PinEntry(PinEntry { pin, ..PinEntry::default() })));
+        answer.give(Ok(with_pin("correct-horse")));
         assert!(held.open().await.is_ok(), "without another question");
         assert!(heard.try_recv().is_err());
     }

@@ -137,6 +137,7 @@ fn open(file: &PolicyFile, files: &mut Files) -> Result<Policy, Faults> {
     policy.clients_per_user = file.clients_per_user;
     policy.sessions_per_user = file.sessions_per_user;
     (policy.pin_entry_users, policy.lidentry_users) = (pin_entry_users, lidentry_users);
+    policy.choices = file.lidentry_choices.as_ref().map(|path| path.value.clone());
     policy.local_ca = local_ca.map(Arc::new);
     policy.pins = opener.pins;
     Ok(policy)

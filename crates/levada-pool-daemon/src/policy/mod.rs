@@ -2,14 +2,18 @@
 
 mod file;
 mod held;
+mod keys;
 mod load;
 mod local_ca;
 mod on_token;
+mod reader;
 mod rights;
 mod selector;
 mod users;
+mod values;
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
@@ -20,8 +24,9 @@ use levada_tls::{
     TlsServer,
 };
 
-pub use file::{IDENTITY_KEYS, LOCAL_CA_KEYS, POLICY_KEYS, PolicyFile, PolicyKey};
+pub use file::PolicyFile;
 pub(crate) use held::Held;
+pub use keys::{IDENTITY_KEYS, LOCAL_CA_KEYS, POLICY_KEYS, PolicyKey};
 pub use load::{PolicyError, PolicySource};
 pub(crate) use selector::{normalize, selectors};
 
@@ -58,6 +63,8 @@ pub struct Policy {
     /// Who may enter PINs, and who may choose identities.
     pin_entry_users: Option<Vec<u32>>,
     lidentry_users: Option<Vec<u32>>,
+    /// Where choices are kept that are to be remembered.
+    choices: Option<PathBuf>,
     pins: PinDesk,
     local_ca: Option<Arc<LocalCa>>,
     undecided: OnceLock<TlsServer>,
@@ -164,6 +171,7 @@ impl Policy {
             sessions_per_user: None,
             pin_entry_users: None,
             lidentry_users: None,
+            choices: None,
             pins: PinDesk::default(),
             local_ca: None,
             undecided: OnceLock::new(),
@@ -221,6 +229,13 @@ impl Policy {
             ServiceKind::Lidentry => &self.lidentry_users,
         };
         users.as_ref().map_or(uid == own || uid == 0, |users| users.contains(&uid))
+    }
+
+    /// The file that keeps the choices of identity that are to be remembered, for [`Choices::open`].
+    ///
+    /// [`Choices::open`]: crate::Choices::open
+    pub fn choices(&self) -> Option<&Path> {
+        self.choices.as_deref()
     }
 
     /// Where its PINs are asked for.

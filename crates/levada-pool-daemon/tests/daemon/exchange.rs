@@ -1,7 +1,5 @@
 //! The message flow: PING, STARTTLS in both roles, and what is wrong with a request.
 
-use std::io::{Read as _, Write as _};
-use std::net::Shutdown;
 use std::os::fd::AsFd;
 
 use levada_pool_wire::body::{Failure, Ping, StartTls};
@@ -10,7 +8,7 @@ use levada_pool_wire::{
 };
 
 use crate::support::{
-    Daemon, Peer, as_client, as_server, code_of, foreign_callback, starttls_of, tcp_pair, wait,
+    Daemon, Peer, as_client, as_server, code_of, echoes, foreign_callback, starttls_of, tcp_pair,
 };
 
 #[test]
@@ -38,7 +36,7 @@ fn a7_a_tls_client_gets_plaintext_and_the_verified_name() {
         spare: [0xa5; 76],
         ..as_client("peer.example")
     };
-    let (mut plain, reply) = client.protect(request.clone(), &near);
+    let (plain, reply) = client.protect(request.clone(), &near);
     drop(near);
     assert_eq!(reply.remote_id.as_str(), Some("peer.example"));
     assert_eq!(reply.local_id, Identity::EMPTY, "the server has asked for no certificate");
@@ -47,12 +45,7 @@ fn a7_a_tls_client_gets_plaintext_and_the_verified_name() {
         StartTls { remote_id: reply.remote_id, control_key: reply.control_key.clone(), ..request };
     assert_eq!(reply, echoed);
 
-    plain.write_all(b"hello").unwrap();
-    plain.shutdown(Shutdown::Write).unwrap();
-    let mut answer = String::new();
-    plain.read_to_string(&mut answer).unwrap();
-    assert_eq!(answer, "hello");
-    assert!(wait(peer).is_clean());
+    echoes(plain, peer);
 }
 
 #[test]
@@ -61,15 +54,10 @@ fn a7_a_tls_server_gets_plaintext() {
     let (near, far) = tcp_pair();
     let peer = Peer::client(far, &daemon.pki, "pool.example", None).echo();
     let mut client = daemon.client();
-    let (mut plain, reply) = client.protect(as_server("pool.example"), &near);
+    let (plain, reply) = client.protect(as_server("pool.example"), &near);
     assert_eq!(reply.local_id.as_str(), Some("pool.example"));
     assert_eq!(reply.remote_id, Identity::EMPTY);
-    plain.write_all(b"hello").unwrap();
-    plain.shutdown(Shutdown::Write).unwrap();
-    let mut answer = String::new();
-    plain.read_to_string(&mut answer).unwrap();
-    assert_eq!(answer, "hello");
-    assert!(wait(peer).is_clean());
+    echoes(plain, peer);
 }
 
 #[test]

@@ -19,13 +19,17 @@ fn id(text: &str) -> Identity {
 
 /// A pool that shows two users to all below `partner.example`, and has a third for everybody who asks.
 fn pool() -> Daemon {
+    pool_with_keys("")
+}
+
+fn pool_with_keys(keys: &str) -> Daemon {
     let more = "\
         [[identity]]\nname = \"a@pool.example\"\ncert = \"user.pem\"\n\
         show-to = [\".partner.example\"]\n\
         [[identity]]\nname = \"b@pool.example\"\ncert = \"user.pem\"\n\
         show-to = [\".partner.example\"]\n\
         [[identity]]\nname = \"server@pool.example\"\ncert = \"user.pem\"\nroles = [\"server\"]\n";
-    Daemon::with(more, PoolLimits::default())
+    Daemon::with_keys(keys, more, PoolLimits::default())
 }
 
 fn register(client: &mut Client, body: &Lidentry) {
@@ -181,10 +185,10 @@ fn a4_a_choice_is_remembered_for_as_much_as_it_says() {
     say(&mut service, &asked, "b@pool.example", ".other.example", LidentryFlags::DBINSERT);
     assert_eq!(shown(waiting), Ok("b@pool.example".to_owned()));
     let told = daemon.notices.wait(|notice| match notice {
-        Notice::Remembered { local_id, selector } => Some((local_id.clone(), selector.clone())),
+        Notice::Remembered { .. } => Some(notice.to_string()),
         _ => None,
     });
-    assert_eq!((&*told.0, &*told.1), ("b@pool.example", ".other.example"));
+    assert_eq!(told, "\"b@pool.example\" is shown to \".other.example\" until the pool stops");
     // Now there is an entry, so nobody is asked, for all below it; and after the service is gone.
     let next = begin(&daemon, as_client("i.other.example"));
     assert_eq!(shown(next), Ok("b@pool.example".to_owned()));
@@ -192,13 +196,56 @@ fn a4_a_choice_is_remembered_for_as_much_as_it_says() {
     wait_until(|| daemon.notices.lines().join("\n").contains("chooses identities no more"));
     let next = begin(&daemon, as_client("j.other.example"));
     assert_eq!(shown(next), Ok("b@pool.example".to_owned()));
-    // A reload that takes the identity away takes it from here, too.
+}
+
+#[test]
+fn a4_choices_are_kept_in_a_file_and_outlive_every_reload() {
+    let daemon = pool_with_keys("lidentry-choices = \"choices\"\n");
+    let mut service = daemon.client();
+    register(&mut service, &minute(LidentryFlags::WANT_DBENTRY, 1));
+    for (name, selector, flags) in [
+        ("b@pool.example", "", LidentryFlags::DBINSERT),
+        ("a@pool.example", ".other.example", LidentryFlags::DBAPPEND),
+        // A second time, and one that counts once.
+        ("b@pool.example", "", LidentryFlags::DBINSERT),
+        ("user@pool.example", "", NONE),
+    ] {
+        let waiting = begin(&daemon, as_client("h.other.example"));
+        let asked = loop {
+            let asked = question(&mut service);
+            if !asked.1.flags.contains(LidentryFlags::DBENTRY) {
+                break asked;
+            }
+            say(&mut service, &asked, "", "", NONE);
+        };
+        say(&mut service, &asked, name, selector, flags);
+        assert_eq!(shown(waiting), Ok(name.to_owned()));
+    }
+    drop(service);
+    wait_until(|| daemon.notices.lines().join("\n").contains("chooses identities no more"));
+    let kept = std::fs::read_to_string(daemon.folder.path().join("choices")).unwrap();
+    let kept: Vec<_> = kept.lines().filter(|line| !line.starts_with('#')).collect();
+    let lines = ["first h.other.example b@pool.example", "last .other.example a@pool.example"];
+    assert_eq!(kept, lines);
+    // A reload that takes the identity away takes it from here, too, for as long as that is so.
     let path = daemon.folder.path().join("pool.toml");
     let policy = std::fs::read_to_string(&path).unwrap();
-    daemon.folder.write("pool.toml", &policy.replace("b@pool.example", "c@pool.example"));
+    let without = policy.replace("b@pool.example", "c@pool.example");
+    for (policy, name) in [(&without, "a@pool.example"), (&policy, "b@pool.example")] {
+        daemon.folder.write("pool.toml", policy);
+        daemon.reload(&PolicySource::new(&path));
+        let next = begin(&daemon, as_client("h.other.example"));
+        assert_eq!(shown(next), Ok(name.to_owned()));
+    }
+    // Another file could not be opened by now.
+    let said = "the file of the choices changes when the pool begins anew";
+    assert!(!daemon.notices.lines().join("\n").contains(said));
+    daemon.folder.write("pool.toml", &policy.replace("\"choices\"", "\"others\""));
     daemon.reload(&PolicySource::new(path));
-    let next = begin(&daemon, as_client("j.other.example"));
-    assert_eq!(shown(next), Ok(String::new()));
+    let others = format!("{}: {said}", daemon.folder.path().join("others").display());
+    assert!(daemon.notices.lines().contains(&others));
+    let next = begin(&daemon, as_client("h.other.example"));
+    assert_eq!(shown(next), Ok("b@pool.example".to_owned()));
 }
 
 #[test]

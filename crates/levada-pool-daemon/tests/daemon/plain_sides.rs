@@ -11,8 +11,9 @@ use rustix::net::{
     socketpair,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::task::JoinHandle;
 
-use crate::support::{Client, Daemon, Peer, as_client, starttls_of, tcp_pair, wait};
+use crate::support::{Client, Daemon, Peer, as_client, echoes, starttls_of, tcp_pair, wait};
 
 pub(crate) fn pair(kind: SocketType) -> (OwnedFd, OwnedFd) {
     socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None).unwrap()
@@ -27,62 +28,68 @@ pub(crate) fn protect(client: &mut Client, near: &TcpStream, plain: impl AsFd) {
     starttls_of(client.receive().message);
 }
 
-#[test]
-fn b3_a_packet_socket_carries_messages_whole_both_ways() {
+/// A session whose plain side is a packet socket, with its own end of that.
+fn with_packets<T>(
+    peer: impl FnOnce(Peer) -> JoinHandle<T>,
+) -> (Daemon, Client, OwnedFd, JoinHandle<T>) {
     let daemon = Daemon::start();
     let (near, far) = tcp_pair();
-    let peer = Peer::server(far, &daemon.pki.host("peer.example"), None).echo();
+    let peer = peer(Peer::server(far, &daemon.pki.host("peer.example"), None));
     let mut client = daemon.client();
     let (ours, theirs) = pair(SocketType::SEQPACKET);
     protect(&mut client, &near, &theirs);
-    drop(theirs);
+    (daemon, client, ours, peer)
+}
+
+fn packet<'r>(socket: &OwnedFd, room: &'r mut [u8]) -> &'r [u8] {
+    let (count, _) = recv(socket, &mut *room, RecvFlags::empty()).unwrap();
+    &room[..count]
+}
+
+#[test]
+fn b3_a_packet_socket_carries_messages_whole_both_ways() {
+    let (_daemon, _client, ours, peer) = with_packets(Peer::echo);
     let mut room = vec![0; 100_000];
     for len in [1, 3001, 16_384] {
         let message: Vec<u8> = (0..len).map(|n| n as u8).collect();
         assert_eq!(send(&ours, &message, SendFlags::empty()).unwrap(), len);
-        let (count, _) = recv(&ours, &mut room[..], RecvFlags::empty()).unwrap();
-        assert_eq!(&room[..count], &message[..]);
+        assert_eq!(packet(&ours, &mut room), message);
     }
     // A longer one than a record is taken whole, and comes back in the peer's records.
     let message = vec![b'x'; 100_000];
     assert_eq!(send(&ours, &message, SendFlags::empty()).unwrap(), message.len());
     let mut back = 0;
     while back < message.len() {
-        back += recv(&ours, &mut room[..], RecvFlags::empty()).unwrap().0;
+        back += packet(&ours, &mut room).len();
     }
     assert_eq!(back, message.len());
     shutdown(&ours, Shutdown::Write).unwrap();
-    assert_eq!(recv(&ours, &mut room[..], RecvFlags::empty()).unwrap().0, 0, "end of file");
+    assert_eq!(packet(&ours, &mut room), b"", "end of file");
     assert!(wait(peer).is_clean());
 }
 
 #[test]
 fn f_one_record_is_one_message_and_none_are_joined() {
-    let daemon = Daemon::start();
-    let (near, far) = tcp_pair();
-    let peer = Peer::server(far, &daemon.pki.host("peer.example"), None);
-    let peer = peer.spawn(|mut socket| async move {
-        // Before that they would be queued, and sealed together.
-        socket.established().await.unwrap();
-        // The pool finds them all in one read of the connection, or in few.
-        for len in 1..=100_usize {
-            socket.write_all(&vec![len as u8; len]).await.unwrap();
-        }
-        socket.shutdown().await.unwrap();
-        let mut heard = Vec::new();
-        socket.read_to_end(&mut heard).await.unwrap();
-        (heard, socket.closed().await)
-    });
-    let mut client = daemon.client();
-    let (ours, theirs) = pair(SocketType::SEQPACKET);
-    protect(&mut client, &near, &theirs);
-    drop(theirs);
+    let peer = |peer: Peer| {
+        peer.spawn(|mut socket| async move {
+            // Before that they would be queued, and sealed together.
+            socket.established().await.unwrap();
+            // The pool finds them all in one read of the connection, or in few.
+            for len in 1..=100_usize {
+                socket.write_all(&vec![len as u8; len]).await.unwrap();
+            }
+            socket.shutdown().await.unwrap();
+            let mut heard = Vec::new();
+            socket.read_to_end(&mut heard).await.unwrap();
+            (heard, socket.closed().await)
+        })
+    };
+    let (_daemon, _client, ours, peer) = with_packets(peer);
     let mut room = [0; 1000];
     for len in 1..=100 {
-        let (count, _) = recv(&ours, &mut room[..], RecvFlags::empty()).unwrap();
-        assert_eq!(&room[..count], vec![len as u8; len]);
+        assert_eq!(packet(&ours, &mut room), vec![len as u8; len]);
     }
-    assert_eq!(recv(&ours, &mut room[..], RecvFlags::empty()).unwrap().0, 0);
+    assert_eq!(packet(&ours, &mut room), b"");
     send(&ours, b"and back", SendFlags::empty()).unwrap();
     shutdown(&ours, Shutdown::Write).unwrap();
     let (heard, ended) = wait(peer);
@@ -92,18 +99,12 @@ fn f_one_record_is_one_message_and_none_are_joined() {
 
 #[test]
 fn f_an_empty_packet_is_the_end() {
-    let daemon = Daemon::start();
-    let (near, far) = tcp_pair();
-    let peer = Peer::server(far, &daemon.pki.host("peer.example"), None).echo();
-    let mut client = daemon.client();
-    let (ours, theirs) = pair(SocketType::SEQPACKET);
-    protect(&mut client, &near, &theirs);
-    drop(theirs);
+    let (_daemon, _client, ours, peer) = with_packets(Peer::echo);
     send(&ours, b"last", SendFlags::empty()).unwrap();
     send(&ours, b"", SendFlags::empty()).unwrap();
     let mut room = [0; 10];
-    assert_eq!(recv(&ours, &mut room[..], RecvFlags::empty()).unwrap().0, 4);
-    assert_eq!(recv(&ours, &mut room[..], RecvFlags::empty()).unwrap().0, 0);
+    assert_eq!(packet(&ours, &mut room), b"last");
+    assert_eq!(packet(&ours, &mut room), b"");
     assert!(wait(peer).is_clean());
 }
 
@@ -113,17 +114,12 @@ fn a6_a_tcp_connection_can_be_the_plain_side() {
     let (near, far) = tcp_pair();
     let peer = Peer::server(far, &daemon.pki.host("peer.example"), None).echo();
     let mut client = daemon.client();
-    let (mut ours, theirs) = tcp_pair();
+    let (ours, theirs) = tcp_pair();
     protect(&mut client, &near, &theirs);
     // B6: what is small leaves at once. An option is the socket's, whoever holds it.
     assert!(near.nodelay().unwrap() && theirs.nodelay().unwrap());
     drop((near, theirs));
-    ours.write_all(b"over TCP").unwrap();
-    ours.shutdown(std::net::Shutdown::Write).unwrap();
-    let mut answer = String::new();
-    ours.read_to_string(&mut answer).unwrap();
-    assert_eq!(answer, "over TCP");
-    assert!(wait(peer).is_clean());
+    echoes(ours, peer);
 }
 
 /// Sends `total` bytes each way at once, through readers that pause, and counts them.

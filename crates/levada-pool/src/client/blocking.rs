@@ -1,14 +1,21 @@
 //! The client for programs that wait for one thing at a time.
 
+mod shared;
+mod stream;
+
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use levada_pool_wire::body::{Control as ControlBody, InfoKind, Pin};
-use levada_pool_wire::{Chain, ControlKey, Document, Facilities, Identity, Message, Report};
-use rustix::event::PollFlags;
+use levada_pool_wire::{
+    Chain, ControlKey, Cut, Document, ErrorCode, Facilities, Identity, Message, Report,
+};
 
+use self::shared::Shared;
+pub use self::stream::Stream;
 use crate::client::control::{Control, Event};
 use crate::client::error::PoolError;
 use crate::client::pages::{self, Pages};
@@ -17,29 +24,31 @@ use crate::client::services::{
     Choice, Chooser, Identities, IdentityQuestion, PinQuestion, Pins, Service,
 };
 use crate::client::sharing::pool_identity;
-use crate::client::waiting::wait;
 
-/// A client of a pool: one exchange at a time, and each call waits for its end.
+/// A client of a pool, each call of which waits for its end. Threads can share it: clones are the same client,
+/// on one control connection, and no call waits for another's.
 ///
-/// The sessions that it began end when it is dropped, unless they were detached or forked.
+/// The sessions that it began end when the last clone and the last [`Stream`] are dropped, unless they were
+/// detached or forked.
+///
+/// Bounds: 64 requests are with the pool at a time, any others wait here for their turn.
 ///
 /// ```no_run
 /// use std::io::{Read, Write};
 /// use std::net::TcpStream;
-/// use std::os::unix::net::UnixStream;
 ///
 /// use levada_pool::{TlsRequest, blocking};
 ///
-/// let mut pool = blocking::Client::connect("/run/levada/pool.sock")?;
+/// let pool = blocking::Client::connect("/run/levada/pool.sock")?;
 /// let tcp = TcpStream::connect("orvelte.nep:443")?;
-/// let protected = pool.start_tls(tcp, &TlsRequest::client("orvelte.nep")?)?;
-/// let mut plain = UnixStream::from(protected.plain);
-/// plain.write_all(b"GET / HTTP/1.0\r\nHost: orvelte.nep\r\n\r\n")?;
-/// plain.read_to_end(&mut Vec::new())?;
+/// let mut stream = pool.stream(tcp, &TlsRequest::client("orvelte.nep")?)?;
+/// stream.write_all(b"GET / HTTP/1.0\r\nHost: orvelte.nep\r\n\r\n")?;
+/// stream.read_to_end(&mut Vec::new())?;
+/// stream.finish()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
-pub struct Client(Control);
+#[derive(Clone, Debug)]
+pub struct Client(Arc<Shared>);
 
 impl Client {
     /// Connects to the pool that listens at `path`.
@@ -48,7 +57,7 @@ impl Client {
     ///
     /// [`PoolError::Unreachable`].
     pub fn connect(path: impl AsRef<Path>) -> Result<Self, PoolError> {
-        Control::connect(path).map(Self)
+        Ok(Self(Arc::new(Shared::new(Control::connect(path)?))))
     }
 
     /// Asks the pool who it is, and which of the `facilities` it has.
@@ -56,18 +65,48 @@ impl Client {
     /// # Errors
     ///
     /// [`PoolError`].
-    pub fn ping(&mut self, facilities: Facilities) -> Result<PoolIdentity, PoolError> {
+    pub fn ping(&self, facilities: Facilities) -> Result<PoolIdentity, PoolError> {
         pool_identity(&self.exchange(request::ping(facilities))?)
     }
 
+    /// Has the pool protect the connection of `socket`, and returns the stream of plaintext: under kernel TLS
+    /// where that can be, through the pool elsewhere, and the same in both. A question about our identity is
+    /// declined.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`]; the socket is closed then.
+    pub fn stream(
+        &self,
+        socket: impl Into<OwnedFd>,
+        request: &TlsRequest,
+    ) -> Result<Stream, PoolError> {
+        self.stream_with(socket, request, |_| None)
+    }
+
+    /// As [`stream`](Self::stream); `local_id` is asked as by [`start_tls_with`](Self::start_tls_with).
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`]; the socket is closed then.
+    pub fn stream_with(
+        &self,
+        socket: impl Into<OwnedFd>,
+        request: &TlsRequest,
+        local_id: impl FnMut(&LocalIdQuestion) -> Option<Identity>,
+    ) -> Result<Stream, PoolError> {
+        Stream::open(self.clone(), socket.into(), request, local_id)
+    }
+
     /// Has the pool protect the connection of `socket`, which is the pool's from now on, and returns
-    /// the plaintext socket, which blocks. A question about our identity is declined.
+    /// the plaintext socket, which blocks: relayed, unless the request asks for a
+    /// [hand-back](TlsRequest::hand_back). A question about our identity is declined.
     ///
     /// # Errors
     ///
     /// [`PoolError`]; the socket is closed then.
     pub fn start_tls(
-        &mut self,
+        &self,
         socket: impl Into<OwnedFd>,
         request: &TlsRequest,
     ) -> Result<Protected, PoolError> {
@@ -81,7 +120,7 @@ impl Client {
     ///
     /// [`PoolError`]; the socket is closed then.
     pub fn start_tls_with(
-        &mut self,
+        &self,
         socket: impl Into<OwnedFd>,
         request: &TlsRequest,
         mut local_id: impl FnMut(&LocalIdQuestion) -> Option<Identity>,
@@ -93,26 +132,28 @@ impl Client {
         let socket = socket.into();
         let control_key = body.control_key.clone();
         let mut kept = None;
-        if request.hand_back && self.exchange(request::hand_back(control_key.clone())).is_ok() {
+        if request.wants_hand_back()
+            && self.exchange(request::hand_back(control_key.clone())).is_ok()
+        {
             kept = Some(socket.try_clone().map_err(|error| PoolError::local(&error))?);
         }
-        let call = self.0.call(Message::StartTls(body), Some(socket))?;
-        if kept.is_some() {
-            self.0.may_be_handed_back(call);
-        }
+        let call = self.0.start_tls(Message::StartTls(body), socket, kept.is_some())?;
         let mut plain = None;
         loop {
-            let (answer, descriptor) = match self.wait_for(request.patience())? {
-                Event::Reply { call: of, reply } if of == call => {
+            let (answer, descriptor) = match call.next(request.patience())? {
+                Event::Reply { reply: Ok(reply), .. } => {
                     let (asked, is_relayed) = (kept.is_some(), plain.is_some());
-                    let mut protected = request::protected(reply?, plain, kept)?;
+                    let mut protected = request::protected(reply, plain, kept)?;
                     if asked {
                         let told = self.exchange(request::hand_back(control_key));
                         protected.hand_back = request::handed_back(told, is_relayed)?;
                     }
                     return Ok(protected);
                 }
-                Event::Question { call: of, question } if of == call => match question {
+                Event::Reply { reply: Err(error), .. } => {
+                    return Err(self.failure(control_key, error));
+                }
+                Event::Question { question, .. } => match question {
                     Message::StartTlsLocalId(body) => {
                         let question = LocalIdQuestion::new(body);
                         let answer = local_id(&question)
@@ -127,9 +168,19 @@ impl Client {
                     }
                     _ => (request::refusal(), None),
                 },
-                _ => continue,
             };
-            self.0.answer(call, answer, descriptor)?;
+            call.answer(answer, descriptor)?;
+        }
+    }
+
+    /// A failed handshake's own story, where the pool tells it.
+    fn failure(&self, control_key: ControlKey, error: PoolError) -> PoolError {
+        if error.code() != Some(ErrorCode::HandshakeFailed) {
+            return error;
+        }
+        match self.report(control_key) {
+            Ok(report) => error.told(report),
+            Err(_) => error,
         }
     }
 
@@ -138,7 +189,7 @@ impl Client {
     /// # Errors
     ///
     /// [`PoolError`].
-    pub fn detach(&mut self, control_key: ControlKey) -> Result<(), PoolError> {
+    pub fn detach(&self, control_key: ControlKey) -> Result<(), PoolError> {
         self.exchange(Message::ControlDetach(ControlBody { flags: 0, control_key })).map(drop)
     }
 
@@ -147,8 +198,17 @@ impl Client {
     /// # Errors
     ///
     /// [`PoolError`].
-    pub fn reattach(&mut self, control_key: ControlKey) -> Result<(), PoolError> {
+    pub fn reattach(&self, control_key: ControlKey) -> Result<(), PoolError> {
         self.exchange(Message::ControlReattach(ControlBody { flags: 0, control_key })).map(drop)
+    }
+
+    /// Has a session cut: without a goodbye to the peer, who cannot take it for a clean end.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`].
+    pub fn cut(&self, control_key: ControlKey) -> Result<(), PoolError> {
+        self.exchange(Cut { control_key }.into()).map(drop)
     }
 
     /// What is known about a session so far, also after its end.
@@ -156,7 +216,7 @@ impl Client {
     /// # Errors
     ///
     /// [`PoolError`].
-    pub fn report(&mut self, control_key: ControlKey) -> Result<Report, PoolError> {
+    pub fn report(&self, control_key: ControlKey) -> Result<Report, PoolError> {
         self.read(Document::Report, control_key)?.report()
     }
 
@@ -165,7 +225,7 @@ impl Client {
     /// # Errors
     ///
     /// [`PoolError`]; of a session that has ended they are not kept.
-    pub fn peer_chain(&mut self, control_key: ControlKey) -> Result<Chain, PoolError> {
+    pub fn peer_chain(&self, control_key: ControlKey) -> Result<Chain, PoolError> {
         self.read(Document::PeerChain, control_key)?.chain()
     }
 
@@ -175,7 +235,7 @@ impl Client {
     /// # Errors
     ///
     /// [`PoolError`].
-    pub fn farewell(&mut self, control_key: &ControlKey, report: &Report) -> Result<(), PoolError> {
+    pub fn farewell(&self, control_key: &ControlKey, report: &Report) -> Result<(), PoolError> {
         self.send_pages(Document::Farewell, control_key, &report.encode())
     }
 
@@ -185,7 +245,7 @@ impl Client {
     /// # Errors
     ///
     /// [`PoolError`]. A ticket that is lost costs a resumption, and nothing else.
-    pub fn ticket(&mut self, control_key: &ControlKey, message: &[u8]) -> Result<(), PoolError> {
+    pub fn ticket(&self, control_key: &ControlKey, message: &[u8]) -> Result<(), PoolError> {
         self.send_pages(Document::Ticket, control_key, message)
     }
 
@@ -195,7 +255,7 @@ impl Client {
     ///
     /// [`PoolError`]; a label that the pool does not allow is refused.
     pub fn export(
-        &mut self,
+        &self,
         control_key: ControlKey,
         label: &[u8],
         context: Option<&[u8]>,
@@ -213,7 +273,7 @@ impl Client {
     /// [`PoolError`]; a fact that is not there, or is another one, is refused with
     /// [`ErrorCode::InfoNotFound`](levada_pool_wire::ErrorCode::InfoNotFound).
     pub fn info(
-        &mut self,
+        &self,
         control_key: ControlKey,
         kind: InfoKind,
         fact: Option<&[u8]>,
@@ -227,7 +287,7 @@ impl Client {
     /// # Errors
     ///
     /// [`PoolError`].
-    pub fn sessions(&mut self) -> Result<String, PoolError> {
+    pub fn sessions(&self) -> Result<String, PoolError> {
         self.read(Document::Sessions, ControlKey::default())?.text()
     }
 
@@ -235,7 +295,7 @@ impl Client {
     /// (up to 71 minutes; 0 has the pool say). Returns when the pool lets us go, for an answer that came
     /// too late too, or is gone.
     pub fn serve_pins(
-        &mut self,
+        &self,
         time: Duration,
         pin: impl FnMut(&PinQuestion) -> Option<Pin>,
     ) -> PoolError {
@@ -245,7 +305,7 @@ impl Client {
     /// Chooses for the pool which identity its TLS clients show: `choose` is asked about each server,
     /// and `None` refuses the connection. Returns as [`serve_pins`](Self::serve_pins).
     pub fn serve_identities(
-        &mut self,
+        &self,
         chooser: Chooser,
         choose: impl FnMut(&IdentityQuestion) -> Option<Choice>,
     ) -> PoolError {
@@ -253,34 +313,33 @@ impl Client {
     }
 
     fn serve<S: Service>(
-        &mut self,
+        &self,
         mut service: S,
         mut ask: impl FnMut(&S::Question) -> Option<S::Answer>,
     ) -> PoolError {
-        let call = match self.0.call(service.registration(), None) {
+        let call = match self.0.call(service.registration()) {
             Ok(call) => call,
             Err(error) => return error,
         };
         loop {
-            let message = match self.wait_for(None) {
-                Ok(Event::Question { call: of, question }) if of == call => question,
-                Ok(Event::Reply { call: of, reply }) if of == call => {
+            let message = match call.next(None) {
+                Ok(Event::Question { question, .. }) => question,
+                Ok(Event::Reply { reply, .. }) => {
                     return reply.map_or_else(|error| error, |_| request::out_of_place());
                 }
-                Ok(_) => continue,
                 Err(error) => return error,
             };
             let said = service.question(message).and_then(|question| ask(&question));
             let answer = service.answer(said);
             // That it comes too late shows in the reply.
-            if let Err(error) = self.0.answer(call, answer, None) {
+            if let Err(error) = call.answer(answer, None) {
                 return error;
             }
         }
     }
 
     /// Reads a whole document, page by page.
-    fn read(&mut self, document: Document, key: ControlKey) -> Result<Pages, PoolError> {
+    fn read(&self, document: Document, key: ControlKey) -> Result<Pages, PoolError> {
         let mut pages = Pages::new(document, key);
         while let Some(asked) = pages.next_request() {
             let reply = self.exchange(asked)?;
@@ -291,7 +350,7 @@ impl Client {
 
     /// Sends a whole document, page by page.
     fn send_pages(
-        &mut self,
+        &self,
         document: Document,
         key: &ControlKey,
         text: &[u8],
@@ -300,37 +359,18 @@ impl Client {
     }
 
     /// Makes a request that the pool asks nothing about, and waits for the reply.
-    fn exchange(&mut self, message: Message) -> Result<Message, PoolError> {
-        let asked = self.0.call(message, None)?;
+    fn exchange(&self, message: Message) -> Result<Message, PoolError> {
+        let call = self.0.call(message)?;
         loop {
-            match self.wait()? {
-                Event::Reply { call, reply } if call == asked => return reply,
-                _ => {}
+            if let Event::Reply { reply, .. } = call.next(Some(SILENCE))? {
+                return reply;
             }
         }
     }
 
-    /// Waits for what comes next.
-    fn wait(&mut self) -> Result<Event, PoolError> {
-        self.wait_for(Some(SILENCE))
-    }
-
-    /// Waits for what comes next, as long as that may take.
-    fn wait_for(&mut self, limit: Option<Duration>) -> Result<Event, PoolError> {
-        loop {
-            if let Some(event) = self.0.next_event() {
-                return Ok(event);
-            }
-            let mut flags = PollFlags::IN;
-            flags.set(PollFlags::OUT, self.0.wants_write());
-            if !wait(&self.0, flags, limit)? {
-                return Err(PoolError::TimedOut);
-            }
-            // What comes of a loss is among the events.
-            drop(self.0.process());
-            if self.0.is_gone() {
-                return self.0.next_event().ok_or(PoolError::Gone);
-            }
-        }
+    /// Sends a whole document, and waits for nothing: what has no room is lost.
+    #[cfg(feature = "kernel-tls")]
+    fn post(&self, document: Document, key: &ControlKey, text: &[u8]) {
+        self.0.post(pages::of_text(document, key, text));
     }
 }

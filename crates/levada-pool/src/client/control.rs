@@ -6,6 +6,7 @@ use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
 
 use levada_pool_wire::{CallKey, Calls, Heard, Message, Packet, PacketBytes, Reassembler};
 use levada_sys::descriptors;
@@ -44,7 +45,7 @@ pub(crate) const CALLS: usize = 64;
 /// ```
 #[derive(Debug)]
 pub struct Control {
-    socket: UnixStream,
+    socket: Arc<UnixStream>,
     calls: Calls,
     input: Reassembler<OwnedFd>,
     /// Packets that wait for room in the socket, each with its descriptor.
@@ -92,7 +93,7 @@ impl Control {
     pub fn adopt(socket: UnixStream) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         Ok(Self {
-            socket,
+            socket: Arc::new(socket),
             calls: Calls::new(CALLS),
             input: Reassembler::new(),
             output: VecDeque::new(),
@@ -200,7 +201,13 @@ impl Control {
         let _ = self.flush();
     }
 
-    fn flush(&mut self) -> Result<(), PoolError> {
+    /// The connection, for who waits for it while somebody else has this.
+    pub(crate) fn socket(&self) -> Arc<UnixStream> {
+        Arc::clone(&self.socket)
+    }
+
+    /// Sends what waits, as far as it goes.
+    pub(crate) fn flush(&mut self) -> Result<(), PoolError> {
         while let Some((bytes, descriptor)) = self.output.front() {
             let borrowed: Vec<BorrowedFd<'_>> = descriptor.iter().map(AsFd::as_fd).collect();
             match descriptors::send(&self.socket, bytes.expose(), &borrowed) {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use levada_core::{Ending, TlsFacts};
+use levada_core::{Ending, Fault, OsError, OsErrorKind, TlsFacts};
 use levada_pool_wire::body::Failure;
 use levada_pool_wire::{AnswerError, CallError, ErrorCode, Report};
 
@@ -126,6 +126,27 @@ impl From<PoolError> for io::Error {
             PoolError::Protocol(_) => io::ErrorKind::InvalidData,
         };
         Self::new(kind, error)
+    }
+}
+
+impl From<PoolError> for Ending {
+    /// The ending of a stream that stands on the pool.
+    fn from(error: PoolError) -> Self {
+        let text = error.to_string();
+        let system = |kind, text| Self::SocketError(OsError { code: None, kind, text });
+        match error {
+            PoolError::Handshake { ending, .. } => *ending,
+            PoolError::Unreachable { kind, .. } | PoolError::Local { kind, .. } => {
+                system(kind.into(), text)
+            }
+            PoolError::Refused(_) => system(OsErrorKind::PermissionDenied, text),
+            PoolError::Gone | PoolError::Busy | PoolError::TimedOut => {
+                system(OsErrorKind::Other, text)
+            }
+            PoolError::AgainstTheRules(_) | PoolError::Protocol(_) => {
+                Self::FatalError { alert: None, cause: Fault::Internal(text) }
+            }
+        }
     }
 }
 

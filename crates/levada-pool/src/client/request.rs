@@ -4,10 +4,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use levada_core::{Ending, TlsFacts, Verification};
 use levada_pool_wire::body::{Fact, Failure, Info, InfoKind, Ping, Prng, PrngRequest, StartTls};
 use levada_pool_wire::{
     ControlKey, ErrorCode, Facilities, HandBack, HandBackOutcome, HandshakeTimeout, Identity,
-    Message, Moment, Offer, Role, StartTlsFlags, Text, TextError,
+    Message, Moment, Offer, Report, Role, StartTlsFlags, Text, TextError,
 };
 
 use crate::client::error::PoolError;
@@ -33,7 +34,8 @@ pub(crate) const SILENCE: Duration = Duration::from_secs(20);
 pub struct TlsRequest {
     pub(crate) body: StartTls,
     pub(crate) alpn: Vec<Vec<u8>>,
-    pub(crate) hand_back: bool,
+    /// `None` where nothing was said.
+    pub(crate) hand_back: Option<bool>,
 }
 
 impl TlsRequest {
@@ -46,7 +48,7 @@ impl TlsRequest {
     pub fn client(peer: impl AsRef<[u8]>) -> Result<Self, TextError> {
         let remote_id = Identity::new(peer)?;
         let body = StartTls { flags: StartTlsFlags::CLIENT, remote_id, ..StartTls::default() };
-        Ok(Self { body, alpn: Vec::new(), hand_back: false })
+        Ok(Self { body, alpn: Vec::new(), hand_back: None })
     }
 
     /// We are the TLS server, under whichever identity the peer asks for. A certificate of the peer
@@ -54,7 +56,7 @@ impl TlsRequest {
     pub fn server() -> Self {
         let flags = StartTlsFlags::SERVER.with(StartTlsFlags::IGNORE_REMOTEID);
         let body = StartTls { flags, ..StartTls::default() };
-        Self { body, alpn: Vec::new(), hand_back: false }
+        Self { body, alpn: Vec::new(), hand_back: None }
     }
 
     /// Who we are: the identity to show.
@@ -96,21 +98,23 @@ impl TlsRequest {
         self
     }
 
-    /// Asks for the connection back under kernel TLS: our own socket is the plaintext side then, and the
-    /// pool is no longer on the way of the data. Where the kernel, the pool or its policy does not do it,
+    /// Whether to ask for the connection back under kernel TLS: our own socket is the plaintext side then, and
+    /// the pool is no longer on the way of the data. Where the kernel, the pool or its policy does not do it,
     /// the pool relays; [`Protected::hand_back`] says what came of it, and why.
     ///
-    /// Whoever asks has to care for the records that carry no data, in which a plain `read` fails:
-    /// KeyUpdate, tickets, alerts, close_notify. `levada::PoolTls` does both.
+    /// Where nothing is said, [`blocking::Stream`](crate::blocking::Stream) asks, and a bare descriptor is
+    /// relayed: whoever has one under kernel TLS has to care for the records that carry no data, in which a
+    /// plain `read` fails: KeyUpdate, tickets, alerts, close_notify. That stream and `levada::PoolTls` do.
+    /// [`polled::Client`](crate::polled::Client) never asks.
     #[must_use]
-    pub fn hand_back(mut self, wanted: bool) -> Self {
-        self.hand_back = wanted;
+    pub const fn hand_back(mut self, wanted: bool) -> Self {
+        self.hand_back = Some(wanted);
         self
     }
 
-    /// Whether the connection is [asked for back](Self::hand_back).
-    pub const fn wants_hand_back(&self) -> bool {
-        self.hand_back
+    /// Whether the connection is [asked for back](Self::hand_back) by name.
+    pub fn wants_hand_back(&self) -> bool {
+        self.hand_back == Some(true)
     }
 
     /// How long the handshake may take; the pool's own default if nothing is said. `None` waits.
@@ -313,6 +317,38 @@ pub(crate) fn handed_back(
         Some(Err(_)) | None if is_relayed => Ok(outcome),
         Some(Ok(_)) if !is_relayed => Ok(outcome),
         _ => Err(out_of_place()),
+    }
+}
+
+/// What TLS agreed on, as the report about a session tells it.
+pub(crate) fn tls_facts(
+    report: Result<Report, PoolError>,
+    remote_id: &Identity,
+) -> Result<TlsFacts, PoolError> {
+    match report {
+        Ok(report) => Ok(report.tls.unwrap_or_default()),
+        // A pool of another make tells no more than names.
+        Err(error) if error.code() == Some(ErrorCode::UnknownCommand) => {
+            let verified_name = remote_id.as_str().filter(|name| !name.is_empty());
+            Ok(TlsFacts {
+                verified_name: verified_name.map(str::to_owned),
+                verification: verified_name.map(|_| Verification::Verified),
+                ..TlsFacts::default()
+            })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// How the peer's direction of a relayed session ended, as the report about it tells: nothing for its goodbye.
+pub(crate) fn peers_end(report: Result<Report, PoolError>) -> Result<(), Ending> {
+    match report {
+        Ok(Report { ending: Some(ending), .. }) if !ending.is_clean() => Err(ending),
+        Ok(Report { peer_goodbye: true, .. } | Report { ending: Some(_), .. }) => Ok(()),
+        Ok(_) => Err(Ending::SocketClose),
+        // A pool of another make cannot say, and what cannot be told from truncation is truncation.
+        Err(error) if error.code() == Some(ErrorCode::UnknownCommand) => Err(Ending::SocketClose),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -169,7 +169,7 @@ pub struct Choice {
     /// `.orvelte.nep`; empty is the former. It counts where the choice is remembered.
     pub remote_id: Identity,
     /// [`DBINSERT`](LidentryFlags::DBINSERT), [`DBAPPEND`](LidentryFlags::DBAPPEND) or
-    /// [`DBREORDER`](LidentryFlags::DBREORDER) to have it remembered until the pool stops, and
+    /// [`DBREORDER`](LidentryFlags::DBREORDER) to have it remembered, and
     /// [`ONTHEFLY`](LidentryFlags::ONTHEFLY) where the pool may sign for a name that it has no identity
     /// of.
     pub flags: LidentryFlags,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use levada_core::{Ending, TlsFacts};
 use levada_pool_wire::body::{Control as ControlBody, InfoKind, Ping};
 use levada_pool_wire::{
     Chain, ControlKey, Cut, Document, ErrorCode, Facilities, Identity, Message, Report,
@@ -104,7 +105,7 @@ impl Client {
             soon(connection.exchange(offer)).await?;
         }
         let mut kept = None;
-        if request.hand_back {
+        if request.wants_hand_back() {
             let wish = request::hand_back(control_key.clone());
             if soon(connection.exchange(wish)).await.is_ok() {
                 kept = Some(socket.try_clone().map_err(|error| PoolError::local(&error))?);
@@ -258,6 +259,25 @@ impl SessionHandle {
     /// [`ErrorCode::UnknownCommand`](levada_pool_wire::ErrorCode::UnknownCommand).
     pub async fn report(&self) -> Result<Report, PoolError> {
         report(&self.connection, self.control_key.clone()).await
+    }
+
+    /// What TLS agreed on. A pool of another make tells no more than the peer's name.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`].
+    pub async fn tls_facts(&self) -> Result<TlsFacts, PoolError> {
+        request::tls_facts(self.report().await, &self.remote_id)
+    }
+
+    /// How the peer's direction ended, where the pool relays: a Unix socket cannot show it. Ask once it has.
+    ///
+    /// # Errors
+    ///
+    /// How, where it was not the peer's goodbye. A pool of another make cannot say, so that is
+    /// [`Ending::SocketClose`].
+    pub async fn peers_end(&self) -> Result<(), Ending> {
+        request::peers_end(self.report().await)
     }
 
     /// The certificates that the peer has shown, while the session lives.

@@ -114,7 +114,7 @@ fn a7_the_blocking_client_enters_pins_until_the_pool_goes() {
         pool.ask_for_pin(request, 0);
         assert_eq!(pool.entered().1, b"1234");
     }]);
-    let mut client = blocking::Client::connect(&socket.0).unwrap();
+    let client = blocking::Client::connect(&socket.0).unwrap();
     let why = client.serve_pins(MINUTE, |_| Pin::new(b"1234").ok());
     assert_eq!(why, PoolError::Gone);
     pool.join().unwrap();

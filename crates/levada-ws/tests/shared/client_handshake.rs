@@ -5,6 +5,8 @@
 
 use levada_ws::handshake::{ClientHandshake, Limits, Offer, Progress, Rejection, Response};
 
+use crate::pieces;
+
 /// A response is read alike however it is cut, and what is accepted answers our own offer.
 pub(crate) fn run(input: &[u8]) {
     let [size, wire @ ..] = input else { return };
@@ -22,22 +24,12 @@ pub(crate) fn run(input: &[u8]) {
     }
 }
 
-fn read(mut wire: &[u8], size: usize) -> Result<Progress<Response>, Rejection> {
+fn read(wire: &[u8], size: usize) -> Result<Progress<Response>, Rejection> {
     let offer = Offer::new("server.example.com", "/chat")
         .and_then(|offer| offer.with_subprotocol("chat"))
         .and_then(|offer| offer.with_subprotocol("superchat"))
         .expect("the offer is sound");
     let limits = Limits { bytes: 1024, fields: 16 };
     let mut handshake = ClientHandshake::new(offer, *b"the sample nonce", limits);
-    let mut consumed = 0;
-    loop {
-        let (piece, behind) = wire.split_at(size.clamp(1, wire.len().max(1)).min(wire.len()));
-        let progress = handshake.handle_wire(piece)?;
-        consumed += progress.consumed;
-        if progress.head.is_some() || behind.is_empty() {
-            return Ok(Progress { consumed, ..progress });
-        }
-        assert_eq!(progress.consumed, piece.len());
-        wire = behind;
-    }
+    pieces::read(wire, size, |piece| handshake.handle_wire(piece))
 }

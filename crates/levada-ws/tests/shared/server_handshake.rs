@@ -4,6 +4,8 @@
 
 use levada_ws::handshake::{Limits, Progress, Refusal, Request, Rules, ServerHandshake};
 
+use crate::pieces;
+
 /// A request is read alike however it is cut, and the answer is one well-formed head.
 pub(crate) fn run(input: &[u8]) {
     let [size, wire @ ..] = input else { return };
@@ -26,17 +28,7 @@ pub(crate) fn run(input: &[u8]) {
     assert_eq!(length.map_or(0, |length| length.parse().expect("a number")), body.len());
 }
 
-fn read(mut wire: &[u8], size: usize) -> Result<Progress<Request>, Refusal> {
+fn read(wire: &[u8], size: usize) -> Result<Progress<Request>, Refusal> {
     let mut handshake = ServerHandshake::new(Limits { bytes: 1024, fields: 16 });
-    let mut consumed = 0;
-    loop {
-        let (piece, behind) = wire.split_at(size.clamp(1, wire.len().max(1)).min(wire.len()));
-        let progress = handshake.handle_wire(piece)?;
-        consumed += progress.consumed;
-        if progress.head.is_some() || behind.is_empty() {
-            return Ok(Progress { consumed, ..progress });
-        }
-        assert_eq!(progress.consumed, piece.len());
-        wire = behind;
-    }
+    pieces::read(wire, size, |piece| handshake.handle_wire(piece))
 }

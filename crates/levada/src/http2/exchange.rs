@@ -14,7 +14,6 @@ use tokio::time::timeout;
 use super::LINGER;
 use super::link::Entry;
 use super::server::Seat;
-use crate::pool::as_error;
 
 /// The most that one write hands over: hyper copies it, and holds up to three such.
 const WRITE: usize = 64 * 1024;
@@ -105,14 +104,15 @@ impl Exchange {
     fn poll_peers_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.entry.link().poll_turn(cx, &mut self.peer_ends));
         self.peer_has_ended = true;
-        if let Some(ending) = self.entry.link().ended() {
-            return Poll::Ready(Err(as_error(ending)));
+        if let Phase::Open(io) = &mut self.phase
+            && let Poll::Ready(result) = Pin::new(io).poll_flush(cx)
+        {
+            // A reset has come before the connection's end.
+            Self::unless_closed(result)?;
         }
-        let Phase::Open(io) = &mut self.phase else { return Poll::Ready(Ok(())) };
-        match Pin::new(io).poll_flush(cx) {
-            Poll::Ready(result) => Poll::Ready(Self::unless_closed(result)),
-            Poll::Pending => Poll::Ready(Ok(())),
-        }
+        Poll::Ready(
+            self.entry.link().ended().map_or(Ok(()), |ending| Err(io::Error::other(ending))),
+        )
     }
 
     /// What hyper has told, but that nobody takes, or sends, anything more.
@@ -154,7 +154,7 @@ impl AsyncRead for Exchange {
             Ok(()) if buf.filled().len() > before => Poll::Ready(Ok(())),
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 self.peer_has_ended = true;
-                Poll::Ready(Err(self.entry.link().ended().map_or(error, as_error)))
+                Poll::Ready(Err(error))
             }
             Ok(()) | Err(_) => self.poll_peers_end(cx),
         }

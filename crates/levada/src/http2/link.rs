@@ -3,12 +3,14 @@
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use futures_util::task::AtomicWaker;
 use hyper::rt::Executor;
 use levada_core::Ending;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -134,13 +136,33 @@ impl Drop for Entry {
 pub(super) struct Driver<C> {
     connection: Option<Pin<Box<C>>>,
     work: FuturesUnordered<Work>,
+    bell: Arc<Bell>,
     link: Link,
+}
+
+/// Rung where work can go on. `FuturesUnordered` may give way before it has polled all that can, which does
+/// not show in what it returns.
+#[derive(Default)]
+struct Bell {
+    is_rung: AtomicBool,
+    driver: AtomicWaker,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.is_rung.store(true, Ordering::Release);
+        self.driver.wake();
+    }
 }
 
 impl<C: Future> Driver<C> {
     pub(super) fn new(connection: C, link: Link) -> Self {
         let connection = Some(Box::pin(connection));
-        Self { connection, work: FuturesUnordered::new(), link }
+        Self { connection, work: FuturesUnordered::new(), bell: Arc::default(), link }
     }
 
     /// Goes on until the connection has ended. That is asked for by `leave`, once: when `closing` is
@@ -190,15 +212,23 @@ impl<C: Future> Driver<C> {
             state.driver = Some(cx.waker().clone());
             state.begun
         };
+        self.bell.driver.register(cx.waker());
         loop {
-            self.work.extend(std::mem::take(&mut self.link.lock().work));
-            while let Poll::Ready(Some(())) = self.work.poll_next_unpin(cx) {}
+            let new = std::mem::take(&mut self.link.lock().work);
+            let is_rung = self.bell.is_rung.swap(false, Ordering::Acquire);
+            if is_rung || !new.is_empty() {
+                self.work.extend(new);
+                let bell = Waker::from(Arc::clone(&self.bell));
+                let mut cx = Context::from_waker(&bell);
+                while let Poll::Ready(Some(())) = self.work.poll_next_unpin(&mut cx) {}
+                continue;
+            }
             if let Some(connection) = &mut self.connection
                 && connection.as_mut().poll(cx).is_ready()
             {
                 self.connection = None;
             }
-            if self.link.lock().work.is_empty() {
+            if self.link.lock().work.is_empty() && !self.bell.is_rung.load(Ordering::Acquire) {
                 break;
             }
         }
@@ -294,8 +324,13 @@ impl AsyncWrite for Wire {
         self.note(result)
     }
 
+    /// Ready when the peer has ended the connection, too: what it still sends would make a reset of it,
+    /// which takes our last bytes away from the peer. The driver is patient for [`LINGER`].
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let result = Pin::new(&mut self.socket).poll_shutdown(cx);
-        self.note(result)
+        let result = ready!(Pin::new(&mut self.socket).poll_shutdown(cx));
+        if result.is_ok() {
+            ready!(self.socket.poll_end(cx));
+        }
+        self.note(Poll::Ready(result))
     }
 }

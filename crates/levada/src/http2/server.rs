@@ -61,6 +61,12 @@ impl Hall {
         }
     }
 
+    /// Lets nobody else in, and has the connections end (GOAWAY). The streams that they still bring come
+    /// to the receiver, which is at its end when all of them have ended.
+    pub(crate) fn close(self) -> mpsc::Receiver<Stream> {
+        self.accepted.into_inner()
+    }
+
     /// Greets whoever has come on `socket`, in a task of its own: its streams come here.
     pub(crate) fn greet(&self, socket: Socket, guest: Guest) {
         let (streams, open) = (self.streams.clone(), self.open.subscribe());
@@ -188,7 +194,7 @@ impl Desk {
     async fn answer(
         self: Arc<Self>,
         mut request: Request<Incoming>,
-    ) -> Result<Response<Full<Bytes>>, oneshot::error::RecvError> {
+    ) -> Result<Response<Full<Bytes>>, h2::Error> {
         let upgrade = hyper::upgrade::on(&mut request);
         let asked = asked(&request, &self.guest.web_socket);
         let handshake = self.guest.handshakes.clone().map(Semaphore::try_acquire_owned);
@@ -208,9 +214,9 @@ impl Desk {
             let stream = WsStream::asked_by_http2(socket, asked, web_socket, Responder(reply));
             stream.holding_until_established(handshake.and_then(Result::ok)).into()
         };
-        // Where the listener is gone, so is the stream, and nobody replies.
-        let _ = self.streams.send(stream).await;
-        replied.await
+        // Where the listener is gone, the client may ask elsewhere (RFC 9113 section 8.7).
+        self.streams.send(stream).await.map_err(|_| h2::Reason::REFUSED_STREAM)?;
+        Ok(replied.await.map_err(|_| h2::Reason::INTERNAL_ERROR)?)
     }
 }
 

@@ -1,33 +1,26 @@
 //! Both ends over pipes in memory.
 
+mod many;
+
 use std::io;
 use std::time::Duration;
 
-use http_body_util::Empty;
-use hyper::body::Bytes;
-use hyper::client::conn::http2::{Builder, SendRequest};
-use hyper::ext::Protocol;
-use hyper::{Method, Request, StatusCode};
-use hyper_util::rt::TokioIo;
 use levada_address::Http;
-use levada_core::{Deadline, Ended, Ending, Party, Role, State};
+use levada_core::{Deadline, Ended, Ending, Party, State};
 use levada_ws::CloseCode;
 use levada_ws::handshake::{OriginPattern, Origins, Paths, Rejection};
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::client::Call;
-use super::exchange::Exchange;
-use super::link::{Driver, Link, Wire};
 use super::server::{Guest, Hall};
 use crate::memory::Pipe;
 use crate::per_address::PerAddress;
 use crate::pool::Layer;
 use crate::socket::{Options, Socket};
 use crate::stream::Stream;
-use crate::ws::{ClientOptions, HandshakeError, ServerOptions, WsOptions, WsStream};
+use crate::ws::{ClientOptions, DeflateParams, HandshakeError, ServerOptions, WsStream};
 
 /// A listener's hall, and what holds for its connections.
 struct Server {
@@ -60,6 +53,20 @@ impl Server {
             other @ Stream::Socket(_) => panic!("{:?}", other.ended()),
         }
     }
+
+    /// A client who has asked so, and the stream that it has got.
+    async fn pair_asking(&self, options: &ClientOptions, capacity: usize) -> (WsStream, WsStream) {
+        let mut near = client(self.pipe(capacity), options);
+        let (established, far) = tokio::join!(near.established(), async {
+            let mut far = self.accept().await;
+            far.established().await.unwrap();
+            far
+        });
+        established.unwrap();
+        assert_eq!(near.facts().http, Some("2"));
+        assert_eq!(far.facts().http, Some("2"));
+        (near, far)
+    }
 }
 
 fn client(pipe: Pipe, options: &ClientOptions) -> WsStream {
@@ -74,24 +81,21 @@ fn options(target: &str) -> ClientOptions {
 }
 
 async fn pair(server: &Server, capacity: usize) -> (WsStream, WsStream) {
-    let mut near = client(server.pipe(capacity), &options("/"));
-    let (established, far) = tokio::join!(near.established(), async {
-        let mut far = server.accept().await;
-        far.established().await.unwrap();
-        far
-    });
-    established.unwrap();
-    assert_eq!(near.facts().http, Some("2"));
-    assert_eq!(far.facts().http, Some("2"));
-    (near, far)
+    server.pair_asking(&options("/"), capacity).await
 }
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
 }
 
-/// Sends `parts` from one end, and reads all of it in pieces of `room` bytes at the other.
-async fn carry(mut from: WsStream, mut to: WsStream, parts: &[Vec<u8>], room: usize) -> Vec<u8> {
+/// Sends `parts` from one end, and reads all of it in pieces of `room` bytes at the other: what came, and
+/// the ends of both.
+async fn carry(
+    mut from: WsStream,
+    mut to: WsStream,
+    parts: &[Vec<u8>],
+    room: usize,
+) -> (Vec<u8>, [Ended; 2]) {
     let send = async {
         for part in parts {
             from.write_all(part).await.unwrap();
@@ -116,7 +120,7 @@ async fn carry(mut from: WsStream, mut to: WsStream, parts: &[Vec<u8>], room: us
     assert!(near.is_clean() && far.is_clean(), "{near} {far}");
     assert!(matches!(near.ending, Ending::WsClose { code: Some(1000), by: Party::Local, .. }));
     assert!(matches!(far.ending, Ending::WsClose { code: Some(1000), by: Party::Peer, .. }));
-    got
+    (got, [near, far])
 }
 
 proptest! {
@@ -140,7 +144,7 @@ proptest! {
             let server = Server::new(ServerOptions::default());
             let (near, far) = pair(&server, capacity).await;
             let (from, to) = if from_client { (near, far) } else { (far, near) };
-            carry(from, to, &parts, room).await
+            carry(from, to, &parts, room).await.0
         });
         prop_assert_eq!(got, parts.concat());
     }
@@ -184,6 +188,52 @@ async fn the_rules_are_those_of_http_1_1() {
         assert_eq!(status, wanted);
         assert_eq!(ended.phase, State::Handshaking);
         assert!(matches!(far_up, Err(HandshakeError::Refused(..))), "{far_up:?}");
+    }
+}
+
+/// B1: what extended CONNECT agrees on is what HTTP/1.1 would have, and messages shrink either way.
+#[tokio::test(start_paused = true)]
+async fn b1_messages_are_compressed_as_both_ends_agree() {
+    const FRESH: DeflateParams = DeflateParams {
+        server_no_context_takeover: true,
+        client_no_context_takeover: true,
+        server_max_window_bits: 15,
+        client_max_window_bits: 15,
+    };
+    let text = b"a kept water channel with a footpath beside it; ".repeat(4000);
+    for (offered, taken, agreed) in [
+        (None, Some(DeflateParams::default()), None),
+        (Some(DeflateParams::default()), None, None),
+        (
+            Some(DeflateParams::default()),
+            Some(DeflateParams::default()),
+            Some("permessage-deflate"),
+        ),
+        (
+            Some(DeflateParams::default()),
+            Some(FRESH),
+            Some("permessage-deflate; server_no_context_takeover; client_no_context_takeover"),
+        ),
+    ] {
+        let mut server = Server::new(ServerOptions::default());
+        server.options.rules.deflate = taken;
+        let mut options = options("/");
+        if let Some(offered) = offered {
+            options.offer = options.offer.with_deflate(offered);
+        }
+        for from_client in [true, false] {
+            let (near, far) = server.pair_asking(&options, 64 * 1024).await;
+            let (from, to) = if from_client { (near, far) } else { (far, near) };
+            let (got, ends) = carry(from, to, &[text.clone(), text.clone()], 4096).await;
+            assert!(got == text.repeat(2));
+            for ended in ends {
+                let extension = &ended.facts.web_socket.as_ref().unwrap().extension;
+                assert_eq!(extension.as_deref(), agreed);
+                let bytes = ended.facts.bytes;
+                let wire = bytes.wire_read + bytes.wire_written;
+                assert_eq!(wire < text.len() as u64 / 20, agreed.is_some(), "{wire}");
+            }
+        }
     }
 }
 
@@ -305,166 +355,5 @@ async fn a_listener_may_leave_the_version_to_its_clients() {
     up.unwrap();
     assert_eq!(near.facts().http, Some("1.1"));
     assert_eq!(far.facts().http, Some("1.1"));
-    assert_eq!(carry(near, far, &[b"as before".to_vec()], 4).await, b"as before");
-}
-
-/// A client that opens many streams on one connection, as browsers do.
-struct Visitor {
-    link: Link,
-    requests: SendRequest<Empty<Bytes>>,
-    /// Done when the connection has ended.
-    connection: JoinHandle<()>,
-}
-
-impl Visitor {
-    async fn new(pipe: Pipe) -> Self {
-        let link = Link::default();
-        let socket = Socket::adopt(pipe, Layer::default(), Options::default());
-        let wire = TokioIo::new(Wire::new(socket, link.clone()));
-        let (requests, connection) = Builder::new(link.clone()).handshake(wire).await.unwrap();
-        let driver = Driver::new(connection, link.clone());
-        let connection = tokio::spawn(driver.run(std::future::pending::<()>(), None, |_| ()));
-        Self { link, requests, connection }
-    }
-
-    /// Asks; the stream where it was let in, or the status of the answer.
-    async fn ask(
-        &mut self,
-        method: Method,
-        protocol: Option<&'static str>,
-    ) -> Result<WsStream<Exchange>, StatusCode> {
-        let mut request = Request::new(Empty::new());
-        *request.method_mut() = method;
-        *request.uri_mut() = "http://host.example/".parse().unwrap();
-        request.headers_mut().insert("sec-websocket-version", "13".parse().unwrap());
-        if let Some(protocol) = protocol {
-            request.extensions_mut().insert(Protocol::from_static(protocol));
-        }
-        let response = self.requests.send_request(request).await.unwrap();
-        if response.status() != StatusCode::OK {
-            return Err(response.status());
-        }
-        let upgraded = hyper::upgrade::on(response).await.unwrap();
-        let exchange = Exchange::open(upgraded, self.link.enter());
-        Ok(WsStream::after_upgrade(exchange, Vec::new(), Role::Client, WsOptions::default()))
-    }
-
-    async fn open(&mut self, server: &Server) -> (WsStream<Exchange>, WsStream) {
-        let (near, far) = tokio::join!(self.ask(Method::CONNECT, Some("websocket")), async {
-            let mut far = server.accept().await;
-            far.established().await.unwrap();
-            far
-        });
-        (near.unwrap(), far)
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stream_that_nobody_reads_stops_no_other() {
-    let server = Server::new(ServerOptions::default());
-    let mut visitor = Visitor::new(server.pipe(64 * 1024)).await;
-    let mut unread = Vec::new();
-    for _ in 0..8 {
-        let (mut near, far) = visitor.open(&server).await;
-        let piece = vec![7; 64 * 1024];
-        let sent = timeout(Duration::from_secs(1), async {
-            loop {
-                near.write_all(&piece).await.unwrap();
-                near.flush().await.unwrap();
-            }
-        });
-        sent.await.unwrap_err();
-        unread.push((near, far));
-    }
-    let (mut near, mut far) = visitor.open(&server).await;
-    let text = vec![9; 500_000];
-    let mut got = vec![0; text.len()];
-    tokio::join!(
-        async {
-            near.write_all(&text).await.unwrap();
-            near.flush().await.unwrap();
-        },
-        async { far.read_exact(&mut got).await.unwrap() }
-    );
-    assert!(got == text);
-    // And what was held back is still there.
-    for (_, far) in &mut unread {
-        far.read_exact(&mut got[..300_000]).await.unwrap();
-        assert!(got[..300_000].iter().all(|&byte| byte == 7));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn one_reset_among_many_harms_nobody() {
-    let server = Server::new(ServerOptions::default());
-    let mut visitor = Visitor::new(server.pipe(64 * 1024)).await;
-    let mut streams = Vec::new();
-    for _ in 0..20 {
-        streams.push(visitor.open(&server).await);
-    }
-    let (near, mut far) = streams.swap_remove(7);
-    drop(near.into_inner());
-    let error = far.read(&mut [0; 9]).await.unwrap_err();
-    assert_eq!(Ended::of(&error).unwrap().ending, Ending::SocketClose);
-    for (mut near, mut far) in streams {
-        far.write_all(b"still here").await.unwrap();
-        far.flush().await.unwrap();
-        let mut got = [0; 10];
-        near.read_exact(&mut got).await.unwrap();
-        assert_eq!(&got, b"still here");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_connection_that_no_stream_uses_is_ended() {
-    let server = Server::new(ServerOptions::default());
-    let mut visitor = Visitor::new(server.pipe(64 * 1024)).await;
-    let (near, far) = visitor.open(&server).await;
-    // As long as a stream is there, it is used.
-    assert!(timeout(Duration::from_secs(60), &mut visitor.connection).await.is_err());
-    drop((near, far));
-    let began = Instant::now();
-    visitor.connection.await.unwrap();
-    // `deadline-handshake`, and the time that parting may take.
-    assert!((10..=14).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_listener_that_goes_takes_no_stream_with_it() {
-    let server = Server::new(ServerOptions::default());
-    let mut visitor = Visitor::new(server.pipe(64 * 1024)).await;
-    let (mut near, mut far) = visitor.open(&server).await;
-    drop(server);
-    // GOAWAY: no more of them.
-    let gone = async {
-        while !visitor.requests.is_closed() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    timeout(Duration::from_secs(1), gone).await.unwrap();
-    far.write_all(b"to the end").await.unwrap();
-    far.shutdown().await.unwrap();
-    let mut got = Vec::new();
-    let (_, ended) = tokio::join!(near.read_to_end(&mut got), far.closed());
-    assert_eq!(got, b"to the end");
-    assert!(ended.is_clean(), "{ended}");
-    drop(near);
-    timeout(Duration::from_secs(5), visitor.connection).await.unwrap().unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_asks_for_no_websocket_gets_its_status() {
-    let server = Server::new(ServerOptions::default());
-    let mut visitor = Visitor::new(server.pipe(64 * 1024)).await;
-    for (method, protocol, wanted) in [
-        (Method::GET, None, 426),
-        (Method::POST, None, 405),
-        (Method::CONNECT, Some("connect-udp"), 501),
-    ] {
-        let (answer, error) = tokio::join!(visitor.ask(method, protocol), async {
-            server.accept().await.established().await.unwrap_err()
-        });
-        assert_eq!(answer.err().map(|status| status.as_u16()), Some(wanted));
-        assert!(matches!(error, HandshakeError::Refused(..)), "{error}");
-    }
+    assert_eq!(carry(near, far, &[b"as before".to_vec()], 4).await.0, b"as before");
 }

@@ -8,7 +8,6 @@ use levada_tls::Engine;
 use tokio::io::ReadBuf;
 
 use super::{Socket, Transport};
-use crate::pool::carried_ending;
 use crate::scratch::with_wire;
 
 impl Socket {
@@ -100,7 +99,7 @@ impl Socket {
 
     /// The transport failed, in either direction.
     pub(super) fn transport_failed(&mut self, error: &io::Error) {
-        if let Some(ending) = carried_ending(error) {
+        if let Some(ending) = Ending::of(error).cloned() {
             // The alert about it goes out first.
             return match self.kernel() {
                 Some(kernel) if kernel.has_last_words() && self.write_error.is_none() => {

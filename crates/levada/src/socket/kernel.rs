@@ -8,12 +8,13 @@ use std::task::{Context, Poll, ready};
 use levada_core::{
     Ending, Fault, KernelTls as Outcome, Mode, NoKernelTls, Ours, Role, State, Step,
 };
+use levada_kernel_tls::{Unarmed, arm};
 use levada_tls::{KernelSession, Session};
 use tokio::time::Instant;
 
 use super::{Options, Socket, Transport};
 use crate::carrier::{Carrier, Kind};
-use crate::kernel::{Keeper, KernelTls, Unarmed};
+use crate::kernel::{Keeper, KernelTls};
 
 /// A stream under TLS whose records the kernel does, taken apart: so that another process goes on with it.
 ///
@@ -74,7 +75,7 @@ impl Socket {
         let Some(session) = &mut self.session else { return };
         let armed = match &self.transport {
             _ if !self.wire.is_empty() => Err(Unarmed::Declined(NoKernelTls::ReadAhead)),
-            Transport::Up(Carrier(Kind::Tcp(tcp))) => KernelTls::arm(tcp, session),
+            Transport::Up(Carrier(Kind::Tcp(tcp))) => arm(tcp, session),
             _ => Err(Unarmed::Declined(NoKernelTls::NotTcp)),
         };
         let state = match armed {

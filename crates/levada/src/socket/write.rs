@@ -8,7 +8,6 @@ use levada_tls::{Engine, Session};
 
 use super::{Socket, Transport};
 use crate::carrier::Writer;
-use crate::pool::carried_ending;
 use crate::scratch::with_wire;
 
 /// Plain bytes accepted before the layers are up.
@@ -248,7 +247,7 @@ impl Socket {
         }
         self.write_error = Some(Box::new(OsError::from(&error)));
         let may_tell = self.session.is_some() || self.kernel().is_some();
-        if may_tell && self.dying.is_none() && carried_ending(&error).is_none() {
+        if may_tell && self.dying.is_none() && Ending::of(&error).is_none() {
             self.read_ahead(cx);
         }
         match self.dying.take().map(|ending| *ending) {

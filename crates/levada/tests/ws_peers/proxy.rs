@@ -2,11 +2,10 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::{env, fs, process};
 
 use levada::Party;
+use levada_testkit::Folder;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::TcpListener;
 
@@ -15,17 +14,16 @@ use crate::{ask, closed, serve};
 /// nginx as a proxy, with a folder of its own; both go with the test.
 struct Proxy {
     child: Child,
-    folder: PathBuf,
+    _folder: Folder,
     address: SocketAddr,
 }
 
 impl Proxy {
     fn to(upstream: SocketAddr) -> Self {
-        let folder = env::temp_dir().join(format!("levada-ws-proxy-{}", process::id()));
-        fs::create_dir(&folder).unwrap();
+        let folder = Folder::new();
         let listener = StdListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let at = folder.display();
+        let at = folder.path().display();
         let scratch = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|user| format!("{user}_temp_path {at}/{user};"))
             .concat();
@@ -46,12 +44,11 @@ impl Proxy {
                  }}
              }}\n"
         );
-        let file = folder.join("nginx.conf");
-        fs::write(&file, configuration).unwrap();
+        let file = folder.write("nginx.conf", &configuration);
         // It takes over a listener whose number this variable names, as it does in an upgrade.
         let child = Command::new("nginx")
             .args(["-e", "stderr", "-p"])
-            .arg(&folder)
+            .arg(folder.path())
             .arg("-c")
             .arg(&file)
             .env("NGINX", "0;")
@@ -59,7 +56,7 @@ impl Proxy {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        Self { child, folder, address }
+        Self { child, _folder: folder, address }
     }
 }
 
@@ -70,7 +67,6 @@ impl Drop for Proxy {
             let _ = kill_process(pid, Signal::TERM);
         }
         let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 

@@ -72,7 +72,8 @@ fn wanting(flags: StartTlsFlags) -> StartTls {
 
 /// The identity of a peer, as a file.
 fn peer(daemon: &Daemon, name: &str, pki: &Pki, spec: Spec<'_>) -> std::path::PathBuf {
-    daemon.folder.write(name, &pki.identity(Spec { mailboxes: &["peer@far.example"], ..spec }))
+    let identity = pki.identity(Spec { mailboxes: &["peer@far.example"], ..spec });
+    daemon.folder.write(name, &identity).into()
 }
 
 #[test]

@@ -64,8 +64,14 @@ struct Serving<'a> {
 }
 
 impl<'a> Serving<'a> {
-    fn new(identity: &'a Path, ca: &'a Path) -> Self {
-        Self { identity, wants: Wants::Nothing, ca, named: None, only_tls_1_2: false }
+    fn new(identity: &'a str, ca: &'a Path) -> Self {
+        Self {
+            identity: identity.as_ref(),
+            wants: Wants::Nothing,
+            ca,
+            named: None,
+            only_tls_1_2: false,
+        }
     }
 
     /// Runs it, and tells its port once it listens.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use levada_pool_daemon::{Log, Notice, PolicySource, Pool, PoolLimits};
+use levada_pool_daemon::{Choices, Log, Notice, PolicySource, Pool, PoolLimits};
 use tokio::sync::oneshot;
 
 use super::{Client, Folder, PATIENCE, Pki, Spec};
@@ -96,7 +96,8 @@ impl Daemon {
             heard.told.lock().unwrap().push(notice.clone());
             heard.more.notify_all();
         });
-        let pool = Pool::new(policy, limits, log);
+        let choices = policy.choices().map(|path| Choices::open(path).unwrap());
+        let pool = Pool::new(policy, choices.unwrap_or_default(), limits, log);
         let drain = DRAIN.get();
         let (stop, stopped) = oneshot::channel();
         let (served, path) = (pool.clone(), folder.path().join("socket"));

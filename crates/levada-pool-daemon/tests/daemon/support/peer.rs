@@ -1,13 +1,15 @@
 //! The other end of a protected connection: TLS in a runtime of its own.
 
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use levada::{
     Anchors, Carrier, ClientAuth, Ended, Identities, Identity, Options, SessionName, Socket,
     TlsClient, TlsServer,
 };
+use rustix::net::Shutdown;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
@@ -112,4 +114,15 @@ impl Peer {
 pub(crate) fn wait<T>(handle: JoinHandle<T>) -> T {
     let waited = async { tokio::time::timeout(super::PATIENCE, handle).await };
     RUNTIME.block_on(waited).expect("in time").expect("no panic")
+}
+
+/// Says something through a plain end and hangs up; the peer gives it back, and both have said goodbye.
+#[track_caller]
+pub(crate) fn echoes(mut plain: impl Read + Write + AsFd, peer: JoinHandle<Ended>) {
+    plain.write_all(b"hello").unwrap();
+    rustix::net::shutdown(&plain, Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    plain.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "hello");
+    assert!(wait(peer).is_clean());
 }
