@@ -11,7 +11,7 @@ use levada_pool::wire::body::{Lidentry, Pin, PinEntry, Ping, StartTls};
 use levada_pool::wire::{ControlKey, Identity, LidentryFlags, Message, Packet, StartTlsFlags};
 use rustix::process::Signal;
 
-use crate::harness::{Command, PATIENCE, Pki, Pool, Running, Serve, Speaker, levada};
+use crate::harness::{Command, PATIENCE, Pki, Pool, Running, Serve, Speaker};
 
 const PIN: &str = "4711-hush";
 
@@ -71,12 +71,7 @@ impl Scene {
 
     /// Waits until the pool has as many sessions, handshakes and the bystander's among them.
     fn wait_for_sessions(&self, count: usize) {
-        loop {
-            let listed = levada(["pool", "sessions", "--socket", &self.pool.socket]).run(b"");
-            if String::from_utf8(listed.stdout).unwrap().lines().count() == count {
-                break;
-            }
-        }
+        while self.pool.sessions().len() != count {}
     }
 
     /// Nothing is left but the bystander's stream, to which nothing has happened.

@@ -23,7 +23,7 @@ use levada_testkit::skip::slow_runs;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::Signal;
 
-use crate::harness::{PATIENCE, Pki, Pool, levada};
+use crate::harness::{PATIENCE, Pki, Pool};
 
 /// What opens the locked key.
 const PIN: &str = "4711-hush";
@@ -410,19 +410,13 @@ impl Fire {
     }
 }
 
-/// How many sessions there are.
-fn sessions(pool: &Pool) -> usize {
-    let listed = levada(["pool", "sessions", "--socket", &pool.socket]).run(b"");
-    String::from_utf8(listed.stdout).unwrap().lines().count()
-}
-
 fn fire(shots: usize, seed: u64) {
     let pki = Pki::new();
     let pool = pool(&pki);
     let (mut fire, all) = (Fire::new(seed), SHOOTERS as u16);
     let policy = std::fs::read_to_string(pki.folder.path().join("own.toml")).unwrap();
     // What it takes once, it has then.
-    assert_eq!(levada(["pool", "ping", "--socket", &pool.socket]).run(b"").code(), 0);
+    assert!(pool.sessions().is_empty());
     let before = pool.descriptors();
     let mut shooters: Vec<_> = (1..=all).map(|number| Shooter::new(&pool, number)).collect();
     for shot in 0..shots {
@@ -451,7 +445,7 @@ fn fire(shots: usize, seed: u64) {
     }
     assert!(fire.commands.len() >= 17, "all of them were used: {:x?}", fire.commands);
     drop(shooters);
-    while sessions(&pool) > 0 {}
+    while !pool.sessions().is_empty() {}
     while pool.descriptors() > before {
         std::thread::yield_now();
     }

@@ -70,8 +70,7 @@ fn crowd(count: usize) {
             assert_eq!(ended.code(), 0, "{number}: {}", ended.stderr);
         }
     }
-    let listed = || levada(["pool", "sessions", "--socket", &pool.socket]).run(b"").stdout;
-    while !listed().is_empty() {}
+    while !pool.sessions().is_empty() {}
     // The module keeps what it has opened for its sessions with the token, which are bounded.
     assert!(pool.descriptors() < before + 32, "{} of {before}", pool.descriptors());
     let told = pool.stop().join("\n");

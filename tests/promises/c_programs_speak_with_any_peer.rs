@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 use crate::harness::{
     C, CProgram, Caller, Command, Folder, Foreign, Host, Pki, Pool, Running, Serve, assert_same,
-    levada, raise_open_files,
+    raise_open_files,
 };
 
 const STARTTLS: CProgram<'static> =
@@ -67,7 +67,7 @@ fn crowd(count: usize) {
     for client in &mut clients {
         assert_eq!(client.stderr.line().as_deref(), Some("protected, with localhost"));
     }
-    assert_eq!(sessions(&pool), count, "all at once");
+    assert_eq!(pool.sessions().len(), count, "all at once");
     let words = |number: usize| format!("the words of {number}\n").repeat(999);
     for (number, client) in clients.iter_mut().enumerate() {
         client.write(words(number).as_bytes());
@@ -99,12 +99,6 @@ fn two_hundred_and_fifty_six_at_once() {
     }
 }
 
-/// How many sessions the pool has, handshakes among them.
-fn sessions(pool: &Pool) -> usize {
-    let listed = levada(["pool", "sessions", "--socket", &pool.socket]).run(b"");
-    String::from_utf8(listed.stdout).unwrap().lines().count()
-}
-
 #[test]
 fn and_one_that_is_killed_costs_only_itself() {
     let (folder, pki) = (Folder::new(), Pki::new());
@@ -119,11 +113,11 @@ fn and_one_that_is_killed_costs_only_itself() {
         assert!(visitor.is_echoed());
         visitor
     });
-    while sessions(&pool) < 4 {}
+    while pool.sessions().len() < 4 {}
     killed.signal(Signal::KILL);
     let mut killed = killed;
     killed.join();
-    while sessions(&pool) > 2 {}
+    while pool.sessions().len() > 2 {}
     assert!(visitors[1].is_echoed());
     let [gone, visitor] = visitors;
     // It is let go.

@@ -10,9 +10,7 @@ use levada_pool::wire::{Chain, LidentryFlags, Message, Packet, Report};
 use levada_testkit::skip::slow_runs;
 use sha2::{Digest as _, Sha256};
 
-use crate::harness::{
-    Client, Gnutls, Pki, Pool, Running, Serve, Speaker, levada, raise_open_files,
-};
+use crate::harness::{Client, Gnutls, Pki, Pool, Running, Serve, Speaker, raise_open_files};
 
 /// Locked keys, each with a PIN of its own.
 const KEYS: usize = 4;
@@ -188,9 +186,8 @@ fn crowd(count: usize, rounds: usize) {
         for some in numbers.chunks(STARTING) {
             applications.extend(start(&pki, &pool, port, some));
         }
-        let listed = levada(["pool", "sessions", "--socket", &pool.socket]).run(b"");
-        let listed = String::from_utf8(listed.stdout).unwrap();
-        let protected = listed.lines().filter(|line| line.contains("\"stage\":\"protected\""));
+        let listed = pool.sessions();
+        let protected = listed.iter().filter(|session| session["stage"] == "protected");
         assert_eq!(protected.count(), count, "all at once");
         for (number, application, peer) in &mut applications {
             application.write(b"\n");
