@@ -14,10 +14,10 @@ use crate::harness::{
 };
 
 /// A certificate of an authority of its own, made by OpenSSL, and what that says of it.
-struct Stapled {
-    ca: String,
-    identity: String,
-    staple: String,
+pub(crate) struct Stapled {
+    pub(crate) ca: String,
+    pub(crate) identity: String,
+    pub(crate) staple: String,
 }
 
 fn openssl(args: &[&str]) -> Finished {
@@ -45,7 +45,7 @@ fn answer(pki: &Pki, revoked: bool) -> String {
     staple
 }
 
-fn stapled(pki: &Pki, revoked: bool) -> Stapled {
+pub(crate) fn stapled(pki: &Pki, revoked: bool) -> Stapled {
     let [ca, ca_key, key, request, leaf] =
         ["ocsp-ca.pem", "ocsp-ca.key", "leaf.key", "leaf.csr", "leaf.pem"]
             .map(|name| file(pki, name));

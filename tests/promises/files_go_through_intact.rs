@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write as _};
 
+use levada_testkit::numbers::Numbers;
+
 use crate::harness::{Command, Nginx, Pki, Serve};
 
 const MIB: u64 = 1 << 20;
@@ -99,15 +101,14 @@ fn assert_intact(mut stream: impl Read, size: u64) {
     assert_eq!(stream.read(&mut [0]).unwrap(), 0, "nothing comes behind it");
 }
 
-/// Bytes that never repeat (xorshift64, Marsaglia 2003): what is lost, doubled or moved by however
-/// little shows.
-struct Source(u64);
+/// Bytes that never repeat: what is lost, doubled or moved by however little shows.
+struct Source(Numbers);
 
 impl Source {
     const CHUNK: u64 = 64 * 1024;
 
     fn new() -> Self {
-        Self(0x9e37_79b9_7f4a_7c15)
+        Self(Numbers::from(0x9e37_79b9_7f4a_7c15))
     }
 
     /// Gives `size` bytes, a chunk at a time.
@@ -115,10 +116,7 @@ impl Source {
         let mut chunk = vec![0; Self::CHUNK as usize];
         for _ in 0..size / Self::CHUNK {
             for word in chunk.chunks_exact_mut(8) {
-                self.0 ^= self.0 << 13;
-                self.0 ^= self.0 >> 7;
-                self.0 ^= self.0 << 17;
-                word.copy_from_slice(&self.0.to_le_bytes());
+                word.copy_from_slice(&self.0.next().to_le_bytes());
             }
             take(&chunk);
         }

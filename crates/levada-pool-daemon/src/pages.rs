@@ -45,7 +45,9 @@ impl Pages {
 }
 
 impl Text {
+    /// The list of sessions is about all of them: whichever key is asked under, it is one text.
     fn is(&self, page: &Page) -> bool {
-        self.document == page.document && self.key == page.control_key
+        self.document == page.document
+            && (self.document == Document::Sessions || self.key == page.control_key)
     }
 }

@@ -19,7 +19,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Asks who to be. The answer is remembered; an empty one refuses.
 fn choose(question: &IdentityQuestion) -> Option<Choice> {
-    let text = |identity: &Identity| String::from_utf8_lossy(identity.as_bytes()).into_owned();
+    // Any application may name anybody: what it says is not to steer the terminal.
+    let text = |id: &Identity| String::from_utf8_lossy(id.as_bytes()).escape_debug().to_string();
     println!("\nWho are we to be to {}?", text(&question.remote_id));
     for (name, selector) in &question.disclosed {
         println!("  {} (for {})", text(name), text(selector));

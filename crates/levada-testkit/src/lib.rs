@@ -4,6 +4,7 @@ pub mod browser;
 pub mod docs;
 mod folder;
 pub mod fuzz;
+pub mod numbers;
 pub mod peers;
 pub mod skip;
 pub mod soft_hsm;

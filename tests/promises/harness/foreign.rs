@@ -29,6 +29,8 @@
 //! | a staple | → ← | `a_staple_is_served_and_told` |
 //! | what `levada dev-ca` makes | → ← | `the_dev_ca_is_trusted_by_curl` |
 //! | what `levada inspect` tells | ← | `inspect_tells_what_a_server_accepts` |
+//! | messages with borders, by a pool | → ← | `a_message_stays_whole_with_any_peer` |
+//! | programs in C, by a pool | → ← | `c_programs_speak_with_any_peer` |
 //! | keying material and channel bindings | → ← | `crates/levada/tests/exporter.rs` |
 //!
 //! What no foreign program can play: a client has no table of identities and no ring of keys, and a

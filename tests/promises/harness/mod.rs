@@ -2,6 +2,7 @@
 //!
 //! Nothing here sleeps: whoever waits, waits for an event, and gives up after [`PATIENCE`].
 
+mod application;
 mod c;
 mod command;
 mod foreign;

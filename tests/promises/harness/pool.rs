@@ -99,9 +99,12 @@ impl Pool {
     }
 
     pub(crate) fn speaker(&self) -> Speaker {
-        let stream = UnixStream::connect(&self.socket).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Speaker { stream, heard: Vec::new(), next: 0 }
+        Speaker::over(UnixStream::connect(&self.socket).unwrap())
+    }
+
+    /// How many descriptors it holds.
+    pub(crate) fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.process.id())).unwrap().count()
     }
 
     /// Stops it, and gives what it has told of sessions since somebody last read its log.
@@ -161,6 +164,21 @@ pub(crate) struct Speaker {
 }
 
 impl Speaker {
+    /// Over this control connection, whoever has connected it.
+    pub(crate) fn over(stream: UnixStream) -> Self {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { stream, heard: Vec::new(), next: 0 }
+    }
+
+    /// Asks, and hears the reply.
+    #[track_caller]
+    pub(crate) fn call(&mut self, message: Message) -> Message {
+        let request = self.ask(message, None);
+        let reply = self.hear();
+        assert_eq!((reply.request, reply.callback), (request, None));
+        reply.message
+    }
+
     /// Sends a request of the next number.
     pub(crate) fn ask(
         &mut self,
@@ -181,10 +199,16 @@ impl Speaker {
 
     #[track_caller]
     pub(crate) fn hear(&mut self) -> Packet {
+        self.try_hear().expect("the pool says something")
+    }
+
+    /// The next packet, if another one comes.
+    #[track_caller]
+    pub(crate) fn try_hear(&mut self) -> Option<Packet> {
         let mut bytes = [0; 388];
-        std::io::Read::read_exact(&mut self.stream, &mut bytes).unwrap();
+        std::io::Read::read_exact(&mut self.stream, &mut bytes).ok()?;
         self.heard.extend_from_slice(&bytes);
-        Packet::decode(&bytes).unwrap()
+        Some(Packet::decode(&bytes).unwrap())
     }
 
     /// Registers for PIN entry.

@@ -225,7 +225,7 @@ fn a7_a_half_closed_session_goes_on_in_the_other_direction() {
 }
 
 /// The report about a session, page by page.
-fn report(client: &mut Client, key: &ControlKey) -> Result<Report, u8> {
+pub(crate) fn report(client: &mut Client, key: &ControlKey) -> Result<Report, u8> {
     let mut bytes = Vec::new();
     loop {
         let asked = Page::request(Document::Report, key.clone(), bytes.len() as u32);

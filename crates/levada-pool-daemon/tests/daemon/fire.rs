@@ -10,6 +10,7 @@ use levada_pool_daemon::PoolLimits;
 use levada_pool_wire::body::{Ping, StartTls};
 use levada_pool_wire::{Facilities, Message};
 use levada_sys::descriptors;
+use levada_testkit::numbers::Numbers;
 use levada_testkit::skip::slow_runs;
 
 use crate::endings::wait_until;
@@ -17,22 +18,6 @@ use crate::support::{
     Client, Daemon, Peer, as_client, as_server, code_of, foreign_callback, starttls_of, tcp_pair,
     wait,
 };
-
-/// Numbers that look random and are the same in each run (xorshift, G. Marsaglia).
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-}
 
 /// How many descriptors this process has open. Other tests of it open and close some meanwhile.
 fn descriptors_here() -> usize {
@@ -86,7 +71,7 @@ fn nearly_a_packet(numbers: &mut Numbers) -> [u8; 388] {
 /// Sends `count` of them over connections that come and go, and reads whatever is said about them.
 fn malformed(count: usize, seed: u64) {
     let daemon = Daemon::start();
-    let mut numbers = Numbers(seed);
+    let mut numbers = Numbers::from(seed);
     let file = std::fs::File::open("/dev/null").unwrap();
     let mut client = daemon.client();
     client.stream.set_nonblocking(true).unwrap();

@@ -15,6 +15,7 @@ mod operator;
 mod pins;
 mod plain_sides;
 mod policies;
+mod private;
 mod questions;
 mod streams;
 mod support;

@@ -62,6 +62,14 @@ impl Peer {
         Self::over(stream, client.build().unwrap().session(&name).unwrap())
     }
 
+    /// A client that wants to reach `name` and offers these application protocols.
+    pub(crate) fn client_with(stream: TcpStream, pki: &Pki, name: &str, alpn: &[&[u8]]) -> Self {
+        let anchors = Anchors::from_pem(pki.ca.as_bytes()).unwrap();
+        let alpn = alpn.iter().map(|protocol| protocol.to_vec());
+        let client = TlsClient::builder().anchors(anchors).alpn(alpn).build().unwrap();
+        Self::over(stream, client.session(&SessionName::new(name).unwrap()).unwrap())
+    }
+
     fn over(stream: impl Into<OwnedFd>, session: levada::Session) -> Self {
         let _runtime = RUNTIME.enter();
         let carrier = Carrier::from_fd(stream.into()).unwrap();
