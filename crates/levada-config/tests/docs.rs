@@ -33,6 +33,7 @@ fn faults_are_told_as_the_page_shows_them() {
     let page = fs::read_to_string(workspace_root().join(PAGE)).expect("the page is there");
     let wrong = "drian = \"10s\"\n\n[[route]]\nlisten = \"tsl://:443\"\nto = \"echo:\"\n";
     let faults = parse(wrong, Path::new("")).expect_err("it is wrong");
-    let block = format!("```text\n{}\n```", faults.in_file("levada.toml"));
+    // The command says who speaks.
+    let block = format!("```text\nlevada: {}\n```", faults.in_file("levada.toml"));
     assert!(page.contains(&block), "{block}");
 }
