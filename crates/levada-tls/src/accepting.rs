@@ -5,8 +5,9 @@ use std::sync::Arc;
 use levada_core::{AlertDescription, Ending, Fault};
 use rustls::Error;
 use rustls::PeerIncompatible::SignatureAlgorithmsExtensionRequired;
-use rustls::server::{AcceptedAlert, Acceptor};
+use rustls::server::{AcceptedAlert, Acceptor, UnbufferedServerConnection};
 
+use crate::connection::Connection;
 use crate::fault::{alert_for, fault_of};
 use crate::hello::{ClientHello, Front, HelloAnswer, HelloHook};
 use crate::identity::Identity;
@@ -15,7 +16,7 @@ use crate::running::Running;
 use crate::server::Setup;
 use crate::session::{Records, Session, Stage};
 use crate::voice::Voice;
-use crate::waiting::{Answered, Away, Deciding, Done};
+use crate::waiting::{Away, Deciding, Done};
 use crate::witness::Notes;
 
 /// The peer may say so much that is not to the point before its ClientHello.
@@ -35,7 +36,7 @@ pub(crate) struct Accepting {
     is_old: bool,
     /// Who is to be asked about it.
     hook: Option<HelloHook>,
-    /// All that came, while somebody is to be asked.
+    /// All that came.
     records: Vec<u8>,
     /// What they carry of the handshake.
     handshake: Vec<u8>,
@@ -162,6 +163,7 @@ impl Session {
     fn read_hello(&mut self, record: &[u8]) {
         let Stage::Accepting(accepting) = &mut self.stage else { return };
         accepting.is_old |= record::is_old_hello(record);
+        accepting.records.extend_from_slice(record);
         let mut rest = record;
         while !rest.is_empty() {
             match accepting.acceptor.read_tls(&mut rest) {
@@ -201,35 +203,24 @@ impl Session {
         let mut notes =
             Notes { identity: Some(identity.certified_key()), may_block, ..Notes::default() };
         notes.traffic = matches!(self.records, Records::ForKernel).then(Box::default);
+        let mut records = std::mem::take(&mut accepting.records);
+        let connection = match UnbufferedServerConnection::new(config) {
+            Ok(connection) => Connection::Server(connection),
+            Err(error) => {
+                let cause = fault_of(&error, self.versions, true);
+                return self.refuse(AlertDescription::INTERNAL_ERROR, cause);
+            }
+        };
+        let mut running = Box::new(Running::new(connection, notes, record_size));
         let step = move || {
-            let answered = notes.during(|| accepted.into_connection(config));
-            Done::Answered(match answered {
-                Ok(connection) => Ok(Box::new(Running::new(connection.into(), notes, record_size))),
-                Err((error, alert)) => Err(Box::new((error, alert, notes))),
-            })
+            let processed = running.begin(&mut records);
+            Done::Processed(running, processed)
         };
         if may_block {
             let facts = self.known.facts();
             self.stage = Stage::Away(Box::new(Away::new(Voice::Plain, Vec::new(), facts, step)));
         } else {
             self.come_back(step());
-        }
-    }
-
-    /// Goes on with what rustls has made of the ClientHello.
-    pub(crate) fn answered(&mut self, answered: Answered) {
-        match answered {
-            Ok(running) => self.stage = Stage::Running(running),
-            Err(failed) => {
-                let (error, alert, mut notes) = *failed;
-                self.known.identity = None;
-                self.known.own_chain = None;
-                match notes.failed.take() {
-                    // What rustls made of our flight goes nowhere.
-                    Some(cause) => self.refuse(AlertDescription::INTERNAL_ERROR, cause),
-                    None => self.fail_accepting(&error, alert),
-                }
-            }
         }
     }
 

@@ -115,6 +115,17 @@ pub(crate) const fn alert_record(description: AlertDescription) -> [u8; 7] {
     [ALERT, 3, 3, 0, 2, level, description.0]
 }
 
+/// Whether `record`, made by rustls, is an alert: that of TLS 1.3 is known by its length, since nothing
+/// else that a handshake sends is as short.
+pub(crate) const fn is_alert(record: &[u8]) -> bool {
+    const SEALED: usize = HEADER + 2 + 1 + 16;
+    match record {
+        [ALERT, ..] => true,
+        [APPLICATION_DATA, ..] => record.len() == SEALED,
+        _ => false,
+    }
+}
+
 /// Whether `record` is unencrypted and says that those behind it are not.
 pub(crate) fn is_change_cipher_spec(record: &[u8]) -> bool {
     record.first() == Some(&CHANGE_CIPHER_SPEC)
