@@ -49,8 +49,11 @@ impl Outgoing {
             self.buffer.resize(room.end, 0);
         }
         let filled = fill(&mut self.buffer[room]);
-        self.end += filled.unwrap_or_default();
-        self.tidy();
+        match filled {
+            Some(filled) => self.end += filled,
+            None if self.is_empty() => self.settle(),
+            None => {}
+        }
         filled.is_some()
     }
 
@@ -65,13 +68,17 @@ impl Outgoing {
     pub(crate) fn write(&mut self, transport: &mut dyn io::Write) -> io::Result<usize> {
         let written = transport.write(self.bytes());
         self.begin += *written.as_ref().unwrap_or(&0);
-        if 2 * self.len() < self.buffer.len() && !self.is_empty() {
-            // What has to wait for the peer waits in a buffer of its own size.
+        self.settle();
+        written
+    }
+
+    /// Gives back room that is of no use: what cannot be written at once waits in a buffer of its own
+    /// size.
+    pub(crate) fn settle(&mut self) {
+        if self.len() + self.len() / 4 < self.buffer.len() {
             let rest = self.bytes().to_vec();
             self.replace(rest);
         }
-        self.tidy();
-        written
     }
 
     /// All that waits.
@@ -85,12 +92,6 @@ impl Outgoing {
     pub(crate) fn put_back(&mut self, mut front: Vec<u8>) {
         front.extend_from_slice(self.bytes());
         self.replace(front);
-    }
-
-    fn tidy(&mut self) {
-        if self.is_empty() {
-            self.replace(Vec::new());
-        }
     }
 
     /// Goes on with `buffer`, all of which waits; the one from before is the next one's.
@@ -115,6 +116,8 @@ mod tests {
             outgoing.extend(piece);
         }
         assert!(!outgoing.append(1000, |_| None), "what cannot be filled is not sent");
+        outgoing.settle();
+        assert_eq!(outgoing.buffer.len(), all.len());
         let mut written = Vec::new();
         while !outgoing.is_empty() {
             let mut room = [0; 7];

@@ -90,8 +90,9 @@ impl Running {
             behind: 0,
             tickets: 0,
         };
-        // A client begins.
+        // A client begins, though its transport may not be up yet.
         let _ = running.connection.work(&mut [], &mut running.outgoing, &mut |_| {});
+        running.outgoing.settle();
         running.look_at_flight();
         running
     }
