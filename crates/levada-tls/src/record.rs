@@ -77,12 +77,6 @@ pub(crate) const fn can_be_first(byte: u8) -> bool {
     matches!(byte, HANDSHAKE | ALERT)
 }
 
-/// Whether `record` begins a ClientHello of SSL 3, TLS 1.0 or TLS 1.1 (RFC 5246 appendix E.1).
-pub(crate) const fn is_old_hello(record: &[u8]) -> bool {
-    const CLIENT_HELLO: u8 = 1;
-    matches!(record, [HANDSHAKE, _, _, _, _, CLIENT_HELLO, _, _, _, 3, 0..=2, ..])
-}
-
 /// What a record of the handshake carries, unencrypted.
 pub(crate) fn handshake(record: &[u8]) -> Option<&[u8]> {
     match record {
