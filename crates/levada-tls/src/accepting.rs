@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use levada_core::{AlertDescription, Ending, Fault};
-use rustls::Error;
-use rustls::PeerIncompatible::SignatureAlgorithmsExtensionRequired;
-use rustls::server::{AcceptedAlert, Acceptor};
+use rustls::server::UnbufferedServerConnection;
 
-use crate::fault::{alert_for, fault_of};
+use crate::connection::Connection;
+use crate::fault::fault_of;
 use crate::hello::{ClientHello, Front, HelloAnswer, HelloHook};
 use crate::identity::Identity;
 use crate::record;
@@ -15,36 +14,35 @@ use crate::running::Running;
 use crate::server::Setup;
 use crate::session::{Records, Session, Stage};
 use crate::voice::Voice;
-use crate::waiting::{Answered, Away, Deciding, Done};
+use crate::waiting::{Away, Deciding, Done};
 use crate::witness::Notes;
 
+const TLS_1_2: u16 = 0x0303;
 /// The peer may say so much that is not to the point before its ClientHello.
 const MOST_WARNINGS: u8 = 4;
-/// Bytes of records that are held for a hook; a ClientHello that needs more is refused.
+/// Bytes of records that are held; a ClientHello that needs more is refused.
 const MOST_HELD: usize = 128 * 1024;
 
 /// A server before the ClientHello is whole, or answered.
 pub(crate) struct Accepting {
-    acceptor: Acceptor,
     server: Arc<Setup>,
     /// Who we are, where that is decided on already.
     identity: Option<Identity>,
     /// Warning alerts that came instead of it.
     warnings: u8,
-    /// It is one of TLS 1.1 or older, as far as its first record shows.
+    /// It offers nothing newer than TLS 1.1.
     is_old: bool,
     /// Who is to be asked about it.
     hook: Option<HelloHook>,
-    /// All that came, while somebody is to be asked.
+    /// All that came.
     records: Vec<u8>,
-    /// What they carry of the handshake.
+    /// What that carries of the handshake.
     handshake: Vec<u8>,
 }
 
 impl Accepting {
     pub(crate) fn new(server: Arc<Setup>) -> Self {
         Self {
-            acceptor: Acceptor::default(),
             server,
             identity: None,
             warnings: 0,
@@ -60,10 +58,11 @@ impl Accepting {
         self.hook = Some(hook);
     }
 
-    /// Keeps a record until somebody is asked, and tells what has come of the ClientHello.
+    /// Keeps a record, and tells what has come of the ClientHello.
     fn hold(&mut self, record: &[u8]) -> Front {
         self.records.extend_from_slice(record);
-        let Some(content) = record::handshake(record) else { return Front::Other };
+        // One that carries nothing is none, but a header that no record can have.
+        let Some(content @ [_, ..]) = record::handshake(record) else { return Front::Other };
         self.handshake.extend_from_slice(content);
         match ClientHello::front(&self.handshake) {
             Front::Partial if self.records.len() > MOST_HELD => Front::Other,
@@ -88,23 +87,25 @@ impl Session {
                 accepting.warnings += 1;
                 accepting.records.extend_from_slice(record);
             }
-        } else if accepting.hook.is_none() {
-            self.read_hello(record);
         } else {
             match accepting.hold(record) {
                 Front::Partial => {}
-                Front::Hello(hello) => self.ask_about(*hello),
+                Front::Hello(hello) => {
+                    self.known.sni.clone_from(&hello.sni);
+                    accepting.is_old = hello.versions.iter().all(|&version| version < TLS_1_2);
+                    match accepting.hook.take() {
+                        Some(hook) => self.ask(hook, *hello),
+                        None => self.go_on(true),
+                    }
+                }
                 // rustls knows what is wrong with it.
-                Front::Other => self.go_on(),
+                Front::Other => self.go_on(false),
             }
         }
     }
 
     /// Asks who answers.
-    fn ask_about(&mut self, hello: ClientHello) {
-        self.known.sni.clone_from(&hello.sni);
-        let Stage::Accepting(accepting) = &mut self.stage else { return };
-        let Some(hook) = accepting.hook.take() else { return };
+    fn ask(&mut self, hook: HelloHook, hello: ClientHello) {
         // What makes the answer runs where its panics are caught, too.
         let answering = Box::pin(async move { hook(hello).await });
         if let Stage::Accepting(accepting) = self.take_stage() {
@@ -138,75 +139,42 @@ impl Session {
             }
         }
         self.stage = Stage::Accepting(accepting);
-        self.go_on();
+        self.go_on(true);
     }
 
-    /// Gives rustls what was held until somebody was asked.
-    fn go_on(&mut self) {
+    /// Gives rustls what was held: a ClientHello, or what `is_read` tells to be none.
+    fn go_on(&mut self, is_read: bool) {
         let Stage::Accepting(accepting) = &mut self.stage else { return };
-        accepting.hook = None;
-        accepting.handshake = Vec::new();
-        let records = std::mem::take(&mut accepting.records);
-        let mut rest = &records[..];
-        while let record::Front::Record(record) | record::Front::IllegalHeader(record) =
-            record::front(rest)
-        {
-            rest = &rest[record.len()..];
-            if record::plain_alert(record).is_none() {
-                self.read_hello(record);
-            }
+        if accepting.is_old {
+            return self.refuse(AlertDescription::PROTOCOL_VERSION, Fault::OldVersion);
         }
-    }
-
-    /// Gives rustls a record of the ClientHello, and answers when it is whole.
-    fn read_hello(&mut self, record: &[u8]) {
-        let Stage::Accepting(accepting) = &mut self.stage else { return };
-        accepting.is_old |= record::is_old_hello(record);
-        let mut rest = record;
-        while !rest.is_empty() {
-            match accepting.acceptor.read_tls(&mut rest) {
-                Ok(1..) => {}
-                Ok(0) | Err(_) => {
-                    return self.refuse(
-                        AlertDescription::DECODE_ERROR,
-                        Fault::Protocol("its ClientHello is longer than 65535 bytes".to_owned()),
-                    );
-                }
-            }
-        }
-        let accepted = match accepting.acceptor.accept() {
-            Ok(Some(accepted)) => accepted,
-            Ok(None) => return,
-            // An old ClientHello has no signature algorithms, which rustls misses first.
-            Err((Error::PeerIncompatible(SignatureAlgorithmsExtensionRequired), _))
-                if accepting.is_old =>
-            {
-                return self.refuse(AlertDescription::PROTOCOL_VERSION, Fault::OldVersion);
-            }
-            Err((error, alert)) => return self.fail_accepting(&error, alert),
-        };
-        self.known.sni = accepted.client_hello().server_name().map(ToOwned::to_owned);
         let chosen = accepting.identity.take();
         let chosen = chosen.or_else(|| accepting.server.identities.find(self.known.sni.as_deref()));
-        let Some(identity) = chosen else {
+        if chosen.is_none() && is_read {
             let fault = Fault::UnknownName(self.known.sni.clone());
             return self.refuse(AlertDescription::UNRECOGNIZED_NAME, fault);
-        };
-        self.known.identity = Some(identity.shown());
-        self.known.own_chain = Some(identity.certified_key());
+        }
+        let own_chain = chosen.as_ref().map(Identity::certified_key);
+        self.known.identity = chosen.as_ref().map(Identity::shown);
+        self.known.own_chain.clone_from(&own_chain);
         self.known.trust = accepting.server.trust;
         let config = accepting.server.config.clone();
         let record_size = accepting.server.record_size;
-        let may_block = identity.may_block() || accepting.server.asks;
-        let mut notes =
-            Notes { identity: Some(identity.certified_key()), may_block, ..Notes::default() };
+        let may_block = accepting.server.asks || chosen.as_ref().is_some_and(Identity::may_block);
+        let mut notes = Notes { identity: own_chain, may_block, ..Notes::default() };
         notes.traffic = matches!(self.records, Records::ForKernel).then(Box::default);
+        let mut records = std::mem::take(&mut accepting.records);
+        let connection = match UnbufferedServerConnection::new(config) {
+            Ok(connection) => Connection::Server(connection),
+            Err(error) => {
+                let cause = fault_of(&error, self.versions, true);
+                return self.refuse(AlertDescription::INTERNAL_ERROR, cause);
+            }
+        };
+        let mut running = Box::new(Running::new(connection, notes, record_size));
         let step = move || {
-            let answered = notes.during(|| accepted.into_connection(config));
-            Done::Answered(match answered {
-                Ok(connection) => Ok(Box::new(Running::new(connection.into(), notes, record_size))),
-                Err((error, alert)) => Err(Box::new((error, alert, notes))),
-            })
+            let processed = running.begin(&mut records);
+            Done::Processed(running, processed)
         };
         if may_block {
             let facts = self.known.facts();
@@ -214,32 +182,5 @@ impl Session {
         } else {
             self.come_back(step());
         }
-    }
-
-    /// Goes on with what rustls has made of the ClientHello.
-    pub(crate) fn answered(&mut self, answered: Answered) {
-        match answered {
-            Ok(running) => self.stage = Stage::Running(running),
-            Err(failed) => {
-                let (error, alert, mut notes) = *failed;
-                self.known.identity = None;
-                self.known.own_chain = None;
-                match notes.failed.take() {
-                    // What rustls made of our flight goes nowhere.
-                    Some(cause) => self.refuse(AlertDescription::INTERNAL_ERROR, cause),
-                    None => self.fail_accepting(&error, alert),
-                }
-            }
-        }
-    }
-
-    /// Ends it with the alert of rustls, and ours where it has none.
-    fn fail_accepting(&mut self, error: &Error, mut alert: AcceptedAlert) {
-        let mut wire = Vec::new();
-        // Writing into memory cannot fail.
-        let _ = alert.write_all(&mut wire);
-        let sent = record::whole(&wire).last().and_then(record::plain_alert);
-        let number = sent.map_or_else(|| alert_for(error), |alert| alert.description);
-        self.refuse(number, fault_of(error, self.versions, true));
     }
 }

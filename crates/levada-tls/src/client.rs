@@ -5,10 +5,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use levada_core::ShownCertificate;
-use rustls::client::Resumption;
+use rustls::ClientConfig;
 use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{Resumption, UnbufferedClientConnection};
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection};
 use webpki::KeyUsage;
 
 use crate::anchors::Anchors;
@@ -112,7 +112,7 @@ impl Setup {
                 (Arc::new(config), name.verified_name().clone())
             }
         };
-        let connection = ClientConnection::new(config, asked_for)
+        let connection = UnbufferedClientConnection::new(config, asked_for)
             .map_err(|error| TlsConfigError::Provider(error.to_string()))?;
         let known = Known::client(name, self.trust, self.identity.clone());
         Ok(Session::client(connection, self.versions, self.record_size, known, self.may_block))

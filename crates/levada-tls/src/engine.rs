@@ -12,7 +12,8 @@ use levada_core::{Ending, TlsFacts};
 /// `open` the answers of all other methods may have changed.
 pub trait Engine: Send {
     /// Takes records from the front of `wire` and puts the plaintext of those that carry data into
-    /// `plain`, both as far as they go.
+    /// `plain`, both as far as they go. Records are opened in place: of those that are taken, nothing
+    /// of use is left.
     ///
     /// Only whole records are taken: show what is left again, with more behind it. No record is
     /// taken while plaintext of an earlier one waits for room, so at most one record's worth (16
@@ -23,7 +24,7 @@ pub trait Engine: Send {
     /// The ending that the session has come to, [`Ending::FatalAlert`] or [`Ending::FatalError`],
     /// once all plaintext from before it has been handed out; every later call gives it again. The
     /// alert that tells the peer is ready for [`write_wire`](Engine::write_wire) then.
-    fn open(&mut self, wire: &[u8], plain: &mut [u8]) -> Result<Opened, Ending>;
+    fn open(&mut self, wire: &mut [u8], plain: &mut [u8]) -> Result<Opened, Ending>;
 
     /// Whether [`open`](Engine::open) with an empty `wire` gives something: plaintext that waited
     /// inside for room, or the ending, where plaintext from before it was handed out first.

@@ -5,12 +5,12 @@ use std::fmt;
 
 use pkcs8::der::asn1::AnyRef;
 use pkcs8::der::{self, Decode, Reader, SliceReader, Tag, TagNumber, Tagged};
-use rustls::Connection;
+use rustls::SupportedCipherSuite;
 use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 use zeroize::Zeroizing;
 
 use crate::certificate::dotted;
-use crate::version::TlsVersion;
+use crate::record_keys::expand;
 
 /// Of TLS 1.2 itself, and so of no use to anybody else (RFC 5705 section 4, RFC 7627 section 4).
 const RESERVED: &[&str] = &[
@@ -122,42 +122,68 @@ impl fmt::Display for ExporterError {
 
 impl std::error::Error for ExporterError {}
 
-/// Derives keys from `connection`.
-pub(crate) fn export(
-    connection: &Connection,
-    label: &str,
-    context: Option<&[u8]>,
-    length: usize,
-) -> Result<KeyingMaterial, ExporterError> {
-    if label.len() > KeyingMaterial::MAX_LABEL || RESERVED.contains(&label) {
-        return Err(ExporterError::Label);
-    }
-    if context.is_some_and(|context| context.len() > KeyingMaterial::MAX_CONTEXT) {
-        return Err(ExporterError::Context);
-    }
-    if !(1..=KeyingMaterial::MAX_LEN).contains(&length) {
-        return Err(ExporterError::Length);
-    }
-    if connection.is_handshaking() {
-        return Err(ExporterError::NoSession);
-    }
-    let mut material = Zeroizing::new(vec![0; length]);
-    connection
-        .export_keying_material(&mut material[..], label.as_bytes(), context)
-        .map_err(|_| ExporterError::NoSession)?;
-    Ok(KeyingMaterial(material))
+/// What keys for others are derived from.
+pub(crate) struct Exporter<'a> {
+    pub(crate) suite: SupportedCipherSuite,
+    /// The exporter's secret of TLS 1.3 (RFC 8446 section 7.1), the master secret of TLS 1.2.
+    pub(crate) secret: &'a [u8],
+    pub(crate) client_random: &'a [u8],
+    pub(crate) server_random: &'a [u8],
 }
 
-/// `tls-exporter` (RFC 9266 section 2).
-pub(crate) fn tls_exporter(
-    connection: &Connection,
-    has_extended_master_secret: bool,
-) -> Result<KeyingMaterial, ExporterError> {
-    let version = connection.protocol_version().and_then(TlsVersion::of);
-    if version == Some(TlsVersion::V1_2) && !has_extended_master_secret {
-        return Err(ExporterError::NotUnique);
+impl Exporter<'_> {
+    pub(crate) fn export(
+        &self,
+        label: &str,
+        context: Option<&[u8]>,
+        length: usize,
+    ) -> Result<KeyingMaterial, ExporterError> {
+        if label.len() > KeyingMaterial::MAX_LABEL || RESERVED.contains(&label) {
+            return Err(ExporterError::Label);
+        }
+        if context.is_some_and(|context| context.len() > KeyingMaterial::MAX_CONTEXT) {
+            return Err(ExporterError::Context);
+        }
+        if !(1..=KeyingMaterial::MAX_LEN).contains(&length) {
+            return Err(ExporterError::Length);
+        }
+        let mut material = Zeroizing::new(vec![0; length]);
+        self.derive(label.as_bytes(), context, &mut material).ok_or(ExporterError::NoSession)?;
+        Ok(KeyingMaterial(material))
     }
-    export(connection, ChannelBinding::TLS_EXPORTER, Some(&[]), 32)
+
+    fn derive(&self, label: &[u8], context: Option<&[u8]>, out: &mut [u8]) -> Option<()> {
+        match self.suite {
+            SupportedCipherSuite::Tls13(suite) => {
+                // RFC 8446 section 7.5.
+                let hash = |bytes: &[u8]| suite.common.hash_provider.hash(bytes);
+                let mut secret = Zeroizing::new(vec![0; self.secret.len()]);
+                expand(suite, self.secret, label, hash(&[]).as_ref(), &mut secret)?;
+                expand(suite, &secret, b"exporter", hash(context.unwrap_or_default()).as_ref(), out)
+            }
+            SupportedCipherSuite::Tls12(suite) => {
+                // RFC 5705 section 4.
+                let mut seed = [self.client_random, self.server_random].concat();
+                if let Some(context) = context {
+                    seed.extend((context.len() as u16).to_be_bytes());
+                    seed.extend_from_slice(context);
+                }
+                suite.prf_provider.for_secret(out, self.secret, label, &seed);
+                Some(())
+            }
+        }
+    }
+
+    /// `tls-exporter` (RFC 9266 section 2).
+    pub(crate) fn tls_exporter(
+        &self,
+        has_extended_master_secret: bool,
+    ) -> Result<KeyingMaterial, ExporterError> {
+        if matches!(self.suite, SupportedCipherSuite::Tls12(_)) && !has_extended_master_secret {
+            return Err(ExporterError::NotUnique);
+        }
+        self.export(ChannelBinding::TLS_EXPORTER, Some(&[]), 32)
+    }
 }
 
 /// `tls-server-end-point` of the server's certificate.

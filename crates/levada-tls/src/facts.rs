@@ -5,7 +5,7 @@ use std::sync::Arc;
 use levada_core::{Outcome, Role, ShownCertificate, TlsFacts, Verification};
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
-use rustls::{CipherSuite, Connection, HandshakeKind, NamedGroup};
+use rustls::{CipherSuite, CommonState, HandshakeKind, NamedGroup};
 
 use crate::certificate::read_certificate;
 use crate::name::SessionName;
@@ -74,7 +74,7 @@ impl Known {
     }
 
     /// The facts of a connection, as far as it is.
-    pub(crate) fn facts_of(&self, connection: &Connection, notes: &Notes) -> TlsFacts {
+    pub(crate) fn facts_of(&self, connection: &CommonState, notes: &Notes) -> TlsFacts {
         let resumed = connection.handshake_kind().map(|kind| kind == HandshakeKind::Resumed);
         let handshaking = connection.is_handshaking();
         let chain = if notes.refused.is_empty() {

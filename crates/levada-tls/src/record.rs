@@ -77,12 +77,6 @@ pub(crate) const fn can_be_first(byte: u8) -> bool {
     matches!(byte, HANDSHAKE | ALERT)
 }
 
-/// Whether `record` begins a ClientHello of SSL 3, TLS 1.0 or TLS 1.1 (RFC 5246 appendix E.1).
-pub(crate) const fn is_old_hello(record: &[u8]) -> bool {
-    const CLIENT_HELLO: u8 = 1;
-    matches!(record, [HANDSHAKE, _, _, _, _, CLIENT_HELLO, _, _, _, 3, 0..=2, ..])
-}
-
 /// What a record of the handshake carries, unencrypted.
 pub(crate) fn handshake(record: &[u8]) -> Option<&[u8]> {
     match record {
@@ -113,6 +107,17 @@ pub(crate) fn plain_alert(record: &[u8]) -> Option<PlainAlert> {
 pub(crate) const fn alert_record(description: AlertDescription) -> [u8; 7] {
     let level = if description.0 == AlertDescription::CLOSE_NOTIFY.0 { 1 } else { 2 };
     [ALERT, 3, 3, 0, 2, level, description.0]
+}
+
+/// Whether `record`, made by rustls, is an alert: that of TLS 1.3 is known by its length, since nothing
+/// else that a handshake sends is as short.
+pub(crate) const fn is_alert(record: &[u8]) -> bool {
+    const SEALED: usize = HEADER + 2 + 1 + 16;
+    match record {
+        [ALERT, ..] => true,
+        [APPLICATION_DATA, ..] => record.len() == SEALED,
+        _ => false,
+    }
 }
 
 /// Whether `record` is unencrypted and says that those behind it are not.

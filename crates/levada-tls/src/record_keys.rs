@@ -69,22 +69,45 @@ pub struct RecordKeys {
 }
 
 impl RecordKeys {
-    /// Protects the next record (RFC 8446 section 5.2): up to 16384 bytes of this content type.
+    /// Protects the next record: up to 16384 bytes of this content type.
     pub(crate) fn seal(&mut self, content_type: u8, content: &[u8]) -> Option<Vec<u8>> {
         let algorithm = self.cipher.algorithm();
-        let mut nonce = *self.nonce;
-        for (byte, number) in nonce[4..].iter_mut().zip(self.sequence.to_be_bytes()) {
-            *byte ^= number;
-        }
-        self.sequence += 1;
-        let mut inner = [content, &[content_type]].concat();
-        let length = ((inner.len() + algorithm.tag_len()) as u16).to_be_bytes();
-        let mut record = vec![APPLICATION_DATA, 3, 3, length[0], length[1]];
         let key = LessSafeKey::new(UnboundKey::new(algorithm, &self.key).ok()?);
-        let nonce = Nonce::assume_unique_for_key(nonce);
-        key.seal_in_place_append_tag(nonce, Aad::from(&record[..]), &mut inner).ok()?;
-        record.extend(inner);
-        Some(record)
+        let is_explicit =
+            self.version == TlsVersion::V1_2 && self.cipher != RecordCipher::Chacha20Poly1305;
+        let sequence = self.sequence.to_be_bytes();
+        self.sequence += 1;
+        let mut nonce = *self.nonce;
+        if is_explicit {
+            let next = u64::from_be_bytes(*self.nonce.last_chunk()?).wrapping_add(1);
+            self.nonce[4..].copy_from_slice(&next.to_be_bytes());
+        } else {
+            for (byte, number) in nonce[4..].iter_mut().zip(sequence) {
+                *byte ^= number;
+            }
+        }
+        let explicit = if is_explicit { &nonce[4..] } else { &[] };
+        let header = |content_type, length: usize| {
+            let [high, low] = (length as u16).to_be_bytes();
+            [content_type, 3, 3, high, low]
+        };
+        let (mut body, header, additional) = match self.version {
+            // RFC 8446 section 5.2.
+            TlsVersion::V1_3 => {
+                let inner = [content, &[content_type]].concat();
+                let header = header(APPLICATION_DATA, inner.len() + algorithm.tag_len());
+                (inner, header, header.to_vec())
+            }
+            // RFC 5246 section 6.2.3.3.
+            TlsVersion::V1_2 => {
+                let additional = [&sequence[..], &header(content_type, content.len())].concat();
+                let length = explicit.len() + content.len() + algorithm.tag_len();
+                (content.to_vec(), header(content_type, length), additional)
+            }
+        };
+        let whole = Nonce::assume_unique_for_key(nonce);
+        key.seal_in_place_append_tag(whole, Aad::from(additional), &mut body).ok()?;
+        Some([&header, explicit, &body].concat())
     }
 }
 
@@ -110,23 +133,30 @@ pub(crate) fn tls13_keys(
     let cipher = RecordCipher::of(suite.common.suite)?;
     let mut key = Zeroizing::new(vec![0; cipher.algorithm().key_len()]);
     let mut nonce = Zeroizing::new([0; 12]);
-    expand(suite, secret, b"key", &mut key)?;
-    expand(suite, secret, b"iv", &mut nonce[..])?;
+    expand(suite, secret, b"key", &[], &mut key)?;
+    expand(suite, secret, b"iv", &[], &mut nonce[..])?;
     Some(RecordKeys { version: TlsVersion::V1_3, cipher, key, nonce, sequence })
 }
 
 /// The secret behind `secret`.
 pub(crate) fn next_secret(suite: &Tls13CipherSuite, secret: &[u8]) -> Option<TrafficSecret> {
     let mut next = Zeroizing::new(vec![0; secret.len()]);
-    expand(suite, secret, b"traffic upd", &mut next)?;
+    expand(suite, secret, b"traffic upd", &[], &mut next)?;
     Some(next)
 }
 
-/// HKDF-Expand-Label with an empty context (RFC 8446 section 7.1).
-fn expand(suite: &Tls13CipherSuite, secret: &[u8], label: &[u8], out: &mut [u8]) -> Option<()> {
+/// HKDF-Expand-Label (RFC 8446 section 7.1), with a label of up to 249 bytes.
+pub(crate) fn expand(
+    suite: &Tls13CipherSuite,
+    secret: &[u8],
+    label: &[u8],
+    context: &[u8],
+    out: &mut [u8],
+) -> Option<()> {
     let length = (out.len() as u16).to_be_bytes();
     let label_length = [b"tls13 ".len() as u8 + label.len() as u8];
-    let info: [&[u8]; 5] = [&length, &label_length, b"tls13 ", label, &[0]];
+    let context_length = [context.len() as u8];
+    let info: [&[u8]; 6] = [&length, &label_length, b"tls13 ", label, &context_length, context];
     suite.hkdf_provider.expander_for_okm(&OkmBlock::new(secret)).expand_slice(&info, out).ok()
 }
 

@@ -1,15 +1,17 @@
-//! One TLS session over rustls' ordinary connections.
+//! One TLS session over rustls' connections without buffers.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::{fmt, io};
 
 use levada_core::{AlertDescription, Ending, Fault, Role, TlsFacts};
-use rustls::{ClientConnection, Error};
+use rustls::Error;
+use rustls::client::UnbufferedClientConnection;
 
 use crate::accepting::Accepting;
+use crate::connection::Connection;
 use crate::engine::{Engine, Opened};
-use crate::exporter::{self, ChannelBinding, ExporterError, KeyingMaterial};
+use crate::exporter::{self, ChannelBinding, Exporter, ExporterError, KeyingMaterial};
 use crate::facts::Known;
 use crate::fault::fault_of;
 use crate::hello::{ClientHello, HelloAnswer};
@@ -86,14 +88,14 @@ impl Session {
     }
 
     pub(crate) fn client(
-        connection: ClientConnection,
+        connection: UnbufferedClientConnection,
         versions: Versions,
         record_size: RecordSize,
         known: Known,
         may_block: bool,
     ) -> Self {
         let notes = Notes { may_block, ..Notes::default() };
-        let running = Running::new(connection.into(), notes, record_size);
+        let running = Running::new(Connection::Client(connection), notes, record_size);
         Self {
             stage: Stage::Running(Box::new(running)),
             versions,
@@ -203,8 +205,12 @@ impl Session {
         context: Option<&[u8]>,
         length: usize,
     ) -> Result<KeyingMaterial, ExporterError> {
+        self.exporter()?.export(label, context, length)
+    }
+
+    fn exporter(&self) -> Result<Exporter<'_>, ExporterError> {
         let Stage::Running(running) = &self.stage else { return Err(ExporterError::NoSession) };
-        exporter::export(running.evidence().0, label, context, length)
+        running.exporter(self.peer_hello.random()).ok_or(ExporterError::NoSession)
     }
 
     /// What binds a login to this session, or to its server.
@@ -217,23 +223,17 @@ impl Session {
         &self,
         binding: ChannelBinding,
     ) -> Result<KeyingMaterial, ExporterError> {
-        let Stage::Running(running) = &self.stage else { return Err(ExporterError::NoSession) };
-        if running.is_handshaking() {
-            return Err(ExporterError::NoSession);
-        }
-        let (connection, _) = running.evidence();
+        let exporter = self.exporter()?;
         match binding {
             ChannelBinding::TlsExporter => {
-                let is_unique = self.peer_hello.has_extended_master_secret();
-                exporter::tls_exporter(connection, is_unique)
+                exporter.tls_exporter(self.peer_hello.has_extended_master_secret())
             }
             ChannelBinding::TlsServerEndPoint => {
-                let chain = match &self.known.own_chain {
-                    Some(identity) => Some(&identity.cert[..]),
-                    None => connection.peer_certificates(),
+                let server = match &self.known.own_chain {
+                    Some(identity) => identity.cert.first().map(AsRef::as_ref),
+                    None => self.peer_chain().next(),
                 };
-                let server = chain.and_then(<[_]>::first).ok_or(ExporterError::NoSession)?;
-                exporter::tls_server_end_point(server)
+                exporter::tls_server_end_point(server.ok_or(ExporterError::NoSession)?)
             }
         }
     }
@@ -271,35 +271,42 @@ impl Session {
         self.peer_closed || self.is_handed_over() || (self.closed && self.is_handshaking())
     }
 
-    /// Takes in one record, or a header that none can have.
-    fn take(&mut self, record: &[u8]) {
+    /// Takes in one record, or a header that none can have; how many bytes it has put into `plain`.
+    fn take(&mut self, record: &mut [u8], plain: &mut [u8]) -> usize {
         self.is_fresh = false;
         self.peer_hello.take(record);
         match &mut self.stage {
             Stage::Accepting(_) => self.accept(record),
             Stage::Running(running) if running.may_block() => self.send_away(record.to_vec()),
             Stage::Running(running) => {
-                let processed = running.process(record, self.closed);
-                self.processed(processed);
+                let processed = running.process(record, self.closed, plain);
+                return self.processed(processed);
             }
             Stage::Deciding(_) | Stage::Away(_) | Stage::Over(_) | Stage::PassedOn(_) => {}
         }
+        0
     }
 
-    fn processed(&mut self, processed: Processed) {
+    fn processed(&mut self, processed: Processed) -> usize {
         match processed {
-            Processed::GoesOn { peer_has_closed } => self.peer_closed = peer_has_closed,
-            Processed::Failed(error, voice) => self.fail(&error, &voice),
+            Processed::GoesOn { peer_has_closed, plain } => {
+                self.peer_closed = peer_has_closed;
+                plain
+            }
+            Processed::Failed(error, voice) => {
+                self.fail(&error, &voice);
+                0
+            }
         }
     }
 
     /// Has another thread take in `record`.
-    fn send_away(&mut self, record: Vec<u8>) {
+    fn send_away(&mut self, mut record: Vec<u8>) {
         let facts = self.facts();
         let Stage::Running(mut running) = self.take_stage() else { return };
         let (voice, wire) = (running.voice(), running.drain());
         let step = move || {
-            let processed = running.process(&record, false);
+            let processed = running.process(&mut record, false, &mut []);
             Done::Processed(running, processed)
         };
         self.stage = Stage::Away(Box::new(Away::new(voice, wire, facts, step)));
@@ -308,7 +315,6 @@ impl Session {
     /// Goes on with what has become of a step.
     pub(crate) fn come_back(&mut self, done: Done) {
         match done {
-            Done::Answered(answered) => self.answered(answered),
             Done::Processed(mut running, processed) => {
                 if let Some(cause) = running.failed() {
                     return self.fail_waiting(cause);
@@ -355,6 +361,11 @@ impl Session {
     fn fail(&mut self, error: &Error, voice: &Voice) {
         let Stage::Running(running) = &mut self.stage else { return };
         let handshaking = running.is_handshaking();
+        if self.known.role == Role::Server && running.our_random().is_empty() {
+            // Nothing of ours has answered the ClientHello.
+            self.known.identity = None;
+            self.known.own_chain = None;
+        }
         let (wire, alert) = running.last_words(error, voice, self.closed);
         let ending = match error {
             Error::AlertReceived(alert) => {
@@ -399,7 +410,7 @@ impl Session {
 }
 
 impl Engine for Session {
-    fn open(&mut self, wire: &[u8], plain: &mut [u8]) -> Result<Opened, Ending> {
+    fn open(&mut self, wire: &mut [u8], plain: &mut [u8]) -> Result<Opened, Ending> {
         let mut opened = Opened::default();
         loop {
             match &mut self.stage {
@@ -424,7 +435,7 @@ impl Engine for Session {
                     return Ok(opened);
                 }
             }
-            let rest = &wire[opened.taken..];
+            let rest = &mut wire[opened.taken..];
             if self.is_deaf() {
                 return Ok(opened);
             }
@@ -435,13 +446,12 @@ impl Engine for Session {
                 self.end(ending, &[]);
                 continue;
             }
-            match record::front(rest) {
+            let length = match record::front(rest) {
                 Front::Partial => return Ok(opened),
-                Front::Record(record) | Front::IllegalHeader(record) => {
-                    opened.taken += record.len();
-                    self.take(record);
-                }
-            }
+                Front::Record(record) | Front::IllegalHeader(record) => record.len(),
+            };
+            opened.taken += length;
+            opened.plain += self.take(&mut rest[..length], &mut plain[opened.plain..]);
         }
     }
 
@@ -470,7 +480,7 @@ impl Engine for Session {
                 self.over(None, wire);
             }
             Stage::Running(_) if is_handed_over => {}
-            Stage::Running(running) => running.close(),
+            Stage::Running(running) => running.close(self.peer_hello.random()),
             Stage::Over(_) | Stage::PassedOn(_) => {}
         }
     }
@@ -534,28 +544,39 @@ mod tests {
     use super::*;
     use crate::{Identities, Identity, SessionName, TlsClient, TlsServer, TlsVersion};
 
-    fn established(version: TlsVersion) -> (Session, Session) {
+    /// A client and its server before a byte has moved.
+    fn begin(version: TlsVersion) -> (Session, Session) {
         let identity = Identity::from_pem(
             include_bytes!("../tests/data/ec-cert.pem"),
             Some(include_bytes!("../tests/data/ec-pkcs8.pem")),
             None,
         );
-        let server = TlsServer::builder(Identities::one(&identity.unwrap())).build().unwrap();
+        let server = TlsServer::builder(Identities::one(&identity.unwrap())).without_tickets();
         let client = TlsClient::builder().danger_no_verification().max_version(version);
         let name = SessionName::new("host.example").unwrap();
-        let mut ends = (client.build().unwrap().session(&name).unwrap(), server.session());
-        for _ in 0..4 {
-            for _ in 0..2 {
-                let mut wire = Vec::new();
-                while ends.0.wants_write() {
-                    ends.0.write_wire(&mut wire).unwrap();
-                }
-                assert_eq!(ends.1.open(&wire, &mut []).unwrap().taken, wire.len());
-                std::mem::swap(&mut ends.0, &mut ends.1);
-            }
+        (client.build().unwrap().session(&name).unwrap(), server.build().unwrap().session())
+    }
+
+    fn shake_hands(client: &mut Session, server: &mut Session) {
+        for _ in 0..2 {
+            pass(client, server);
+            pass(server, client);
         }
-        assert!(!ends.0.is_handshaking() && !ends.1.is_handshaking());
-        ends
+        assert!(!client.is_handshaking() && !server.is_handshaking());
+    }
+
+    fn pass(from: &mut Session, to: &mut Session) {
+        let mut wire = Vec::new();
+        while from.wants_write() {
+            from.write_wire(&mut wire).unwrap();
+        }
+        assert_eq!(to.open(&mut wire, &mut []).unwrap().taken, wire.len());
+    }
+
+    fn established(version: TlsVersion) -> (Session, Session) {
+        let (mut client, mut server) = begin(version);
+        shake_hands(&mut client, &mut server);
+        (client, server)
     }
 
     #[test]
@@ -567,18 +588,22 @@ mod tests {
         assert!(peer.seal(b"came before"));
         let mut wire = Vec::new();
         peer.write_wire(&mut wire).unwrap();
-        assert_eq!(ours.open(&wire, &mut []).unwrap().taken, wire.len());
+        assert_eq!(ours.open(&mut wire, &mut []).unwrap().taken, wire.len());
 
         assert!(ours.seal(b"the last record"));
         assert!(!ours.seal(b"one too many"));
         assert!(ours.has_plaintext(), "there is news for the driver");
         let mut plain = [0; 100];
-        assert_eq!(ours.open(&[], &mut plain).unwrap().plain, 11, "what came before is delivered");
-        let ending = ours.open(&[], &mut plain).unwrap_err();
+        assert_eq!(
+            ours.open(&mut [], &mut plain).unwrap().plain,
+            11,
+            "what came before is delivered"
+        );
+        let ending = ours.open(&mut [], &mut plain).unwrap_err();
         assert!(matches!(ending, Ending::FatalError { alert: None, cause: Fault::Internal(_) }));
         let mut wire = Vec::new();
         ours.write_wire(&mut wire).unwrap();
-        let opened = peer.open(&wire, &mut plain).unwrap();
+        let opened = peer.open(&mut wire, &mut plain).unwrap();
         assert_eq!(&plain[..opened.plain], b"the last record");
         assert!(!peer.peer_has_closed(), "a loss is not passed off as the end");
     }
@@ -589,5 +614,28 @@ mod tests {
         let Stage::Running(running) = &mut ours.stage else { panic!("it runs") };
         running.wear_out_keys(u64::MAX / 2);
         assert!(ours.seal(b"more"));
+    }
+
+    #[test]
+    fn half_a_message_behind_the_handshake_stops_no_data() {
+        const KEY_UPDATE: [u8; 5] = [24, 0, 0, 1, 0];
+        let (mut client, mut server) = begin(TlsVersion::V1_3);
+        assert!(client.for_kernel());
+        shake_hands(&mut client, &mut server);
+        let mut keys = client.handover().unwrap().transmit;
+        let (first, second) = KEY_UPDATE.split_at(2);
+        let mut plain = [0; 100];
+        for part in [first, second] {
+            let mut record = keys.seal(record::HANDSHAKE, part).unwrap();
+            let taken = server.open(&mut record, &mut plain).unwrap().taken;
+            assert_eq!(taken, record.len());
+            assert!(server.seal(b"data"));
+            let mut wire = Vec::new();
+            server.write_wire(&mut wire).unwrap();
+            let opened = client.open(&mut wire, &mut plain).unwrap();
+            assert_eq!(&plain[..opened.plain], b"data");
+        }
+        let mut under_old_keys = keys.seal(record::APPLICATION_DATA, b"late").unwrap();
+        server.open(&mut under_old_keys, &mut plain).unwrap_err();
     }
 }

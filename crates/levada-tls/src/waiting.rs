@@ -6,15 +6,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use levada_core::TlsFacts;
-use rustls::Error;
-use rustls::server::AcceptedAlert;
 
 use crate::accepting::Accepting;
 use crate::hello::{Answering, HelloAnswer};
 use crate::offload::{Awaited, BlockingPool, Desk, Work};
 use crate::running::{Processed, Running};
 use crate::voice::Voice;
-use crate::witness::Notes;
 
 /// A server whose client has said all of its ClientHello: it waits until an answer is decided on.
 pub(crate) struct Deciding {
@@ -33,13 +30,8 @@ impl Deciding {
     }
 }
 
-/// A server that has answered the ClientHello, or why it has not.
-pub(crate) type Answered = Result<Box<Running>, Box<(Error, AcceptedAlert, Notes)>>;
-
 /// What has become of a step of a handshake.
 pub(crate) enum Done {
-    /// A server has answered the ClientHello, or has not.
-    Answered(Answered),
     /// A record was taken in.
     Processed(Box<Running>, Processed),
     /// It never came to its end; the text says why.

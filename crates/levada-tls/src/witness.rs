@@ -46,6 +46,9 @@ pub(crate) struct Notes {
     pub(crate) failed: Option<Fault>,
     /// The traffic secret of TLS 1.3 that our next record is sealed under, while that is the first.
     pub(crate) secret: Option<TrafficSecret>,
+    /// What keys for others are derived from: the exporter's secret of TLS 1.3, the master secret of
+    /// TLS 1.2.
+    pub(crate) exporter: Option<Zeroizing<Box<[u8]>>>,
     /// What the records behind the handshake are sealed under, where that is to be handed on.
     pub(crate) traffic: Option<Box<Traffic>>,
 }
@@ -149,9 +152,10 @@ impl ResolvesServerCert for ServerIdentity {
 const CLIENT_TRAFFIC: &str = "CLIENT_TRAFFIC_SECRET_0";
 const SERVER_TRAFFIC: &str = "SERVER_TRAFFIC_SECRET_0";
 const MASTER: &str = "CLIENT_RANDOM";
+const EXPORTER: &str = "EXPORTER_SECRET";
 
-/// Notes the secrets that our records of a handshake are sealed under, and those behind it where they are
-/// asked for, and shows all of them to who is to have them.
+/// Notes the secrets that our records of a handshake are sealed under, those that keys for others come from,
+/// and those of the records behind it where they are asked for; and shows all of them to who is to have them.
 #[derive(Debug)]
 pub(crate) struct SecretsNoted {
     /// In the words of NSS.
@@ -180,6 +184,9 @@ impl KeyLog for SecretsNoted {
             Notes::note(|notes| notes.secret = Some(Zeroizing::new(secret.to_vec())));
         }
         Notes::note(|notes| {
+            if matches!(label, EXPORTER | MASTER) {
+                notes.exporter = Some(Zeroizing::new(secret.into()));
+            }
             if let Some(traffic) = &mut notes.traffic {
                 traffic.take(label, client_random, secret);
             }
@@ -191,7 +198,7 @@ impl KeyLog for SecretsNoted {
 
     fn will_log(&self, label: &str) -> bool {
         self.ours.contains(&label)
-            || matches!(label, CLIENT_TRAFFIC | SERVER_TRAFFIC | MASTER)
+            || matches!(label, CLIENT_TRAFFIC | SERVER_TRAFFIC | MASTER | EXPORTER)
             || self.outer.will_log(label)
     }
 }

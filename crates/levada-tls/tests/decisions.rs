@@ -144,7 +144,7 @@ fn a_decision_that_panics_or_is_late_makes_the_peer_see_alert_80() {
                 peer.hear(me);
                 me.wire.extend(peer.write());
                 while me.session.poll_awaited(&mut cx, &Threads).is_ready() {
-                    let opened = me.session.open(&me.wire, &mut []).unwrap();
+                    let opened = me.session.open(&mut me.wire, &mut []).unwrap();
                     me.wire.drain(..opened.taken);
                     if opened.taken == 0 {
                         break;

@@ -76,11 +76,11 @@ fn an_ending_behind_plaintext_is_announced_and_told_again_and_again() {
     let mut wire = peer.write();
     *wire.last_mut().unwrap() ^= 1;
     let mut room = [0; 100];
-    let opened = me.session.open(&wire, &mut room).unwrap();
+    let opened = me.session.open(&mut wire, &mut room).unwrap();
     assert_eq!((opened.taken, opened.plain), (wire.len(), 5));
     assert!(me.session.has_plaintext(), "the driver must come back without new bytes");
     for _ in 0..3 {
-        assert!(me.session.open(&wire, &mut room).is_err());
+        assert!(me.session.open(&mut wire, &mut room).is_err());
         assert!(!me.session.has_plaintext());
     }
     assert!(!me.session.seal(b"more"));

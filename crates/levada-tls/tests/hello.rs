@@ -41,7 +41,7 @@ fn the_hook_sees_the_whole_client_hello_and_stalls_only_its_own_session() {
     // In pieces, as a transport may bring it.
     for end in 1..=wire.len() {
         pair.server.wire.extend_from_slice(&wire[end - 1..end]);
-        let opened = pair.server.session.open(&pair.server.wire, &mut []).unwrap();
+        let opened = pair.server.session.open(&mut pair.server.wire, &mut []).unwrap();
         pair.server.wire.drain(..opened.taken);
     }
     let mut cx = Context::from_waker(Waker::noop());

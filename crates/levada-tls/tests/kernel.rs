@@ -245,7 +245,7 @@ fn what_stays_behind_answers_for_the_handshake_and_says_nothing_to_the_peer() {
             assert!(!end.session.seal(b"data"));
             end.session.close();
             assert!(!end.session.wants_write());
-            let opened = end.session.open(&[DATA, 3, 3, 0, 1, 1], &mut [0; 16]).unwrap();
+            let opened = end.session.open(&mut [DATA, 3, 3, 0, 1, 1], &mut [0; 16]).unwrap();
             assert_eq!((opened.taken, opened.plain), (0, 0));
             assert_eq!(end.session.handover().unwrap_err(), NotReady::NotPrepared);
         }

@@ -70,7 +70,7 @@ fn drive(
             wire.splice(first..first, [20, 3, 3, 0, 1, 1].repeat(4));
             floods = false;
         }
-        match session.open(&wire, &mut plain) {
+        match session.open(&mut wire, &mut plain) {
             Ok(opened) => drop(wire.drain(..opened.taken)),
             Err(ending) => {
                 while session.wants_write() {

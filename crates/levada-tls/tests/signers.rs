@@ -131,7 +131,7 @@ fn until_it_waits(pair: &mut Pair, role: Role) {
         peer.open(1);
         me.wire.extend(peer.write());
         while me.session.poll_awaited(&mut cx, &Threads).is_ready() {
-            let opened = me.session.open(&me.wire, &mut []).unwrap();
+            let opened = me.session.open(&mut me.wire, &mut []).unwrap();
             me.wire.drain(..opened.taken);
             if opened.taken == 0 {
                 break;
@@ -204,7 +204,7 @@ fn what_waits_is_written_while_a_signature_is_awaited() {
     // Nothing is written until the end: the change_cipher_spec behind ServerHello waits.
     while me.session.awaits() != Some(Awaited::Signature) {
         if me.session.poll_awaited(&mut cx, &Threads).is_ready() {
-            let opened = me.session.open(&me.wire, &mut []).unwrap();
+            let opened = me.session.open(&mut me.wire, &mut []).unwrap();
             me.wire.drain(..opened.taken);
         }
     }
@@ -227,11 +227,11 @@ impl levada_tls::BlockingPool for Full {
 #[test]
 fn threads_that_have_no_time_end_the_handshake() {
     let mut pair = setup(Role::Server, TlsVersion::V1_3, with).join();
-    let wire = pair.client.write();
-    let _ = pair.server.session.open(&wire, &mut []).unwrap();
+    let mut wire = pair.client.write();
+    let _ = pair.server.session.open(&mut wire, &mut []).unwrap();
     let mut cx = Context::from_waker(Waker::noop());
     assert!(pair.server.session.poll_awaited(&mut cx, &Full).is_ready());
-    let ending = pair.server.session.open(&[], &mut []).unwrap_err();
+    let ending = pair.server.session.open(&mut [], &mut []).unwrap_err();
     assert!(matches!(ending, Ending::FatalError { cause: Fault::Internal(_), .. }), "{ending:?}");
     pair.client.hear(&mut pair.server);
     assert_eq!(pair.client.ending, Some(Ending::FatalAlert(AlertDescription::INTERNAL_ERROR)));
@@ -255,11 +255,11 @@ fn nothing_goes_out_in_plaintext_behind_the_change_of_keys() {
         client.hear(&mut server);
         server.hear(&mut client);
         assert!(client.session.is_handshaking() && !server.session.is_handshaking());
-        let _ = client.session.open(&server.write(), &mut []).unwrap();
+        let _ = client.session.open(&mut server.write(), &mut []).unwrap();
         assert!(client.session.awaits().is_some());
         end(&mut client.session);
         assert_eq!(client.write(), []);
-        if let Err(ending) = client.session.open(&[], &mut []) {
+        if let Err(ending) = client.session.open(&mut [], &mut []) {
             let Ending::FatalError { alert: None, cause: Fault::Internal(_) } = ending else {
                 panic!("{ending:?}")
             };

@@ -62,13 +62,13 @@ fn no_record_is_taken_while_plaintext_of_an_earlier_one_waits() {
         me.session.seal(&pattern(1000));
         let first = me.write();
         me.session.seal(&pattern(10));
-        let wire = [first.clone(), me.write()].concat();
+        let mut wire = [first.clone(), me.write()].concat();
 
         let mut room = [0; 600];
-        let opened = peer.session.open(&wire, &mut room).unwrap();
+        let opened = peer.session.open(&mut wire, &mut room).unwrap();
         assert_eq!((opened.taken, opened.plain), (first.len(), 600));
         assert!(peer.session.has_plaintext());
-        let opened = peer.session.open(&wire[first.len()..], &mut room).unwrap();
+        let opened = peer.session.open(&mut wire[first.len()..], &mut room).unwrap();
         assert_eq!((opened.taken, opened.plain), (wire.len() - first.len(), 410));
         assert!(!peer.session.has_plaintext());
     }

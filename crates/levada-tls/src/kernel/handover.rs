@@ -119,7 +119,7 @@ impl Session {
             SupportedCipherSuite::Tls12(tls12) => {
                 let server_random = match role {
                     Role::Client => self.peer_hello.random(),
-                    Role::Server => running.server_random(),
+                    Role::Server => running.our_random(),
                 };
                 let secrets = Tls12Secrets {
                     master: &traffic.master,
@@ -181,8 +181,8 @@ impl Session {
             return Err(Ending::FatalError { alert, cause: Fault::Protocol(words) });
         }
         for part in message.chunks(RECORD) {
-            let Some(record) = receive.seal(HANDSHAKE, part) else { return Ok(()) };
-            if let Processed::Failed(error, _) = running.process(&record, false) {
+            let Some(mut record) = receive.seal(HANDSHAKE, part) else { return Ok(()) };
+            if let Processed::Failed(error, _) = running.process(&mut record, false, &mut []) {
                 let alert = Some(alert_for(&error));
                 return Err(Ending::FatalError { alert, cause: fault_of(&error, versions, false) });
             }

@@ -36,7 +36,7 @@ pub(crate) fn check(data: &[u8]) {
         }
         fire.take(&wire, *cut);
         from_target.extend(drain(fire.session));
-        match peer.open(&from_target, &mut room) {
+        match peer.open(&mut from_target, &mut room) {
             Ok(opened) => drop(from_target.drain(..opened.taken)),
             Err(ending) => {
                 // Once both have the same keys, what is said to be sent is what arrives.
@@ -114,7 +114,7 @@ impl<'a> Target<'a> {
             calls -= 1;
             assert!(calls > 0, "it goes round in circles");
             let closed = self.session.peer_has_closed();
-            match self.session.open(&self.wire, &mut plain) {
+            match self.session.open(&mut self.wire, &mut plain) {
                 Ok(opened) => {
                     assert!(opened.taken <= self.wire.len() && opened.plain <= plain.len());
                     assert_eq!(self.ending, None, "an ending is told again and again");

@@ -204,7 +204,7 @@ impl End {
         let mut plain = vec![0; room];
         loop {
             wait(&mut self.session);
-            match self.session.open(&self.wire, &mut plain) {
+            match self.session.open(&mut self.wire, &mut plain) {
                 Ok(opened) => {
                     self.wire.drain(..opened.taken);
                     self.plain.extend_from_slice(&plain[..opened.plain]);

@@ -25,7 +25,7 @@ pub(crate) fn check(wire: &[u8]) -> Option<ClientHello> {
         }
         ready(HelloAnswer::PassThrough)
     });
-    let taken = match session.open(wire, &mut []) {
+    let taken = match session.open(&mut wire.to_vec(), &mut []) {
         Ok(opened) => opened.taken,
         Err(_) => return None,
     };

@@ -143,7 +143,7 @@ impl Socket {
         let opened = with_wire(|scratch| {
             let held = self.wire.len();
             if held > 0 || session.has_plaintext() {
-                let opened = session.open(&self.wire, plain);
+                let opened = session.open(&mut self.wire, plain);
                 if opened.as_ref().map_or(true, |opened| *opened != Opened::default()) {
                     if let Ok(opened) = &opened {
                         self.wire.drain(..opened.taken);
@@ -171,7 +171,7 @@ impl Socket {
                 return Poll::Ready(Err(None));
             }
             self.watch.facts.bytes.wire_read += came as u64;
-            let all = &scratch[..held + came];
+            let all = &mut scratch[..held + came];
             let opened = session.open(all, plain);
             let taken = opened.as_ref().map_or(0, |opened| opened.taken);
             self.wire.clear();
@@ -188,7 +188,7 @@ impl Socket {
                 // that is over has nothing to write, which a flush would take for having written all.
                 if opened.plain > 0
                     && let Some(session) = &mut self.session
-                    && let Err(ending) = session.open(&[], &mut [])
+                    && let Err(ending) = session.open(&mut [], &mut [])
                 {
                     self.die(ending);
                 }

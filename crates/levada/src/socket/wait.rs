@@ -68,7 +68,7 @@ impl Socket {
             return false;
         };
         session.stop_waiting();
-        if let Err(ending) = session.open(&[], &mut []) {
+        if let Err(ending) = session.open(&mut [], &mut []) {
             self.die(ending);
         }
         true

@@ -62,7 +62,7 @@ impl Socket {
             (Some(session), _) => {
                 let count = offered.min(SEAL);
                 if !seal(session, bufs, count)
-                    && let Err(ending) = session.open(&[], &mut [])
+                    && let Err(ending) = session.open(&mut [], &mut [])
                 {
                     ready!(self.poll_die_of(cx, ending));
                     return Poll::Ready(Err(self.watch.pending_write_error()));

@@ -98,7 +98,7 @@ impl Peer {
         };
         let mut room = vec![0; 16 * 1024];
         loop {
-            match session.open(&self.unopened, &mut room) {
+            match session.open(&mut self.unopened, &mut room) {
                 Ok(opened) if opened == levada_tls::Opened::default() => return,
                 Ok(opened) => {
                     self.unopened.drain(..opened.taken);
@@ -170,8 +170,8 @@ impl Peer {
     /// A fatal alert, with its number: what the session says when it is shown nonsense.
     pub(crate) fn fatal_alert(&mut self) -> (Vec<u8>, AlertDescription) {
         // It may have failed before, by itself.
-        let nonsense = [&[23, 3, 3, 0, 64][..], &[0; 64]].concat();
-        let ending = self.session().open(&nonsense, &mut [0; 16]).unwrap_err();
+        let mut nonsense = [&[23, 3, 3, 0, 64][..], &[0; 64]].concat();
+        let ending = self.session().open(&mut nonsense, &mut [0; 16]).unwrap_err();
         let Ending::FatalError { alert: Some(alert), .. } = ending else { panic!("{ending:?}") };
         (self.says(), alert)
     }

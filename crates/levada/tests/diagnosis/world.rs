@@ -170,7 +170,7 @@ impl Far {
             let mut room = [0; 4096];
             let count = self.stream.read(&mut room).await.unwrap();
             wire.extend_from_slice(&room[..count]);
-            let opened = session.open(&wire, &mut []).unwrap();
+            let opened = session.open(&mut wire, &mut []).unwrap();
             wire.drain(..opened.taken);
         }
     }
