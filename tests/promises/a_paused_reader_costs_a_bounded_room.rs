@@ -8,8 +8,8 @@ const MIB: u64 = 1024 * KIB;
 /// What each writer has to say: far more than the bound and the system's buffers.
 const TOTAL: u64 = 64 * MIB;
 
-/// Scratch buffers of a thread, on either side of a layer.
-const SCRATCH: u64 = 2 * 256 * KIB;
+/// Buffers of a thread: on either side of a layer, and for what is sealed.
+const SCRATCH: u64 = 3 * 256 * KIB;
 /// Read from one side, and not yet taken by the other, sealed or not; one direction.
 const LEFT_OVER: u64 = 256 * KIB;
 /// What the records of that add; one direction.
