@@ -284,6 +284,11 @@ impl Carrier {
         }
     }
 
+    /// Whether it is the plaintext side of a pool's session.
+    pub(crate) const fn is_pooled(&self) -> bool {
+        matches!(self.0, Kind::Pooled(_))
+    }
+
     /// The stream has ended: tells it to who could not know.
     pub(crate) fn tell_end(&self, ending: &Ending, peer_goodbye: bool) {
         if let Kind::Kernel(kernel) = &self.0 {

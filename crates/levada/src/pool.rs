@@ -139,7 +139,7 @@ fn relayed(plain: OwnedFd, handle: SessionHandle) -> io::Result<Carrier> {
     let unix = std::os::unix::net::UnixStream::from(plain);
     unix.set_nonblocking(true)?;
     let stream = UnixStream::from_std(unix)?;
-    Ok(Pooled { stream, handle, story: None, told: None }.into())
+    Ok(Pooled { stream, handle, is_drained: false, story: None, told: None }.into())
 }
 
 /// Our own socket again, whose records the kernel does.
@@ -205,6 +205,8 @@ impl fmt::Debug for Entrusting {
 pub(crate) struct Pooled {
     stream: UnixStream,
     handle: SessionHandle,
+    /// Nothing more comes from the socket.
+    is_drained: bool,
     /// The pool is being asked.
     story: Option<Pin<Box<dyn Future<Output = Told> + Send>>>,
     told: Option<Told>,
@@ -226,11 +228,11 @@ impl Pooled {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        if self.told.is_none() && self.story.is_none() {
+        if !self.is_drained {
             match ready!(Pin::new(&mut self.stream).poll_read(cx, buf)) {
                 Ok(()) if buf.filled().len() > before => return Poll::Ready(Ok(())),
                 // The end of file, or what ends a Unix socket that was closed with bytes unread.
-                Ok(()) | Err(_) => {}
+                Ok(()) | Err(_) => self.is_drained = true,
             }
         }
         Poll::Ready(ready!(self.poll_story(cx)).map_err(io::Error::other))

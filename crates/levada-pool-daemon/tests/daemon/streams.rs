@@ -91,20 +91,43 @@ async fn a_wrong_name_ends_as_it_does_in_process() {
     assert!(!peer.await.unwrap().is_clean());
 }
 
+/// A server that cuts the connection behind its first words.
+fn say_half(daemon: &Daemon, far: TcpStream) -> tokio::task::JoinHandle<()> {
+    Peer::server(far, &daemon.pki.host("server.example"), None).spawn(async |mut peer| {
+        peer.write_all(b"half of it").await.unwrap();
+        peer.flush().await.unwrap();
+        peer.abort();
+    })
+}
+
 #[tokio::test]
 async fn truncation_is_never_a_clean_end() {
     let daemon = Daemon::start();
     let (mut stream, far) = dial(&daemon, "server.example");
-    let peer =
-        Peer::server(far, &daemon.pki.host("server.example"), None).spawn(async |mut peer| {
-            peer.write_all(b"half of it").await.unwrap();
-            peer.flush().await.unwrap();
-            peer.abort();
-        });
+    let peer = say_half(&daemon, far);
     let mut text = Vec::new();
     let error = stream.read_to_end(&mut text).await.unwrap_err();
     assert_eq!(Ended::of(&error).unwrap().ending, Ending::SocketClose);
     assert_eq!(text, b"half of it");
+    peer.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_came_before_a_write_failed_is_still_read() {
+    let daemon = Daemon::start();
+    let (mut stream, far) = dial(&daemon, "server.example");
+    let peer = say_half(&daemon, far);
+    let failed = loop {
+        let written = stream.write_all(&[0; 64 * 1024]).await;
+        if let Err(error) = written.and(stream.flush().await) {
+            break error;
+        }
+    };
+    let mut text = Vec::new();
+    let error = stream.read_to_end(&mut text).await.unwrap_err();
+    assert_eq!(text, b"half of it");
+    assert_eq!(Ended::of(&error), Ended::of(&failed));
+    assert!(!Ended::of(&error).unwrap().is_clean());
     peer.await.unwrap();
 }
 

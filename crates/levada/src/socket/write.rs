@@ -246,8 +246,14 @@ impl Socket {
             error = reason;
         }
         self.write_error = Some(Box::new(OsError::from(&error)));
-        let may_tell = self.session.is_some() || self.kernel().is_some();
-        if may_tell && self.dying.is_none() && Ending::of(&error).is_none() {
+        // A pool has been asked for the reason already; what it had relayed before waits in the socket.
+        let may_tell = match &self.transport {
+            Transport::Up(carrier) if carrier.is_pooled() => true,
+            _ => {
+                (self.session.is_some() || self.kernel().is_some()) && Ending::of(&error).is_none()
+            }
+        };
+        if may_tell && self.dying.is_none() {
             self.read_ahead(cx);
         }
         match self.dying.take().map(|ending| *ending) {
