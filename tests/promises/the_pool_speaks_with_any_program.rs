@@ -73,7 +73,8 @@ fn in_rust_with_one_line_changed() {
     let address = server.address().to_string();
     let run = |name: &str, variable: &str, value: &str| {
         let words = [address.as_str(), "localhost"];
-        let finished = Command::new(example(name)).args(words).env(variable, value).run(b"");
+        let finished =
+            Command::new(example("levada", name)).args(words).env(variable, value).run(b"");
         assert_eq!(finished.code(), 0, "{name}: {}", finished.stderr);
         (finished.stdout, finished.stderr.split_once(' ').unwrap().0.to_owned())
     };
@@ -83,12 +84,24 @@ fn in_rust_with_one_line_changed() {
     assert_eq!(before, after);
 }
 
-/// An example of the library, which is built with the workspace's tests and lies beside the command.
-fn example(name: &str) -> PathBuf {
+#[test]
+fn in_rust_without_a_runtime() {
+    let pki = Pki::new();
+    let pool = Pool::start(&pki);
+    let server = Serve::tls(&pki, "echo:");
+    let words = [&server.address().to_string(), "localhost"];
+    let program = Command::new(example("levada-pool", "hello_blocking")).args(words);
+    let finished = program.env("LEVADA_POOL", &pool.socket).run(b"");
+    assert_eq!(finished.code(), 0, "{}", finished.stderr);
+    assert_eq!(finished.stdout, b"hello\n");
+}
+
+/// An example of one of the libraries, which is built with the workspace's tests and lies beside the command.
+fn example(package: &str, name: &str) -> PathBuf {
     let command = levada([""; 0]).words().remove(0);
     let built = Path::new(&command).with_file_name("examples").join(name);
     if !built.exists() {
-        let words = ["build", "--quiet", "--package", "levada", "--example", name];
+        let words = ["build", "--quiet", "--package", package, "--example", name];
         let profile = built.ancestors().nth(2).unwrap().file_name().unwrap();
         let profile = if profile == "debug" { "dev".as_ref() } else { profile };
         let cargo = Command::new(env!("CARGO")).args(words).args(["--profile".as_ref(), profile]);

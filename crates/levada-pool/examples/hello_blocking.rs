@@ -1,5 +1,5 @@
-//! Says hello to a TLS server and prints its answer, without a runtime: `hello HOST:PORT NAME`. The keys, and
-//! whom to trust, are in the pool at `LEVADA_POOL`.
+//! Says hello to a TLS server and prints its answer, without a runtime: `hello_blocking HOST:PORT NAME`.
+//! The keys, and whom to trust, are in the pool at `LEVADA_POOL`.
 
 use std::error::Error;
 use std::io::{Read, Write};
