@@ -118,7 +118,7 @@ async fn what_came_before_a_write_failed_is_still_read() {
     let (mut stream, far) = dial(&daemon, "server.example");
     let peer = say_half(&daemon, far);
     let failed = loop {
-        let written = stream.write_all(&[0; 64 * 1024]).await;
+        let written = stream.write_all(&[0; 4096]).await;
         if let Err(error) = written.and(stream.flush().await) {
             break error;
         }
