@@ -60,12 +60,7 @@ fn begin(daemon: &Daemon, request: StartTls) -> (Client, TcpStream) {
 /// As whom it was shown, or the code that refused it.
 #[track_caller]
 fn shown((mut client, _near): (Client, TcpStream)) -> Result<String, u8> {
-    let asked = client.receive();
-    if let Message::Error(_) = asked.message {
-        return Err(code_of(&asked.message));
-    }
-    let _plain = client.give_plain(&asked);
-    let reply = starttls_of(client.receive().message);
+    let (_plain, reply) = client.finish_tls()?;
     Ok(String::from_utf8_lossy(reply.local_id.as_bytes()).into_owned())
 }
 

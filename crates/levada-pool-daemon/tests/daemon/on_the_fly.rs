@@ -8,7 +8,7 @@ use levada_pool_wire::body::{Lidentry, Ping, StartTls};
 use levada_pool_wire::{Identity, LidentryFlags, Message, StartTlsFlags};
 
 use crate::support::{
-    Client, Daemon, Folder, Peer, Pki, as_client, as_server, code_of, starttls_of, tcp_pair, wait,
+    Client, Daemon, Folder, Peer, Pki, as_client, as_server, code_of, tcp_pair, wait,
 };
 
 /// A pool whose local CA has an authority above it that everybody trusts.
@@ -51,12 +51,7 @@ fn shown(daemon: &Daemon, client: &mut Client, request: StartTls) -> Result<Cert
         socket.facts().tls.unwrap().peer_chain.first().cloned()
     });
     client.request(Message::StartTls(request), Some(near.as_fd()));
-    let asked = client.receive();
-    if let Message::Error(_) = asked.message {
-        return Err(code_of(&asked.message));
-    }
-    let _plain = client.give_plain(&asked);
-    starttls_of(client.receive().message);
+    let _protected = client.finish_tls()?;
     match wait(peer) {
         Some(ShownCertificate::Read(facts)) => Ok(facts),
         other => panic!("{other:?}"),
@@ -175,13 +170,7 @@ fn a4_who_chooses_identities_may_have_one_signed() {
         let remote_id = Identity::new(".example").unwrap();
         let answer = Lidentry { flags, local_id, remote_id, ..body };
         service.answer(&asked, Message::LidentryCallback(answer), None);
-        let next = client.receive();
-        let shown = if let Message::Error(_) = next.message {
-            Err(code_of(&next.message))
-        } else {
-            let _plain = client.give_plain(&next);
-            Ok(starttls_of(client.receive().message).local_id)
-        };
+        let shown = client.finish_tls().map(|(_plain, reply)| reply.local_id);
         assert_eq!(shown, expected.map(|name| Identity::new(name).unwrap()));
     }
     // It was remembered, and is signed for without a question.

@@ -11,8 +11,7 @@ use levada_pool_wire::{Message, Packet};
 
 use crate::endings::wait_until;
 use crate::support::{
-    Client, Daemon, Folder, Peer, Pki, Spec, as_client, as_server, code_of, starttls_of, tcp_pair,
-    wait,
+    Client, Daemon, Folder, Peer, Pki, Spec, as_client, as_server, code_of, tcp_pair, wait,
 };
 
 /// What no log may tell.
@@ -105,9 +104,7 @@ fn begin(
 /// The handshake goes on to its end.
 #[track_caller]
 fn is_protected(client: &mut Client) {
-    let asked = client.receive();
-    let _plain = client.give_plain(&asked);
-    starttls_of(client.receive().message);
+    client.finish_tls().unwrap();
 }
 
 #[test]
@@ -173,9 +170,8 @@ fn a7_a_tls_client_has_its_key_opened_before_it_begins() {
     client.request(Message::StartTls(request), Some(near.as_fd()));
     let (asked, _) = question(&mut service);
     enter(&mut service, &asked, PIN);
-    let asked = client.receive();
-    let _plain = client.give_plain(&asked);
-    assert_eq!(starttls_of(client.receive().message).local_id.as_str(), Some("u@a.example"));
+    let (_plain, reply) = client.finish_tls().unwrap();
+    assert_eq!(reply.local_id.as_str(), Some("u@a.example"));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::endings::{report, wait_until};
 use crate::support::{
-    Client, Daemon, Peer, Plain, Spec, as_client, as_server, code_of, starttls_of, tcp_pair, wait,
+    Client, Daemon, Peer, Plain, Spec, as_client, as_server, code_of, tcp_pair, wait,
 };
 
 /// Names enough for a certificate of several thousand bytes.
@@ -216,12 +216,7 @@ fn agreed(daemon: &Daemon, ours: &[Vec<u8>], theirs: &[&[u8]]) -> Result<Option<
     let _peer = Peer::client_with(far, &daemon.pki, "pool.example", theirs).echo();
     let request = StartTls { control_key: key.clone(), ..as_server("pool.example") };
     client.request(Message::StartTls(request), Some(near.as_fd()));
-    let asked = client.receive();
-    if let Message::Error(_) = asked.message {
-        return Err(code_of(&asked.message));
-    }
-    let _plain = client.give_plain(&asked);
-    starttls_of(client.receive().message);
+    let _protected = client.finish_tls()?;
     Ok(report(&mut client, &key).unwrap().tls.unwrap().alpn)
 }
 

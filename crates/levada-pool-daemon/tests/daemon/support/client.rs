@@ -78,9 +78,19 @@ impl Client {
     #[track_caller]
     pub(crate) fn protect(&mut self, request: StartTls, network: &impl AsFd) -> (Plain, StartTls) {
         self.request(Message::StartTls(request), Some(network.as_fd()));
+        self.finish_tls().unwrap_or_else(|code| panic!("refused with +{code}"))
+    }
+
+    /// Waits for the end of a handshake, with a socket pair as plain side, and returns its end and the
+    /// reply, or the code that refused it.
+    #[track_caller]
+    pub(crate) fn finish_tls(&mut self) -> Result<(Plain, StartTls), u8> {
         let asked = self.receive();
+        if let Message::Error(_) = asked.message {
+            return Err(code_of(&asked.message));
+        }
         let plain = self.give_plain(&asked);
-        (plain, starttls_of(self.receive().message))
+        Ok((plain, starttls_of(self.receive().message)))
     }
 
     /// Answers PLAINTEXT_CONNECT with one end of a pair.
